@@ -1,0 +1,88 @@
+# make            out/release/ironwheel          make help   every target
+# One makefile, nothing recursive. Each room lists its sources in builder/<room>/room.mk.
+MODE ?= release
+O ?= out
+B := $(O)/$(MODE)
+CC ?= gcc
+PKG_CONFIG ?= pkg-config
+PREFIX ?= /usr/local
+
+ROOMS := base recipe store plan fetch wrap build pack emulate audit ui cli
+include $(wildcard $(ROOMS:%=builder/%/room.mk))
+
+PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 -Wvla $(if $(CI),-Werror)
+MODE_FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+MODE_FLAGS_dev := -O1 -g
+MODE_FLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+MODE_FLAGS_tsan := -O1 -g -fsanitize=thread
+MODE_FLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+MODE_FLAGS_cov := -O0 -g --coverage
+ifeq ($(filter $(MODE),release dev asan tsan fuzz cov),)
+$(error MODE is release, dev, asan, tsan, fuzz or cov, not $(MODE))
+endif
+IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ibuilder $(WARNINGS) $(MODE_FLAGS_$(MODE)) \
+	-ffile-prefix-map=$(CURDIR)/= $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+IW_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lZydis -lpthread
+
+.PHONY: all
+all: $(B)/ironwheel helpers
+
+# --- rooms: $(B)/lib<room>.a ------------------------------------------------------------------------------------------------
+objects = $(patsubst %.c,$(B)/obj/builder/$(1)/%.o,$($(1)_SOURCES))
+define room_rules
+$(B)/lib$(1).a: $(call objects,$(1))
+	@rm -f $$@; $(AR) rcD $$@ $$^
+ALL_OBJECTS += $(call objects,$(1))
+endef
+$(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
+
+# A room's own archive and those of every room it may use, users first.
+uses_of = $(1) $(foreach used,$($(1)_USES),$(call uses_of,$(used)))
+room_libs = $(foreach room,$(sort $(call uses_of,$(1))),$(B)/lib$(room).a)
+
+$(B)/libironwheel.a: $(ALL_OBJECTS)
+	@rm -f $@; $(AR) rcD $@ $^
+
+$(B)/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
+	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(IW_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- programs that run inside the sandbox: static, small, no library of ours beyond base --------------------------------------
+# Each name in HELPERS has <name>_HELPER := its sources (paths below builder/), set in a room.mk.
+HELPERS ?=
+helper_objects = $(patsubst %.c,$(B)/obj-static/builder/%.o,$($(1)_HELPER))
+define helper_rules
+$(B)/libexec/$(1): $(call helper_objects,$(1))
+	@mkdir -p $$(@D)
+	$(CC) -static -O2 -o $$@ $$^ $($(1)_HELPER_LIBS)
+ALL_HELPERS += $(B)/libexec/$(1)
+endef
+$(foreach helper,$(HELPERS),$(eval $(call helper_rules,$(helper))))
+.PHONY: helpers
+helpers: $(ALL_HELPERS)
+
+$(B)/obj-static/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -D_GNU_SOURCE -Ibuilder $(WARNINGS) -O2 -g -ffile-prefix-map=$(CURDIR)/= -MMD -MP -c -o $@ $<
+
+# --- unit tests: tests/unit/<room>/test_*.c, one program each ----------------------------------------------------------------
+define unit_rules
+$(B)/tests/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(call room_libs,$(1))
+	@mkdir -p $$(@D)
+	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $$@ $$< -Wl,--start-group $(call room_libs,$(1)) -Wl,--end-group $(LDFLAGS) -lcmocka $(IW_LIBS)
+UNIT_TESTS += $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS))
+.PHONY: unit-$(1)
+unit-$(1): $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS)) helpers
+	@set -e; for t in $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS)); do IW_HELPERS=$(abspath $(B))/libexec $$$$t; done
+endef
+$(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+.PHONY: clean
+clean:
+	rm -rf $(O)

@@ -1,0 +1,3 @@
+audit_SOURCES :=
+audit_TESTS :=
+audit_USES := base

@@ -1,0 +1,3 @@
+build_SOURCES :=
+build_TESTS :=
+build_USES := base

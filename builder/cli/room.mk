@@ -1,0 +1,3 @@
+cli_SOURCES :=
+cli_TESTS :=
+cli_USES := base

@@ -1,0 +1,3 @@
+emulate_SOURCES :=
+emulate_TESTS :=
+emulate_USES := base

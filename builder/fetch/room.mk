@@ -1,0 +1,3 @@
+fetch_SOURCES :=
+fetch_TESTS :=
+fetch_USES := base

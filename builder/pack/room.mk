@@ -1,0 +1,3 @@
+pack_SOURCES :=
+pack_TESTS :=
+pack_USES := base

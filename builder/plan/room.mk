@@ -1,0 +1,3 @@
+plan_SOURCES :=
+plan_TESTS :=
+plan_USES := base

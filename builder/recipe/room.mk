@@ -1,0 +1,3 @@
+recipe_SOURCES :=
+recipe_TESTS :=
+recipe_USES := base

@@ -1,0 +1,3 @@
+store_SOURCES :=
+store_TESTS :=
+store_USES := base

@@ -1,0 +1,3 @@
+ui_SOURCES :=
+ui_TESTS :=
+ui_USES := base

@@ -1,0 +1,3 @@
+wrap_SOURCES :=
+wrap_TESTS :=
+wrap_USES := base
