@@ -1,0 +1,37 @@
+/* Running commands under a profile's CPU model, and a recipe's checks. */
+#ifndef IW_EMULATE_EMULATE_H
+#define IW_EMULATE_EMULATE_H
+
+#include "base/event.h"
+#include "recipe/recipe.h"
+
+typedef struct iw_check_run {
+    const char *environment;      /* host path of the laid, relocated environment */
+    const char *toolchain_root;   /* glibc and the emulator come from it */
+    const iw_profile *profile;
+    const char *helpers;          /* folder with iw-trace */
+    const char *logs;             /* folder for the checks' logs */
+    bool force_emulator;
+    int cancel;
+    const iw_sink *sink;
+} iw_check_run;
+
+typedef struct iw_check_result {
+    char *package, *name, *profile, *how; /* how: "qemu-x86_64 -cpu phenom,-fxsr-opt" or "native" */
+    bool passed;
+    double seconds;
+    char *detail;                 /* on failure: what happened, last lines, signal and instruction where it died */
+    char *log;
+} iw_check_result;
+
+void iw_check_results_free(iw_check_result *results, size_t count);
+
+/* Whether this host's CPU has exactly the profile's features (by CPUID): then checks run natively. */
+bool iw_host_is_profile(const iw_profile *profile);
+
+/* Runs `checks` in a root with the environment and glibc alone, each at a path that differs from where it was laid. Results owned by the caller. -1 only where they
+ * couldn't be run. Child processes are emulated too: execve is followed (a plain qemu-user would run them natively). */
+int iw_run_checks(const iw_check_run *run, const char *package, const iw_check *checks, size_t count, iw_check_result **results,
+                  iw_error *err);
+
+#endif

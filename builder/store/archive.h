@@ -1,0 +1,56 @@
+/* Archives in (with admission: nothing may land outside its folder) and out (deterministic), through libarchive. */
+#ifndef IW_STORE_ARCHIVE_H
+#define IW_STORE_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+#define IW_ARCHIVE_TIME 315532800 /* 1980-01-01 00:00:00 UTC, the first a zip file can hold */
+
+typedef struct iw_admission {
+    unsigned strip;            /* leading path components dropped; an entry with no more is skipped */
+    uint64_t max_entry;        /* bytes; 0: 8 GiB */
+    uint64_t max_total;        /* bytes; 0: 64 GiB */
+    uint64_t max_entries;      /* 0: 4 million */
+    unsigned max_ratio;        /* unpacked : packed bytes, checked above 64 MiB; 0: 1000 */
+    bool set_times;            /* mtime of every file and folder = IW_ARCHIVE_TIME (true for sources and artifacts) */
+    bool root_links;           /* toolchain roots: absolute links are allowed and are read as below the folder */
+    const iw_strings *skip;    /* globs left out, or NULL */
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* compressed bytes; or NULL */
+    void *context;
+} iw_admission;
+
+/* Unpacks tar (any compression libarchive knows), zip, wheel or cpio from `fd` below `folder`. Refused with the entry's name (IW_E_FORMAT): absolute
+ * paths, `..`, links that lead out, hard links to outside, writing through a link, devices, fifos, sockets, over-long or control-character
+ * names, entries over a bound, bombs; setuid, setgid and sticky bits. Modes become 0755 or 0644. A file may not replace a
+ * folder. `name` is for messages. */
+int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err);
+/* The data.tar.* of a Debian binary package (ar container), same rules with root_links. */
+int iw_archive_unpack_deb(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err);
+
+typedef struct iw_packing {
+    int level;                /* zstd level; 0: 3 */
+    bool long_window;         /* 27 bits */
+    const char *prefix;       /* put before each path, e.g. "base-2026.11-k10", or NULL */
+    const iw_strings *first;  /* paths that come first in the tar (e.g. manifest.json), or NULL */
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* uncompressed bytes; or NULL */
+    void *context;
+} iw_packing;
+
+typedef struct iw_packed {
+    char content[IW_SHA256_HEX]; /* of the tar stream */
+    char file[IW_SHA256_HEX];    /* of the compressed file */
+    uint64_t content_size, file_size;
+} iw_packed;
+
+/* Writes `tree` as pax tar + zstd to `fd`: entries sorted by bytes, uid and gid 0, no names, IW_ARCHIVE_TIME, modes 0755/0644, UTF-8 names whatever the
+ * locale, hard links as copies; the same tree gives the same bytes, with any number of cores. Devices and sockets are an error. */
+int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_packed *out, iw_error *err);
+/* Content digest of a tree, as if packed. */
+int iw_archive_digest(const char *tree, char content[IW_SHA256_HEX], iw_error *err);
+
+#endif
