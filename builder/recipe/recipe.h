@@ -45,7 +45,7 @@ typedef struct iw_source {
     const char *to;       /* below $SRC, cleaned; "." for the first */
     unsigned strip;
     bool unpack;
-    const char *local_path; /* local: absolute path on this host */
+    const char *local_path; /* local: absolute path on this host (`file` is its last part) */
 } iw_source;
 
 typedef struct iw_patch {
@@ -146,7 +146,8 @@ typedef struct iw_recipe {
 
 typedef struct iw_profile {
     const char *name, *summary, *path;
-    iw_list flags;            /* compiler flags, e.g. -march=amdfam10 */
+    iw_list flags;            /* everything the wrapper appends: -march=amdfam10, -m… for each allowed feature, -mno-… for each other */
+    const char *assembler_march; /* for -Wa,-march=…: amdfam10 */
     iw_list features;         /* allowed, as GCC's -m flags name them without -m: sse3, sse4a, popcnt, abm … */
     const char *rust_cpu, *openblas_target, *numpy_baseline, *emulator_cpu; /* e.g. amdfam10, BARCELONA, sse3, phenom */
     const char *meaning;
@@ -205,6 +206,14 @@ int iw_catalog_toolchains(iw_catalog *catalog, iw_list *out, iw_error *err);
 /* The intersection of several profiles as one: name joined by `+`, the flags of the first with -mno-… for every feature that one of the
  * others lacks, features allowed by all, the most careful of the rest. Borrowed from the catalog. */
 int iw_catalog_profiles_join(iw_catalog *catalog, const iw_list *names, const iw_profile **out, iw_error *err);
+
+/* Reads one file of the tree from memory, as far as that goes without its neighbours: what an editor or the fuzzer asks. `kind` is
+ * "recipe", "stack", "profile" or "toolchain"; `file` is for messages. */
+int iw_recipe_check_text(const char *kind, const char *file, const char *data, size_t length, iw_error *err);
+
+/* The JSON Schema, and the reference tables in Markdown, of a kind of file; from the reader's own tables. Caller frees; NULL for no such kind. */
+char *iw_recipe_schema_json(const char *kind);
+char *iw_recipe_reference(const char *kind);
 
 const char *iw_system_name(iw_system system);
 const char *iw_source_kind_name(iw_source_kind kind);
