@@ -1,0 +1,276 @@
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+#include "base/path.h"
+
+int iw_read_file(const char *path, size_t limit, char **out, size_t *length, iw_error *err)
+{
+    *out = NULL;
+    iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't open %s", path);
+    iw_cleanup_buffer iw_buffer buffer = {0};
+    char part[65536];
+    ssize_t got;
+    while ((got = read(fd, part, sizeof part)) != 0) {
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", path);
+        if (buffer.length + (size_t)got > limit) return iw_fail(err, IW_E_FORMAT, "%s is larger than %zu bytes", path, limit);
+        iw_buffer_add(&buffer, part, (size_t)got);
+    }
+    if (length) *length = buffer.length;
+    *out = iw_buffer_take(&buffer);
+    return 0;
+}
+
+int iw_write_all(int fd, const void *data, size_t length, const char *what, iw_error *err)
+{
+    const char *from = data;
+    while (length) {
+        ssize_t put = iw_fault(IW_FAULT_WRITE) ? -1 : write(fd, from, length);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", what);
+        from += put;
+        length -= (size_t)put;
+    }
+    return 0;
+}
+
+static int sync_fd(int fd, const char *what, iw_error *err)
+{
+    int status = iw_fault(IW_FAULT_FSYNC) ? -1 : fsync(fd);
+    /* EINVAL: a file system that has nothing to sync. */
+    return status == 0 || errno == EINVAL ? 0 : iw_fail_errno(err, IW_E_IO, "can't write %s to disk", what);
+}
+
+int iw_sync_folder(const char *path, iw_error *err)
+{
+    iw_cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open folder %s", path);
+    return sync_fd(fd, path, err);
+}
+
+static int rename_and_sync(const char *from, const char *to, iw_error *err)
+{
+    int status = iw_fault(IW_FAULT_RENAME) ? -1 : rename(from, to);
+    if (status != 0) return iw_fail_errno(err, IW_E_IO, "can't move %s to %s", from, to);
+    iw_cleanup_free char *folder = iw_path_parent(to);
+    return iw_sync_folder(folder, err);
+}
+
+int iw_write_file(const char *path, const void *data, size_t length, mode_t mode, iw_error *err)
+{
+    iw_cleanup_free char *temporary = iw_format("%s.XXXXXX", path);
+    iw_cleanup_fd int fd = iw_fault(IW_FAULT_OPEN) ? -1 : mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't make a file beside %s", path);
+    int status = iw_write_all(fd, data, length, path, err);
+    if (status == 0 && fchmod(fd, mode) != 0) status = iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", path);
+    if (status == 0) status = sync_fd(fd, path, err);
+    if (status == 0) status = rename_and_sync(temporary, path, err);
+    if (status != 0) unlink(temporary);
+    return status;
+}
+
+int iw_publish(const char *from, const char *to, iw_error *err)
+{
+    iw_cleanup_fd int fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", from);
+    return sync_fd(fd, from, err) == 0 ? rename_and_sync(from, to, err) : -1;
+}
+
+int iw_make_folders(const char *path, mode_t mode, iw_error *err)
+{
+    iw_cleanup_free char *copy = iw_strdup(path);
+    for (char *slash = copy + 1;; slash++) {
+        slash += strcspn(slash, "/");
+        bool last = !*slash;
+        *slash = 0;
+        if (*copy && mkdir(copy, mode) != 0 && errno != EEXIST)
+            return iw_fail_errno(err, IW_E_IO, "can't make folder %s", copy);
+        if (last) break;
+        *slash = '/';
+    }
+    struct stat status;
+    if (stat(path, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't make folder %s", path);
+    if (!S_ISDIR(status.st_mode)) return iw_fail(err, IW_E_IO, "%s is there, but it is no folder", path);
+    return 0;
+}
+
+bool iw_exists(const char *path)
+{
+    struct stat status;
+    return lstat(path, &status) == 0;
+}
+
+int iw_temporary_folder(const char *parent, const char *prefix, char **out, iw_error *err)
+{
+    char *path = iw_format("%s/%sXXXXXX", parent, prefix);
+    if (!mkdtemp(path)) {
+        iw_fail_errno(err, IW_E_IO, "can't make a folder below %s", parent);
+        free(path);
+        *out = NULL;
+        return -1;
+    }
+    *out = path;
+    return 0;
+}
+
+/* --- removing --------------------------------------------------------------------------------------------------------------------- */
+
+static int remove_below(int folder, const char *name, const char *full, int depth, iw_error *err);
+
+static int empty_folder(int fd, const char *full, int depth, iw_error *err)
+{
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return iw_fail_errno(err, IW_E_IO, "can't read folder %s", full);
+    }
+    int status = 0;
+    struct dirent *entry;
+    errno = 0;
+    while (status == 0 && (entry = readdir(directory))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        iw_cleanup_free char *path = iw_path_join(full, entry->d_name);
+        status = remove_below(dirfd(directory), entry->d_name, path, depth + 1, err);
+    }
+    closedir(directory);
+    return status;
+}
+
+static int remove_below(int folder, const char *name, const char *full, int depth, iw_error *err)
+{
+    if (depth > 2000) return iw_fail(err, IW_E_IO, "%s is nested too deeply to remove", full);
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT) return 0;
+    if (errno != EISDIR && errno != EPERM && errno != EACCES) return iw_fail_errno(err, IW_E_IO, "can't remove %s", full);
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && fchmodat(folder, name, 0700, 0) == 0)
+        fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't remove %s", full);
+    struct stat status;
+    if (fstat(fd, &status) == 0 && (status.st_mode & 0700) != 0700) (void)!fchmod(fd, 0700);
+    if (empty_folder(fd, full, depth, err) != 0) return -1;
+    if (unlinkat(folder, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return 0;
+    return iw_fail_errno(err, IW_E_IO, "can't remove folder %s", full);
+}
+
+int iw_remove_tree(const char *path, iw_error *err)
+{
+    return remove_below(AT_FDCWD, path, path, 0, err);
+}
+
+/* --- copying ---------------------------------------------------------------------------------------------------------------------- */
+
+static int copy_bytes(int in, int out, const char *from, const char *to, iw_error *err)
+{
+    if (ioctl(out, FICLONE, in) == 0) return 0;
+    for (;;) {
+        ssize_t moved = copy_file_range(in, NULL, out, NULL, 1 << 30, 0);
+        if (moved == 0) return 0;
+        if (moved < 0 && errno == EINTR) continue;
+        if (moved < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) break;
+        if (moved < 0) return iw_fail_errno(err, IW_E_IO, "can't copy %s to %s", from, to);
+    }
+    char part[65536];
+    ssize_t got;
+    while ((got = read(in, part, sizeof part)) != 0) {
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", from);
+        if (iw_write_all(out, part, (size_t)got, to, err) != 0) return -1;
+    }
+    return 0;
+}
+
+int iw_copy_file(const char *from, const char *to, iw_error *err)
+{
+    iw_cleanup_fd int in = open(from, O_RDONLY | O_CLOEXEC);
+    if (in < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", from);
+    struct stat status;
+    if (fstat(in, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't look at %s", from);
+    iw_cleanup_fd int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (out < 0) return iw_fail_errno(err, IW_E_IO, "can't make %s", to);
+    if (copy_bytes(in, out, from, to, err) != 0) return -1;
+    return fchmod(out, status.st_mode & 0777) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", to);
+}
+
+int iw_free_space(const char *path, uint64_t *bytes, iw_error *err)
+{
+    struct statvfs status;
+    if (statvfs(path, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't ask for the free space at %s", path);
+    *bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    return 0;
+}
+
+/* --- walking ---------------------------------------------------------------------------------------------------------------------- */
+
+struct walk {
+    iw_walk_visit visit;
+    void *context;
+};
+
+static int read_names(int fd, const char *full, iw_strings *names, iw_error *err)
+{
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return iw_fail_errno(err, IW_E_IO, "can't read folder %s", full);
+    }
+    struct dirent *entry;
+    for (errno = 0; (entry = readdir(directory)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) iw_strings_add(names, entry->d_name);
+    int status = errno ? iw_fail_errno(err, IW_E_IO, "can't read folder %s", full) : 0;
+    closedir(directory);
+    iw_strings_sort(names);
+    return status;
+}
+
+static int walk_folder(const struct walk *walk, const char *full, const char *relative, int depth, iw_error *err)
+{
+    if (depth > 1000) return iw_fail(err, IW_E_FORMAT, "%s is nested too deeply", full);
+    int fd = open(full, O_RDONLY | O_DIRECTORY | (depth ? O_NOFOLLOW : 0) | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open folder %s", full);
+    iw_cleanup_strings iw_strings names = {0};
+    if (read_names(fd, full, &names, err) != 0) return -1;
+    for (size_t i = 0; i < names.count; i++) {
+        iw_cleanup_free char *below = iw_path_join(full, names.items[i]), *name = iw_path_join(relative, names.items[i]);
+        struct stat status;
+        if (lstat(below, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't look at %s", below);
+        int answer = walk->visit(walk->context, name, below, &status, err);
+        if (answer < 0) return -1;
+        if (answer == 0 && S_ISDIR(status.st_mode) && walk_folder(walk, below, name, depth + 1, err) != 0) return -1;
+    }
+    return 0;
+}
+
+int iw_walk(const char *root, iw_walk_visit visit, void *context, iw_error *err)
+{
+    struct walk walk = {visit, context};
+    return walk_folder(&walk, root, "", 0, err);
+}
+
+int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error *err)
+{
+    *fd = -1;
+    iw_cleanup_fd int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return iw_fail_errno(err, IW_E_IO, "can't open lock %s", path);
+    int operation = (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB);
+    while (flock(file, operation) != 0) {
+        if (errno == EINTR) continue;
+        if (errno == EWOULDBLOCK) return 0;
+        return iw_fail_errno(err, IW_E_IO, "can't lock %s", path);
+    }
+    *fd = iw_steal_fd(&file);
+    return 0;
+}

@@ -1,0 +1,234 @@
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/memory.h"
+
+extern char **environ;
+
+/* --- starting ----------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_kept(const iw_command *command, int fd)
+{
+    for (const int *kept = command->keep; kept && *kept >= 0; kept++)
+        if (*kept == fd) return true;
+    return false;
+}
+
+/* Puts `fd` (-1: /dev/null) at `target`, out of the way of the other two. */
+static bool place(int fd, int target)
+{
+    if (fd < 0) {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0) return false;
+    }
+    if (fd == target) return fcntl(fd, F_SETFD, 0) == 0;
+    return dup2(fd, target) == target;
+}
+
+/* Standard descriptors above 2 first, so that dup2 doesn't overwrite one that is still needed. */
+static int lift(int fd)
+{
+    return fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
+}
+
+/* In the child. Only async-signal-safe calls. Reports errno through `report` where it can't exec. */
+static _Noreturn void child(const iw_command *command, const char *path, pid_t parent, int report)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    if (command->own_group) setpgid(0, 0);
+    if (command->die_with_parent) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) _exit(127);
+    }
+    int in = lift(command->in), out = lift(command->out), error = lift(command->error);
+    bool fine = place(in, 0) && place(out, 1) && place(error, 2);
+    for (int signal_number = 1; signal_number < 32; signal_number++) signal(signal_number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (const int *kept = command->keep; fine && kept && *kept >= 0; kept++) fine = fcntl(*kept, F_SETFD, 0) == 0;
+    if (fine && command->folder) fine = chdir(command->folder) == 0;
+    char *const *environment = command->environment ? (char *const *)(uintptr_t)command->environment : environ;
+    if (fine) execve(path, (char *const *)(uintptr_t)command->argv, environment);
+    int sys = errno;
+    (void)!write(report, &sys, sizeof sys);
+    _exit(127);
+}
+
+/* The path that execve gets: looked up here, so that the message can say that it is missing. */
+static char *find_program(const char *name)
+{
+    if (strchr(name, '/')) return iw_strdup(name);
+    const char *path = getenv("PATH");
+    iw_slice rest = iw_slice_of(path ? path : "/usr/local/bin:/usr/bin:/bin"), part;
+    while (iw_slice_next(&rest, ':', &part)) {
+        char *candidate = iw_format("%.*s/%s", (int)part.length, part.data, name);
+        if (access(candidate, X_OK) == 0) return candidate;
+        free(candidate);
+    }
+    return NULL;
+}
+
+int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err)
+{
+    *pid = -1;
+    if (iw_fault(IW_FAULT_SPAWN)) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't start %s", command->argv[0]);
+    iw_cleanup_free char *path = find_program(command->argv[0]);
+    if (!path) return iw_fail(err, IW_E_ENVIRONMENT, "program not found: %s (see: ironwheel doctor)", command->argv[0]);
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    while (report[1] < 3 || is_kept(command, report[1])) { /* not where the child puts its own */
+        int other = fcntl(report[1], F_DUPFD_CLOEXEC, report[1] + 3);
+        close(report[1]);
+        if (other < 0) {
+            close(report[0]);
+            return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+        }
+        report[1] = other;
+    }
+    pid_t parent = getpid(), made = fork();
+    if (made == 0) child(command, path, parent, report[1]);
+    int sys = made < 0 ? errno : 0;
+    close(report[1]);
+    ssize_t got = 0;
+    if (made > 0)
+        do got = read(report[0], &sys, sizeof sys);
+        while (got < 0 && errno == EINTR);
+    close(report[0]);
+    if (made > 0 && got <= 0) {
+        *pid = made;
+        return 0;
+    }
+    if (made > 0) waitpid(made, NULL, 0);
+    errno = sys;
+    return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't start %s", path);
+}
+
+int iw_wait(pid_t pid, int *status, iw_error *err)
+{
+    while (waitpid(pid, status, 0) != pid)
+        if (errno != EINTR) return iw_fail_errno(err, IW_E_IO, "can't wait for process %d", (int)pid);
+    return 0;
+}
+
+/* --- capture -------------------------------------------------------------------------------------------------------------------------- */
+
+struct stream {
+    int fd;
+    iw_buffer text;
+    size_t limit;
+    bool over;
+};
+
+static void drain(struct stream *stream)
+{
+    char part[16384];
+    ssize_t got = read(stream->fd, part, sizeof part);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got <= 0) {
+        close(stream->fd);
+        stream->fd = -1;
+        return;
+    }
+    size_t room = stream->limit - stream->text.length;
+    stream->over = stream->over || (size_t)got > room;
+    iw_buffer_add(&stream->text, part, (size_t)got < room ? (size_t)got : room);
+}
+
+static void drain_both(struct stream streams[2])
+{
+    while (streams[0].fd >= 0 || streams[1].fd >= 0) {
+        struct pollfd polled[2] = {{streams[0].fd, POLLIN, 0}, {streams[1].fd, POLLIN, 0}};
+        if (poll(polled, 2, -1) < 0) continue;
+        for (int i = 0; i < 2; i++)
+            if (polled[i].revents) drain(&streams[i]);
+    }
+}
+
+static const char *last_part(const char *text, size_t length)
+{
+    return length > 2000 ? text + length - 2000 : text;
+}
+
+int iw_run_capture(const char *const *argv, const char *const *environment, size_t limit, char **out, size_t *length, iw_error *err)
+{
+    if (out) *out = NULL;
+    int pipes[2][2];
+    if (pipe2(pipes[0], O_CLOEXEC) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    if (pipe2(pipes[1], O_CLOEXEC) != 0) {
+        close(pipes[0][0]), close(pipes[0][1]);
+        return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    }
+    iw_command command = {.argv = argv, .environment = environment, .in = -1, .out = pipes[0][1], .error = pipes[1][1], .die_with_parent = true};
+    pid_t pid;
+    int spawned = iw_spawn(&command, &pid, err), status = 0;
+    close(pipes[0][1]), close(pipes[1][1]);
+    if (spawned != 0) {
+        close(pipes[0][0]), close(pipes[1][0]);
+        return -1;
+    }
+    struct stream streams[2] = {{.fd = pipes[0][0], .limit = limit}, {.fd = pipes[1][0], .limit = 1 << 20}};
+    drain_both(streams);
+    int result = iw_wait(pid, &status, err);
+    if (result == 0 && status != 0) {
+        iw_cleanup_free char *how = iw_status_text(status);
+        const char *said = streams[1].text.length ? last_part(streams[1].text.data, streams[1].text.length) : "";
+        iw_slice trimmed = iw_slice_trim(iw_slice_of(said));
+        result = iw_fail(err, IW_E_IO, "%s ended with %s%s%.*s", argv[0], how, trimmed.length ? ": " : "", (int)trimmed.length, trimmed.data);
+    } else if (result == 0 && streams[0].over) {
+        result = iw_fail(err, IW_E_FORMAT, "%s printed more than %zu bytes", argv[0], limit);
+    }
+    if (result == 0 && length) *length = streams[0].text.length;
+    if (result == 0 && out) *out = iw_buffer_take(&streams[0].text);
+    iw_buffer_free(&streams[0].text);
+    iw_buffer_free(&streams[1].text);
+    return result;
+}
+
+char *iw_status_text(int status)
+{
+    if (WIFSIGNALED(status)) return iw_format("signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return iw_format("exit status %d", WEXITSTATUS(status));
+}
+
+/* --- signals --------------------------------------------------------------------------------------------------------------------------- */
+
+/* A handler has no argument to carry a descriptor in, so the pipe is global to the process. */
+static int signal_pipe[2] = {-1, -1};
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGWINCH};
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    unsigned char byte = (unsigned char)number;
+    (void)!write(signal_pipe[1], &byte, 1);
+    errno = saved;
+}
+
+int iw_signals_open(int *fd, iw_error *err)
+{
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe for signals");
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) sigaction(handled[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    *fd = signal_pipe[0];
+    return 0;
+}
+
+void iw_signals_close(void)
+{
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) signal(handled[i], SIG_DFL);
+    for (int i = 0; i < 2; i++) {
+        if (signal_pipe[i] >= 0) close(signal_pipe[i]);
+        signal_pipe[i] = -1;
+    }
+}
