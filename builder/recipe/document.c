@@ -25,6 +25,28 @@ int iw_fail_at(iw_error *err, const iw_place *place, const char *format, ...)
     return iw_fail(err, IW_E_RECIPE, "%s:%d:%d: %s", place->file, place->line, place->column, message);
 }
 
+/* A terminal must not be told what to do by a recipe: control characters (U+0000 to U+001F, U+007F to U+009F) become `?`. */
+char *iw_shown(const char *text)
+{
+    iw_cleanup_buffer iw_buffer out = {0};
+    const unsigned char *at = (const unsigned char *)text;
+    for (; *at && *at != '\n'; at++) {
+        if (out.length >= 60 && (*at & 0xC0) != 0x80)
+            break;
+        if (*at < 0x20 || *at == 0x7F) {
+            iw_buffer_add_char(&out, '?');
+        } else if (*at == 0xC2 && at[1] < 0xA0) {
+            iw_buffer_add_char(&out, '?');
+            at++;
+        } else {
+            iw_buffer_add_char(&out, (char)*at);
+        }
+    }
+    if (*at)
+        iw_buffer_add_text(&out, "…");
+    return iw_buffer_take(&out);
+}
+
 const iw_node *iw_node_find(const iw_node *mapping, const char *key)
 {
     if (!mapping || mapping->kind != IW_NODE_MAPPING)
@@ -67,6 +89,8 @@ static int fail_syntax(iw_document *document)
             place.column = document->data[i] == '\n' ? 1 : place.column + 1;
             place.line += document->data[i] == '\n';
         }
+        if (strstr(problem, "control"))
+            return iw_fail_at(document->err, &place, "a control character");
         return iw_fail_at(document->err, &place, "not UTF-8 text (%s); save the file as UTF-8", problem);
     }
     iw_place place = place_of(document, parser->problem_mark);
@@ -151,9 +175,10 @@ static int check_key(iw_document *document, const iw_node *mapping, const iw_nod
     if (mapping->count > IW_DOCUMENT_MAX_ENTRIES)
         return iw_fail_at(document->err, &key->place, "more than %d keys in one mapping", IW_DOCUMENT_MAX_ENTRIES);
     for (const iw_node *other = mapping->first; other && other != key; other = other->next)
-        if (strcmp(other->text, key->text) == 0)
-            return iw_fail_at(document->err, &key->place, "key \"%s\" stands twice; the first is in line %d", key->text,
-                              other->place.line);
+        if (strcmp(other->text, key->text) == 0) {
+            iw_cleanup_free char *shown = iw_shown(key->text);
+            return iw_fail_at(document->err, &key->place, "key \"%s\" stands twice; the first is in line %d", shown, other->place.line);
+        }
     return 0;
 }
 

@@ -37,4 +37,7 @@ const iw_node *iw_node_find(const iw_node *mapping, const char *key);
 /* IW_E_RECIPE with "file:line:column: " before the message. Returns -1. */
 int iw_fail_at(iw_error *err, const iw_place *place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Text of a file as it may stand in a message: its first line, short, without control characters; caller frees. */
+char *iw_shown(const char *text);
+
 #endif

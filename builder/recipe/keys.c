@@ -237,7 +237,7 @@ static const iw_shape relocation_shapes[] = {
 #define CHECK_NAME(more, text) {"name", IW_F_TEXT, IW_T_TEXT, (more), CHECK(name), .doc = text}
 #define CHECK_REST                                                                                                             \
     {"timeout", IW_F_UNSIGNED, IW_T_COUNT, 0, CHECK(timeout), .value = "300", .minimum = 1, .maximum = 86400,                  \
-     .doc = "Seconds, under emulation."},                                                                                      \
+     .doc = "Seconds, under emulation.", .mistaken = "time seconds limit"},                                                                                      \
         {"network", IW_F_SWITCH, IW_T_COUNT, 0, CHECK(loopback), .choices = networks, .value = "none",                         \
          .doc = "What it may reach: nothing, or this machine's own loopback."},                                                \
         {"requires", IW_F_LIST, IW_T_NAME, IW_K_UNIQUE, CHECK(requires),                                                       \

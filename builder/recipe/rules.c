@@ -21,10 +21,11 @@ static bool spelled(const char *text, const char *start, const char *rest)
     return *text && strchr(start, *text) && text[1 + strspn(text + 1, rest)] == '\0';
 }
 
+/* No control characters (U+0000 to U+001F, U+007F to U+009F) but those named: a message may show the text on a terminal. */
 static bool printable(const char *text, const char *controls)
 {
     for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        if ((*at < 0x20 && !strchr(controls, *at)) || *at == 0x7F)
+        if ((*at < 0x20 && !strchr(controls, *at)) || *at == 0x7F || (*at == 0xC2 && at[1] < 0xA0))
             return false;
     return true;
 }
@@ -115,7 +116,7 @@ static bool fits_glob(const char *text)
 static bool fits_authority(const char *rest, bool user)
 {
     size_t host = strcspn(rest, "/?#");
-    if (host == 0 || *rest == ':' || rest[host] == '\0' || rest[host + 1] == '\0')
+    if (host == 0 || *rest == ':')
         return false;
     if (!user && memchr(rest, '@', host))
         return false;
@@ -232,25 +233,25 @@ static bool fits_licence(const char *text)
 
 #define RE_NAME "[a-z0-9][a-z0-9.+-]*"
 #define RE_VERSION "[A-Za-z0-9][A-Za-z0-9.+~_-]*"
-#define RE_INSIDE "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\u0000-\\u001f\\u007f]+$"
+#define RE_INSIDE "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\u0000-\\u001f\\u007f-\u009f]+$"
 #define RE_REST "[!#-;=?-\\[\\]_a-z~]"
 
 static const iw_text_rule rules[IW_T_COUNT] = {
-    [IW_T_TEXT] = {"one line of text", "^[^\\u0000-\\u001f\\u007f]+$", fits_text, 4096, true},
+    [IW_T_TEXT] = {"one line of text", "^[^\\u0000-\\u001f\\u007f-\u009f]+$", fits_text, 4096, true},
     [IW_T_LINES] = {"lines of text (`|`)", NULL, fits_lines, 262144, false},
-    [IW_T_NAME] = {"a name (lower-case letters, digits, `.`, `+`, `-`)", "^" RE_NAME "$", fits_name, 100, true},
-    [IW_T_VERSION] = {"a version (letters, digits, `.`, `+`, `~`, `_`, `-`)", "^" RE_VERSION "$", fits_version, 100, true},
+    [IW_T_NAME] = {"lower-case letters, digits, `.`, `+`, `-`", "^" RE_NAME "$", fits_name, 100, true},
+    [IW_T_VERSION] = {"letters, digits, `.`, `+`, `~`, `_`, `-`", "^" RE_VERSION "$", fits_version, 100, true},
     [IW_T_DEBIAN_VERSION] = {"a Debian version", "^[A-Za-z0-9][A-Za-z0-9.+~_:-]*$", fits_debian_version, 100, true},
     [IW_T_LIKE] = {"name/version", "^" RE_NAME "/" RE_VERSION "$", fits_like, 201, false},
     [IW_T_NEED] = {"name or name/version", "^" RE_NAME "(/" RE_VERSION ")?$", fits_need, 201, true},
     [IW_T_PROJECT] = {"a project's name", "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", fits_project, 100, true},
-    [IW_T_FILE_NAME] = {"a file's name, without a folder", "^(?!\\.\\.?$)[^/\\u0000-\\u001f\\u007f]+$", fits_file_name, 255, true},
+    [IW_T_FILE_NAME] = {"a file's name, without a folder", "^(?!\\.\\.?$)[^/\\u0000-\\u001f\\u007f-\u009f]+$", fits_file_name, 255, true},
     [IW_T_PATH] = {"a relative path that stays inside", RE_INSIDE, fits_path, 1024, true},
     [IW_T_FOLDER] = {"a relative folder that stays inside", RE_INSIDE, fits_folder, 1024, true},
     [IW_T_GLOB] = {"a relative glob (`**` only as a whole part of the path)", RE_INSIDE, fits_glob, 1024, true},
-    [IW_T_URL] = {"an http(s) URL without a user's name", "^https?://[^/?#@:][^/?#@]*[/?#]" RE_REST "+$", fits_url, 2048, false},
+    [IW_T_URL] = {"an http(s) URL without a user's name", "^https?://[^/?#@:][^/?#@]*([/?#]" RE_REST "*)?$", fits_url, 2048, false},
     [IW_T_GIT_URL] = {"an http(s) or ssh URL, as ssh://git@host/path",
-                      "^(https?://[^/?#@:][^/?#@]*|ssh://[^-/?#:][^/?#]*)[/?#]" RE_REST "+$", fits_git_url, 2048, false},
+                      "^(https?://[^/?#@:][^/?#@]*|ssh://[^-/?#:][^/?#]*)([/?#]" RE_REST "*)?$", fits_git_url, 2048, false},
     [IW_T_SHA256] = {"64 lower-case hexadecimal digits", "^[0-9a-f]{64}$", iw_is_sha256, 64, false},
     [IW_T_COMMIT] = {"40 lower-case hexadecimal digits", "^[0-9a-f]{40}$", fits_commit, 40, false},
     [IW_T_LICENCE] = {"an SPDX licence expression", "^[A-Za-z0-9.+:() -]+$", fits_licence, 500, false},

@@ -13,15 +13,15 @@ typedef struct iw_reader {
 static const char *describe(const iw_node *node)
 {
     if (node->kind == IW_NODE_LIST)
-        return "a list";
+        return "is a list";
     if (node->kind == IW_NODE_MAPPING)
-        return "keys with values";
-    return node->plain && !*node->text ? "nothing" : "text";
+        return "are keys with values";
+    return node->plain && !*node->text ? "is nothing" : "is text";
 }
 
 static int fail_kind(iw_reader *reader, const iw_key *key, const iw_node *node, const char *expected)
 {
-    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s; here is %s", key->name, expected, describe(node));
+    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s; here %s", key->name, expected, describe(node));
 }
 
 /* --- unknown keys ---------------------------------------------------------------------------------------------------------- */
@@ -56,27 +56,37 @@ static const iw_key *find_key(const iw_shape *shape, const char *name)
     return NULL;
 }
 
-/* The key of `shape` below which `name` would be right, or NULL. */
-static const char *right_below(const iw_shape *shape, const char *name)
+/* The key of `shape` below which `name` would be right; *key is what it would be called there. NULL: none. */
+static const char *right_below(const iw_shape *shape, const char *name, const char **key)
 {
     for (size_t i = 0; i < shape->key_count; i++)
-        for (size_t k = 0; k < shape->keys[i].shape_count; k++)
-            if (find_key(&shape->keys[i].shapes[k], name))
+        for (size_t k = 0; k < shape->keys[i].shape_count; k++) {
+            const iw_shape *below = &shape->keys[i].shapes[k];
+            const iw_key *same = find_key(below, name);
+            *key = same ? same->name : NULL;
+            for (size_t m = 0; m < below->key_count && !*key; m++)
+                if (has_word(below->keys[m].mistaken, name))
+                    *key = below->keys[m].name;
+            if (*key)
                 return shape->keys[i].name;
+        }
     return NULL;
 }
 
-static int fail_unknown(iw_reader *reader, const iw_shape *shape, const iw_node *key)
+static int fail_unknown(iw_reader *reader, const iw_shape *shape, const iw_node *node)
 {
-    const char *below = right_below(shape, key->text), *near = meant(shape, key->text);
-    if (below)
-        return iw_fail_at(reader->err, &key->place, "unknown key \"%.60s\"; it belongs below \"%s\"", key->text, below);
+    iw_cleanup_free char *shown = iw_shown(node->text);
+    const char *key, *near = meant(shape, node->text), *below = right_below(shape, node->text, &key);
+    if (below && strcmp(key, node->text) == 0)
+        return iw_fail_at(reader->err, &node->place, "unknown key \"%s\"; it belongs below \"%s\"", shown, below);
     if (near)
-        return iw_fail_at(reader->err, &key->place, "unknown key \"%.60s\"; did you mean \"%s\"?", key->text, near);
+        return iw_fail_at(reader->err, &node->place, "unknown key \"%s\"; did you mean \"%s\"?", shown, near);
+    if (below)
+        return iw_fail_at(reader->err, &node->place, "unknown key \"%s\"; did you mean \"%s\", below \"%s\"?", shown, key, below);
     iw_cleanup_buffer iw_buffer names = {0};
     for (size_t i = 0; i < shape->key_count; i++)
         iw_buffer_add_format(&names, "%s%s", i ? ", " : "", shape->keys[i].name);
-    return iw_fail_at(reader->err, &key->place, "unknown key \"%.60s\"; %s has: %s", key->text, shape->label, names.data);
+    return iw_fail_at(reader->err, &node->place, "unknown key \"%s\"; %s has: %s", shown, shape->label, names.data);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------------- */
@@ -86,20 +96,21 @@ static int fail_text(iw_reader *reader, const char *name, const iw_node *node, c
     size_t count;
     const char *const *features = iw_features(&count);
     const char *near = type == IW_T_FEATURE ? iw_nearest(node->text, features, count) : NULL;
-    size_t shown = strcspn(node->text, "\n");
-    shown = shown > 60 ? 60 : shown;
-    while (shown > 0 && ((unsigned char)node->text[shown] & 0xC0) == 0x80) /* no half of a character */
-        shown--;
-    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s, not \"%.*s%s\"%s%s%s", name, rule->what, (int)shown,
-                      node->text, node->text[shown] ? "…" : "", near ? "; did you mean \"" : "", near ? near : "",
-                      near ? "\"?" : "");
+    iw_cleanup_free char *shown = iw_shown(node->text);
+    iw_cleanup_buffer iw_buffer hint = {0};
+    iw_buffer_add_text(&hint, "");
+    if (near)
+        iw_buffer_add_format(&hint, "; did you mean \"%s\"?", near);
+    else if (type == IW_T_SHA256 || type == IW_T_COMMIT)
+        iw_buffer_add_format(&hint, " (%zu bytes)", strlen(node->text));
+    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s, not \"%s\"%s", name, rule->what, shown, hint.data);
 }
 
 static int read_text(iw_reader *reader, const char *name, iw_text_type type, const iw_node *node, const char **out)
 {
     const iw_text_rule *rule = iw_text_rule_of(type);
     if (node->kind != IW_NODE_SCALAR || (node->plain && !*node->text))
-        return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s; here is %s", name, rule->what, describe(node));
+        return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s; here %s", name, rule->what, describe(node));
     if (strlen(node->text) > rule->limit && type != IW_T_SHA256 && type != IW_T_COMMIT)
         return iw_fail_at(reader->err, &node->place, "\"%s\" is longer than %zu bytes", name, rule->limit);
     if (!rule->fits(node->text))
@@ -108,15 +119,21 @@ static int read_text(iw_reader *reader, const char *name, iw_text_type type, con
     return 0;
 }
 
+static int fail_value(iw_reader *reader, const iw_key *key, const iw_node *node, const char *expected)
+{
+    iw_cleanup_free char *shown = iw_shown(node->text);
+    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s, not \"%s\"", key->name, expected, shown);
+}
+
 static int read_boolean(iw_reader *reader, const iw_key *key, const iw_node *node, bool *out)
 {
     bool scalar = node->kind == IW_NODE_SCALAR && node->plain;
     *out = scalar && strcmp(node->text, "true") == 0;
     if (*out || (scalar && strcmp(node->text, "false") == 0))
         return 0;
-    if (node->kind == IW_NODE_SCALAR && *node->text)
-        return iw_fail_at(reader->err, &node->place, "\"%s\" expects true or false, not \"%.60s\"", key->name, node->text);
-    return fail_kind(reader, key, node, "true or false");
+    if (node->kind != IW_NODE_SCALAR || !*node->text)
+        return fail_kind(reader, key, node, "true or false");
+    return fail_value(reader, key, node, "true or false");
 }
 
 static int read_size(iw_reader *reader, const iw_key *key, const iw_node *node, uint64_t *out)
@@ -125,8 +142,9 @@ static int read_size(iw_reader *reader, const iw_key *key, const iw_node *node, 
         return 0;
     if (node->kind != IW_NODE_SCALAR || !*node->text)
         return fail_kind(reader, key, node, "a whole number");
-    return iw_fail_at(reader->err, &node->place, "\"%s\" expects a whole number from %llu to %llu, not \"%.60s\"", key->name,
-                      (unsigned long long)key->minimum, (unsigned long long)key->maximum, node->text);
+    iw_cleanup_free char *expected = iw_format("a whole number from %llu to %llu", (unsigned long long)key->minimum,
+                                               (unsigned long long)key->maximum);
+    return fail_value(reader, key, node, expected);
 }
 
 /* Decimal digits with an optional fraction; the locale has no say. */
@@ -155,26 +173,33 @@ static int read_number(iw_reader *reader, const iw_key *key, const iw_node *node
         return 0;
     if (node->kind != IW_NODE_SCALAR || !*node->text)
         return fail_kind(reader, key, node, "a number");
-    return iw_fail_at(reader->err, &node->place, "\"%s\" expects a number from 0 to %llu, not \"%.60s\"", key->name,
-                      (unsigned long long)key->maximum, node->text);
+    iw_cleanup_free char *expected = iw_format("a number from 0 to %llu", (unsigned long long)key->maximum);
+    return fail_value(reader, key, node, expected);
+}
+
+static void add_choices(iw_buffer *out, const iw_key *key)
+{
+    for (size_t i = 0; key->choices[i]; i++)
+        iw_buffer_add_format(out, "%s%s", i == 0 ? "" : key->choices[i + 1] ? ", " : " or ", key->choices[i]);
 }
 
 static int read_choice(iw_reader *reader, const iw_key *key, const iw_node *node, int *out)
 {
-    iw_cleanup_buffer iw_buffer names = {0};
     size_t count = 0;
-    for (; key->choices[count]; count++) {
+    for (; key->choices[count]; count++)
         if (node->kind == IW_NODE_SCALAR && strcmp(node->text, key->choices[count]) == 0) {
             *out = (int)count;
             return 0;
         }
-        iw_buffer_add_format(&names, "%s%s", count == 0 ? "" : key->choices[count + 1] ? ", " : " or ", key->choices[count]);
-    }
+    iw_cleanup_buffer iw_buffer names = {0};
+    add_choices(&names, key);
     if (node->kind != IW_NODE_SCALAR || !*node->text)
         return fail_kind(reader, key, node, names.data);
     const char *near = iw_nearest(node->text, key->choices, count);
-    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s, not \"%.60s\"%s%s%s", key->name, names.data, node->text,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    if (!near)
+        return fail_value(reader, key, node, names.data);
+    iw_cleanup_free char *shown = iw_shown(node->text);
+    return iw_fail_at(reader->err, &node->place, "\"%s\" expects %s, not \"%s\"; did you mean \"%s\"?", key->name, names.data, shown, near);
 }
 
 static int expect_list(iw_reader *reader, const iw_key *key, const iw_node *node)
@@ -189,8 +214,10 @@ static int expect_list(iw_reader *reader, const iw_key *key, const iw_node *node
 static int refuse_twice(iw_reader *reader, const iw_key *key, const char *const *items, size_t count, const iw_node *node)
 {
     for (size_t i = 0; i < count && (key->flags & IW_K_UNIQUE); i++)
-        if (strcmp(items[i], items[count]) == 0)
-            return iw_fail_at(reader->err, &node->place, "\"%s\" names \"%.60s\" twice", key->name, items[count]);
+        if (strcmp(items[i], items[count]) == 0) {
+            iw_cleanup_free char *shown = iw_shown(items[count]);
+            return iw_fail_at(reader->err, &node->place, "\"%s\" names \"%s\" twice", key->name, shown);
+        }
     return 0;
 }
 
@@ -291,9 +318,11 @@ static int choose_shape(iw_reader *reader, const iw_key *key, const iw_node *nod
     for (const iw_node *item = node->first; item; item = item->next)
         for (size_t i = 0; i < key->shape_count; i++)
             if (has_word(key->shapes[i].keys[0].mistaken, item->text) ||
-                iw_nearest(item->text, &key->shapes[i].keys[0].name, 1))
-                return iw_fail_at(reader->err, &item->place, "unknown key \"%.60s\"; did you mean \"%s\"?", item->text,
+                iw_nearest(item->text, &key->shapes[i].keys[0].name, 1)) {
+                iw_cleanup_free char *shown = iw_shown(item->text);
+                return iw_fail_at(reader->err, &item->place, "unknown key \"%s\"; did you mean \"%s\"?", shown,
                                   key->shapes[i].keys[0].name);
+            }
     return iw_fail_at(reader->err, &node->place, "an item of \"%s\" needs one of: %s", key->name, names.data);
 }
 
@@ -315,7 +344,7 @@ static int read_mappings(iw_reader *reader, const iw_key *key, const iw_node *no
             continue;
         }
         if (item->kind != IW_NODE_MAPPING)
-            return fail_kind(reader, key, item, "a list of keys with values");
+            return fail_kind(reader, key, item, key->flags & IW_K_OR_TEXT ? "a list of paths, or of keys with values" : "a list of keys with values");
         if (choose_shape(reader, key, item, &shape) || iw_shape_read(reader->arena, shape, item, into, reader->err))
             return -1;
     }
@@ -372,11 +401,20 @@ static int read_key(iw_reader *reader, const iw_key *key, const iw_node *node, c
     return -1;
 }
 
+static int fail_missing(iw_reader *reader, const iw_shape *shape, const iw_key *key, const iw_node *mapping)
+{
+    iw_cleanup_buffer iw_buffer what = {0};
+    if (key->choices)
+        add_choices(&what, key);
+    else
+        iw_buffer_add_text(&what, key->form == IW_F_TEXT ? iw_text_rule_of(key->type)->what : iw_form_text(key));
+    return iw_fail_at(reader->err, &mapping->place, "%s needs \"%s\" (%s)", shape->label, key->name, what.data);
+}
+
 static int read_missing(iw_reader *reader, const iw_shape *shape, const iw_key *key, const iw_node *mapping, char *into)
 {
     if (key->flags & (IW_K_REQUIRED | IW_K_BODY))
-        return iw_fail_at(reader->err, &mapping->place, "%s needs \"%s\" (%s)", shape->label, key->name,
-                          key->form == IW_F_TEXT ? iw_text_rule_of(key->type)->what : iw_form_text(key));
+        return fail_missing(reader, shape, key, mapping);
     if (key->form == IW_F_MAPPING) { /* its defaults */
         iw_node empty = {.kind = IW_NODE_MAPPING, .place = mapping->place};
         return read_key(reader, key, &empty, into);
