@@ -233,11 +233,11 @@ static bool fits_licence(const char *text)
 
 #define RE_NAME "[a-z0-9][a-z0-9.+-]*"
 #define RE_VERSION "[A-Za-z0-9][A-Za-z0-9.+~_-]*"
-#define RE_INSIDE "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\u0000-\\u001f\\u007f-\u009f]+$"
+#define RE_INSIDE "^(?!/)(?!(.*/)?\\.\\.(/|$))[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 #define RE_REST "[!#-;=?-\\[\\]_a-z~]"
 
 static const iw_text_rule rules[IW_T_COUNT] = {
-    [IW_T_TEXT] = {"one line of text", "^[^\\u0000-\\u001f\\u007f-\u009f]+$", fits_text, 4096, true},
+    [IW_T_TEXT] = {"one line of text", "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", fits_text, 4096, true},
     [IW_T_LINES] = {"lines of text (`|`)", NULL, fits_lines, 262144, false},
     [IW_T_NAME] = {"lower-case letters, digits, `.`, `+`, `-`", "^" RE_NAME "$", fits_name, 100, true},
     [IW_T_VERSION] = {"letters, digits, `.`, `+`, `~`, `_`, `-`", "^" RE_VERSION "$", fits_version, 100, true},
@@ -245,7 +245,7 @@ static const iw_text_rule rules[IW_T_COUNT] = {
     [IW_T_LIKE] = {"name/version", "^" RE_NAME "/" RE_VERSION "$", fits_like, 201, false},
     [IW_T_NEED] = {"name or name/version", "^" RE_NAME "(/" RE_VERSION ")?$", fits_need, 201, true},
     [IW_T_PROJECT] = {"a project's name", "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", fits_project, 100, true},
-    [IW_T_FILE_NAME] = {"a file's name, without a folder", "^(?!\\.\\.?$)[^/\\u0000-\\u001f\\u007f-\u009f]+$", fits_file_name, 255, true},
+    [IW_T_FILE_NAME] = {"a file's name, without a folder", "^(?!\\.\\.?$)[^/\\u0000-\\u001f\\u007f-\\u009f]+$", fits_file_name, 255, true},
     [IW_T_PATH] = {"a relative path that stays inside", RE_INSIDE, fits_path, 1024, true},
     [IW_T_FOLDER] = {"a relative folder that stays inside", RE_INSIDE, fits_folder, 1024, true},
     [IW_T_GLOB] = {"a relative glob (`**` only as a whole part of the path)", RE_INSIDE, fits_glob, 1024, true},
