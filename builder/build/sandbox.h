@@ -8,11 +8,13 @@
 #include "base/text.h"
 
 #define IW_PREFIX "/opt/iw-prefix"
+#define IW_SANDBOX_UID 1000 /* user and group inside, whoever runs the build */
+#define IW_SANDBOX_LINE 4096 /* bytes of an output line that are handed on; the log holds all */
 
 typedef enum iw_bind_kind { IW_BIND_READ_ONLY, IW_BIND_WRITABLE, IW_BIND_TMPFS, IW_BIND_LINK } iw_bind_kind;
 typedef struct iw_bind {
     iw_bind_kind kind;
-    const char *from, *to;
+    const char *from, *to; /* tmpfs: `from` is NULL; link: `from` is the link's text */
 } iw_bind;
 
 typedef struct iw_sandbox {
@@ -25,6 +27,7 @@ typedef struct iw_sandbox {
     bool network_loopback;        /* a loopback interface of its own; nothing else ever */
     int keep_fd;                  /* passed to the first process, or -1 */
     const char *init;             /* path inside of iw-init, or NULL: without the network filter */
+    bool terminal;                /* a person's shell: keeps the terminal as input, output and session */
 } iw_sandbox;
 
 /* argv for bwrap; pure, so that policy can be asserted. Caller frees. */
@@ -47,7 +50,12 @@ typedef struct iw_sandbox_result {
     double seconds;
 } iw_sandbox_result;
 
-/* Runs and waits, serving the network filter's notifications. -1 only where the sandbox itself failed. */
+/* Runs and waits, serving the network filter's notifications. Blocks. When it returns, nothing of what ran inside is left. -1 only
+ * where the sandbox itself failed (bwrap's own words are in the message). */
 int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err);
+
+/* The same without a sandbox: `command` with `environment` in `folder` on this host, in a process group of its own that is killed on
+ * cancel and timeout. Nothing is hidden from it and the network is not watched. */
+int iw_unboxed_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err);
 
 #endif

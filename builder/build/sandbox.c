@@ -1,0 +1,113 @@
+#include "build/sandbox.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/process.h"
+
+static void add_bind(iw_strings *argv, const iw_bind *bind)
+{
+    static const char *const words[] = {"--ro-bind", "--bind", "--tmpfs", "--symlink"};
+    iw_strings_add(argv, words[bind->kind]);
+    if (bind->kind != IW_BIND_TMPFS) iw_strings_add(argv, bind->from);
+    iw_strings_add(argv, bind->to);
+}
+
+/* What is always cut off: every namespace, the caller's environment, capabilities, the user's name and the host's. */
+static void add_isolation(const iw_sandbox *sandbox, iw_strings *argv)
+{
+    static const char *const always[] = {"--unshare-all", "--unshare-user", "--die-with-parent", "--clearenv",
+                                         "--cap-drop",    "ALL",            "--hostname",        "ironwheel", NULL};
+    iw_strings_add_all(argv, always);
+    if (!sandbox->terminal) iw_strings_add(argv, "--new-session");
+    iw_strings_add(argv, "--uid");
+    iw_strings_add_format(argv, "%d", IW_SANDBOX_UID);
+    iw_strings_add(argv, "--gid");
+    iw_strings_add_format(argv, "%d", IW_SANDBOX_UID);
+}
+
+static void add_environment(iw_strings *argv, const char *const *environment)
+{
+    for (size_t i = 0; environment && environment[i]; i++) {
+        const char *equals = strchr(environment[i], '=');
+        if (!equals) continue;
+        iw_cleanup_free char *name = iw_strndup(environment[i], (size_t)(equals - environment[i]));
+        iw_strings_add(argv, "--setenv");
+        iw_strings_add(argv, name);
+        iw_strings_add(argv, equals + 1);
+    }
+}
+
+void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
+{
+    static const char *const mounts[] = {"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", NULL};
+    static const char *const seal[] = {"--remount-ro", "/", NULL};
+    iw_strings_add(argv, "bwrap");
+    add_isolation(sandbox, argv);
+    if (sandbox->root) {
+        iw_strings_add(argv, "--ro-bind");
+        iw_strings_add(argv, sandbox->root);
+        iw_strings_add(argv, "/");
+    }
+    iw_strings_add_all(argv, mounts);
+    for (size_t i = 0; i < sandbox->bind_count; i++) add_bind(argv, &sandbox->binds[i]);
+    if (!sandbox->root) iw_strings_add_all(argv, seal);
+    add_environment(argv, sandbox->environment);
+    iw_strings_add(argv, "--chdir");
+    iw_strings_add(argv, sandbox->folder ? sandbox->folder : "/");
+    iw_strings_add(argv, "--");
+    if (sandbox->init) {
+        iw_strings_add(argv, sandbox->init);
+        iw_strings_add_format(argv, "%d", sandbox->keep_fd);
+        iw_strings_add(argv, "--");
+    }
+    iw_strings_add_all(argv, sandbox->command);
+}
+
+/* --- probing ------------------------------------------------------------------------------------------------------------------ */
+
+static bool knob_is(const char *path, char value)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    char c = 0;
+    bool is = read(fd, &c, 1) == 1 && c == value;
+    close(fd);
+    return is;
+}
+
+/* What most likely stands in the way, and what helps. */
+static const char *probe_advice(void)
+{
+    if (knob_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
+        return "unprivileged user namespaces are switched off: `sudo sysctl -w kernel.unprivileged_userns_clone=1` switches them on "
+               "until the next boot (a file in /etc/sysctl.d keeps it)";
+    if (knob_is("/proc/sys/user/max_user_namespaces", '0'))
+        return "user namespaces are limited to 0: `sudo sysctl -w user.max_user_namespaces=15000` allows them until the next boot";
+    if (knob_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
+        return "AppArmor restricts user namespaces: give bwrap a profile that allows `userns`, or `sudo sysctl -w "
+               "kernel.apparmor_restrict_unprivileged_userns=0` until the next boot";
+    return "in a container or another sandbox, run it outside, or allow the container user namespaces and its own /proc; "
+           "`--no-sandbox` builds with this host's own tools, and says so in the manifest";
+}
+
+int iw_sandbox_probe(iw_error *err)
+{
+    static const char *const argv[] = {"bwrap", "--unshare-all", "--unshare-user", "--uid",  "1000", "--gid", "1000", "--cap-drop",
+                                       "ALL",   "--ro-bind",     "/",              "/",      "--proc", "/proc", "--dev", "/dev",
+                                       "--tmpfs", "/tmp",        "--die-with-parent", "--new-session", "--", "/bin/true", NULL};
+    iw_error inner = IW_ERROR_INIT;
+    if (iw_run_capture(argv, NULL, 4096, NULL, NULL, &inner) == 0) return 0;
+    if (inner.kind == IW_E_ENVIRONMENT)
+        iw_fail(err, IW_E_ENVIRONMENT, "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt install bubblewrap`, or "
+                                       "your distribution's package of that name");
+    else
+        iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s", iw_error_text(&inner), probe_advice());
+    iw_error_clear(&inner);
+    return -1;
+}
