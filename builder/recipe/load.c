@@ -194,6 +194,18 @@ static int check_build(const iw_recipe *recipe, const iw_node *root, iw_error *e
     return 0;
 }
 
+/* Of a local source no key is what counts, but what the key leads to. */
+static void add_local(iw_buffer *out, const iw_recipe *recipe)
+{
+    for (size_t i = 0; i < recipe->source_count; i++) {
+        if (recipe->sources[i].kind != IW_SOURCE_LOCAL)
+            continue;
+        iw_cleanup_free char *prefix = iw_format("sources[%zu].", i + 1);
+        iw_meaning_text(out, prefix, "file", recipe->sources[i].file);
+        iw_meaning_text(out, prefix, "sha256", recipe->sources[i].sha256);
+    }
+}
+
 static void add_patches(iw_buffer *out, const iw_recipe *recipe)
 {
     for (size_t i = 0; i < recipe->patch_count; i++) {
@@ -229,6 +241,7 @@ int iw_recipe_finish(iw_catalog *catalog, const iw_node *root, iw_recipe_draft *
     iw_cleanup_buffer iw_buffer meaning = {0};
     iw_buffer_add_text(&meaning, "recipe-meaning 1\n");
     iw_shape_meaning(&meaning, "", &iw_shape_recipe, draft);
+    add_local(&meaning, recipe);
     add_patches(&meaning, recipe);
     recipe->meaning = iw_arena_strdup(catalog->arena, meaning.data);
     return 0;
