@@ -238,7 +238,7 @@ static bool fits_licence(const char *text)
 
 static const iw_text_rule rules[IW_T_COUNT] = {
     [IW_T_TEXT] = {"one line of text", "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", fits_text, 4096, true},
-    [IW_T_LINES] = {"lines of text (`|`)", NULL, fits_lines, 262144, false},
+    [IW_T_LINES] = {"lines of text", NULL, fits_lines, 262144, false},
     [IW_T_NAME] = {"lower-case letters, digits, `.`, `+`, `-`", "^" RE_NAME "$", fits_name, 100, true},
     [IW_T_VERSION] = {"letters, digits, `.`, `+`, `~`, `_`, `-`", "^" RE_VERSION "$", fits_version, 100, true},
     [IW_T_DEBIAN_VERSION] = {"a Debian version", "^[A-Za-z0-9][A-Za-z0-9.+~_:-]*$", fits_debian_version, 100, true},
