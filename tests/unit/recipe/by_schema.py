@@ -3,6 +3,7 @@
 import copy
 import glob
 import json
+import re
 import sys
 
 import jsonschema
@@ -43,13 +44,49 @@ def wrong(kind, good):
             yield broken
 
 
+def cases():
+    """What tests/cases/recipe loads: kind, place, text, and whether the reader takes it."""
+    for path in sorted(glob.glob("tests/cases/recipe/*.test")):
+        files = {}
+        with open(path, encoding="utf-8") as file:
+            parts = re.findall(r"^-- (.*)\n((?:(?!-- ).*\n)*)", file.read(), re.M)
+        for head, body in parts:
+            words = head.split()
+            if words[0] != "load":
+                files[head] = body
+                continue
+            name = f"{words[2]}/{words[3]}" if words[1] == "recipe" else f"{words[1].rstrip('s')}s/{words[2]}"
+            text = files.get(f"recipes/{name}.yaml")
+            if text is not None:
+                yield words[1].rstrip("s"), f"{path}: {head}", text, not body.startswith("error: ")
+
+
+def agree(validators):
+    """Whatever the reader takes, the schema takes. The other way round there is more that only the reader sees; but not nothing."""
+    failed = refused = 0
+    for kind, place, text, taken in cases():
+        try:
+            valid = validators[kind].is_valid(yaml.load(text, Core))
+        except yaml.YAMLError:
+            valid = False
+        if taken and not valid:
+            print(f"{place}: the schema refuses what the reader takes", file=sys.stderr)
+            failed += 1
+        refused += not taken and not valid
+    if refused < 100:
+        print(f"of the cases' errors, the schemas see {refused} only", file=sys.stderr)
+        failed += 1
+    return failed
+
+
 def main():
+    validators = {}
     failed = tried = refused = 0
     for kind in ("recipe", "stack", "profile", "toolchain"):
         with open(f"docs/{kind}.schema.json", encoding="utf-8") as file:
             schema = json.load(file)
         jsonschema.Draft202012Validator.check_schema(schema)
-        validator = jsonschema.Draft202012Validator(schema)
+        validator = validators[kind] = jsonschema.Draft202012Validator(schema)
         reserved = ("recipes/stacks/", "recipes/profiles/", "recipes/toolchains/")
         paths = glob.glob(KINDS.get(kind, "recipes/*/*.yaml"))
         for path in sorted(p for p in paths if kind != "recipe" or not p.startswith(reserved)):
@@ -65,6 +102,7 @@ def main():
                     print(f"{path}: the schema takes {json.dumps(broken)[:2000]}", file=sys.stderr)
                     failed += 1
                 refused += 1
+    failed += agree(validators)
     print(f"{tried} files, {refused} wrong ones")
     return 1 if failed or not tried or not refused else 0
 
