@@ -1,3 +1,3 @@
-store_SOURCES :=
+store_SOURCES := archive_name.c archive_ring.c archive_place.c archive_tar.c archive_in.c archive_out.c
 store_TESTS :=
 store_USES := base
