@@ -95,7 +95,8 @@ static const iw_key local_keys[] = {
     SOURCE_ID,
     SOURCE_TO,
     {"unpack", IW_F_BOOLEAN, IW_T_COUNT, IW_K_BUILT, SOURCE(unpack), .value = "true",
-     .doc = "`true`: laid below `$SRC` where `to` says (a folder's content, or the file). `false`: laid at `$FILES` under its own name.",
+     .doc = "`true`: laid below `$SRC` where `to` says (a folder's content, or the file). `false`: laid at `$FILES` under its own name (in the "
+            "folder `to`, where that is given).",
      .mistaken = "extract"},
 };
 

@@ -42,7 +42,7 @@ typedef struct iw_source {
     iw_list mirrors;      /* url */
     const char *commit;   /* git */
     bool submodules;      /* git */
-    const char *to;       /* below $SRC, cleaned; "." for the first */
+    const char *to;       /* below $SRC, cleaned; "." for the first; below $FILES for a local one that isn't unpacked */
     unsigned strip;
     bool unpack;
     const char *local_path; /* local: absolute path on this host (`file` is its last part) */

@@ -43,6 +43,8 @@ static void finish_to(iw_catalog *catalog, iw_source *source, size_t number)
 {
     if (source->kind == IW_SOURCE_CRATES)
         source->to = "vendor";
+    else if (!source->to && source->kind == IW_SOURCE_LOCAL && !source->unpack)
+        source->to = "."; /* below $FILES */
     else if (!source->to)
         source->to = number == 1 ? "." : iw_arena_format(catalog->arena, ".iw/%s", source->id);
     iw_cleanup_free char *clean = iw_path_clean(source->to);
