@@ -103,14 +103,15 @@ static const iw_level numpy_levels[] = {
     {"ssse3", "ssse3"},                      {"sse3", "sse3"},             {"sse2", ""},
 };
 
-/* GNU as: from its plainest architecture up, by the extensions that it shares names of with gcc. (It always takes LAHF.) */
+/* GNU as: from its plainest architectures up, by the extensions that it shares names of with gcc. It always takes LAHF; nocona is the
+ * plainest that knows SSE3's FISTTP (and has CMPXCHG16B). */
 static const char *assembler_of(iw_arena *arena, const iw_list *allowed)
 {
     static const char *const words[] = {"3dnow", "3dnowa", "abm", "adx", "aes", "avx", "avx2", "bmi", "bmi2", "cx16", "f16c", "fma", "fma4",
                                         "fsgsbase", "lwp", "lzcnt", "movbe", "pclmul", "popcnt", "prfchw", "rdrnd", "rdseed", "sse3", "sse4.1",
                                         "sse4.2", "sse4a", "ssse3", "tbm", "xop", "xsave", "xsaveopt"};
     iw_cleanup_buffer iw_buffer out = {0};
-    iw_buffer_add_text(&out, "generic64");
+    iw_buffer_add_text(&out, !has(allowed, "sse3") ? "generic64" : has(allowed, "cx16") ? "nocona" : "nocona+nocx16");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (has(allowed, words[i]))
             iw_buffer_add_format(&out, "+%s", words[i]);

@@ -233,7 +233,13 @@ static const char *const instructions[][2] = {
     {"lwp", "llwpcb %rax"},          {"f16c", "vcvtph2ps %xmm0,%ymm1"},      {"bmi", "andn %eax,%ebx,%ecx"},
     {"bmi2", "pdep %eax,%ebx,%ecx"}, {"movbe", "movbe (%rax),%ebx"},         {"xsave", "xgetbv"},
     {"xsaveopt", "xsaveopt (%rax)"}, {"rdrnd", "rdrand %eax"},               {"fsgsbase", "rdfsbase %rax"},
+    {"sse3", "fisttp (%rax)"},       {"sse3", "monitor"},
     {"avx512f", "vaddps %zmm0,%zmm1,%zmm2"}, {"sha", "sha1nexte %xmm0,%xmm1"}, {"adx", "adcx %eax,%ebx"}};
+
+/* What every 64-bit CPU has, and compilers use. (as 2.40 knows an amdfam10 without CMOV.) */
+static const char *const basics[] = {"cmovl %eax,%ebx", "fcomi %st(1),%st", "nopw 0x0(%rax,%rax,1)", "clflush (%rax)", "syscall", "rdtsc", "cpuid",
+                                     "pause", "mfence", "movnti %eax,(%rbx)", "prefetcht0 (%rax)", "ud2", "rep stosb", "lock xadd %eax,(%rbx)",
+                                     "cmpxchg8b (%rax)", "cvttsd2si %xmm0,%rax", "sqrtss %xmm0,%xmm1", "movmskpd %xmm0,%eax", "fxsave (%rax)"};
 
 static bool assembles(const char *folder, const char *march, const char *instruction, iw_error *err)
 {
@@ -256,6 +262,14 @@ static void hold_against_as(const char *folder, const iw_profile *profile)
     }
 }
 
+static void hold_basics(const char *folder, const iw_profile *profile)
+{
+    iw_error err = IW_ERROR_INIT;
+    for (size_t i = 0; i < sizeof basics / sizeof *basics; i++)
+        if (!assembles(folder, profile->assembler_march, basics[i], &err))
+            fail_msg("%s: as -march=%s refuses `%s` %s", profile->name, profile->assembler_march, basics[i], iw_error_text(&err));
+}
+
 static void test_profiles_against_as(void **state)
 {
     (void)state;
@@ -268,10 +282,59 @@ static void test_profiles_against_as(void **state)
     for (size_t i = 0; i < names.count; i++) {
         assert_int_equal(iw_catalog_profile(catalog, names.items[i], &profile, NULL), 0);
         hold_against_as(folder, profile);
+        hold_basics(folder, profile);
     }
     const char *pair[] = {"k10", "nehalem", NULL};
     assert_int_equal(iw_catalog_profiles_join(catalog, &(iw_list){pair, 2}, &profile, NULL), 0);
     hold_against_as(folder, profile);
+    hold_basics(folder, profile);
+    iw_remove_tree(folder, NULL);
+    iw_catalog_free(catalog);
+}
+
+/* What gcc makes of a profile's flags, its assembler takes under the profile's -march: atomics, bit counts, prefetches, vector loops. */
+static const char program_source[] =
+    "typedef unsigned __int128 wide;\n"
+    "_Bool swap(wide *p, wide a, wide b) { return __sync_bool_compare_and_swap(p, a, b); }\n"
+    "int bits(unsigned long a) { return __builtin_popcountl(a) + __builtin_clzl(a) + __builtin_ctzl(a); }\n"
+    "void ahead(void *p) { __builtin_prefetch(p, 1, 3); __builtin_prefetch(p, 0, 0); }\n"
+    "void scale(float *restrict a, const float *restrict b, int n) { for (int i = 0; i < n; i++) a[i] = a[i] * b[i] + 1; }\n"
+    "int most(const short *a, int n) { int m = 0; for (int i = 0; i < n; i++) m = a[i] > m ? a[i] : m; return m; }\n"
+    "void order(unsigned *a, int n) { for (int i = 0; i < n; i++) a[i] = __builtin_bswap32(a[i]); }\n"
+    "int cut(long double a) { return (int)a; }\n"
+    "long cut_double(double a, float b) { return (long)a + (long)b; }\n"
+    "double round_up(double a) { return __builtin_ceil(a); }\n"
+    "unsigned char first[64]; int find(const char *s) { int n = 0; while (first[n & 63] != (unsigned char)s[n]) n++; return n; }\n";
+
+static void compile_under(const char *folder, const iw_profile *profile)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_strings iw_strings argv = {0};
+    iw_cleanup_free char *source = iw_path_join(folder, "p.c"), *march = iw_format("-Wa,-march=%s", profile->assembler_march);
+    assert_int_equal(iw_write_file(source, program_source, sizeof program_source - 1, 0600, NULL), 0);
+    iw_strings_add_all(&argv, (const char *const[]){"gcc", "-O3", NULL});
+    iw_strings_add_all(&argv, profile->flags.items);
+    iw_strings_add_all(&argv, (const char *const[]){march, "-c", "-o", "/dev/null", source, NULL});
+    if (iw_run_capture((const char *const *)argv.items, NULL, 65536, NULL, NULL, &err))
+        fail_msg("%s: %s", profile->name, iw_error_text(&err));
+}
+
+static void test_profiles_compile(void **state)
+{
+    (void)state;
+    iw_catalog *catalog = open_tree();
+    iw_cleanup_free char *folder = NULL;
+    iw_list names;
+    const iw_profile *profile;
+    assert_int_equal(iw_temporary_folder("/tmp", "iw-cc-", &folder, NULL), 0);
+    assert_int_equal(iw_catalog_profiles(catalog, &names, NULL), 0);
+    for (size_t i = 0; i < names.count; i++) {
+        assert_int_equal(iw_catalog_profile(catalog, names.items[i], &profile, NULL), 0);
+        compile_under(folder, profile);
+        const char *pair[] = {"k10", names.items[i], NULL};
+        assert_int_equal(iw_catalog_profiles_join(catalog, &(iw_list){pair, 2}, &profile, NULL), 0);
+        compile_under(folder, profile);
+    }
     iw_remove_tree(folder, NULL);
     iw_catalog_free(catalog);
 }
@@ -390,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_features_are_gccs),  cmocka_unit_test(test_profiles_against_gcc),
         cmocka_unit_test(test_named_cpus),         cmocka_unit_test(test_k10),
         cmocka_unit_test(test_no_avx_macro),       cmocka_unit_test(test_profiles_against_as),
+        cmocka_unit_test(test_profiles_compile),
         cmocka_unit_test(test_join),               cmocka_unit_test(test_meaning),
         cmocka_unit_test(test_profiles_against_emulator),
     };
