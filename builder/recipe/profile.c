@@ -115,6 +115,7 @@ static const char *assembler_of(iw_arena *arena, const iw_list *allowed)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (has(allowed, words[i]))
             iw_buffer_add_format(&out, "+%s", words[i]);
+    iw_buffer_add_text(&out, "+ibt"); /* ENDBR64, from -fcf-protection, does nothing on CPUs that don't know it */
     return iw_arena_strdup(arena, out.data);
 }
 

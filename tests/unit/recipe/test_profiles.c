@@ -239,7 +239,8 @@ static const char *const instructions[][2] = {
 /* What every 64-bit CPU has, and compilers use. (as 2.40 knows an amdfam10 without CMOV.) */
 static const char *const basics[] = {"cmovl %eax,%ebx", "fcomi %st(1),%st", "nopw 0x0(%rax,%rax,1)", "clflush (%rax)", "syscall", "rdtsc", "cpuid",
                                      "pause", "mfence", "movnti %eax,(%rbx)", "prefetcht0 (%rax)", "ud2", "rep stosb", "lock xadd %eax,(%rbx)",
-                                     "cmpxchg8b (%rax)", "cvttsd2si %xmm0,%rax", "sqrtss %xmm0,%xmm1", "movmskpd %xmm0,%eax", "fxsave (%rax)"};
+                                     "cmpxchg8b (%rax)", "cvttsd2si %xmm0,%rax", "sqrtss %xmm0,%xmm1", "movmskpd %xmm0,%eax", "fxsave (%rax)",
+                                     "endbr64"};
 
 static bool assembles(const char *folder, const char *march, const char *instruction, iw_error *err)
 {
@@ -312,7 +313,7 @@ static void compile_under(const char *folder, const iw_profile *profile)
     iw_cleanup_strings iw_strings argv = {0};
     iw_cleanup_free char *source = iw_path_join(folder, "p.c"), *march = iw_format("-Wa,-march=%s", profile->assembler_march);
     assert_int_equal(iw_write_file(source, program_source, sizeof program_source - 1, 0600, NULL), 0);
-    iw_strings_add_all(&argv, (const char *const[]){"gcc", "-O3", NULL});
+    iw_strings_add_all(&argv, (const char *const[]){"gcc", "-O3", "-fcf-protection=full", NULL});
     iw_strings_add_all(&argv, profile->flags.items);
     iw_strings_add_all(&argv, (const char *const[]){march, "-c", "-o", "/dev/null", source, NULL});
     if (iw_run_capture((const char *const *)argv.items, NULL, 65536, NULL, NULL, &err))
