@@ -50,7 +50,7 @@ bool iw_catalog_has(const iw_catalog *catalog, const char *file)
     return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-int iw_catalog_read(iw_catalog *catalog, const char *file, iw_node **out, iw_error *err)
+int iw_catalog_read(iw_catalog *catalog, const char *file, iw_yaml **out, iw_error *err)
 {
     iw_cleanup_free char *path = iw_path_join(catalog->root, file);
     iw_cleanup_free char *data = NULL;
@@ -271,15 +271,15 @@ int iw_catalog_profiles_join(iw_catalog *catalog, const iw_list *names, const iw
 
 /* --- without a tree ------------------------------------------------------------------------------------------------------------ */
 
-static int check_recipe_text(iw_catalog *catalog, const iw_node *root, iw_error *err)
+static int check_recipe_text(iw_catalog *catalog, const iw_yaml *root, iw_error *err)
 {
     iw_recipe_draft draft = {0};
-    if (iw_node_find(root, "like")) /* its other half is another file */
+    if (iw_yaml_find(root, "like")) /* its other half is another file */
         return iw_shape_check_keys(&iw_shape_recipe, root, err);
     return iw_shape_read(catalog->arena, &iw_shape_recipe, root, &draft, err) || iw_recipe_finish(catalog, root, &draft, err) ? -1 : 0;
 }
 
-static int check_other_text(iw_catalog *catalog, const char *kind, const char *file, const iw_node *root, iw_error *err)
+static int check_other_text(iw_catalog *catalog, const char *kind, const char *file, const iw_yaml *root, iw_error *err)
 {
     iw_stack_draft stack = {0};
     iw_profile_draft profile = {0};
@@ -302,7 +302,7 @@ static int check_other_text(iw_catalog *catalog, const char *kind, const char *f
 int iw_recipe_check_text(const char *kind, const char *file, const char *data, size_t length, iw_error *err)
 {
     iw_catalog catalog = {.arena = iw_arena_new()};
-    iw_node *root;
+    iw_yaml *root;
     int status = iw_document_parse(catalog.arena, file, data, length, &root, err);
     if (status == 0)
         status = strcmp(kind, "recipe") == 0 ? check_recipe_text(&catalog, root, err)

@@ -30,7 +30,7 @@ typedef struct iw_chain {
 } iw_chain;
 
 /* Reads <root>/<file>; IW_E_NOT_FOUND where it isn't there. `file` must live as long as the catalog. */
-int iw_catalog_read(iw_catalog *catalog, const char *file, iw_node **out, iw_error *err);
+int iw_catalog_read(iw_catalog *catalog, const char *file, iw_yaml **out, iw_error *err);
 /* Whether <root>/<file> exists. */
 bool iw_catalog_has(const iw_catalog *catalog, const char *file);
 /* "a -> b -> a" where `name` is in the chain (in the arena), else NULL. */
@@ -45,11 +45,11 @@ int iw_load_profile(iw_catalog *catalog, const char *name, const char *file, iw_
 int iw_load_toolchain(iw_catalog *catalog, const char *name, const char *file, iw_toolchain **out, iw_error *err);
 
 /* What one key has to do with another, after iw_shape_read. A catalog without a root has no other files: those aren't asked for then. */
-int iw_recipe_finish(iw_catalog *catalog, const iw_node *root, iw_recipe_draft *draft, iw_error *err);
-int iw_stack_finish(iw_arena *arena, const iw_node *root, iw_stack_draft *draft, iw_error *err);
-int iw_checks_finish(iw_arena *arena, const iw_node *list, iw_check *checks, size_t count, iw_error *err);
+int iw_recipe_finish(iw_catalog *catalog, const iw_yaml *root, iw_recipe_draft *draft, iw_error *err);
+int iw_stack_finish(iw_arena *arena, const iw_yaml *root, iw_stack_draft *draft, iw_error *err);
+int iw_checks_finish(iw_arena *arena, const iw_yaml *list, iw_check *checks, size_t count, iw_error *err);
 int iw_profile_finish(iw_arena *arena, const char *march, const char *tune, iw_profile *profile);
-int iw_toolchain_finish(iw_arena *arena, const char *file, const iw_node *root, iw_toolchain *toolchain, iw_error *err);
+int iw_toolchain_finish(iw_arena *arena, const char *file, const iw_yaml *root, iw_toolchain *toolchain, iw_error *err);
 
 /* The intersection; `names` sorted, `name` lives as long as the catalog. */
 int iw_profiles_join(iw_catalog *catalog, const iw_strings *names, const char *name, iw_profile **out, iw_error *err);
@@ -58,8 +58,8 @@ int iw_profiles_join(iw_catalog *catalog, const iw_strings *names, const char *n
 int iw_fail_no_recipe(iw_catalog *catalog, const iw_place *place, const char *name, const char *version, iw_error *err);
 
 /* Sources and patches of a recipe whose table was read. Each item's own file says whose folders it means. */
-int iw_sources_finish(iw_catalog *catalog, const iw_node *list, iw_recipe *recipe, iw_error *err);
-int iw_patches_finish(iw_catalog *catalog, const iw_node *list, iw_recipe_draft *draft, iw_error *err);
+int iw_sources_finish(iw_catalog *catalog, const iw_yaml *list, iw_recipe *recipe, iw_error *err);
+int iw_patches_finish(iw_catalog *catalog, const iw_yaml *list, iw_recipe_draft *draft, iw_error *err);
 
 /* The folder that a place's file stands in: "recipes/numpy" of recipes/numpy/1.yaml (in the arena). */
 const char *iw_place_folder(iw_arena *arena, const iw_place *place);

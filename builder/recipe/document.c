@@ -47,11 +47,11 @@ char *iw_shown(const char *text)
     return iw_buffer_take(&out);
 }
 
-const iw_node *iw_node_find(const iw_node *mapping, const char *key)
+const iw_yaml *iw_yaml_find(const iw_yaml *mapping, const char *key)
 {
-    if (!mapping || mapping->kind != IW_NODE_MAPPING)
+    if (!mapping || mapping->kind != IW_YAML_MAPPING)
         return NULL;
-    for (const iw_node *node = mapping->first; node; node = node->next)
+    for (const iw_yaml *node = mapping->first; node; node = node->next)
         if (strcmp(node->text, key) == 0)
             return node->value;
     return NULL;
@@ -109,12 +109,12 @@ static int next_event(iw_document *document, yaml_event_t *event)
     return yaml_parser_parse(&document->parser, event) ? 0 : fail_syntax(document);
 }
 
-static int new_node(iw_document *document, iw_node_kind kind, yaml_mark_t mark, iw_node **out)
+static int new_node(iw_document *document, iw_yaml_kind kind, yaml_mark_t mark, iw_yaml **out)
 {
     iw_place place = place_of(document, mark);
     if (++document->nodes > IW_DOCUMENT_MAX_NODES)
         return iw_fail_at(document->err, &place, "more than %d values in one file", IW_DOCUMENT_MAX_NODES);
-    iw_node *node = iw_arena_alloc(document->arena, sizeof *node);
+    iw_yaml *node = iw_arena_alloc(document->arena, sizeof *node);
     node->kind = kind;
     node->place = place;
     *out = node;
@@ -130,11 +130,11 @@ static int refuse_extras(iw_document *document, const iw_place *place, const voi
     return 0;
 }
 
-static int read_scalar(iw_document *document, const yaml_event_t *event, iw_node **out)
+static int read_scalar(iw_document *document, const yaml_event_t *event, iw_yaml **out)
 {
-    if (new_node(document, IW_NODE_SCALAR, event->start_mark, out))
+    if (new_node(document, IW_YAML_SCALAR, event->start_mark, out))
         return -1;
-    iw_node *node = *out;
+    iw_yaml *node = *out;
     if (refuse_extras(document, &node->place, event->data.scalar.anchor, event->data.scalar.tag))
         return -1;
     const char *text = (const char *)event->data.scalar.value;
@@ -145,13 +145,13 @@ static int read_scalar(iw_document *document, const yaml_event_t *event, iw_node
     return 0;
 }
 
-static int read_value(iw_document *document, const yaml_event_t *event, int depth, iw_node **out);
+static int read_value(iw_document *document, const yaml_event_t *event, int depth, iw_yaml **out);
 
-static int read_list(iw_document *document, const yaml_event_t *start, int depth, iw_node **out)
+static int read_list(iw_document *document, const yaml_event_t *start, int depth, iw_yaml **out)
 {
-    if (new_node(document, IW_NODE_LIST, start->start_mark, out))
+    if (new_node(document, IW_YAML_LIST, start->start_mark, out))
         return -1;
-    iw_node *list = *out, **tail = &list->first;
+    iw_yaml *list = *out, **tail = &list->first;
     if (refuse_extras(document, &list->place, start->data.sequence_start.anchor, start->data.sequence_start.tag))
         return -1;
     for (;;) {
@@ -168,13 +168,13 @@ static int read_list(iw_document *document, const yaml_event_t *start, int depth
     }
 }
 
-static int check_key(iw_document *document, const iw_node *mapping, const iw_node *key)
+static int check_key(iw_document *document, const iw_yaml *mapping, const iw_yaml *key)
 {
-    if (key->kind != IW_NODE_SCALAR)
+    if (key->kind != IW_YAML_SCALAR)
         return iw_fail_at(document->err, &key->place, "a key must be a word");
     if (mapping->count > IW_DOCUMENT_MAX_ENTRIES)
         return iw_fail_at(document->err, &key->place, "more than %d keys in one mapping", IW_DOCUMENT_MAX_ENTRIES);
-    for (const iw_node *other = mapping->first; other && other != key; other = other->next)
+    for (const iw_yaml *other = mapping->first; other && other != key; other = other->next)
         if (strcmp(other->text, key->text) == 0) {
             iw_cleanup_free char *shown = iw_shown(key->text);
             return iw_fail_at(document->err, &key->place, "key \"%s\" stands twice; the first is in line %d", shown, other->place.line);
@@ -182,11 +182,11 @@ static int check_key(iw_document *document, const iw_node *mapping, const iw_nod
     return 0;
 }
 
-static int read_mapping(iw_document *document, const yaml_event_t *start, int depth, iw_node **out)
+static int read_mapping(iw_document *document, const yaml_event_t *start, int depth, iw_yaml **out)
 {
-    if (new_node(document, IW_NODE_MAPPING, start->start_mark, out))
+    if (new_node(document, IW_YAML_MAPPING, start->start_mark, out))
         return -1;
-    iw_node *mapping = *out, **tail = &mapping->first;
+    iw_yaml *mapping = *out, **tail = &mapping->first;
     if (refuse_extras(document, &mapping->place, start->data.mapping_start.anchor, start->data.mapping_start.tag))
         return -1;
     for (;;) {
@@ -209,7 +209,7 @@ static int read_mapping(iw_document *document, const yaml_event_t *start, int de
     }
 }
 
-static int read_value(iw_document *document, const yaml_event_t *event, int depth, iw_node **out)
+static int read_value(iw_document *document, const yaml_event_t *event, int depth, iw_yaml **out)
 {
     iw_place place = place_of(document, event->start_mark);
     if (depth > IW_DOCUMENT_MAX_DEPTH)
@@ -243,7 +243,7 @@ static int step(iw_document *document, yaml_event_type_t *type, iw_place *place)
     return directive ? iw_fail_at(document->err, place, "a YAML directive (%%); leave it out") : 0;
 }
 
-static int read_document(iw_document *document, iw_node **out)
+static int read_document(iw_document *document, iw_yaml **out)
 {
     yaml_event_type_t type;
     iw_place place;
@@ -258,7 +258,7 @@ static int read_document(iw_document *document, iw_node **out)
     yaml_event_delete(&event);
     if (status)
         return -1;
-    if ((*out)->kind != IW_NODE_MAPPING)
+    if ((*out)->kind != IW_YAML_MAPPING)
         return iw_fail_at(document->err, &(*out)->place, "keys with values (\"name: …\") are expected at the top of the file");
     if (step(document, &type, &place) || step(document, &type, &place))
         return -1;
@@ -267,7 +267,7 @@ static int read_document(iw_document *document, iw_node **out)
     return 0;
 }
 
-int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length, iw_node **out, iw_error *err)
+int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length, iw_yaml **out, iw_error *err)
 {
     iw_document document = {.arena = arena, .file = file, .data = data, .length = length, .err = err};
     iw_place start = {file, 1, 1};

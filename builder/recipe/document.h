@@ -15,24 +15,24 @@
 #define IW_DOCUMENT_MAX_NODES 60000
 #define IW_DOCUMENT_MAX_ENTRIES 1000 /* keys of one mapping */
 
-typedef enum iw_node_kind { IW_NODE_SCALAR, IW_NODE_LIST, IW_NODE_MAPPING } iw_node_kind;
+typedef enum iw_yaml_kind { IW_YAML_SCALAR, IW_YAML_LIST, IW_YAML_MAPPING } iw_yaml_kind;
 
-typedef struct iw_node {
-    iw_node_kind kind;
+typedef struct iw_yaml {
+    iw_yaml_kind kind;
     iw_place place;
     const char *text;      /* scalar: its text, never with a NUL inside */
     bool plain;            /* scalar: without quotes, and no block */
-    struct iw_node *first; /* list: items; mapping: keys (scalars), each with `value` */
-    struct iw_node *next;
-    struct iw_node *value; /* of a key */
+    struct iw_yaml *first; /* list: items; mapping: keys (scalars), each with `value` */
+    struct iw_yaml *next;
+    struct iw_yaml *value; /* of a key */
     size_t count;          /* items or keys */
-} iw_node;
+} iw_yaml;
 
 /* Parses `length` bytes. `file` (for places) is borrowed for the arena's life. The root is a mapping. */
-int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length, iw_node **out, iw_error *err);
+int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length, iw_yaml **out, iw_error *err);
 
 /* The value of a key, or NULL. */
-const iw_node *iw_node_find(const iw_node *mapping, const char *key);
+const iw_yaml *iw_yaml_find(const iw_yaml *mapping, const char *key);
 
 /* IW_E_RECIPE with "file:line:column: " before the message. Returns -1. */
 int iw_fail_at(iw_error *err, const iw_place *place, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -11,23 +11,23 @@ static bool own_key(const char *name)
     return strcmp(name, "name") == 0 || strcmp(name, "version") == 0 || strcmp(name, "like") == 0;
 }
 
-static iw_node *copy_key(iw_arena *arena, const iw_node *key)
+static iw_yaml *copy_key(iw_arena *arena, const iw_yaml *key)
 {
-    iw_node *copy = iw_arena_alloc(arena, sizeof *copy);
+    iw_yaml *copy = iw_arena_alloc(arena, sizeof *copy);
     *copy = *key;
     copy->next = NULL;
     return copy;
 }
 
-static iw_node *merge(iw_arena *arena, const iw_node *own, const iw_node *other)
+static iw_yaml *merge(iw_arena *arena, const iw_yaml *own, const iw_yaml *other)
 {
-    iw_node *merged = iw_arena_alloc(arena, sizeof *merged), **tail = &merged->first;
+    iw_yaml *merged = iw_arena_alloc(arena, sizeof *merged), **tail = &merged->first;
     *merged = *own;
     merged->first = NULL;
-    for (const iw_node *key = own->first; key; key = key->next, tail = &(*tail)->next)
+    for (const iw_yaml *key = own->first; key; key = key->next, tail = &(*tail)->next)
         *tail = copy_key(arena, key);
-    for (const iw_node *key = other->first; key; key = key->next) {
-        if (own_key(key->text) || iw_node_find(own, key->text))
+    for (const iw_yaml *key = other->first; key; key = key->next) {
+        if (own_key(key->text) || iw_yaml_find(own, key->text))
             continue;
         *tail = copy_key(arena, key);
         tail = &(*tail)->next;
@@ -58,10 +58,10 @@ int iw_fail_no_recipe(iw_catalog *catalog, const iw_place *place, const char *na
     return iw_fail(err, IW_E_RECIPE, "there is no recipe %s/%s%s", name, version, hint);
 }
 
-static int read_like(iw_catalog *catalog, const iw_node *like, const iw_chain *chain, iw_node **out, iw_error *err)
+static int read_like(iw_catalog *catalog, const iw_yaml *like, const iw_chain *chain, iw_yaml **out, iw_error *err)
 {
     const iw_text_rule *rule = iw_text_rule_of(IW_T_LIKE);
-    if (like->kind != IW_NODE_SCALAR || !rule->fits(like->text) || strlen(like->text) > rule->limit)
+    if (like->kind != IW_YAML_SCALAR || !rule->fits(like->text) || strlen(like->text) > rule->limit)
         return iw_fail_at(err, &like->place, "\"like\" expects %s, another recipe", rule->what);
     const char *cycle = iw_chain_cycle(catalog->arena, chain, like->text);
     if (cycle)
@@ -75,12 +75,12 @@ static int read_like(iw_catalog *catalog, const iw_node *like, const iw_chain *c
 }
 
 /* Follows `like` to its end and lays the nearer file's keys over the farther one's. */
-static int merge_like(iw_catalog *catalog, iw_node **root, const iw_chain *chain, iw_error *err)
+static int merge_like(iw_catalog *catalog, iw_yaml **root, const iw_chain *chain, iw_error *err)
 {
-    const iw_node *like = iw_node_find(*root, "like");
+    const iw_yaml *like = iw_yaml_find(*root, "like");
     if (!like)
         return 0;
-    iw_node *other;
+    iw_yaml *other;
     if (read_like(catalog, like, chain, &other, err))
         return -1;
     iw_chain inner = {like->text, chain};
@@ -90,9 +90,9 @@ static int merge_like(iw_catalog *catalog, iw_node **root, const iw_chain *chain
     return 0;
 }
 
-static int check_identity(const iw_node *root, const char *key, const char *expected, const char *where, iw_error *err)
+static int check_identity(const iw_yaml *root, const char *key, const char *expected, const char *where, iw_error *err)
 {
-    const iw_node *node = iw_node_find(root, key);
+    const iw_yaml *node = iw_yaml_find(root, key);
     if (strcmp(node->text, expected) == 0)
         return 0;
     return iw_fail_at(err, &node->place, "\"%s\" is \"%s\", but the %s says \"%s\"; they must be equal", key, node->text, where, expected);
@@ -100,7 +100,7 @@ static int check_identity(const iw_node *root, const char *key, const char *expe
 
 int iw_load_recipe(iw_catalog *catalog, const char *name, const char *version, const char *file, iw_recipe **out, iw_error *err)
 {
-    iw_node *root;
+    iw_yaml *root;
     if (iw_catalog_read(catalog, file, &root, err))
         return -1;
     iw_chain chain = {iw_arena_format(catalog->arena, "%s/%s", name, version), NULL};
@@ -130,21 +130,21 @@ static const char *import_name(iw_arena *arena, const iw_list *modules)
     return iw_arena_strdup(arena, name.data);
 }
 
-static int finish_check(iw_arena *arena, iw_check *check, const iw_node *node, iw_error *err)
+static int finish_check(iw_arena *arena, iw_check *check, const iw_yaml *node, iw_error *err)
 {
     const char *key = check->kind == IW_CHECK_IMPORT ? "import" : "command";
     if ((check->kind == IW_CHECK_IMPORT || check->kind == IW_CHECK_COMMAND) && check->arguments.count == 0)
-        return iw_fail_at(err, &iw_node_find(node, key)->place, "\"%s\" is empty", key);
+        return iw_fail_at(err, &iw_yaml_find(node, key)->place, "\"%s\" is empty", key);
     if (check->kind == IW_CHECK_COMMAND && !iw_text_rule_of(IW_T_PATH)->fits(check->arguments.items[0]))
-        return iw_fail_at(err, &iw_node_find(node, key)->first->place, "the program must be a path below the environment, as bin/xz");
+        return iw_fail_at(err, &iw_yaml_find(node, key)->first->place, "the program must be a path below the environment, as bin/xz");
     if (!check->name)
         check->name = import_name(arena, &check->arguments);
     return 0;
 }
 
-int iw_checks_finish(iw_arena *arena, const iw_node *list, iw_check *checks, size_t count, iw_error *err)
+int iw_checks_finish(iw_arena *arena, const iw_yaml *list, iw_check *checks, size_t count, iw_error *err)
 {
-    const iw_node *node = list ? list->first : NULL;
+    const iw_yaml *node = list ? list->first : NULL;
     for (size_t i = 0; i < count; i++, node = node->next) {
         if (finish_check(arena, &checks[i], node, err))
             return -1;
@@ -178,10 +178,10 @@ static int check_needs(const iw_recipe *recipe, const iw_needs *needs, iw_error 
     return 0;
 }
 
-static int check_build(const iw_recipe *recipe, const iw_node *root, iw_error *err)
+static int check_build(const iw_recipe *recipe, const iw_yaml *root, iw_error *err)
 {
     const iw_build *build = &recipe->build;
-    const iw_node *node = iw_node_find(root, "build");
+    const iw_yaml *node = iw_yaml_find(root, "build");
     if (build->system == IW_SYSTEM_SCRIPT && !build->prepare && !build->configure && !build->compile && !build->install_script &&
         !build->finish)
         return iw_fail_at(err, &node->place, "\"script\" without a step; give \"compile\", \"install-script\" or another");
@@ -225,13 +225,13 @@ static void add_patches(iw_buffer *out, const iw_recipe *recipe)
     }
 }
 
-int iw_recipe_finish(iw_catalog *catalog, const iw_node *root, iw_recipe_draft *draft, iw_error *err)
+int iw_recipe_finish(iw_catalog *catalog, const iw_yaml *root, iw_recipe_draft *draft, iw_error *err)
 {
     iw_recipe *recipe = &draft->recipe;
-    if (iw_sources_finish(catalog, iw_node_find(root, "sources"), recipe, err) ||
-        iw_patches_finish(catalog, iw_node_find(root, "patches"), draft, err) || check_needs(recipe, &recipe->build_needs, err) ||
+    if (iw_sources_finish(catalog, iw_yaml_find(root, "sources"), recipe, err) ||
+        iw_patches_finish(catalog, iw_yaml_find(root, "patches"), draft, err) || check_needs(recipe, &recipe->build_needs, err) ||
         check_needs(recipe, &recipe->run_needs, err) || check_build(recipe, root, err) ||
-        iw_checks_finish(catalog->arena, iw_node_find(root, "checks"), (iw_check *)recipe->checks, recipe->check_count, err) ||
+        iw_checks_finish(catalog->arena, iw_yaml_find(root, "checks"), (iw_check *)recipe->checks, recipe->check_count, err) ||
         check_keep(recipe, err))
         return -1;
     if (recipe->build.link_memory == 0)

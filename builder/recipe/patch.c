@@ -112,7 +112,7 @@ static int load_ours(iw_catalog *catalog, iw_patch *patch, const char *version, 
     return 0;
 }
 
-static int check_from(const iw_recipe *recipe, const char *from, const iw_node *node, iw_error *err)
+static int check_from(const iw_recipe *recipe, const char *from, const iw_yaml *node, iw_error *err)
 {
     const char *ids[IW_DOCUMENT_MAX_ENTRIES];
     for (size_t i = 0; i < recipe->source_count; i++) {
@@ -121,7 +121,7 @@ static int check_from(const iw_recipe *recipe, const char *from, const iw_node *
             return 0;
     }
     const char *near = iw_nearest(from, ids, recipe->source_count);
-    return iw_fail_at(err, &iw_node_find(node, "from")->place, "no source has \"id: %s\"%s%s%s", from, near ? "; did you mean \"" : "",
+    return iw_fail_at(err, &iw_yaml_find(node, "from")->place, "no source has \"id: %s\"%s%s%s", from, near ? "; did you mean \"" : "",
                       near ? near : "", near ? "\"?" : "");
 }
 
@@ -140,14 +140,14 @@ static int add_patch(iw_catalog *catalog, iw_recipe_draft *draft, iw_patch *patc
     return 0;
 }
 
-static int add_entry(iw_catalog *catalog, iw_recipe_draft *draft, const iw_patch_entry *entry, const iw_node *node, iw_error *err)
+static int add_entry(iw_catalog *catalog, iw_recipe_draft *draft, const iw_patch_entry *entry, const iw_yaml *node, iw_error *err)
 {
     iw_patch patch = {.place = node->place, .file = entry->file, .strip = 1};
     if (entry->file)
         return add_patch(catalog, draft, &patch, err);
     if (entry->from && check_from(&draft->recipe, entry->from, node, err))
         return -1;
-    const iw_node *item = iw_node_find(node, "files")->first;
+    const iw_yaml *item = iw_yaml_find(node, "files")->first;
     for (size_t i = 0; i < entry->files.count; i++, item = item->next) {
         patch = (iw_patch){.place = item->place, .file = entry->files.items[i], .from = entry->from, .strip = entry->strip};
         if (add_patch(catalog, draft, &patch, err))
@@ -156,7 +156,7 @@ static int add_entry(iw_catalog *catalog, iw_recipe_draft *draft, const iw_patch
     return 0;
 }
 
-int iw_patches_finish(iw_catalog *catalog, const iw_node *list, iw_recipe_draft *draft, iw_error *err)
+int iw_patches_finish(iw_catalog *catalog, const iw_yaml *list, iw_recipe_draft *draft, iw_error *err)
 {
     size_t count = 0;
     for (size_t i = 0; i < draft->entry_count; i++)
@@ -164,7 +164,7 @@ int iw_patches_finish(iw_catalog *catalog, const iw_node *list, iw_recipe_draft 
     if (list && count > IW_DOCUMENT_MAX_ENTRIES)
         return iw_fail_at(err, &list->place, "more than %d patches", IW_DOCUMENT_MAX_ENTRIES);
     draft->recipe.patches = iw_arena_alloc(catalog->arena, (count + 1) * sizeof(iw_patch));
-    const iw_node *node = list ? list->first : NULL;
+    const iw_yaml *node = list ? list->first : NULL;
     for (size_t i = 0; i < draft->entry_count; i++, node = node->next)
         if (add_entry(catalog, draft, &draft->entries[i], node, err))
             return -1;

@@ -70,14 +70,14 @@ int iw_profile_finish(iw_arena *arena, const char *march, const char *tune, iw_p
 
 int iw_load_profile(iw_catalog *catalog, const char *name, const char *file, iw_profile **out, iw_error *err)
 {
-    iw_node *root;
+    iw_yaml *root;
     if (iw_catalog_read(catalog, file, &root, err))
         return -1;
     iw_profile_draft *draft = iw_arena_alloc(catalog->arena, sizeof *draft);
     if (iw_shape_read(catalog->arena, &iw_shape_profile, root, draft, err))
         return -1;
     if (strcmp(draft->profile.name, name) != 0)
-        return iw_fail_at(err, &iw_node_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
+        return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           draft->profile.name, name);
     draft->profile.path = file;
     *out = &draft->profile;

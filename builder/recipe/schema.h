@@ -115,10 +115,10 @@ extern const iw_shape iw_shape_recipe, iw_shape_stack, iw_shape_profile, iw_shap
 const char *iw_form_text(const iw_key *key);
 
 /* Reads a mapping into `*into` (of shape->size bytes, zeroed by the caller), strictly, with defaults. Text is borrowed from the nodes. */
-int iw_shape_read(iw_arena *arena, const iw_shape *shape, const iw_node *mapping, void *into, iw_error *err);
+int iw_shape_read(iw_arena *arena, const iw_shape *shape, const iw_yaml *mapping, void *into, iw_error *err);
 
 /* Only that every key is known. */
-int iw_shape_check_keys(const iw_shape *shape, const iw_node *mapping, iw_error *err);
+int iw_shape_check_keys(const iw_shape *shape, const iw_yaml *mapping, iw_error *err);
 
 /* Adds the lines of everything marked IW_K_BUILT: "<prefix><key> <value>\n", in the table's order; texts are quoted. */
 void iw_shape_meaning(iw_buffer *out, const char *prefix, const iw_shape *shape, const void *from);

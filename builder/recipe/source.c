@@ -61,9 +61,9 @@ static int finish_url(iw_catalog *catalog, iw_source *source, iw_error *err)
     return 0;
 }
 
-static int finish_local(iw_catalog *catalog, iw_source *source, const iw_node *node, iw_error *err)
+static int finish_local(iw_catalog *catalog, iw_source *source, const iw_yaml *node, iw_error *err)
 {
-    iw_place place = iw_node_find(node, "local")->place;
+    iw_place place = iw_yaml_find(node, "local")->place;
     if (!catalog->root)
         return 0;
     const char *folder = iw_place_folder(catalog->arena, &place);
@@ -87,18 +87,18 @@ static int finish_local(iw_catalog *catalog, iw_source *source, const iw_node *n
     return 0;
 }
 
-static int unique_id(const iw_recipe *recipe, size_t index, const iw_node *node, iw_error *err)
+static int unique_id(const iw_recipe *recipe, size_t index, const iw_yaml *node, iw_error *err)
 {
     const iw_source *sources = recipe->sources;
     for (size_t i = 0; i < index; i++)
         if (strcmp(sources[i].id, sources[index].id) == 0) {
-            const iw_node *id = iw_node_find(node, "id");
+            const iw_yaml *id = iw_yaml_find(node, "id");
             return iw_fail_at(err, id ? &id->place : &node->place, "two sources are called \"%s\"", sources[index].id);
         }
     return 0;
 }
 
-static int finish_source(iw_catalog *catalog, iw_recipe *recipe, size_t index, const iw_node *node, iw_error *err)
+static int finish_source(iw_catalog *catalog, iw_recipe *recipe, size_t index, const iw_yaml *node, iw_error *err)
 {
     iw_source *source = (iw_source *)&recipe->sources[index];
     if (!source->id)
@@ -111,7 +111,7 @@ static int finish_source(iw_catalog *catalog, iw_recipe *recipe, size_t index, c
         source->unpack = true;
     if (source->kind == IW_SOURCE_LOCAL && finish_local(catalog, source, node, err))
         return -1;
-    if (!iw_node_find(node, "strip"))
+    if (!iw_yaml_find(node, "strip"))
         source->strip = default_strip(source);
     if (source->kind == IW_SOURCE_CRATES && index == 0)
         return iw_fail_at(err, &node->place, "\"crates\" reads a Cargo.lock below $SRC: a source before it must bring that");
@@ -119,9 +119,9 @@ static int finish_source(iw_catalog *catalog, iw_recipe *recipe, size_t index, c
     return unique_id(recipe, index, node, err);
 }
 
-int iw_sources_finish(iw_catalog *catalog, const iw_node *list, iw_recipe *recipe, iw_error *err)
+int iw_sources_finish(iw_catalog *catalog, const iw_yaml *list, iw_recipe *recipe, iw_error *err)
 {
-    const iw_node *node = list ? list->first : NULL;
+    const iw_yaml *node = list ? list->first : NULL;
     for (size_t i = 0; i < recipe->source_count; i++, node = node->next)
         if (finish_source(catalog, recipe, i, node, err))
             return -1;

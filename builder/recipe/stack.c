@@ -80,7 +80,7 @@ static void take_checks(iw_arena *arena, iw_stack *own, const iw_stack *other)
     own->check_count = count;
 }
 
-static int load_included(iw_catalog *catalog, const iw_node *item, const iw_chain *chain, iw_stack **out, iw_error *err)
+static int load_included(iw_catalog *catalog, const iw_yaml *item, const iw_chain *chain, iw_stack **out, iw_error *err)
 {
     const char *cycle = iw_chain_cycle(catalog->arena, chain, item->text);
     if (cycle)
@@ -95,11 +95,11 @@ static int load_included(iw_catalog *catalog, const iw_node *item, const iw_chai
 }
 
 /* Packages and pins of a name here come first; then those of the included stacks, which must agree. */
-static int take_includes(iw_catalog *catalog, iw_stack_draft *draft, const iw_node *root, const iw_chain *chain, iw_error *err)
+static int take_includes(iw_catalog *catalog, iw_stack_draft *draft, const iw_yaml *root, const iw_chain *chain, iw_error *err)
 {
     iw_stack *stack = &draft->stack, own = *stack;
     iw_merged packages = {0}, pins = {0};
-    const iw_node *item = draft->include.count ? iw_node_find(root, "include")->first : NULL;
+    const iw_yaml *item = draft->include.count ? iw_yaml_find(root, "include")->first : NULL;
     for (size_t i = 0; i < own.package_count; i++)
         add_pin(&packages, &own.packages[i]);
     for (size_t i = 0; i < own.pin_count; i++)
@@ -130,7 +130,7 @@ static int check_pins(iw_catalog *catalog, const iw_pin *pins, size_t count, iw_
     return 0;
 }
 
-static int check_file(iw_catalog *catalog, const char *folder, const char *what, const iw_node *node,
+static int check_file(iw_catalog *catalog, const char *folder, const char *what, const iw_yaml *node,
                       int (*names)(iw_catalog *, iw_list *, iw_error *), iw_error *err)
 {
     iw_cleanup_free char *file = iw_format("recipes/%s/%s.yaml", folder, node->text);
@@ -142,12 +142,12 @@ static int check_file(iw_catalog *catalog, const char *folder, const char *what,
     return iw_fail_at(err, &node->place, "there is no %s \"%s\"%s", what, node->text, iw_did_you_mean(catalog->arena, node->text, &list));
 }
 
-static int check_names(iw_catalog *catalog, const iw_stack *stack, const iw_node *root, iw_error *err)
+static int check_names(iw_catalog *catalog, const iw_stack *stack, const iw_yaml *root, iw_error *err)
 {
-    const iw_node *profiles = iw_node_find(root, "profiles");
-    if (check_file(catalog, "toolchains", "toolchain", iw_node_find(root, "toolchain"), iw_catalog_toolchains, err))
+    const iw_yaml *profiles = iw_yaml_find(root, "profiles");
+    if (check_file(catalog, "toolchains", "toolchain", iw_yaml_find(root, "toolchain"), iw_catalog_toolchains, err))
         return -1;
-    for (const iw_node *item = profiles->first; item; item = item->next)
+    for (const iw_yaml *item = profiles->first; item; item = item->next)
         if (check_file(catalog, "profiles", "profile", item, iw_catalog_profiles, err))
             return -1;
     return check_pins(catalog, stack->packages, stack->package_count, err) || check_pins(catalog, stack->pins, stack->pin_count, err) ? -1
@@ -159,21 +159,21 @@ static int compare_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-int iw_stack_finish(iw_arena *arena, const iw_node *root, iw_stack_draft *draft, iw_error *err)
+int iw_stack_finish(iw_arena *arena, const iw_yaml *root, iw_stack_draft *draft, iw_error *err)
 {
     iw_stack *stack = &draft->stack;
     if (stack->profiles.count == 0)
-        return iw_fail_at(err, &iw_node_find(root, "profiles")->place, "\"profiles\" is empty; name a CPU, as [k10]");
+        return iw_fail_at(err, &iw_yaml_find(root, "profiles")->place, "\"profiles\" is empty; name a CPU, as [k10]");
     for (size_t i = 0; i < stack->pin_count; i++)
         if (find_pin(stack->packages, stack->package_count, stack->pins[i].name))
             return iw_fail_at(err, &stack->pins[i].place, "\"%s\" is among \"packages\" already", stack->pins[i].name);
     qsort((void *)stack->profiles.items, stack->profiles.count, sizeof *stack->profiles.items, compare_text);
-    return iw_checks_finish(arena, iw_node_find(root, "checks"), (iw_check *)stack->checks, stack->check_count, err);
+    return iw_checks_finish(arena, iw_yaml_find(root, "checks"), (iw_check *)stack->checks, stack->check_count, err);
 }
 
 int iw_load_stack(iw_catalog *catalog, const char *name, const char *file, const iw_chain *chain, iw_stack **out, iw_error *err)
 {
-    iw_node *root;
+    iw_yaml *root;
     if (iw_catalog_read(catalog, file, &root, err))
         return -1;
     iw_stack_draft *draft = iw_arena_alloc(catalog->arena, sizeof *draft);
@@ -181,7 +181,7 @@ int iw_load_stack(iw_catalog *catalog, const char *name, const char *file, const
     if (iw_shape_read(catalog->arena, &iw_shape_stack, root, draft, err) || iw_stack_finish(catalog->arena, root, draft, err))
         return -1;
     if (strcmp(stack->name, name) != 0)
-        return iw_fail_at(err, &iw_node_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
+        return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           stack->name, name);
     stack->path = file;
     iw_chain start = {name, NULL};

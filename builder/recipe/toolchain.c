@@ -10,10 +10,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const iw_toolchain_package *)a)->name, ((const iw_toolchain_package *)b)->name);
 }
 
-static int check_twice(const iw_toolchain *toolchain, const iw_node *list, iw_error *err)
+static int check_twice(const iw_toolchain *toolchain, const iw_yaml *list, iw_error *err)
 {
     size_t count = 0;
-    for (const iw_node *node = list->first; node; node = node->next, count++)
+    for (const iw_yaml *node = list->first; node; node = node->next, count++)
         for (size_t i = 0; i < count; i++)
             if (strcmp(toolchain->packages[i].name, toolchain->packages[count].name) == 0)
                 return iw_fail_at(err, &node->place, "the package \"%s\" stands twice", toolchain->packages[i].name);
@@ -33,10 +33,10 @@ static void digest(iw_toolchain *toolchain)
     iw_hash_free(hash);
 }
 
-int iw_toolchain_finish(iw_arena *arena, const char *file, const iw_node *root, iw_toolchain *toolchain, iw_error *err)
+int iw_toolchain_finish(iw_arena *arena, const char *file, const iw_yaml *root, iw_toolchain *toolchain, iw_error *err)
 {
     (void)arena;
-    const iw_node *list = iw_node_find(root, "packages");
+    const iw_yaml *list = iw_yaml_find(root, "packages");
     if (check_twice(toolchain, list, err))
         return -1;
     if (toolchain->package_count)
@@ -48,14 +48,14 @@ int iw_toolchain_finish(iw_arena *arena, const char *file, const iw_node *root, 
 
 int iw_load_toolchain(iw_catalog *catalog, const char *name, const char *file, iw_toolchain **out, iw_error *err)
 {
-    iw_node *root;
+    iw_yaml *root;
     if (iw_catalog_read(catalog, file, &root, err))
         return -1;
     iw_toolchain *toolchain = iw_arena_alloc(catalog->arena, sizeof *toolchain);
     if (iw_shape_read(catalog->arena, &iw_shape_toolchain, root, toolchain, err))
         return -1;
     if (strcmp(toolchain->name, name) != 0)
-        return iw_fail_at(err, &iw_node_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
+        return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           toolchain->name, name);
     *out = toolchain;
     return iw_toolchain_finish(catalog->arena, file, root, toolchain, err);

@@ -148,19 +148,19 @@ static void test_nodes(void **state)
     static const char text[] = "a: 1\nb: [x, 'y', \"z\"]\nc:\n  d: |\n    one\n    two\n";
     iw_error err = IW_ERROR_INIT;
     iw_arena *arena = iw_arena_new();
-    iw_node *root;
+    iw_yaml *root;
     assert_int_equal(iw_document_parse(arena, "f.yaml", text, sizeof text - 1, &root, &err), 0);
     assert_int_equal(root->count, 3);
-    const iw_node *b = iw_node_find(root, "b"), *d = iw_node_find(iw_node_find(root, "c"), "d");
+    const iw_yaml *b = iw_yaml_find(root, "b"), *d = iw_yaml_find(iw_yaml_find(root, "c"), "d");
     assert_int_equal(b->count, 3);
     assert_true(b->first->plain && !b->first->next->plain);
     assert_int_equal(b->first->next->place.line, 2);
     assert_int_equal(b->first->next->place.column, 8);
     assert_string_equal(d->text, "one\ntwo\n");
     assert_string_equal(d->place.file, "f.yaml");
-    assert_null(iw_node_find(root, "e"));
-    assert_null(iw_node_find(b, "e"));
-    assert_null(iw_node_find(NULL, "e"));
+    assert_null(iw_yaml_find(root, "e"));
+    assert_null(iw_yaml_find(b, "e"));
+    assert_null(iw_yaml_find(NULL, "e"));
     iw_arena_free(arena);
 }
 
