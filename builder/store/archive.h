@@ -26,14 +26,17 @@ typedef struct iw_admission {
 
 /* Unpacks tar (any compression libarchive knows), zip, wheel or cpio from `fd` below `folder`. Refused with the entry's name (IW_E_FORMAT): absolute
  * paths, `..`, links that lead out, hard links to outside, writing through a link, devices, fifos, sockets, over-long or control-character
- * names, entries over a bound, bombs; setuid, setgid and sticky bits. Modes become 0755 or 0644. A file may not replace a
- * folder. `name` is for messages. */
+ * names, entries over a bound, bombs, encrypted entries; files with setuid, setgid or sticky bits (a folder's are dropped: sdists from shared
+ * folders have them). Modes become 0755 or 0644. A file may not replace a folder, nor a folder a file or link; a file may replace a file
+ * or link. Names that aren't UTF-8 keep their bytes. What was unpacked before a refusal stays. `name` is for messages. Reads from the
+ * descriptor's position; blocks; the thread's locale is changed and given back. */
 int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err);
 /* The data.tar.* of a Debian binary package (ar container), same rules with root_links. */
 int iw_archive_unpack_deb(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err);
 
 typedef struct iw_packing {
     int level;                /* zstd level; 0: 3 */
+    bool plain;               /* no compression: a tar whose SHA-256 is its content digest (git trees) */
     bool long_window;         /* 27 bits */
     const char *prefix;       /* put before each path, e.g. "base-2026.11-k10", or NULL */
     const iw_strings *first;  /* paths that come first in the tar (e.g. manifest.json), or NULL */
@@ -47,7 +50,7 @@ typedef struct iw_packed {
     uint64_t content_size, file_size;
 } iw_packed;
 
-/* Writes `tree` as pax tar + zstd to `fd`: entries sorted by bytes, uid and gid 0, no names, IW_ARCHIVE_TIME, modes 0755/0644, UTF-8 names whatever the
+/* Writes `tree` as pax tar + zstd to `fd`: entries sorted by bytes within each folder, what a folder holds right after it, uid and gid 0, no names, IW_ARCHIVE_TIME, modes 0755/0644, UTF-8 names whatever the
  * locale, hard links as copies; the same tree gives the same bytes, with any number of cores. Devices and sockets are an error. */
 int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_packed *out, iw_error *err);
 /* Content digest of a tree, as if packed. */

@@ -203,16 +203,22 @@ typedef struct compressor {
     iw_error error;
 } compressor;
 
+static int put(compressor *c, const char *data, size_t length)
+{
+    iw_hash_add(c->hash, data, length);
+    c->size += length;
+    return length ? iw_write_all(c->fd, data, length, "the packed file", &c->error) : 0;
+}
+
 static int compress_some(compressor *c, const char *data, size_t length, ZSTD_EndDirective end)
 {
+    if (c->packing->plain) return put(c, data, length);
     ZSTD_inBuffer in = {data, length, 0};
     for (;;) {
         ZSTD_outBuffer out = {c->buffer, c->capacity, 0};
         size_t left = ZSTD_compressStream2(c->zstd, &out, &in, end);
         if (ZSTD_isError(left)) return iw_fail(&c->error, IW_E_MEMORY, "zstd: %s", ZSTD_getErrorName(left));
-        iw_hash_add(c->hash, c->buffer, out.pos);
-        c->size += out.pos;
-        if (out.pos && iw_write_all(c->fd, c->buffer, out.pos, "the packed file", &c->error) != 0) return -1;
+        if (put(c, c->buffer, out.pos) != 0) return -1;
         if (end == ZSTD_e_end ? left == 0 : in.pos == in.size) return 0;
     }
 }
@@ -226,7 +232,7 @@ static void *run_compressor(void *argument)
         c->status = compress_some(c, block, length, ZSTD_e_continue);
         iw_ring_give(c->ring, 1);
     }
-    if (c->status == 0 && !iw_ring_aborted(c->ring)) c->status = compress_some(c, NULL, 0, ZSTD_e_end);
+    if (c->status == 0 && !iw_ring_aborted(c->ring)) c->status = compress_some(c, "", 0, ZSTD_e_end);
     if (c->status != 0) iw_ring_abort(c->ring);
     return NULL;
 }

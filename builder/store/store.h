@@ -13,7 +13,9 @@
 typedef struct iw_store iw_store;
 
 /* Opens or makes the store at `path` (NULL: IRONWHEEL_CACHE, else `fallback`). One handle per process: open again after fork.
- * IW_E_ENVIRONMENT where the folder can't be made or written, naming it. Caller closes. */
+ * IW_E_ENVIRONMENT where the folder can't be made or written, naming it. Holds `store.lock` shared until it is closed (gc wants it alone), and waits for a
+ * gc. A parent that opened it before a fork keeps its handle open until the child has ended. An index that is missing or damaged
+ * is made again from the files. Caller closes. */
 int iw_store_open(const char *path, const char *fallback, iw_store **out, iw_error *err);
 void iw_store_close(iw_store *store);
 const char *iw_store_root(const iw_store *store); /* absolute, borrowed */
@@ -54,8 +56,9 @@ int iw_store_link_plan(iw_store *store, const char *plan_key, const char *build_
  * facts are given). Durable; replaces nothing that is there already with the same content; IW_E_DIGEST if the content
  * differs from what the same build key gave before (a recipe that isn't reproducible: both digests named) unless `replace`. */
 int iw_store_add_artifact(iw_store *store, const char *tree, iw_artifact *artifact, bool replace, iw_error *err);
-/* Unpacks below `folder` (which exists), verifying file and content digests while it does. A damaged file is removed and gives
- * IW_E_DIGEST. `skip` (may be NULL): globs left out. Names the two artifacts where a file is there already with other bytes. */
+/* Unpacks below `folder` (which exists), verifying file and content digests while it does. A damaged or missing file gives IW_E_DIGEST: the artifact is then
+ * removed, and so is what was laid of it. `skip` (may be NULL): globs left out. IW_E_BUILD, naming the two artifacts, where a file is there
+ * already with other bytes. */
 int iw_store_lay_artifact(iw_store *store, const iw_artifact *artifact, const char *folder, const iw_strings *skip, iw_error *err);
 
 /* --- measured times --------------------------------------------------------------------------------------------------------- */
@@ -86,10 +89,11 @@ typedef struct iw_usage {
 } iw_usage;
 /* One row per folder of the store. */
 int iw_store_usage(iw_store *store, iw_usage *rows, size_t capacity, size_t *count, iw_error *err);
-/* Hashes everything; calls `bad` for each damaged file (which is removed) and goes on. */
+/* Hashes every source, artifact and toolchain; calls `bad` for each damaged one (which is removed) and goes on. Objects carry their own digests, and the
+ * wrapper checks these whenever it takes one. */
 int iw_store_verify(iw_store *store, void (*bad)(void *context, const char *path, const char *why), void *context, iw_error *err);
 /* Removes what isn't in `keep_keys` (build keys), `keep_sources` (sha256), `keep_toolchains` (digests), kept trees without lock holder, old tmp, and objects
- * beyond `objects_limit` bytes, oldest use first. Never touches what a running build holds. `dry_run` only counts. */
+ * beyond `objects_limit` bytes, oldest use first. IW_E_ENVIRONMENT, naming the process, while another one has the store open. `dry_run` only counts. */
 typedef struct iw_gc_keep {
     const iw_strings *keys, *sources, *toolchains;
     uint64_t objects_limit;
