@@ -1,3 +1,3 @@
-fetch_SOURCES :=
+fetch_SOURCES := transfer.c where.c simple.c crates.c git.c lay.c fetch.c
 fetch_TESTS :=
-fetch_USES := base
+fetch_USES := base recipe store

@@ -1,0 +1,540 @@
+#include "fetch/transfer.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+
+#define TRIES 5           /* per address */
+#define STALL_SECONDS 60  /* below 100 bytes a second for so long: try again */
+#define PROGRESS_MS 200
+
+/* One transfer under way, or waiting for its next try. */
+typedef struct active {
+    iw_transfer *transfer;
+    const iw_transfer_options *options;
+    CURL *easy;
+    struct curl_slist *headers;
+    int fd;
+    iw_hash *hash;
+    size_t url;           /* which of the addresses */
+    unsigned tries;       /* of that address */
+    double not_before;    /* monotonic seconds */
+    double retry_after;   /* what the server asked for; 0: nothing */
+    uint64_t offset;      /* bytes in the part file, all hashed */
+    bool checked;         /* the answer's status was looked at */
+    bool finished, running;
+    char *validator;      /* strong ETag or Last-Modified of what the part file holds */
+    char *new_validator;
+    iw_buffer failures;   /* one line per failed address */
+    double reported;
+    char why[CURL_ERROR_SIZE];
+    bool too_large, no_space;
+} active;
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+void iw_transfer_clear(iw_transfer *transfer)
+{
+    free(transfer->label);
+    free(transfer->part);
+    iw_strings_free(&transfer->urls);
+    iw_error_clear(&transfer->err);
+    memset(transfer, 0, sizeof *transfer);
+}
+
+/* --- the part file and its side file -------------------------------------------------------------------------------------------- */
+
+static char *side_path(const active *one)
+{
+    return iw_format("%s.from", one->transfer->part);
+}
+
+/* The side file holds the address and the validator of what the part file has, so that a later run can continue it. */
+static void read_side(active *one)
+{
+    iw_cleanup_free char *path = side_path(one);
+    iw_cleanup_free char *text = NULL;
+    free(one->validator);
+    one->validator = NULL;
+    if (iw_read_file(path, 65536, &text, NULL, NULL) != 0) return;
+    char *newline = strchr(text, '\n');
+    if (!newline) return;
+    *newline = 0;
+    char *end = strchr(newline + 1, '\n');
+    if (!end || strcmp(text, one->transfer->urls.items[one->url]) != 0) return;
+    *end = 0;
+    one->validator = iw_strdup(newline + 1);
+}
+
+static void write_side(active *one)
+{
+    iw_cleanup_free char *path = side_path(one);
+    unlink(path);
+    if (!one->new_validator) return;
+    iw_cleanup_free char *text = iw_format("%s\n%s\n", one->transfer->urls.items[one->url], one->new_validator);
+    (void)!iw_write_file(path, text, strlen(text), 0644, NULL);
+}
+
+static int start_over(active *one)
+{
+    iw_hash_free(one->hash);
+    one->hash = iw_hash_new();
+    one->offset = 0;
+    return ftruncate(one->fd, 0) == 0 && lseek(one->fd, 0, SEEK_SET) == 0 ? 0 : -1;
+}
+
+/* Opens the part file and hashes what an earlier run left. */
+static int adopt_part(active *one, iw_error *err)
+{
+    one->fd = open(one->transfer->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (one->fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", one->transfer->part);
+    one->hash = iw_hash_new();
+    char buffer[65536];
+    ssize_t got;
+    while ((got = read(one->fd, buffer, sizeof buffer)) > 0) {
+        iw_hash_add(one->hash, buffer, (size_t)got);
+        one->offset += (uint64_t)got;
+    }
+    return got == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't read %s", one->transfer->part);
+}
+
+/* --- curl's callbacks -------------------------------------------------------------------------------------------------------------- */
+
+static void report(active *one, bool always)
+{
+    double time = now();
+    if (!always && time - one->reported < PROGRESS_MS / 1000.0) return;
+    one->reported = time;
+    curl_off_t length = -1;
+    curl_easy_getinfo(one->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    uint64_t total = one->transfer->size;
+    if (!total && length > 0) total = (uint64_t)length + (one->checked ? one->offset : 0);
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = one->transfer->label, .phase = "fetch", .unit = "B",
+                                           .count = one->offset, .total = one->transfer->size ? total : 0});
+}
+
+static uint64_t limit_of(const active *one)
+{
+    return one->transfer->size ? one->transfer->size : IW_TRANSFER_LIMIT;
+}
+
+/* A 200 answer to a Range request sends the file from its start. */
+static bool check_status(active *one)
+{
+    long status = 0;
+    one->checked = true;
+    curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 206) return true;
+    if (start_over(one) != 0) return false;
+    write_side(one);
+    return true;
+}
+
+static size_t on_data(char *data, size_t size, size_t count, void *context)
+{
+    active *one = context;
+    size_t length = size * count;
+    if (!one->checked && !check_status(one)) return 0;
+    if (one->offset + length > limit_of(one)) {
+        one->too_large = true;
+        return 0;
+    }
+    if (iw_write_all(one->fd, data, length, one->transfer->part, NULL) != 0) {
+        one->no_space = errno == ENOSPC || errno == EDQUOT;
+        return 0;
+    }
+    iw_hash_add(one->hash, data, length);
+    one->offset += length;
+    report(one, false);
+    return length;
+}
+
+static void take_header(char **out, const char *line, size_t length, size_t name)
+{
+    iw_slice value = iw_slice_trim((iw_slice){line + name, length - name});
+    if (value.length == 0 || value.length > 1000) return;
+    free(*out);
+    *out = iw_strndup(value.data, value.length);
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    active *one = context;
+    size_t length = size * count;
+    if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a new answer, as after a redirect */
+        free(one->new_validator);
+        one->new_validator = NULL;
+        one->retry_after = 0;
+    } else if (length > 5 && strncasecmp(line, "ETag:", 5) == 0) {
+        char *tag = NULL;
+        take_header(&tag, line, length, 5);
+        if (tag && tag[0] == '"') { /* a weak one says nothing about bytes */
+            free(one->new_validator);
+            one->new_validator = iw_steal(&tag);
+        }
+        free(tag);
+    } else if (length > 14 && strncasecmp(line, "Last-Modified:", 14) == 0 && !one->new_validator) {
+        take_header(&one->new_validator, line, length, 14);
+    } else if (length > 12 && strncasecmp(line, "Retry-After:", 12) == 0) {
+        char *text = NULL;
+        uint64_t seconds;
+        take_header(&text, line, length, 12);
+        if (text && iw_parse_unsigned(text, 300, &seconds)) one->retry_after = (double)seconds;
+        free(text);
+    }
+    return length;
+}
+
+/* --- one try ------------------------------------------------------------------------------------------------------------------------- */
+
+static void set_common(CURL *easy, const char *url, const iw_transfer_options *options)
+{
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* From https only to https. */
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, iw_starts_with(url, "https:") ? "https" : "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
+    curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 30L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 100L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "ironwheel");
+    const char *certificates = options->certificates ? options->certificates : getenv("SSL_CERT_FILE");
+    if (certificates && *certificates) curl_easy_setopt(easy, CURLOPT_CAINFO, certificates);
+}
+
+static int begin(active *one, CURLM *multi)
+{
+    const char *url = one->transfer->urls.items[one->url];
+    if (one->easy)
+        curl_easy_reset(one->easy);
+    else
+        one->easy = curl_easy_init();
+    if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
+    read_side(one);
+    if (one->offset && !one->validator && start_over(one) != 0)
+        return iw_fail_errno(&one->transfer->err, IW_E_IO, "can't write %s", one->transfer->part);
+    set_common(one->easy, url, one->options);
+    curl_slist_free_all(one->headers);
+    one->headers = NULL;
+    if (one->offset) {
+        iw_cleanup_free char *range = iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
+        iw_cleanup_free char *same = iw_format("If-Range: %s", one->validator);
+        one->headers = curl_slist_append(curl_slist_append(NULL, range), same);
+    }
+    if (one->headers) curl_easy_setopt(one->easy, CURLOPT_HTTPHEADER, one->headers);
+    curl_easy_setopt(one->easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(one->easy, CURLOPT_WRITEDATA, one);
+    curl_easy_setopt(one->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(one->easy, CURLOPT_HEADERDATA, one);
+    curl_easy_setopt(one->easy, CURLOPT_ERRORBUFFER, one->why);
+    curl_easy_setopt(one->easy, CURLOPT_PRIVATE, one);
+    one->checked = one->too_large = one->no_space = false;
+    one->why[0] = 0;
+    one->running = true;
+    one->tries++;
+    curl_multi_add_handle(multi, one->easy);
+    return 0;
+}
+
+/* --- how it ended -------------------------------------------------------------------------------------------------------------------- */
+
+static void give_up(active *one)
+{
+    one->finished = true;
+    iw_fail(&one->transfer->err, IW_E_NETWORK, "%s could not be fetched:\n%s", one->transfer->label, one->failures.data ? one->failures.data : "");
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FAILED, .subject = one->transfer->label, .phase = "fetch",
+                                           .detail = one->transfer->err.message});
+}
+
+/* The next address, or the end. `keep`: the part file may be continued from there. */
+static void next_address(active *one, const char *why)
+{
+    iw_buffer_add_format(&one->failures, "  %s: %s\n", one->transfer->urls.items[one->url], why);
+    one->tries = 0;
+    one->not_before = 0;
+    if (++one->url >= one->transfer->urls.count) give_up(one);
+}
+
+static void succeed(active *one)
+{
+    char digest[IW_SHA256_HEX];
+    iw_hash_finish(one->hash, digest);
+    if (strcmp(digest, one->transfer->sha256) != 0) {
+        iw_cleanup_free char *why = iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest, one->transfer->sha256,
+                                              (unsigned long long)one->offset);
+        (void)!start_over(one);
+        iw_cleanup_free char *side = side_path(one);
+        unlink(side);
+        next_address(one, why);
+        if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
+        return;
+    }
+    iw_cleanup_free char *side = side_path(one);
+    unlink(side);
+    one->transfer->done = one->finished = true;
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = one->transfer->label, .phase = "fetch", .detail = "fetched",
+                                           .count = one->offset, .unit = "B"});
+}
+
+static bool worth_retrying(CURLcode code, long status)
+{
+    if (code == CURLE_HTTP_RETURNED_ERROR) return status == 408 || status == 429 || status >= 500;
+    return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT && code != CURLE_PEER_FAILED_VERIFICATION &&
+           code != CURLE_TOO_MANY_REDIRECTS && code != CURLE_COULDNT_RESOLVE_PROXY;
+}
+
+static double backoff(const active *one)
+{
+    double base = one->options->backoff > 0 ? one->options->backoff : 1, wait = base * (double)(1u << (one->tries - 1));
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    wait *= 0.75 + 0.5 * (double)(time.tv_nsec % 1000) / 1000; /* so that many clients don't come back at once */
+    return one->retry_after > wait ? one->retry_after : wait;
+}
+
+static void ended(active *one, CURLcode code)
+{
+    long status = 0;
+    curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
+    one->running = false;
+    if (code == CURLE_OK && !one->checked) (void)!check_status(one); /* an empty file */
+    if (code == CURLE_OK) {
+        succeed(one);
+        return;
+    }
+    if (one->no_space) {
+        one->finished = true;
+        iw_fail(&one->transfer->err, IW_E_IO, "no space left for %s at %s; make room, then run the same command again: what was downloaded is kept",
+                one->transfer->label, one->transfer->part);
+        return;
+    }
+    iw_cleanup_free char *why = one->too_large ? iw_format("it sends more than the %llu bytes expected", (unsigned long long)limit_of(one))
+                                : status >= 400 ? iw_format("the server answers %ld", status)
+                                                : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
+    if (status == 416 || one->too_large) (void)!start_over(one);
+    if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
+        next_address(one, why);
+    else
+        one->not_before = now() + backoff(one);
+}
+
+/* --- all of them --------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_cancelled(const iw_transfer_options *options)
+{
+    struct pollfd polled = {options->cancel, POLLIN, 0};
+    return options->cancel >= 0 && poll(&polled, 1, 0) > 0;
+}
+
+/* A path on this host, as in a mirror folder. */
+static void copy_local(active *one)
+{
+    const char *path = one->transfer->urls.items[one->url];
+    iw_cleanup_fd int in = open(path, O_RDONLY | O_CLOEXEC);
+    char buffer[65536];
+    ssize_t got = -1;
+    if (in >= 0 && start_over(one) == 0)
+        while ((got = read(in, buffer, sizeof buffer)) > 0) {
+            if (iw_write_all(one->fd, buffer, (size_t)got, one->transfer->part, NULL) != 0) {
+                got = -1;
+                break;
+            }
+            iw_hash_add(one->hash, buffer, (size_t)got);
+            one->offset += (uint64_t)got;
+        }
+    if (got == 0)
+        succeed(one);
+    else
+        next_address(one, strerror(errno));
+}
+
+/* Starts what may start; returns how many run. */
+static unsigned start_some(active *all, size_t count, CURLM *multi, unsigned parallel, double *soonest)
+{
+    unsigned running = 0;
+    *soonest = 1e30;
+    for (size_t i = 0; i < count; i++) running += all[i].running;
+    for (size_t i = 0; i < count && running < parallel; i++) {
+        active *one = &all[i];
+        while (!one->finished && !one->running && one->transfer->urls.items[one->url][0] == '/') copy_local(one);
+        if (one->finished || one->running) continue;
+        if (one->not_before > now()) {
+            if (one->not_before < *soonest) *soonest = one->not_before;
+            continue;
+        }
+        if (begin(one, multi) != 0)
+            one->finished = true;
+        else
+            running++;
+    }
+    return running;
+}
+
+static void collect(CURLM *multi)
+{
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read(multi, &left));) {
+        if (message->msg != CURLMSG_DONE) continue;
+        CURL *easy = message->easy_handle;
+        CURLcode code = message->data.result;
+        active *one = NULL;
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &one);
+        curl_multi_remove_handle(multi, easy);
+        ended(one, code);
+    }
+}
+
+static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_options *options, iw_error *err)
+{
+    for (;;) {
+        double soonest;
+        unsigned running = start_some(all, count, multi, options->parallel ? options->parallel : 6, &soonest);
+        bool open = false;
+        for (size_t i = 0; i < count; i++) open = open || !all[i].finished;
+        if (!open) return 0;
+        double wait = running ? 1 : soonest - now();
+        struct curl_waitfd cancel = {options->cancel, CURL_WAIT_POLLIN, 0};
+        int still = 0;
+        curl_multi_perform(multi, &still);
+        if (still || !running)
+            curl_multi_poll(multi, &cancel, options->cancel >= 0 ? 1 : 0, wait > 1 ? 1000 : wait > 0 ? (int)(wait * 1000) + 1 : 1, NULL);
+        if (is_cancelled(options))
+            return iw_fail(err, IW_E_CANCELLED, "stopped while fetching; run the same command again: what was downloaded is kept");
+        collect(multi);
+    }
+}
+
+static void active_free(active *one)
+{
+    if (one->easy) curl_easy_cleanup(one->easy);
+    curl_slist_free_all(one->headers);
+    if (one->fd >= 0) close(one->fd);
+    iw_hash_free(one->hash);
+    free(one->validator);
+    free(one->new_validator);
+    iw_buffer_free(&one->failures);
+}
+
+int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options, iw_error *err)
+{
+    if (count == 0) return 0;
+    CURLM *multi = curl_multi_init();
+    if (!multi) return iw_fail(err, IW_E_ENVIRONMENT, "libcurl can't start");
+    active *all = iw_alloc(count * sizeof *all);
+    for (size_t i = 0; i < count; i++) {
+        all[i] = (active){.transfer = &transfers[i], .options = options, .fd = -1};
+        if (transfers[i].urls.count == 0) {
+            iw_fail(&transfers[i].err, IW_E_NETWORK, "%s: no address is known for it", transfers[i].label);
+            all[i].finished = true;
+        } else if (adopt_part(&all[i], &transfers[i].err) != 0) {
+            all[i].finished = true;
+        } else {
+            iw_emit(options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = transfers[i].label, .phase = "fetch", .unit = "B",
+                                              .total = transfers[i].size});
+        }
+    }
+    int status = loop(all, count, multi, options, err);
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].running) curl_multi_remove_handle(multi, all[i].easy);
+        active_free(&all[i]);
+    }
+    free(all);
+    curl_multi_cleanup(multi);
+    return status;
+}
+
+/* --- pages ------------------------------------------------------------------------------------------------------------------------------ */
+
+struct page {
+    iw_buffer text;
+    size_t limit;
+    bool over;
+};
+
+static size_t on_page(char *data, size_t size, size_t count, void *context)
+{
+    struct page *page = context;
+    size_t length = size * count;
+    page->over = page->text.length + length > page->limit;
+    if (page->over) return 0;
+    iw_buffer_add(&page->text, data, length);
+    return length;
+}
+
+static int page_error(const char *url, CURL *easy, CURLcode code, const struct page *page, const char *why, iw_error *err)
+{
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (page->over) return iw_fail(err, IW_E_NETWORK, "%s sends more than %zu bytes", url, page->limit);
+    if (status == 404) return iw_fail(err, IW_E_NOT_FOUND, "%s: the server answers 404 (not found)", url);
+    if (status >= 400) return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", url, status);
+    return iw_fail(err, IW_E_NETWORK, "%s: %s", url, *why ? why : curl_easy_strerror(code));
+}
+
+int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw_transfer_options *options, char **out, size_t *length,
+                     char **type, char **final_url, iw_error *err)
+{
+    *out = NULL;
+    CURL *easy = curl_easy_init();
+    if (!easy) return iw_fail(err, IW_E_ENVIRONMENT, "libcurl can't start");
+    char why[CURL_ERROR_SIZE] = "";
+    struct page page = {.limit = limit};
+    struct curl_slist *headers = NULL;
+    iw_cleanup_free char *accepted = accept ? iw_format("Accept: %s", accept) : NULL;
+    if (accepted) headers = curl_slist_append(NULL, accepted);
+    CURLcode code = CURLE_OK;
+    for (unsigned attempt = 0; attempt < 3; attempt++) {
+        curl_easy_reset(easy);
+        set_common(easy, url, options);
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+        if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);
+        curl_easy_setopt(easy, CURLOPT_WRITEDATA, &page);
+        curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
+        iw_buffer_clear(&page.text);
+        code = curl_easy_perform(easy);
+        long status = 0;
+        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+        if (code == CURLE_OK || page.over || !worth_retrying(code, status) || is_cancelled(options)) break;
+        double wait = (options->backoff > 0 ? options->backoff : 1) * (double)(1u << attempt);
+        struct pollfd polled = {options->cancel, POLLIN, 0};
+        (void)!poll(&polled, 1, (int)(wait * 1000));
+    }
+    int status = 0;
+    if (code != CURLE_OK) {
+        status = page_error(url, easy, code, &page, why, err);
+    } else {
+        char *text = NULL;
+        if (type) {
+            curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &text);
+            *type = iw_strdup(text ? text : "");
+        }
+        if (final_url) {
+            curl_easy_getinfo(easy, CURLINFO_EFFECTIVE_URL, &text);
+            *final_url = iw_strdup(text ? text : url);
+        }
+        if (length) *length = page.text.length;
+        *out = iw_buffer_take(&page.text);
+    }
+    iw_buffer_free(&page.text);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(easy);
+    return status;
+}
