@@ -1,0 +1,275 @@
+#include "emulate/emulate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "build/sandbox.h"
+#include "emulate/cpuid.h"
+
+/* Where a check sees the environment: not where it was laid, and a path that careless quoting trips over. */
+#define ENVIRONMENT "/rig \xc3\xbc/env"
+#define EMULATOR "/opt/iw-tools/qemu-x86_64-static"
+#define TAIL_LINES 20
+
+bool iw_host_is_profile(const iw_profile *profile)
+{
+    for (const char *const *feature = iw_cpu_features(); *feature; feature++) {
+        bool allowed = false;
+        for (size_t i = 0; i < profile->features.count && !allowed; i++)
+            allowed = strcmp(profile->features.items[i], *feature) == 0;
+        if (iw_cpu_has(iw_cpuid_host, NULL, *feature) != allowed) return false;
+    }
+    return true;
+}
+
+void iw_check_results_free(iw_check_result *results, size_t count)
+{
+    for (size_t i = 0; results && i < count; i++) {
+        free(results[i].package);
+        free(results[i].name);
+        free(results[i].profile);
+        free(results[i].how);
+        free(results[i].detail);
+        free(results[i].log);
+    }
+    free(results);
+}
+
+/* --- the root: the environment, glibc, and what a script's first lines need --------------------------------------------------- */
+
+struct binds {
+    iw_bind *items;
+    size_t count, capacity;
+};
+
+static void bind(struct binds *binds, iw_bind_kind kind, char *from, char *to)
+{
+    iw_grow((void **)&binds->items, &binds->capacity, binds->count + 1, sizeof *binds->items);
+    binds->items[binds->count++] = (iw_bind){kind, from, to};
+}
+
+static void binds_free(struct binds *binds)
+{
+    for (size_t i = 0; i < binds->count; i++) {
+        free((char *)(uintptr_t)binds->items[i].from);
+        free((char *)(uintptr_t)binds->items[i].to);
+    }
+    free(binds->items);
+}
+
+/* glibc's own libraries and loader (Debian's libc6), at the paths where every distribution has them or looks. */
+static void bind_glibc(struct binds *binds, const char *root)
+{
+    static const char *const names[] = {"ld-linux-x86-64.so.2", "libc.so.6",       "libm.so.6",      "libdl.so.2",
+                                        "libpthread.so.0",      "librt.so.1",      "libutil.so.1",   "libresolv.so.2",
+                                        "libanl.so.1",          "libnss_files.so.2", "libnss_dns.so.2", "libmvec.so.1", NULL};
+    for (size_t i = 0; names[i]; i++) {
+        char *from = iw_format("%s/usr/lib/x86_64-linux-gnu/%s", root, names[i]);
+        if (!iw_exists(from)) {
+            free(from);
+            continue;
+        }
+        bind(binds, IW_BIND_READ_ONLY, from, iw_format("/lib/x86_64-linux-gnu/%s", names[i]));
+    }
+    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", root),
+         iw_strdup("/lib64/ld-linux-x86-64.so.2"));
+}
+
+/* A relocatable script starts as a shell script: the shell, and the programs that its header may call. None needs more than glibc. */
+static void bind_shell(struct binds *binds, const char *root)
+{
+    static const char *const names[] = {"env", "dirname", "basename", "readlink", "realpath", "cat", "true", "false", NULL};
+    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/dash", root), iw_strdup("/bin/sh"));
+    for (size_t i = 0; names[i]; i++) {
+        char *from = iw_format("%s/usr/bin/%s", root, names[i]);
+        bind(binds, IW_BIND_READ_ONLY, from, iw_format("/usr/bin/%s", names[i]));
+    }
+    bind(binds, IW_BIND_LINK, iw_strdup("../usr/bin/env"), iw_strdup("/bin/env"));
+}
+
+static void bind_all(struct binds *binds, const iw_check_run *run)
+{
+    bind_glibc(binds, run->toolchain_root);
+    bind_shell(binds, run->toolchain_root);
+    bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"), iw_strdup("/opt/iw-tools/iw-trace"));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-init"), iw_strdup("/opt/iw-tools/iw-init"));
+    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root), iw_strdup(EMULATOR));
+}
+
+/* --- one check ---------------------------------------------------------------------------------------------------------------- */
+
+static void add_command(iw_strings *argv, const iw_check *check)
+{
+    switch (check->kind) {
+    case IW_CHECK_IMPORT: {
+        iw_buffer code = {0};
+        iw_buffer_add_text(&code, "import ");
+        for (size_t i = 0; i < check->arguments.count; i++)
+            iw_buffer_add_format(&code, "%s%s", i ? ", " : "", check->arguments.items[i]);
+        iw_strings_add(argv, ENVIRONMENT "/bin/python3");
+        iw_strings_add(argv, "-c");
+        iw_strings_add(argv, code.data);
+        iw_buffer_free(&code);
+        break;
+    }
+    case IW_CHECK_PYTHON:
+        iw_strings_add(argv, ENVIRONMENT "/bin/python3");
+        iw_strings_add(argv, "/run/check");
+        break;
+    case IW_CHECK_SHELL:
+        iw_strings_add(argv, "/bin/sh");
+        iw_strings_add(argv, "-eu");
+        iw_strings_add(argv, "/run/check");
+        break;
+    case IW_CHECK_COMMAND:
+        iw_strings_add_format(argv, ENVIRONMENT "/%s", check->arguments.items[0]);
+        iw_strings_add_all(argv, check->arguments.items + 1);
+        break;
+    }
+}
+
+struct output { /* the last lines, for the message */
+    iw_strings lines;
+};
+
+static void keep_line(void *context, const char *line)
+{
+    struct output *output = context;
+    iw_strings_add(&output->lines, line);
+    if (output->lines.count <= 4 * TAIL_LINES) return;
+    iw_strings kept = {0};
+    iw_strings_add_all(&kept, (const char *const *)output->lines.items + output->lines.count - TAIL_LINES);
+    iw_strings_free(&output->lines);
+    output->lines = kept;
+}
+
+static char *tail(const struct output *output)
+{
+    iw_buffer text = {0};
+    size_t from = output->lines.count > TAIL_LINES ? output->lines.count - TAIL_LINES : 0;
+    for (size_t i = from; i < output->lines.count; i++) iw_buffer_add_format(&text, "  %s\n", output->lines.items[i]);
+    return iw_buffer_take(&text);
+}
+
+static char *explain(const iw_check *check, const iw_sandbox_result *ended, const struct output *output)
+{
+    iw_buffer text = {0};
+    if (ended->timed_out)
+        iw_buffer_add_format(&text, "took longer than its %u seconds (the recipe's `timeout`)", check->timeout);
+    else if (ended->network)
+        iw_buffer_add_text(&text, "tried to use the network");
+    else {
+        char *status = iw_status_text(ended->status);
+        int code = WIFEXITED(ended->status) ? WEXITSTATUS(ended->status) : 0;
+        if (code > 128 && code < 128 + 65)
+            iw_buffer_add_format(&text, "died by signal %d (%s)", code - 128, strsignal(code - 128));
+        else
+            iw_buffer_add_format(&text, "ended with %s", status);
+        free(status);
+    }
+    char *lines = tail(output);
+    if (*lines) iw_buffer_add_format(&text, "; its last lines:\n%s", lines);
+    free(lines);
+    return iw_buffer_take(&text);
+}
+
+static int write_text(const char *logs, const iw_check *check, char **path, iw_error *err)
+{
+    *path = NULL;
+    if (check->kind != IW_CHECK_PYTHON && check->kind != IW_CHECK_SHELL) return 0;
+    char *file = iw_path_join(logs, "check-text");
+    if (iw_write_file(file, check->text, strlen(check->text), 0644, err) != 0) {
+        free(file);
+        return -1;
+    }
+    *path = file;
+    return 0;
+}
+
+static int run_one(const iw_check_run *run, const iw_check *check, iw_check_result *result, iw_error *err)
+{
+    bool native = !run->force_emulator && iw_host_is_profile(run->profile);
+    iw_cleanup_free char *text = NULL;
+    if (write_text(run->logs, check, &text, err) != 0) return -1;
+    struct binds binds = {0};
+    bind_all(&binds, run);
+    if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup("/run/check"));
+    iw_cleanup_strings iw_strings argv = {0};
+    if (!native) {
+        iw_strings_add(&argv, "/opt/iw-tools/iw-trace");
+        iw_strings_add(&argv, EMULATOR);
+        iw_strings_add(&argv, run->profile->emulator_cpu);
+    }
+    add_command(&argv, check);
+    static const char *const environment[] = {"PATH=" ENVIRONMENT "/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LC_ALL=C.UTF-8",
+                                              "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1",
+                                              "IRONWHEEL_ENVIRONMENT=" ENVIRONMENT, NULL};
+    iw_sandbox sandbox = {.binds = binds.items, .bind_count = binds.count, .environment = environment, .folder = "/tmp",
+                          .command = (const char *const *)argv.items, .network_loopback = check->loopback, .keep_fd = -1,
+                          .init = "/opt/iw-tools/iw-init"};
+    iw_cleanup_fd int log = open(result->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (log < 0) {
+        binds_free(&binds);
+        return iw_fail_errno(err, IW_E_IO, "can't write the check's log %s", result->log);
+    }
+    struct output output = {0};
+    iw_sandbox_watch watch = {.line = keep_line, .context = &output, .log = log, .cancel = run->cancel, .timeout = check->timeout};
+    iw_sandbox_result ended = {0};
+    int status = iw_sandbox_run(&sandbox, &watch, &ended, err);
+    binds_free(&binds);
+    if (status == 0 && ended.cancelled) status = iw_fail(err, IW_E_CANCELLED, "stopped while check %s ran", check->name);
+    if (status == 0) {
+        result->seconds = ended.seconds;
+        result->passed = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0 && !ended.timed_out && !ended.network;
+        result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
+        if (!result->passed) result->detail = explain(check, &ended, &output);
+    }
+    iw_strings_free(&output.lines);
+    return status;
+}
+
+static char *log_name(const char *logs, const char *package, const char *profile, const char *check)
+{
+    iw_buffer name = {0};
+    iw_buffer_add_format(&name, "%s/check-%s-%s-", logs, profile, package);
+    for (const char *c = check; *c; c++)
+        iw_buffer_add_char(&name, strchr("/ \t\n", *c) || (unsigned char)*c < ' ' ? '_' : *c);
+    iw_buffer_add_text(&name, ".log");
+    return iw_buffer_take(&name);
+}
+
+int iw_run_checks(const iw_check_run *run, const char *package, const iw_check *checks, size_t count, iw_check_result **results,
+                  iw_error *err)
+{
+    *results = NULL;
+    if (count == 0) return 0;
+    if (iw_make_folders(run->logs, 0755, err) != 0) return -1;
+    iw_check_result *made = iw_alloc(count * sizeof *made);
+    for (size_t i = 0; i < count; i++) {
+        made[i].package = iw_strdup(package);
+        made[i].name = iw_strdup(checks[i].name);
+        made[i].profile = iw_strdup(run->profile->name);
+        made[i].log = log_name(run->logs, package, run->profile->name, checks[i].name);
+        iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = package, .phase = "check", .detail = checks[i].name});
+        if (run_one(run, &checks[i], &made[i], err) != 0) {
+            iw_wrap(err, "check %s of %s", checks[i].name, package);
+            iw_check_results_free(made, count);
+            return -1;
+        }
+        iw_event event = {.type = made[i].passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = package, .phase = "check",
+                          .detail = made[i].passed ? "passed" : made[i].detail, .path = made[i].log,
+                          .count = (uint64_t)(made[i].seconds * 1000)};
+        iw_emit(run->sink, event);
+    }
+    *results = made;
+    return 0;
+}
