@@ -1,0 +1,107 @@
+/* What the tests of `store` share: a fresh folder, small trees, failures that print the error. */
+#ifndef IW_TESTS_STORE_KIT_H
+#define IW_TESTS_STORE_KIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "store/archive.h"
+#include "store/store.h"
+
+#define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
+
+static inline void kit_check(int status, iw_error *err, const char *what, const char *file, int line)
+{
+    if (status == 0) return;
+    print_error("%s: %s\n", what, iw_error_text(err));
+    iw_error_clear(err);
+    _fail(file, line);
+}
+
+/* The call fails with this kind, and its text holds `part`. */
+#define kit_fails(call, kind_, part) \
+    do { \
+        iw_error_clear(&err); \
+        assert_int_equal((call), -1); \
+        if (err.kind != (kind_) || !strstr(iw_error_text(&err), (part))) \
+            print_error("got kind %d: %s\n", (int)err.kind, iw_error_text(&err)); \
+        assert_int_equal(err.kind, (kind_)); \
+        assert_non_null(strstr(iw_error_text(&err), (part))); \
+        iw_error_clear(&err); \
+    } while (0)
+
+static inline int kit_setup(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+    char *folder = NULL;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-store-", &folder, NULL)) return -1;
+    *state = folder;
+    return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+    iw_remove_tree(*state, NULL);
+    free(*state);
+    return 0;
+}
+
+static inline void kit_write(const char *folder, const char *path, const void *data, size_t length, mode_t mode)
+{
+    iw_error err = IW_ERROR_INIT;
+    char *full = iw_path_join(folder, path), *parent = iw_path_parent(full);
+    kit_ok(iw_make_folders(parent, 0755, &err));
+    kit_ok(iw_write_file(full, data, length, mode, &err));
+    free(parent);
+    free(full);
+}
+
+static inline void kit_text(const char *folder, const char *path, const char *text)
+{
+    kit_write(folder, path, text, strlen(text), 0644);
+}
+
+static inline void kit_expect(const char *folder, const char *path, const char *text)
+{
+    iw_error err = IW_ERROR_INIT;
+    char *full = iw_path_join(folder, path), *data = NULL;
+    kit_ok(iw_read_file(full, 1 << 24, &data, NULL, &err));
+    assert_string_equal(data, text);
+    free(data);
+    free(full);
+}
+
+/* Turns one bit of the file over; it may be read-only. */
+static inline void kit_flip(const char *path, long offset)
+{
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(chmod(path, 0644), 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned char byte;
+    assert_true(fd >= 0);
+    if (offset < 0) offset += status.st_size;
+    assert_int_equal(pread(fd, &byte, 1, offset), 1);
+    byte ^= 4;
+    assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+    close(fd);
+    assert_int_equal(chmod(path, status.st_mode & 0777), 0);
+}
+
+#endif
