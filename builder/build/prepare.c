@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "store/archive.h"
 
 static int make_link(const char *root, const char *name, const char *target, iw_error *err)
 {
@@ -174,8 +176,22 @@ int iw_root_covered(const char *root, iw_strings *names, iw_error *err)
     return 0;
 }
 
+static int settle_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+{
+    (void)context, (void)relative;
+    static const struct timespec times[2] = {{IW_ARCHIVE_TIME, 0}, {IW_ARCHIVE_TIME, 0}};
+    if (status->st_mtim.tv_sec == IW_ARCHIVE_TIME) return 0;
+    if (utimensat(AT_FDCWD, full, times, AT_SYMLINK_NOFOLLOW)) return iw_fail_errno(err, IW_E_IO, "setting the time of %s", full);
+    return 0;
+}
+
+int iw_root_settle(const char *root, iw_error *err)
+{
+    return iw_walk(root, settle_visit, NULL, err);
+}
+
 int iw_root_prepare(const char *root, const iw_strings *names, iw_error *err)
 {
-    if (make_stand_ins(root, err) || write_settings(root, err)) return -1;
-    return iw_root_cover(root, names, err);
+    if (make_stand_ins(root, err) || write_settings(root, err) || iw_root_cover(root, names, err)) return -1;
+    return iw_root_settle(root, err);
 }

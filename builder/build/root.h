@@ -15,6 +15,10 @@ int iw_root_skeleton(const char *root, iw_error *err);
 int iw_root_prepare(const char *root, const iw_strings *names, iw_error *err);
 /* Only the last part: each of `names` in usr/bin moves to IW_REAL_FOLDER and leaves an empty file; IW_REAL_FOLDER/names lists them. */
 int iw_root_cover(const char *root, const iw_strings *names, iw_error *err);
+/* Gives every file and folder below `root` the time IW_ARCHIVE_TIME. */
+int iw_root_settle(const char *root, iw_error *err);
+/* Writes the stamp of a finished root: its content's digest, and what stat says of its files. */
+int iw_root_stamp(const char *root, const char *path, iw_error *err);
 /* The names that a prepared root has covered. */
 int iw_root_covered(const char *root, iw_strings *names, iw_error *err);
 

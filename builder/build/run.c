@@ -25,7 +25,7 @@ typedef struct run {
     const iw_sandbox_watch *watch;
     iw_sandbox_result *result;
     pid_t pid;
-    bool boxed, reaped, killed;
+    bool reaped, killed;
     int wait_status;
     int pidfd;          /* readable when the child has ended; -1: the kernel has none */
     int output, report; /* read ends; -1 once closed */
@@ -122,14 +122,12 @@ static void kill_all(run *r)
     r->killed = true;
     r->drain = now() + DRAIN_SECONDS;
     if (r->reaped) return;
-    /* bwrap's death takes the process namespace with it (--die-with-parent); without a box it's the process group. */
-    kill(r->boxed ? r->pid : -r->pid, SIGKILL);
+    kill(r->pid, SIGKILL); /* bwrap's death takes its process namespace with it (--die-with-parent) */
 }
 
 static int reap(run *r)
 {
     if (r->reaped) return 0;
-    if (!r->boxed) kill(-r->pid, SIGKILL); /* what it left in the background */
     if (iw_wait(r->pid, &r->wait_status, r->err)) return -1;
     r->reaped = true;
     r->drain = now() + DRAIN_SECONDS;
@@ -150,7 +148,7 @@ static int conclude(run *r)
 {
     r->result->seconds = now() - r->start;
     int code = 0;
-    if (!r->boxed || r->killed)
+    if (r->killed)
         r->result->status = r->wait_status;
     else if (exit_code(r, &code))
         r->result->status = (code & 0xff) << 8;
@@ -211,28 +209,16 @@ static int step(run *r, bool *ended)
 static int start(run *r, const iw_sandbox *sandbox, int output, int report, int keep)
 {
     iw_cleanup_strings iw_strings argv = {0};
-    iw_cleanup_strings iw_strings boxed = {0};
-    iw_cleanup_strings iw_strings environment = {0};
-    if (r->boxed) {
-        iw_sandbox inner = *sandbox;
-        if (sandbox->init) inner.keep_fd = keep;
-        iw_sandbox_arguments(&inner, &boxed);
-        iw_strings_add(&argv, boxed.items[0]);
-        iw_strings_add(&argv, "--json-status-fd");
-        iw_strings_add_format(&argv, "%d", report);
-        iw_strings_add_all(&argv, (const char *const *)boxed.items + 1);
-    } else {
-        iw_strings_add_all(&argv, sandbox->command);
-        iw_strings_add_all(&environment, sandbox->environment);
-    }
-    int kept[4] = {-1, -1, -1, -1};
-    size_t n = 0;
-    if (report >= 0) kept[n++] = report;
-    if (keep >= 0) kept[n++] = keep;
-    if (sandbox->keep_fd >= 0) kept[n++] = sandbox->keep_fd;
+    iw_cleanup_strings iw_strings plain = {0};
+    iw_sandbox inner = *sandbox;
+    if (sandbox->init) inner.keep_fd = keep;
+    iw_sandbox_arguments(&inner, &plain);
+    iw_strings_add(&argv, plain.items[0]);
+    iw_strings_add(&argv, "--json-status-fd");
+    iw_strings_add_format(&argv, "%d", report);
+    iw_strings_add_all(&argv, (const char *const *)plain.items + 1);
+    const int kept[] = {report, inner.keep_fd, -1};
     iw_command command = {.argv = (const char *const *)argv.items,
-                          .environment = r->boxed ? NULL : (const char *const *)environment.items,
-                          .folder = r->boxed ? NULL : sandbox->folder,
                           .in = sandbox->terminal ? 0 : -1,
                           .out = sandbox->terminal ? 1 : output,
                           .error = sandbox->terminal ? 2 : output,
@@ -242,21 +228,21 @@ static int start(run *r, const iw_sandbox *sandbox, int output, int report, int 
     return iw_spawn(&command, &r->pid, r->err);
 }
 
-static int run_it(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, bool boxed, iw_sandbox_result *result, iw_error *err)
+int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err)
 {
     static const iw_sandbox_watch nothing = {.log = -1, .cancel = -1};
     memset(result, 0, sizeof *result);
-    run r = {.watch = watch ? watch : &nothing, .result = result, .boxed = boxed, .pidfd = -1, .output = -1, .report = -1,
+    run r = {.watch = watch ? watch : &nothing, .result = result, .pidfd = -1, .output = -1, .report = -1,
              .network = -1, .err = err, .start = now()};
     int out[2] = {-1, -1}, report[2] = {-1, -1};
     int status = -1;
-    if (pipe2(out, O_CLOEXEC) || (boxed && pipe2(report, O_CLOEXEC))) {
+    if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
         iw_fail_errno(err, IW_E_IO, "making a pipe for a build step");
         goto done;
     }
     if (start(&r, sandbox, out[1], report[1], -1)) goto done;
     close(out[1]);
-    if (report[1] >= 0) close(report[1]);
+    close(report[1]);
     r.output = out[0];
     r.report = report[0];
     out[0] = out[1] = report[0] = report[1] = -1;
@@ -282,14 +268,4 @@ done:
     iw_buffer_free(&r.tail);
     iw_buffer_free(&r.status);
     return status;
-}
-
-int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err)
-{
-    return run_it(sandbox, watch, true, result, err);
-}
-
-int iw_unboxed_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err)
-{
-    return run_it(sandbox, watch, false, result, err);
 }

@@ -54,8 +54,4 @@ typedef struct iw_sandbox_result {
  * where the sandbox itself failed (bwrap's own words are in the message). */
 int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err);
 
-/* The same without a sandbox: `command` with `environment` in `folder` on this host, in a process group of its own that is killed on
- * cancel and timeout. Nothing is hidden from it and the network is not watched. */
-int iw_unboxed_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err);
-
 #endif

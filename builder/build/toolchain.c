@@ -17,9 +17,9 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
-#include "build/names.h"
 #include "build/root.h"
 #include "store/archive.h"
+#include "wrap/names.h"
 
 /* --- the stamp: "format, content digest, digest of what stat says" ---------------------------------------------------------------- */
 
@@ -64,6 +64,13 @@ static int write_stamp(const char *path, const stamp *s, iw_error *err)
 {
     iw_cleanup_free char *text = iw_format("format %s\ncontent %s\nquick %s\n", IW_ROOT_FORMAT, s->content, s->quick);
     return iw_write_file(path, text, strlen(text), 0644, err);
+}
+
+int iw_root_stamp(const char *root, const char *path, iw_error *err)
+{
+    stamp s;
+    if (iw_archive_digest(root, s.content, err) || quick_digest(root, s.quick, err)) return -1;
+    return write_stamp(path, &s, err);
 }
 
 /* Whether the tree is as it was stamped: by inodes and times, or, where these differ (a copied store), by its whole content. */
@@ -197,16 +204,15 @@ static int make_root(iw_store *store, const iw_toolchain *toolchain, const iw_si
 {
     iw_cleanup_free char *fresh = iw_path_join(temporary, "root");
     iw_cleanup_strings iw_strings names = {0};
-    stamp s;
-    iw_covered_names(&names);
+    iw_cleanup_free char *fresh_stamp = iw_path_join(temporary, "stamp");
+    iw_strings_add_all(&names, iw_wrapped_names());
     if (iw_make_folders(fresh, 0755, err) || iw_root_skeleton(fresh, err) || unpack_all(store, toolchain, fresh, sink, err) ||
-        iw_root_prepare(fresh, &names, err) || iw_archive_digest(fresh, s.content, err) || quick_digest(fresh, s.quick, err) ||
-        sync_all(fresh, err))
+        iw_root_prepare(fresh, &names, err) || iw_root_stamp(fresh, fresh_stamp, err) || sync_all(fresh, err))
         return -1;
     if (unlink(stamp_path) && iw_exists(stamp_path)) return iw_fail_errno(err, IW_E_IO, "removing %s", stamp_path);
     if (iw_remove_tree(root, err)) return -1;
     if (rename(fresh, root)) return iw_fail_errno(err, IW_E_IO, "moving the toolchain to %s", root);
-    return write_stamp(stamp_path, &s, err);
+    return iw_publish(fresh_stamp, stamp_path, err);
 }
 
 static int make_locked(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink, const char *root, const char *stamp_path,

@@ -1,0 +1,243 @@
+/* A whole plan: ready packages become workers, their events are handed on, failures are collected. */
+#include "build/build.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "build/sandbox.h"
+#include "build/tree.h"
+#include "build/worker.h"
+
+#define CANCEL_PATIENCE 5.0 /* seconds for workers to stop by themselves */
+
+typedef struct building {
+    iw_store *store;
+    iw_plan *plan;
+    const iw_build_options *options;
+    iw_schedule *schedule;
+    unsigned jobs;
+    size_t limit;      /* packages at once */
+    char *root;        /* toolchain; NULL until the first worker needs it */
+    char *run;         /* folder for the workers' /run/ironwheel */
+    iw_worker *workers;
+    size_t count;
+    bool stopping;     /* cancelled, or failed without keep_going: nothing new */
+    bool cancelled;
+    double kill_at;    /* 0: not */
+    size_t failures;
+    iw_buffer report;  /* of failures */
+} building;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static unsigned core_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return (unsigned)CPU_COUNT(&set);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (unsigned)cores : 1;
+}
+
+/* --- one package ------------------------------------------------------------------------------------------------------------------ */
+
+/* The node's artifact is in the store under its plan key: takes it. */
+static int take_artifact(building *b, iw_node *node, iw_error *err)
+{
+    bool found = false;
+    iw_artifact_clear(&node->artifact);
+    if (iw_store_find_artifact_by_plan(b->store, node->plan_key, &node->artifact, &found, err)) return -1;
+    if (!found)
+        return iw_fail(err, IW_E_IO, "%s/%s was built, but its artifact isn't in the store: is another process emptying it?",
+                       node->recipe->name, node->recipe->version);
+    return 0;
+}
+
+static void make_build_key(const building *b, iw_node *node)
+{
+    const char **contents = iw_alloc((node->laid_count + 1) * sizeof *contents);
+    for (size_t i = 0; i < node->laid_count; i++) contents[i] = node->laid[i]->artifact.content;
+    iw_plan_build_key(b->plan, node, contents, node->build_key);
+    free(contents);
+}
+
+/* Early cut-off: everything it is built from has the bytes of an earlier build. */
+static int try_reuse(building *b, iw_node *node, bool *reused, iw_error *err)
+{
+    iw_artifact found = {0};
+    make_build_key(b, node);
+    if (iw_store_find_artifact_by_build(b->store, node->build_key, &found, reused, err)) return -1;
+    iw_artifact_clear(&found);
+    if (!*reused) return 0;
+    if (iw_store_link_plan(b->store, node->plan_key, node->build_key, err) || take_artifact(b, node, err)) return -1;
+    iw_cleanup_free char *subject = iw_format("%s/%s", node->recipe->name, node->recipe->version);
+    iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = subject, .detail = "reused"});
+    iw_schedule_done(b->schedule, node);
+    return 0;
+}
+
+/* What the first worker needs: a sandbox, the toolchain, a folder for sockets. */
+static int make_ready(building *b, iw_error *err)
+{
+    if (b->root) return 0;
+    iw_cleanup_free char *temporary = iw_path_join(iw_store_root(b->store), "tmp");
+    if (iw_sandbox_probe(err) || iw_make_folders(temporary, 0755, err) || iw_temporary_folder(temporary, "run-", &b->run, err)) return -1;
+    return iw_toolchain_root(b->store, b->plan->toolchain, b->options->sink, &b->root, err);
+}
+
+static int start_worker(building *b, iw_node *node, iw_error *err)
+{
+    if (make_ready(b, err)) return -1;
+    iw_worker *worker = &b->workers[b->count];
+    iw_cleanup_free char *run = iw_format("%s/%zu", b->run, node->index);
+    if (iw_make_folders(run, 0755, err)) return -1;
+    iw_job job = {.plan = b->plan, .node = node, .build_key = node->build_key, .root = b->root, .helpers = b->options->helpers,
+                  .run = run, .jobs = b->jobs};
+    if (iw_worker_start(worker, b->store, &job, node, err)) return -1;
+    b->count++;
+    iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = worker->subject});
+    return 0;
+}
+
+/* --- the end of one -------------------------------------------------------------------------------------------------------------- */
+
+static void note_failure(building *b, const iw_worker *worker)
+{
+    const char *name = worker->node->recipe->name, *text = iw_error_text(&worker->error);
+    iw_buffer_add_format(&b->report, "%s%s failed in %s: %s", b->report.length ? "\n" : "", worker->subject,
+                         worker->phase ? worker->phase : "its worker", text);
+    if (worker->log) iw_buffer_add_format(&b->report, "\n  log: %s", worker->log);
+    iw_buffer_add_format(&b->report, "\n  `ironwheel shell %s` opens a shell in its tree; the next `ironwheel build` starts it again, "
+                                     "with the objects compiled so far",
+                         name);
+    iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_FAILED, .subject = worker->subject, .phase = worker->phase, .detail = text,
+                                         .path = worker->log});
+    b->failures++;
+    if (!b->options->keep_going) b->stopping = true;
+}
+
+static int worker_ended(building *b, size_t i, iw_error *err)
+{
+    iw_worker worker = b->workers[i];
+    b->workers[i] = b->workers[--b->count];
+    int status = 0;
+    if (worker.error.kind == IW_E_NONE) {
+        status = take_artifact(b, worker.node, err);
+        if (status == 0) {
+            iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = worker.subject,
+                                                 .detail = worker.reused ? "reused" : "built",
+                                                 .count = (uint64_t)((now() - worker.began) * 1000)});
+            iw_schedule_done(b->schedule, worker.node);
+        }
+    } else {
+        if (!(b->cancelled && (worker.cancelled || !worker.told))) note_failure(b, &worker);
+        iw_schedule_failed(b->schedule, worker.node);
+    }
+    iw_cleanup_free char *run = iw_format("%s/%zu", b->run, worker.node->index);
+    iw_remove_tree(run, NULL);
+    iw_worker_clear(&worker);
+    return status;
+}
+
+/* --- the loop --------------------------------------------------------------------------------------------------------------------- */
+
+static int start_ready(building *b, iw_error *err)
+{
+    while (!b->stopping && b->count < b->limit) {
+        iw_node *node = iw_schedule_next(b->schedule);
+        bool reused = false;
+        if (!node) break;
+        if (try_reuse(b, node, &reused, err) || (!reused && start_worker(b, node, err))) return -1;
+    }
+    return 0;
+}
+
+static void cancel_all(building *b)
+{
+    b->cancelled = b->stopping = true;
+    b->kill_at = now() + CANCEL_PATIENCE;
+    for (size_t i = 0; i < b->count; i++) iw_worker_cancel(&b->workers[i]);
+}
+
+static int wait_for_news(building *b, iw_error *err)
+{
+    struct pollfd *fds = iw_alloc((b->count + 1) * sizeof *fds);
+    size_t watched = b->count;
+    for (size_t i = 0; i < watched; i++) fds[i] = (struct pollfd){b->workers[i].events, POLLIN, 0};
+    fds[watched] = (struct pollfd){b->cancelled ? -1 : b->options->cancel, POLLIN, 0};
+    int timeout = b->kill_at > 0 ? (int)((b->kill_at - now()) * 1000) : -1;
+    int status = 0, ready = poll(fds, watched + 1, b->kill_at > 0 && timeout < 0 ? 0 : timeout);
+    if (ready > 0 && fds[watched].revents) cancel_all(b);
+    if (b->kill_at > 0 && now() >= b->kill_at)
+        for (size_t i = 0; i < b->count; i++) iw_worker_kill(&b->workers[i]);
+    /* From the last to the first: one that has ended gives its place to the last. */
+    for (size_t i = watched; ready > 0 && i > 0; i--)
+        if (fds[i - 1].revents && iw_worker_read(&b->workers[i - 1], b->options->sink) && worker_ended(b, i - 1, err)) status = -1;
+    free(fds);
+    return status;
+}
+
+static int run_loop(building *b, iw_error *err)
+{
+    for (;;) {
+        if (start_ready(b, err)) return -1;
+        if (b->count == 0) return 0;
+        if (wait_for_news(b, err)) return -1;
+    }
+}
+
+/* What is to be said in the end. */
+static int conclude(building *b, iw_error *err)
+{
+    if (b->failures) {
+        iw_node *skipped[1];
+        size_t left = iw_schedule_skipped(b->schedule, skipped, 0);
+        if (left) iw_buffer_add_format(&b->report, "\n%zu package%s not built because of that", left, left == 1 ? " was" : "s were");
+        return iw_fail(err, IW_E_BUILD, "%s", b->report.data);
+    }
+    if (b->cancelled)
+        return iw_fail(err, IW_E_CANCELLED, "stopped: what was finished is in the store, and half-built packages find their compiled "
+                                            "objects there: the same command goes on from here");
+    return 0;
+}
+
+static bool nothing_to_do(const iw_plan *plan)
+{
+    for (size_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].action != IW_ACTION_REUSE) return false;
+    return true;
+}
+
+int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *options, iw_error *err)
+{
+    if (nothing_to_do(plan)) return 0;
+    if (options->no_sandbox)
+        return iw_fail(err, IW_E_ENVIRONMENT, "--no-sandbox can't build yet: without the toolchain's root the result would depend on this host; "
+                                              "`ironwheel doctor` says what the sandbox needs");
+    building b = {.store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
+    b.limit = options->packages ? options->packages : b.jobs;
+    b.schedule = iw_schedule_new(plan);
+    b.workers = iw_alloc(b.limit * sizeof *b.workers);
+    int status = run_loop(&b, err);
+    if (status == 0) status = conclude(&b, err);
+    while (b.count) iw_worker_clear(&b.workers[--b.count]);
+    if (b.run) iw_remove_tree(b.run, NULL);
+    iw_schedule_free(b.schedule);
+    iw_buffer_free(&b.report);
+    free(b.workers);
+    free(b.root);
+    free(b.run);
+    return status;
+}

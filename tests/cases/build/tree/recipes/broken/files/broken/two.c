@@ -1,0 +1,1 @@
+int two(void) { return two_is_not_declared; }
