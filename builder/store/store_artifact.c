@@ -240,10 +240,12 @@ static int take_found(iw_store *store, sqlite3_stmt *row, const char *build_key,
     iw_quick quick = {0};
     *found = false;
     *out = (iw_artifact){0};
-    if (row && take_row(row, out, &quick)) {
+    bool good = row && take_row(row, out, &quick);
+    iw_cleanup_free char *key = iw_strdup(row ? iw_column_text(row, 3) : build_key);
+    iw_index_end(store->index);
+    if (good) {
         status = check_file(store, out, quick, found, err);
-    } else if (row || build_key) {
-        iw_cleanup_free char *key = iw_strdup(row ? iw_column_text(row, 3) : build_key);
+    } else if (key) {
         iw_artifact_clear(out);
         if (row) status = iw_index_query(store->index, IW_Q_ARTIFACT_DROP, (iw_value[]){IW_TEXT(key)}, 1, NULL, err);
         if (status == 0) status = import(store, key, out, found, err);

@@ -20,6 +20,7 @@ struct iw_index {
     char *root, *path;
     sqlite3 *db;
     sqlite3_stmt *statements[IW_QUERIES];
+    sqlite3_stmt *open; /* stands on a row */
     iw_index_fill fill;
     void *context;
     bool rebuilding, in_transaction;
@@ -124,6 +125,7 @@ static bool is_damage(int code)
 
 static void close_db(iw_index *index)
 {
+    index->open = NULL;
     for (int i = 0; i < IW_QUERIES; i++) sqlite3_finalize(iw_steal(&index->statements[i]));
     sqlite3_close(iw_steal(&index->db));
     index->in_transaction = false;
@@ -278,17 +280,24 @@ static int bind_values(sqlite3_stmt *statement, const iw_value *values, int coun
     return code;
 }
 
+void iw_index_end(iw_index *index)
+{
+    if (index->open) sqlite3_reset(index->open);
+    index->open = NULL;
+}
+
 static int run(iw_index *index, iw_query query, const iw_value *values, int count, sqlite3_stmt **row)
 {
     sqlite3_stmt **statement = &index->statements[query];
     int code = SQLITE_OK;
     if (!*statement) code = sqlite3_prepare_v3(index->db, texts[query], -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
     if (code != SQLITE_OK) return code;
+    iw_index_end(index);
     sqlite3_reset(*statement);
     code = bind_values(*statement, values, count);
     if (code == SQLITE_OK) code = sqlite3_step(*statement);
     if (code == SQLITE_ROW && row) {
-        *row = *statement;
+        *row = index->open = *statement;
         return SQLITE_OK;
     }
     int end = sqlite3_reset(*statement);

@@ -59,9 +59,12 @@ typedef int (*iw_index_fill)(void *context, iw_index *index, iw_error *err);
 int iw_index_open(const char *root, iw_index_fill fill, void *context, iw_index **out, iw_error *err);
 void iw_index_close(iw_index *index);
 
-/* Runs a statement up to its first row. *row (may be NULL) is the statement, whose columns are valid until the next query of the same kind, or
+/* Runs a statement up to its first row. *row (may be NULL) is the statement, whose columns are valid until the next query or iw_index_end, or
  * NULL where there is none. */
 int iw_index_query(iw_index *index, iw_query query, const iw_value *values, int count, sqlite3_stmt **row, iw_error *err);
+/* The row was taken: ends its read transaction. Without it, this handle would go on seeing the index as it was then, and could not write
+ * once another process had. */
+void iw_index_end(iw_index *index);
 
 /* What tells quickly that a file is still the one that was hashed: inode, size, mtime and ctime in nanoseconds. */
 typedef struct iw_quick {

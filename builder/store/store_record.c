@@ -48,6 +48,7 @@ int iw_store_measured(iw_store *store, const char *package, const char *version,
     if (iw_index_query(store->index, IW_Q_MEASURE_GET, values, 3, &row, err) != 0) return -1;
     *found = row != NULL;
     *out = row ? (iw_measure){sqlite3_column_double(row, 0), (uint64_t)sqlite3_column_int64(row, 1)} : (iw_measure){0};
+    iw_index_end(store->index);
     return 0;
 }
 
@@ -94,6 +95,7 @@ int iw_store_fetch_note(iw_store *store, const char *sha256, char **message, iw_
     *message = NULL;
     if (iw_index_query(store->index, IW_Q_FETCH_GET, (iw_value[]){IW_TEXT(sha256)}, 1, &row, err) != 0) return -1;
     if (row) *message = iw_strdup(iw_column_text(row, 0));
+    iw_index_end(store->index);
     return 0;
 }
 
@@ -110,6 +112,7 @@ int iw_store_last_inputs(iw_store *store, const char *package, const char *versi
     *lines = NULL;
     if (iw_index_query(store->index, IW_Q_INPUTS_GET, values, 3, &row, err) != 0) return -1;
     if (row) *lines = iw_strdup(iw_column_text(row, 0));
+    iw_index_end(store->index);
     return 0;
 }
 
@@ -167,7 +170,10 @@ int iw_store_find_bundle(iw_store *store, const char *key, char **path, char **s
     iw_cleanup_free char *p = iw_strdup(iw_column_text(row, 0)), *digest = iw_strdup(iw_column_text(row, 1));
     char seal[IW_SHA256_HEX];
     seal_bundle(key, p, digest, seal);
-    if (strcmp(seal, iw_column_text(row, 2)) == 0 && check_bundle(store, key, p, digest, iw_quick_read(row, 3), found, err) != 0) return -1;
+    bool sealed = strcmp(seal, iw_column_text(row, 2)) == 0;
+    iw_quick quick = iw_quick_read(row, 3);
+    iw_index_end(store->index);
+    if (sealed && check_bundle(store, key, p, digest, quick, found, err) != 0) return -1;
     if (!*found) return iw_index_query(store->index, IW_Q_BUNDLE_DROP, (iw_value[]){IW_TEXT(key)}, 1, NULL, err);
     *path = iw_steal(&p);
     *sha256 = iw_steal(&digest);

@@ -80,10 +80,9 @@ int iw_store_has_source(iw_store *store, const char *sha256, bool *has, iw_error
         return errno == ENOENT || errno == ENOTDIR ? 0 : iw_fail_errno(err, IW_E_IO, "can't look at %s", path);
     sqlite3_stmt *row;
     if (iw_index_query(store->index, IW_Q_SOURCE_GET, (iw_value[]){IW_TEXT(sha256)}, 1, &row, err) != 0) return -1;
-    if (row && iw_quick_equal(iw_quick_read(row, 0), iw_quick_of(&status))) {
-        *has = true;
-        return 0;
-    }
+    *has = row && iw_quick_equal(iw_quick_read(row, 0), iw_quick_of(&status));
+    iw_index_end(store->index);
+    if (*has) return 0;
     iw_cleanup_fd int fd = -1;
     char hex[IW_SHA256_HEX] = "";
     if (check_content(store, sha256, &fd, has, hex, &status, err) != 0) return -1;

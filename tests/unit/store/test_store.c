@@ -726,6 +726,41 @@ static void test_gc_in_use(void **state)
     iw_store_close(store);
 }
 
+/* A handle that has read a row sees what another process adds afterwards, and can write. */
+static void test_reads_end(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_store *store = open_store(state);
+    iw_measure measure = {1, 2};
+    bool found = false;
+    char *message = NULL;
+    kit_ok(iw_store_record(store, "a", "1", "compile", measure, &err));
+    kit_ok(iw_store_note_fetch(store, "x", "gone", &err));
+    kit_ok(iw_store_fetch_note(store, "x", &message, &err));
+    kit_ok(iw_store_measured(store, "a", "1", "compile", &measure, &found, &err));
+    assert_true(found);
+    free(message);
+    pid_t pid = fork();
+    if (pid == 0) {
+        iw_store *other = open_store(state);
+        iw_artifact made = {0};
+        add_artifact(state, other, "late", "text", &made);
+        iw_store_close(other);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    iw_artifact artifact = {0};
+    char key[IW_SHA256_HEX];
+    key_of("plan late", key);
+    kit_ok(iw_store_find_artifact_by_plan(store, key, &artifact, &found, &err));
+    assert_true(found);
+    kit_ok(iw_store_link_plan(store, key, artifact.build_key, &err));
+    iw_artifact_clear(&artifact);
+    iw_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -733,7 +768,7 @@ int main(void)
         T(test_source), T(test_source_damaged), T(test_source_unknown), T(test_artifact), T(test_artifact_skip), T(test_artifact_differs),
         T(test_artifact_damaged), T(test_artifact_touched), T(test_artifact_conflict), T(test_artifact_absolute_link), T(test_index_lost),
         T(test_index_damaged_while_open), T(test_index_forgets), T(test_index_flipped), T(test_notes), T(test_faults), T(test_unwritable),
-        T(test_environment), T(test_verify), T(test_gc), T(test_gc_in_use),
+        T(test_environment), T(test_verify), T(test_gc), T(test_gc_in_use), T(test_reads_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
