@@ -34,6 +34,7 @@ typedef struct iw_plan {
     iw_node *nodes;
     size_t node_count;
     char bundle_key[IW_SHA256_HEX]; /* over the bundle's plan keys, checks and format numbers */
+    const char *policy;             /* as in the options */
 } iw_plan;
 
 typedef struct iw_plan_options {
@@ -41,15 +42,18 @@ typedef struct iw_plan_options {
     const char *policy; /* IW_POLICY_NUMBER of the wrapper and the format numbers of build and pack, as text: part of every key */
 } iw_plan_options;
 
-/* Resolves, checks for cycles (named in full) and two versions of one package in one prefix, computes keys, looks up the store. The plan
- * borrows from the catalog; caller frees with iw_plan_free. */
+/* Resolves, checks for cycles (named in full) and two versions of one package in one prefix, computes keys, looks up the store. An artifact
+ * found by its build key, though the plan is new, is linked to the plan. The plan borrows from the catalog; caller frees with iw_plan_free. */
 int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack, const iw_plan_options *options, iw_plan **out,
                  iw_error *err);
 void iw_plan_free(iw_plan *plan);
 /* The build key of a node once the content digests of all its `laid` nodes are known: contents[i] belongs to node->laid[i]. */
 void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents, char key[IW_SHA256_HEX]);
-/* The named inputs of a node's plan key as "name value" lines, for `why` (compared with the last ones in the store). Caller frees. */
+/* The named inputs of a node's plan key as "name value" lines, for `why` (compared with the last ones in the store). What is laid stands with its content
+ * digest where that is known. Caller frees. */
 char *iw_plan_inputs(const iw_plan *plan, const iw_node *node);
+/* To be called when a node was built, or reused by its build key: the store remembers its inputs, from which the next plan tells what changed. */
+int iw_plan_note(const iw_plan *plan, const iw_node *node, iw_store *store, iw_error *err);
 iw_node *iw_plan_find(const iw_plan *plan, const char *name, const char *version); /* version NULL: any; NULL where absent */
 /* Text for `why PACKAGE`: who needs it, what changed since the last time, what it waits for. Caller frees. */
 int iw_plan_why(const iw_plan *plan, iw_store *store, const char *name, char **out, iw_error *err);

@@ -1,3 +1,3 @@
-plan_SOURCES :=
+plan_SOURCES := graph.c plan_keys.c changes.c plan.c why.c schedule.c
 plan_TESTS :=
-plan_USES := base
+plan_USES := recipe store

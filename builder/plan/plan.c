@@ -1,0 +1,175 @@
+#include "plan/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "plan/changes.h"
+#include "plan/graph.h"
+#include "plan/keys.h"
+
+iw_node *iw_plan_find(const iw_plan *plan, const char *name, const char *version)
+{
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        if (strcmp(recipe->name, name) == 0 && (!version || strcmp(recipe->version, version) == 0)) return &plan->nodes[i];
+    }
+    return NULL;
+}
+
+/* --- reuse ---------------------------------------------------------------------------------------------------------------------------- */
+
+static bool contents_known(const iw_node *node)
+{
+    for (size_t i = 0; i < node->laid_count; i++)
+        if (node->laid[i]->action != IW_ACTION_REUSE) return false;
+    return true;
+}
+
+static void set_build_key(const iw_plan *plan, iw_node *node)
+{
+    const char **contents = iw_alloc((node->laid_count + 1) * sizeof *contents);
+    for (size_t i = 0; i < node->laid_count; i++) contents[i] = node->laid[i]->artifact.content;
+    iw_plan_build_key(plan, node, contents, node->build_key);
+    free(contents);
+}
+
+/* By the plan key; else, where everything laid is known, by the build key: an earlier plan led to the same bytes. */
+static int look_up(iw_plan *plan, iw_store *store, iw_node *node, bool *found, iw_error *err)
+{
+    if (iw_store_find_artifact_by_plan(store, node->plan_key, &node->artifact, found, err) != 0) return -1;
+    if (*found) {
+        memcpy(node->build_key, node->artifact.build_key, IW_SHA256_HEX);
+        node->reason = "unchanged";
+        return 0;
+    }
+    if (!contents_known(node)) return 0;
+    set_build_key(plan, node);
+    if (iw_store_find_artifact_by_build(store, node->build_key, &node->artifact, found, err) != 0) return -1;
+    if (!*found) return 0;
+    node->reason = "built before from the same bytes";
+    return iw_store_link_plan(store, node->plan_key, node->build_key, err);
+}
+
+/* --- why it is built ------------------------------------------------------------------------------------------------------------------ */
+
+static const char *pending_reason(iw_plan_body *body, const iw_node *node, const char *before)
+{
+    iw_cleanup_free char *names = iw_changes_pending(node);
+    return iw_arena_format(body->arena, "%s%sreused if %s bytes do not change", before, *before ? "; " : "", names);
+}
+
+static int set_reason(iw_plan_body *body, iw_store *store, iw_node *node, iw_error *err)
+{
+    iw_cleanup_free char *last = NULL;
+    iw_changes changes;
+    if (iw_store_last_inputs(store, node->recipe->name, node->recipe->version, body->plan.stack->name, &last, err) != 0) return -1;
+    if (!last) {
+        node->reason = "never built";
+        return 0;
+    }
+    iw_changes_make(&body->plan, node, last, &changes);
+    node->maybe = !changes.own && !changes.bytes && changes.pending;
+    if (node->maybe)
+        node->reason = pending_reason(body, node, changes.text);
+    else
+        node->reason = *changes.text ? iw_arena_strdup(body->arena, changes.text) : "its artifact is damaged or gone";
+    free(changes.text);
+    return 0;
+}
+
+/* Whether a source has to come over the network, and why it can't. Crates are files that only their lock names: fetch finds those. */
+static int check_source(iw_plan_body *body, iw_store *store, iw_node *node, const iw_source *source, bool offline, iw_error *err)
+{
+    bool has = true;
+    if (source->kind == IW_SOURCE_LOCAL || !source->sha256) return 0;
+    if (source->kind != IW_SOURCE_CRATES && iw_store_has_source(store, source->sha256, &has, err) != 0) return -1;
+    iw_cleanup_free char *note = NULL;
+    bool crates = source->kind == IW_SOURCE_CRATES;
+    if ((crates || !has) && iw_store_fetch_note(store, source->sha256, &note, err) != 0) return -1;
+    const char *file = source->file ? source->file : source->name;
+    if (!has && offline) {
+        node->reason = iw_arena_format(body->arena, "%s; its source %s is not in the store, and there is no network (--offline)", node->reason, file);
+    } else if (note) {
+        node->reason = iw_arena_format(body->arena, "%s; its source %s could not be fetched the last time: %s", node->reason, file, note);
+    } else {
+        return 0;
+    }
+    node->action = IW_ACTION_FETCH_BLOCKED;
+    return 0;
+}
+
+static int check_sources(iw_plan_body *body, iw_store *store, iw_node *node, bool offline, iw_error *err)
+{
+    for (size_t i = 0; i < node->recipe->source_count && node->action == IW_ACTION_BUILD; i++)
+        if (check_source(body, store, node, &node->recipe->sources[i], offline, err) != 0) return -1;
+    return 0;
+}
+
+/* --- how long ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Rough figures for what was never built here: only their order matters, and that a total is shown. */
+static double guess_seconds(const iw_recipe *recipe)
+{
+    static const double seconds[] = {[IW_SYSTEM_PYTHON] = 20, [IW_SYSTEM_CMAKE] = 120, [IW_SYSTEM_MAKE] = 90, [IW_SYSTEM_AUTOTOOLS] = 60,
+                                     [IW_SYSTEM_CARGO] = 150, [IW_SYSTEM_WHEEL] = 5, [IW_SYSTEM_SCRIPT] = 40};
+    double guess = (size_t)recipe->build.system < sizeof seconds / sizeof *seconds ? seconds[recipe->build.system] : 60;
+    if (recipe->build.memory > 400 || recipe->build.link_memory > 1000) guess *= 6; /* big translation units: C++ with templates */
+    return guess;
+}
+
+static int expect(iw_store *store, iw_node *node, iw_error *err)
+{
+    iw_measure measure;
+    bool found;
+    if (iw_store_measured(store, node->recipe->name, node->recipe->version, "", &measure, &found, err) != 0) return -1;
+    node->expected_seconds = found ? measure.seconds : guess_seconds(node->recipe);
+    return 0;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------------------------------------- */
+
+static int decide(iw_plan_body *body, iw_store *store, iw_node *node, bool offline, iw_error *err)
+{
+    bool found = false;
+    if (look_up(&body->plan, store, node, &found, err) != 0) return -1;
+    node->action = found ? IW_ACTION_REUSE : IW_ACTION_BUILD;
+    if (found) return 0;
+    if (set_reason(body, store, node, err) != 0 || check_sources(body, store, node, offline, err) != 0) return -1;
+    return expect(store, node, err);
+}
+
+static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store, const iw_plan_options *options, iw_error *err)
+{
+    iw_plan *plan = &body->plan;
+    if (iw_catalog_profiles_join(catalog, &plan->stack->profiles, &plan->profile, err) != 0 ||
+        iw_catalog_toolchain(catalog, plan->stack->toolchain, &plan->toolchain, err) != 0 || iw_graph_make(catalog, body, err) != 0)
+        return -1;
+    iw_keys_make(body);
+    iw_keys_make_bundle(body);
+    for (size_t i = 0; i < plan->node_count; i++)
+        if (decide(body, store, &plan->nodes[i], options && options->offline, err) != 0) return -1;
+    return 0;
+}
+
+int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack, const iw_plan_options *options, iw_plan **out, iw_error *err)
+{
+    iw_arena *arena = iw_arena_new();
+    iw_plan_body *body = iw_arena_alloc(arena, sizeof *body);
+    body->arena = arena;
+    body->plan.stack = stack;
+    body->plan.policy = iw_arena_strdup(arena, options && options->policy ? options->policy : "");
+    *out = &body->plan;
+    if (make(body, catalog, store, options, err) == 0) return 0;
+    iw_plan_free(*out);
+    *out = NULL;
+    return -1;
+}
+
+void iw_plan_free(iw_plan *plan)
+{
+    if (!plan) return;
+    for (size_t i = 0; i < plan->node_count; i++) iw_artifact_clear(&plan->nodes[i].artifact);
+    iw_arena_free(((iw_plan_body *)(void *)plan)->arena);
+}
