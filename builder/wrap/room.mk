@@ -1,3 +1,8 @@
-wrap_SOURCES :=
+wrap_SOURCES := policy.c command.c names.c slots.c broker.c network.c
 wrap_TESTS :=
 wrap_USES := base
+HELPERS += iw-cc iw-init
+iw-cc_HELPER := wrap/cc_main.c wrap/policy.c wrap/command.c wrap/objects.c base/error.c base/memory.c base/text.c base/path.c base/fs.c base/fault.c
+iw-cc_HELPER_LIBS := -lcrypto
+iw-init_HELPER := wrap/init_main.c
+iw-init_HELPER_LIBS := -lseccomp

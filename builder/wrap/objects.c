@@ -1,0 +1,241 @@
+/* An entry is one file, <folder>/<2 hex>/<64 hex>:
+ *   "iw-object 1\n"
+ *   "D <sha256> <path>\n"      each file that the compile read besides its source (those of the toolchain are pinned by the key)
+ *   "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none
+ *   what the compiler said, the dependency file, the object
+ *   SHA-256 (64 hex) of everything before.
+ * The last line makes a torn or damaged entry a miss, so that nothing need be synced to disk. A header that isn't there when the entry is made and
+ * would be found earlier on the include path later is the known gap of this kind of cache; within one recipe's sources it can't come
+ * and go, and dependencies are laid at the prefix by digest. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* the one-shot API starts no providers: this runs once per compile */
+#include "wrap/objects.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+
+#define HEADER "iw-object 1\n"
+#define ENTRY_LIMIT (1u << 30)
+#define FILE_LIMIT (256u << 20)
+
+static void to_hex(const unsigned char raw[32], char hex[65])
+{
+    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", raw[i]);
+}
+
+static bool hash_file(const char *path, char hex[65])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    char part[65536];
+    ssize_t got;
+    while ((got = read(fd, part, sizeof part)) > 0) SHA256_Update(&context, part, (size_t)got);
+    close(fd);
+    unsigned char raw[32];
+    SHA256_Final(raw, &context);
+    to_hex(raw, hex);
+    return got == 0;
+}
+
+/* --- what may be cached -------------------------------------------------------------------------------------------------------------------- */
+
+/* Fixed-form Fortran that reads or writes other files: include lines, modules. Statements start in column 7 or later; comments in column 1. */
+static bool fortran_is_alone(const char *source)
+{
+    iw_cleanup_free char *text = NULL;
+    if (iw_read_file(source, FILE_LIMIT, &text, NULL, NULL) != 0) return false;
+    static const char *const words[] = {"include", "use", "module", "submodule", NULL};
+    iw_slice rest = iw_slice_of(text), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        if (line.length && strchr("cC*!#dD", line.data[0])) {
+            if (line.data[0] == '#') return false;
+            continue;
+        }
+        iw_slice statement = iw_slice_trim(line);
+        for (size_t i = 0; words[i]; i++) {
+            size_t length = strlen(words[i]);
+            if (statement.length > length && strncasecmp(statement.data, words[i], length) == 0 && strchr(" \t'\",", statement.data[length])) return false;
+        }
+    }
+    return true;
+}
+
+bool iw_object_cacheable(const iw_compile *compile, const char *tool, const char **reason)
+{
+    (void)tool;
+    *reason = compile->mode != IW_MODE_COMPILE ? "no compile" : compile->uncacheable ? "option" : !compile->source ? "sources" : !compile->output ? "output" : NULL;
+    if (*reason) return false;
+    struct stat status;
+    if (stat(compile->output, &status) == 0 && !S_ISREG(status.st_mode)) *reason = "output";
+    else if (iw_source_is_fixed_fortran(compile->source)) *reason = fortran_is_alone(compile->source) ? NULL : "fortran";
+    else if (!iw_source_has_depfile(compile->source)) *reason = "language";
+    return !*reason;
+}
+
+/* --- key --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void add(SHA256_CTX *context, const char *text)
+{
+    uint64_t length = text ? strlen(text) : UINT64_MAX;
+    SHA256_Update(context, &length, sizeof length);
+    if (text) SHA256_Update(context, text, (size_t)length);
+}
+
+/* Arguments without the names of what is written: those are the caller's business. A dependency file's content names its target, so that
+ * one counts where there is such a file. */
+static void add_arguments(SHA256_CTX *context, const iw_strings *argv, const iw_compile *compile)
+{
+    bool depfile = compile->md || compile->mmd;
+    for (size_t i = 0; i < argv->count; i++) {
+        if ((int)i == compile->output_index && (!depfile || compile->target_given)) continue;
+        if (strcmp(argv->items[i], "-MF") == 0 && i + 1 < argv->count) {
+            i++;
+            continue;
+        }
+        add(context, argv->items[i]);
+    }
+}
+
+bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_strings *argv, const iw_compile *compile, iw_object_key *key)
+{
+    static const char *const variables[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "SOURCE_DATE_EPOCH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LC_ALL", NULL};
+    char folder[4096], source[65];
+    if (!getcwd(folder, sizeof folder) || !hash_file(compile->source, source)) return false;
+    SHA256_CTX context;
+    SHA256_Init(&context);
+    add(&context, HEADER IW_POLICY_NUMBER);
+    add(&context, policy->toolchain);
+    add(&context, tool);
+    add(&context, folder);
+    add(&context, source);
+    for (size_t i = 0; variables[i]; i++) add(&context, getenv(variables[i]));
+    add_arguments(&context, argv, compile);
+    unsigned char raw[32];
+    SHA256_Final(raw, &context);
+    to_hex(raw, key->text);
+    return true;
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------------------------------------- */
+
+static char *entry_path(const char *folder, const iw_object_key *key)
+{
+    return iw_format("%s/%.2s/%s", folder, key->text, key->text);
+}
+
+struct entry { /* pointers into the entry's text */
+    const char *said, *depfile, *object;
+    size_t said_length, object_length;
+    long depfile_length;
+};
+
+/* Checks every dependency's digest; leaves `*at` behind them. */
+static bool inputs_match(const char **at)
+{
+    while (iw_starts_with(*at, "D ")) {
+        const char *digest = *at + 2, *end = strchr(digest, '\n');
+        if (!end || end - digest < 66 || digest[64] != ' ') return false;
+        iw_cleanup_free char *path = iw_strndup(digest + 65, (size_t)(end - digest - 65));
+        char hex[65];
+        if (!hash_file(path, hex) || strncmp(hex, digest, 64) != 0) return false;
+        *at = end + 1;
+    }
+    return true;
+}
+
+static bool parse_entry(const char *text, size_t length, struct entry *out)
+{
+    if (length < sizeof HEADER + 64 || strncmp(text, HEADER, strlen(HEADER)) != 0) return false;
+    unsigned char raw[32];
+    char hex[65];
+    SHA256((const unsigned char *)text, length - 64, raw);
+    to_hex(raw, hex);
+    if (memcmp(hex, text + length - 64, 64) != 0) return false;
+    const char *at = text + strlen(HEADER), *end = text + length - 64;
+    if (!inputs_match(&at)) return false;
+    int used = 0;
+    if (sscanf(at, "L %zu %ld %zu%n", &out->said_length, &out->depfile_length, &out->object_length, &used) != 3 || at[used] != '\n') return false;
+    out->said = at + used + 1;
+    size_t middle = out->depfile_length > 0 ? (size_t)out->depfile_length : 0, left = (size_t)(end - out->said);
+    if (out->said_length > left || middle > left - out->said_length || out->object_length != left - out->said_length - middle) return false;
+    out->depfile = out->said + out->said_length;
+    out->object = out->depfile + middle;
+    return true;
+}
+
+/* Beside and renamed, so that make never sees a part of it. */
+static bool place(const char *path, const char *data, size_t length)
+{
+    iw_cleanup_free char *temporary = iw_format("%s.iw-%ld", path, (long)getpid());
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool fine = fd >= 0 && iw_write_all(fd, data, length, temporary, NULL) == 0;
+    if (fd >= 0) fine = close(fd) == 0 && fine;
+    fine = fine && rename(temporary, path) == 0;
+    if (!fine) unlink(temporary);
+    return fine;
+}
+
+bool iw_object_get(const char *folder, const iw_object_key *key, const char *output, const char *depfile)
+{
+    iw_cleanup_free char *path = entry_path(folder, key), *text = NULL;
+    size_t length;
+    struct entry entry = {0};
+    if (iw_read_file(path, ENTRY_LIMIT, &text, &length, NULL) != 0) return false;
+    if (!parse_entry(text, length, &entry) || (depfile && entry.depfile_length < 0)) return false;
+    if (depfile && !place(depfile, entry.depfile, (size_t)entry.depfile_length)) return false;
+    if (!place(output, entry.object, entry.object_length)) return false;
+    (void)!iw_write_all(2, entry.said, entry.said_length, "standard error", NULL);
+    (void)!utimensat(AT_FDCWD, path, NULL, 0); /* gc drops what wasn't used for longest */
+    return true;
+}
+
+/* --- writing ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* "D" lines for what the compile read; false where something can't be read any more. */
+static bool add_inputs(iw_buffer *out, const char *dependencies)
+{
+    iw_cleanup_free char *text = NULL;
+    iw_cleanup_strings iw_strings paths = {0};
+    if (!dependencies) return true;
+    if (iw_read_file(dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 || iw_depfile_parse(text, &paths) != 0) return false;
+    for (size_t i = 1; i < paths.count; i++) { /* the first is the source */
+        if (iw_starts_with(paths.items[i], "/usr/")) continue;
+        char hex[65];
+        if (strchr(paths.items[i], '\n') || !hash_file(paths.items[i], hex)) return false;
+        iw_buffer_add_format(out, "D %s %s\n", hex, paths.items[i]);
+    }
+    return true;
+}
+
+void iw_object_put(const char *folder, const iw_object_key *key, const char *output, const char *dependencies, const char *depfile,
+                   const char *said, size_t said_length)
+{
+    iw_cleanup_buffer iw_buffer out = {0};
+    iw_cleanup_free char *object = NULL, *kept = NULL, *path = entry_path(folder, key);
+    size_t object_length = 0, kept_length = 0;
+    iw_buffer_add_text(&out, HEADER);
+    if (!add_inputs(&out, dependencies) || iw_read_file(output, FILE_LIMIT, &object, &object_length, NULL) != 0) return;
+    if (depfile && iw_read_file(depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0) return;
+    iw_buffer_add_format(&out, "L %zu %ld %zu\n", said_length, depfile ? (long)kept_length : -1L, object_length);
+    iw_buffer_add(&out, said, said_length);
+    iw_buffer_add(&out, kept, kept_length);
+    iw_buffer_add(&out, object, object_length);
+    unsigned char raw[32];
+    char hex[65];
+    SHA256((const unsigned char *)out.data, out.length, raw);
+    to_hex(raw, hex);
+    iw_buffer_add(&out, hex, 64);
+    iw_cleanup_free char *shelf = iw_format("%s/%.2s", folder, key->text);
+    mkdir(shelf, 0755);
+    (void)place(path, out.data, out.length);
+}
