@@ -106,7 +106,9 @@ static void tell_own(const iw_plan *plan, const entries *last, const entries *no
         return;
     }
     if (!same(last, now, "recipe.version")) {
-        text = iw_format("another version (%s before)", value_named(last, "recipe.version"));
+        iw_slice before = iw_slice_of(value_named(last, "recipe.version"));
+        if (before.length > 1 && *before.data == '"') before = (iw_slice){before.data + 1, before.length - 2}; /* texts stand in quotes there */
+        text = iw_format("another version (%.*s before)", (int)before.length, before.data);
         add_part(out, text);
     } else if (*recipe) {
         text = iw_format("recipe changed: %s", recipe);

@@ -118,7 +118,8 @@ static int visit(graph *g, const char *name, const char *version, const iw_place
     }
     const iw_recipe *recipe = NULL;
     if (iw_catalog_recipe(g->catalog, name, version, &recipe, err) != 0) {
-        if (err && place->file && !strstr(iw_error_text(err), place->file)) iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
+        /* What is wrong inside that recipe says where itself. */
+        if (err && place->file && !iw_starts_with(iw_error_text(err), "recipes/")) iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
         return -1;
     }
     self = add_vertex(g, recipe);
