@@ -95,6 +95,7 @@ static void drop_peer(iw_broker *broker, struct peer *peer)
     while (*link != peer) link = &(*link)->next;
     *link = peer->next;
     if (peer->request != NO_REQUEST) iw_slots_release(broker->slots, peer->request);
+    epoll_ctl(broker->epoll, EPOLL_CTL_DEL, peer->fd, NULL); /* closing isn't enough where a forked process has a copy */
     close(peer->fd);
     free(peer);
 }
