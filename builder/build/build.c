@@ -1,6 +1,7 @@
 /* A whole plan: ready packages become workers, their events are handed on, failures are collected. */
 #include "build/build.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -15,7 +16,11 @@
 #include "build/sandbox.h"
 #include "build/tree.h"
 #include "build/worker.h"
+#include "wrap/broker.h"
 
+/* Measured under these names: `seconds` is the number of such jobs, `peak_memory` the largest one's. */
+#define COMPILE_JOB "compile-job"
+#define LINK_JOB "link-job"
 #define CANCEL_PATIENCE 5.0 /* seconds for workers to stop by themselves */
 
 typedef struct building {
@@ -27,6 +32,9 @@ typedef struct building {
     size_t limit;      /* packages at once */
     char *root;        /* toolchain; NULL until the first worker needs it */
     char *run;         /* folder for the workers' /run/ironwheel */
+    int run_fd;        /* the same, open: a socket's path may not be long */
+    iw_slots *slots;
+    iw_broker *broker;
     iw_worker *workers;
     size_t count;
     bool stopping;     /* cancelled, or failed without keep_going: nothing new */
@@ -51,6 +59,19 @@ static unsigned core_count(void)
     return cores > 0 ? (unsigned)cores : 1;
 }
 
+/* MiB that are free to use now, less a tenth. */
+static uint64_t available_memory(void)
+{
+    iw_cleanup_free char *text = NULL;
+    size_t length = 0;
+    unsigned long long kib = 0;
+    if (iw_read_file("/proc/meminfo", 1 << 16, &text, &length, NULL) == 0) {
+        const char *line = strstr(text, "MemAvailable:");
+        if (line) sscanf(line, "MemAvailable: %llu", &kib);
+    }
+    return kib ? kib / 1024 / 10 * 9 : 2048;
+}
+
 /* --- one package ------------------------------------------------------------------------------------------------------------------ */
 
 /* The node's artifact is in the store under its plan key: takes it. */
@@ -62,7 +83,7 @@ static int take_artifact(building *b, iw_node *node, iw_error *err)
     if (!found)
         return iw_fail(err, IW_E_IO, "%s/%s was built, but its artifact isn't in the store: is another process emptying it?",
                        node->recipe->name, node->recipe->version);
-    return 0;
+    return iw_plan_note(b->plan, node, b->store, err);
 }
 
 static void make_build_key(const building *b, iw_node *node)
@@ -94,7 +115,29 @@ static int make_ready(building *b, iw_error *err)
     if (b->root) return 0;
     iw_cleanup_free char *temporary = iw_path_join(iw_store_root(b->store), "tmp");
     if (iw_sandbox_probe(err) || iw_make_folders(temporary, 0755, err) || iw_temporary_folder(temporary, "run-", &b->run, err)) return -1;
+    b->run_fd = open(b->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (b->run_fd < 0) return iw_fail_errno(err, IW_E_IO, "opening %s", b->run);
+    b->slots = iw_slots_new(b->jobs, b->options->memory ? b->options->memory : available_memory());
+    if (iw_broker_open(b->slots, &b->broker, err)) return -1;
     return iw_toolchain_root(b->store, b->plan->toolchain, b->options->sink, &b->root, err);
+}
+
+/* What one job of a kind took at most in an earlier build, else what the recipe says. */
+static uint64_t job_memory(building *b, const iw_recipe *recipe, const char *kind, uint64_t said)
+{
+    iw_measure measure;
+    bool found = false;
+    if (iw_store_measured(b->store, recipe->name, recipe->version, kind, &measure, &found, NULL) || !found || !measure.peak_memory) return said;
+    return measure.peak_memory;
+}
+
+/* The socket that is `/run/ironwheel/broker` in the package's sandbox. */
+static int open_slots(building *b, const iw_node *node, iw_error *err)
+{
+    const iw_recipe *recipe = node->recipe;
+    iw_cleanup_free char *path = iw_format("/proc/self/fd/%d/%zu/broker", b->run_fd, node->index);
+    return iw_broker_listen(b->broker, path, node->index, job_memory(b, recipe, COMPILE_JOB, recipe->build.memory),
+                            job_memory(b, recipe, LINK_JOB, recipe->build.link_memory), err);
 }
 
 static int start_worker(building *b, iw_node *node, iw_error *err)
@@ -102,11 +145,15 @@ static int start_worker(building *b, iw_node *node, iw_error *err)
     if (make_ready(b, err)) return -1;
     iw_worker *worker = &b->workers[b->count];
     iw_cleanup_free char *run = iw_format("%s/%zu", b->run, node->index);
-    if (iw_make_folders(run, 0755, err)) return -1;
+    if (iw_make_folders(run, 0755, err) || open_slots(b, node, err)) return -1;
     iw_job job = {.plan = b->plan, .node = node, .build_key = node->build_key, .root = b->root, .helpers = b->options->helpers,
                   .run = run, .jobs = b->jobs};
     if (iw_worker_start(worker, b->store, &job, node, err)) return -1;
     b->count++;
+    iw_measure before;
+    bool found = false;
+    if (iw_store_measured(b->store, node->recipe->name, node->recipe->version, COMPILE_JOB, &before, &found, NULL) == 0 && found)
+        worker->expected_compiles = (uint64_t)before.seconds;
     iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = worker->subject});
     return 0;
 }
@@ -128,6 +175,27 @@ static void note_failure(building *b, const iw_worker *worker)
     if (!b->options->keep_going) b->stopping = true;
 }
 
+/* A build that found most objects in the cache says little of the rest: then the larger peak stays. */
+static void learn(building *b, const iw_recipe *recipe, const char *kind, uint64_t count, uint64_t peak)
+{
+    iw_measure before = {0, 0};
+    bool found = false;
+    if (!count || iw_store_measured(b->store, recipe->name, recipe->version, kind, &before, &found, NULL)) return;
+    bool whole = !found || (double)count >= before.seconds / 2;
+    iw_measure now_known = {whole ? (double)count : before.seconds, whole || peak > before.peak_memory ? peak : before.peak_memory};
+    iw_store_record(b->store, recipe->name, recipe->version, kind, now_known, NULL);
+}
+
+static void take_counts(building *b, const iw_worker *worker)
+{
+    iw_broker_count count = iw_broker_counted(b->broker, worker->node->index);
+    if (worker->error.kind == IW_E_NONE && !worker->reused) {
+        learn(b, worker->node->recipe, COMPILE_JOB, count.compiles, count.compile_peak);
+        learn(b, worker->node->recipe, LINK_JOB, count.links, count.link_peak);
+    }
+    iw_broker_forget(b->broker, worker->node->index);
+}
+
 static int worker_ended(building *b, size_t i, iw_error *err)
 {
     iw_worker worker = b->workers[i];
@@ -145,6 +213,7 @@ static int worker_ended(building *b, size_t i, iw_error *err)
         if (!(b->cancelled && (worker.cancelled || !worker.told))) note_failure(b, &worker);
         iw_schedule_failed(b->schedule, worker.node);
     }
+    take_counts(b, &worker);
     iw_cleanup_free char *run = iw_format("%s/%zu", b->run, worker.node->index);
     iw_remove_tree(run, NULL);
     iw_worker_clear(&worker);
@@ -164,6 +233,19 @@ static int start_ready(building *b, iw_error *err)
     return 0;
 }
 
+/* How far a package has come by the number of its compiles, where an earlier build tells how many there are. */
+static void tell_counts(building *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        iw_worker *worker = &b->workers[i];
+        uint64_t count = iw_broker_counted(b->broker, worker->node->index).compiles;
+        if (count == worker->compiles || !worker->expected_compiles) continue;
+        worker->compiles = count;
+        iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = worker->subject, .phase = "compile", .count = count,
+                                             .total = worker->expected_compiles > count ? worker->expected_compiles : count});
+    }
+}
+
 static void cancel_all(building *b)
 {
     b->cancelled = b->stopping = true;
@@ -173,13 +255,18 @@ static void cancel_all(building *b)
 
 static int wait_for_news(building *b, iw_error *err)
 {
-    struct pollfd *fds = iw_alloc((b->count + 1) * sizeof *fds);
+    struct pollfd *fds = iw_alloc((b->count + 2) * sizeof *fds);
     size_t watched = b->count;
     for (size_t i = 0; i < watched; i++) fds[i] = (struct pollfd){b->workers[i].events, POLLIN, 0};
     fds[watched] = (struct pollfd){b->cancelled ? -1 : b->options->cancel, POLLIN, 0};
+    fds[watched + 1] = (struct pollfd){iw_broker_fd(b->broker), POLLIN, 0};
     int timeout = b->kill_at > 0 ? (int)((b->kill_at - now()) * 1000) : -1;
-    int status = 0, ready = poll(fds, watched + 1, b->kill_at > 0 && timeout < 0 ? 0 : timeout);
+    int status = 0, ready = poll(fds, watched + 2, b->kill_at > 0 && timeout < 0 ? 0 : timeout);
     if (ready > 0 && fds[watched].revents) cancel_all(b);
+    if (ready > 0 && fds[watched + 1].revents) {
+        iw_broker_handle(b->broker);
+        tell_counts(b);
+    }
     if (b->kill_at > 0 && now() >= b->kill_at)
         for (size_t i = 0; i < b->count; i++) iw_worker_kill(&b->workers[i]);
     /* From the last to the first: one that has ended gives its place to the last. */
@@ -226,13 +313,16 @@ int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *option
     if (options->no_sandbox)
         return iw_fail(err, IW_E_ENVIRONMENT, "--no-sandbox can't build yet: without the toolchain's root the result would depend on this host; "
                                               "`ironwheel doctor` says what the sandbox needs");
-    building b = {.store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
+    building b = {.run_fd = -1, .store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
     b.limit = options->packages ? options->packages : b.jobs;
     b.schedule = iw_schedule_new(plan);
     b.workers = iw_alloc(b.limit * sizeof *b.workers);
     int status = run_loop(&b, err);
     if (status == 0) status = conclude(&b, err);
     while (b.count) iw_worker_clear(&b.workers[--b.count]);
+    iw_broker_close(b.broker);
+    iw_slots_free(b.slots);
+    if (b.run_fd >= 0) close(b.run_fd);
     if (b.run) iw_remove_tree(b.run, NULL);
     iw_schedule_free(b.schedule);
     iw_buffer_free(&b.report);

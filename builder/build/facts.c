@@ -1,8 +1,12 @@
 #include "build/facts.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+
+#define FLAGS_LIMIT 200 /* different flags that are counted one by one */
 
 static void put(json_t *object, const char *key, const char *text)
 {
@@ -44,20 +48,59 @@ static json_t *patches_of(const iw_recipe *recipe)
     return list;
 }
 
-char *iw_artifact_facts(const iw_recipe *recipe, const char *finish, const char *run, json_t *seconds, uint64_t *removed)
+/* --- the wrapper's log -------------------------------------------------------------------------------------------------------------- */
+
+static void count_line(iw_wrapper_summary *summary, char *line)
+{
+    char *space = strchr(line, ' ');
+    if (!space) return;
+    *space = '\0';
+    if (strcmp(line, "hit") == 0) summary->hits++;
+    if (strcmp(line, "miss") == 0) summary->misses++;
+    if (strcmp(line, "denied") == 0) summary->denied++;
+    if (strcmp(line, "removed")) return;
+    json_int_t before = json_integer_value(json_object_get(summary->removed, space + 1));
+    if (before || json_object_size(summary->removed) < FLAGS_LIMIT)
+        json_object_set_new(summary->removed, space + 1, json_integer(before + 1));
+    summary->removed_count++;
+}
+
+void iw_wrapper_summary_read(const char *path, iw_wrapper_summary *out)
+{
+    memset(out, 0, sizeof *out);
+    out->removed = json_object();
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    while (file && (length = getline(&line, &capacity, file)) > 0) {
+        if (line[length - 1] == '\n') line[length - 1] = '\0';
+        count_line(out, line);
+    }
+    free(line);
+    if (file) fclose(file);
+}
+
+void iw_wrapper_summary_clear(iw_wrapper_summary *summary)
+{
+    json_decref(summary->removed);
+    memset(summary, 0, sizeof *summary);
+}
+
+char *iw_artifact_facts(const iw_recipe *recipe, const char *finish, const iw_wrapper_summary *wrapper, json_t *seconds)
 {
     json_t *object = finish ? json_loads(finish, 0, NULL) : NULL;
     if (!json_is_object(object)) {
         json_decref(object);
         object = json_object();
     }
-    (void)run;
-    *removed = 0;
     put(object, "licence", recipe->licence);
     put(object, "system", iw_system_name(recipe->build.system));
     json_object_set_new(object, "sources", sources_of(recipe));
     json_object_set_new(object, "patches", patches_of(recipe));
-    json_object_set(object, "measured", seconds);
+    json_object_set(object, "removed-flags", wrapper->removed);
+    json_object_set_new(object, "measured", json_pack("{s:O, s:I, s:I}", "seconds", seconds, "objects-reused", (json_int_t)wrapper->hits,
+                                                      "objects-compiled", (json_int_t)wrapper->misses));
     char *dumped = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
     char *text = iw_strdup(dumped ? dumped : "{}");
     free(dumped);

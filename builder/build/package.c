@@ -227,12 +227,28 @@ static int finish_tree(work *w, iw_error *err)
     return iw_finish_tree(&finish, &w->finish_facts, err);
 }
 
+static void tell_removed(const work *w, const iw_wrapper_summary *wrapper)
+{
+    if (!wrapper->removed_count) return;
+    iw_cleanup_buffer iw_buffer text = {0};
+    const char *flag;
+    json_t *value;
+    iw_buffer_add_text(&text, "the wrapper took out flags that the profile doesn't allow:");
+    json_object_foreach(wrapper->removed, flag, value) iw_buffer_add_format(&text, " %s (%lld times)", flag, json_integer_value(value));
+    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = w->subject, .detail = text.data});
+}
+
 static int pack_tree(work *w, iw_error *err)
 {
     const iw_node *node = w->job->node;
     iw_artifact artifact = {.name = iw_strdup(w->recipe->name), .version = iw_strdup(w->recipe->version),
                             .plan_key = iw_strdup(node->plan_key), .build_key = iw_strdup(w->job->build_key)};
-    artifact.facts = iw_artifact_facts(w->recipe, w->finish_facts, w->job->run, w->seconds, &w->end->removed_flags);
+    iw_wrapper_summary wrapper;
+    iw_cleanup_free char *log = iw_path_join(w->tree.folder, IW_WRAPPER_LOG + 1); /* build/… */
+    iw_wrapper_summary_read(log, &wrapper);
+    tell_removed(w, &wrapper);
+    artifact.facts = iw_artifact_facts(w->recipe, w->finish_facts, &wrapper, w->seconds);
+    iw_wrapper_summary_clear(&wrapper);
     int status = iw_store_add_artifact(w->store, w->tree.out, &artifact, false, err);
     if (status == 0) finished(w);
     iw_artifact_clear(&artifact);

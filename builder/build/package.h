@@ -22,7 +22,6 @@ typedef struct iw_job_end {
     bool reused;            /* another build had made it meanwhile */
     const char *phase;      /* the one that was last begun; static */
     char *log;              /* its log, or NULL; owned */
-    uint64_t removed_flags; /* that the wrapper took out */
 } iw_job_end;
 
 /* The whole way from sources to an artifact in the store. The tree is removed when that worked, and kept otherwise. */

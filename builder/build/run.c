@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "wrap/network.h"
 
 #define STATUS_LIMIT 4096 /* bytes of bwrap's own report */
 #define TAIL_LIMIT 2048   /* of its last output, for the message where it failed itself */
@@ -29,7 +30,8 @@ typedef struct run {
     int wait_status;
     int pidfd;          /* readable when the child has ended; -1: the kernel has none */
     int output, report; /* read ends; -1 once closed */
-    int network;        /* our end of the socket to iw-init; -1 */
+    int socket;         /* iw-init hands the filter's descriptor out over it; -1 before and after */
+    int listener;       /* that descriptor; -1 */
     double start, deadline, drain;
     iw_buffer line, tail, status;
     iw_error *err;
@@ -114,6 +116,33 @@ static void read_report(run *r)
         iw_buffer_add(&r->status, data, (size_t)got);
 }
 
+/* --- the network filter ---------------------------------------------------------------------------------------------------------- */
+
+static void on_network(void *context, const char *what)
+{
+    run *r = context;
+    r->result->network = true;
+    if (r->watch->network) r->watch->network(r->watch->context, what);
+}
+
+static void close_now(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+static int take_listener(run *r)
+{
+    int status = iw_network_receive(r->socket, &r->listener, r->err);
+    close_now(&r->socket);
+    return status;
+}
+
+static void serve_network(run *r, short events)
+{
+    if (!(events & POLLIN) || !iw_network_handle(r->listener, on_network, r)) close_now(&r->listener);
+}
+
 /* --- ending ------------------------------------------------------------------------------------------------------------------- */
 
 static void kill_all(run *r)
@@ -182,9 +211,9 @@ static void check_time(run *r)
 
 static int step(run *r, bool *ended)
 {
-    struct pollfd fds[5] = {{r->output, POLLIN, 0}, {r->report, POLLIN, 0}, {r->reaped ? -1 : r->pidfd, POLLIN, 0},
-                            {r->killed ? -1 : r->watch->cancel, POLLIN, 0}, {-1, POLLIN, 0}};
-    if (poll(fds, 5, poll_timeout(r)) < 0 && errno != EINTR) return iw_fail_errno(r->err, IW_E_IO, "waiting for a build step");
+    struct pollfd fds[6] = {{r->output, POLLIN, 0}, {r->report, POLLIN, 0}, {r->reaped ? -1 : r->pidfd, POLLIN, 0},
+                            {r->killed ? -1 : r->watch->cancel, POLLIN, 0}, {r->socket, POLLIN, 0}, {r->listener, POLLIN, 0}};
+    if (poll(fds, 6, poll_timeout(r)) < 0 && errno != EINTR) return iw_fail_errno(r->err, IW_E_IO, "waiting for a build step");
     if (fds[0].revents) {
         bool more;
         if (read_output(r, &more)) return -1;
@@ -198,6 +227,8 @@ static int step(run *r, bool *ended)
         r->result->cancelled = true;
         kill_all(r);
     }
+    if (fds[5].revents) serve_network(r, fds[5].revents);
+    if (fds[4].revents && take_listener(r)) return -1;
     check_time(r);
     if (fds[2].revents || (r->pidfd < 0 && r->output < 0)) {
         if (reap(r)) return -1;
@@ -233,19 +264,22 @@ int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_
     static const iw_sandbox_watch nothing = {.log = -1, .cancel = -1};
     memset(result, 0, sizeof *result);
     run r = {.watch = watch ? watch : &nothing, .result = result, .pidfd = -1, .output = -1, .report = -1,
-             .network = -1, .err = err, .start = now()};
-    int out[2] = {-1, -1}, report[2] = {-1, -1};
+             .socket = -1, .listener = -1, .err = err, .start = now()};
+    int out[2] = {-1, -1}, report[2] = {-1, -1}, network[2] = {-1, -1};
     int status = -1;
-    if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC)) {
+    if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
+        (sandbox->init && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, network))) {
         iw_fail_errno(err, IW_E_IO, "making a pipe for a build step");
         goto done;
     }
-    if (start(&r, sandbox, out[1], report[1], -1)) goto done;
+    if (start(&r, sandbox, out[1], report[1], network[1])) goto done;
     close(out[1]);
     close(report[1]);
+    close_now(&network[1]);
     r.output = out[0];
     r.report = report[0];
-    out[0] = out[1] = report[0] = report[1] = -1;
+    r.socket = network[0];
+    out[0] = out[1] = report[0] = report[1] = network[0] = -1;
     if (r.watch->timeout > 0) r.deadline = r.start + r.watch->timeout;
     r.pidfd = (int)syscall(SYS_pidfd_open, r.pid, 0);
     for (bool ended = false; !ended;)
@@ -257,13 +291,8 @@ done:
         kill_all(&r);
         iw_wait(r.pid, &r.wait_status, NULL);
     }
-    for (int i = 0; i < 2; i++) {
-        if (out[i] >= 0) close(out[i]);
-        if (report[i] >= 0) close(report[i]);
-    }
-    int ours[] = {r.output, r.report, r.pidfd, r.network};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (ours[i] >= 0) close(ours[i]);
+    int *all[] = {&out[0], &out[1], &report[0], &report[1], &network[0], &network[1], &r.output, &r.report, &r.pidfd, &r.socket, &r.listener};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) close_now(all[i]);
     iw_buffer_free(&r.line);
     iw_buffer_free(&r.tail);
     iw_buffer_free(&r.status);

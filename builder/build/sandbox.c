@@ -63,6 +63,7 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
     iw_strings_add(argv, "--");
     if (sandbox->init) {
         iw_strings_add(argv, sandbox->init);
+        iw_strings_add(argv, "--socket");
         iw_strings_add_format(argv, "%d", sandbox->keep_fd);
         iw_strings_add(argv, "--");
     }

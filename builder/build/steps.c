@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/path.h"
+#include "build/box.h"
 #include "build/sandbox.h"
 #include "store/archive.h"
 
@@ -223,6 +224,7 @@ static void set_places(iw_strings *out, const iw_step_paths *paths, unsigned job
     set_format(out, "LDFLAGS", "-L%s/lib -Wl,-rpath,%s/lib", paths->prefix, paths->prefix);
     set_format(out, "PKG_CONFIG_PATH", "%s/lib/pkgconfig:%s/share/pkgconfig", paths->prefix, paths->prefix);
     set(out, "CMAKE_PREFIX_PATH", paths->prefix);
+    set(out, "IRONWHEEL_OBJECTS", IW_RUN_FOLDER "/objects");
 }
 
 static void set_fixed(iw_strings *out)

@@ -1,5 +1,6 @@
 #include "build/worker.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -47,11 +48,23 @@ static void send_result(int fd, const iw_job_end *end, const iw_error *err)
     json_object_set_new(object, "reused", json_boolean(end->reused));
     json_object_set_new(object, "phase", any_text(end->phase));
     json_object_set_new(object, "log", any_text(end->log));
-    json_object_set_new(object, "removed", json_integer((json_int_t)end->removed_flags));
     iw_cleanup_free char *json = json_dumps(object, JSON_COMPACT);
     iw_cleanup_free char *line = iw_format("R%s\n", json ? json : "{}");
     json_decref(object);
     iw_write_all(fd, line, strlen(line), "result", NULL);
+}
+
+/* Sockets and epoll descriptors are the broker's: a copy here would keep connections open that the parent has closed. */
+static void close_sockets(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        char target[64];
+        ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
+        target[length > 0 ? length : 0] = '\0';
+        if (iw_starts_with(target, "socket:") || strcmp(target, "anon_inode:[eventpoll]") == 0) close(atoi(entry->d_name));
+    }
+    if (dir) closedir(dir);
 }
 
 /* Nothing of the terminal or of the caller's limits may show in a build. */
@@ -61,6 +74,7 @@ static void settle_down(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     iw_signals_close();
+    close_sockets();
     setpgid(0, 0);
     umask(022);
     setrlimit(RLIMIT_CORE, &none);
@@ -137,7 +151,6 @@ static void take_result(iw_worker *worker, const char *line)
     worker->reused = json_is_true(json_object_get(object, "reused"));
     worker->phase = iw_strdup(json_string_value(json_object_get(object, "phase")));
     worker->log = iw_strdup(json_string_value(json_object_get(object, "log")));
-    worker->removed_flags = (uint64_t)json_integer_value(json_object_get(object, "removed"));
     json_decref(object);
 }
 

@@ -17,8 +17,8 @@ typedef struct iw_worker {
     bool reused, cancelled;
     iw_error error;    /* IW_E_NONE: it worked */
     char *phase, *log; /* of the failure */
-    uint64_t removed_flags;
     double began;
+    uint64_t compiles, expected_compiles; /* seen by the broker; in an earlier build */
 } iw_worker;
 
 /* Starts it for `job` (whose sink and cancel are ignored): the store is opened again by its path. */
