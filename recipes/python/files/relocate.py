@@ -8,6 +8,7 @@ import runpy
 import glob
 
 PREFIX = os.environ["PREFIX"]
+SRC = os.environ["SRC"]
 MARK = "@prefix@"
 
 
@@ -16,6 +17,7 @@ def clean(value):
         return value
     value = re.sub(r"\s*-f(file|macro|debug)-prefix-map=\S+", "", value)
     value = re.sub(r"\s*-Wl,-rpath(-link)?," + re.escape(PREFIX) + r"/lib(?=\s|'|$)", "", value)
+    value = value.replace(SRC, ".")
     value = re.sub(r"\s*-[IL]" + re.escape(PREFIX) + r"/(include|lib)(?=\s|'|$)", "", value)
     return value
 
@@ -23,9 +25,7 @@ def clean(value):
 def sysconfig_data():
     (path,) = glob.glob("lib/python3.11/_sysconfigdata_*.py")
     values = {k: clean(v) for k, v in runpy.run_path(path)["build_time_vars"].items()}
-    # What only the build tree had.
-    for name in ("abs_builddir", "abs_srcdir", "srcdir"):
-        values[name] = "."
+    values["srcdir"] = "."
     text = pprint.pformat({k: v.replace(PREFIX, MARK) if isinstance(v, str) else v for k, v in values.items()}, width=120)
     with open(path, "w") as out:
         out.write("# system configuration generated and used by the sysconfig module; the prefix is the interpreter's own\n")
