@@ -1,0 +1,181 @@
+#include "pack/elf.h"
+
+#include <fcntl.h>
+#include <gelf.h>
+#include <libelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+bool iw_is_glibc(const char *soname)
+{
+    static const char *const names[] = {"ld-linux-x86-64.so.2", "libc.so.6",      "libm.so.6",    "libmvec.so.1",      "libpthread.so.0", "libdl.so.2", "librt.so.1",
+                                        "libutil.so.1",         "libresolv.so.2", "libanl.so.1",  "libBrokenLocale.so.1", "libnss_files.so.2", "libthread_db.so.1", NULL};
+    for (size_t i = 0; names[i]; i++)
+        if (strcmp(names[i], soname) == 0) return true;
+    return false;
+}
+
+void iw_elf_clear(iw_elf *elf)
+{
+    iw_strings_free(&elf->needed);
+    iw_strings_free(&elf->versions);
+    free(elf->soname), free(elf->rpath), free(elf->runpath);
+    memset(elf, 0, sizeof *elf);
+}
+
+/* Open ELF file. */
+struct file {
+    int fd;
+    Elf *elf;
+};
+
+static void file_close(struct file *file)
+{
+    if (file->elf) elf_end(file->elf);
+    if (file->fd >= 0) close(file->fd);
+}
+
+/* elf stays NULL where the file isn't ELF. */
+static int file_open(const char *path, struct file *file, iw_error *err)
+{
+    char magic[SELFMAG];
+    file->elf = NULL;
+    file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (file->fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
+    if (pread(file->fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0) return 0;
+    elf_version(EV_CURRENT);
+    file->elf = elf_begin(file->fd, ELF_C_READ_MMAP, NULL);
+    if (!file->elf || elf_kind(file->elf) != ELF_K_ELF) return iw_fail(err, IW_E_FORMAT, "%s: broken ELF file: %s", path, elf_errmsg(-1));
+    return 0;
+}
+
+static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
+{
+    for (Elf_Scn *section = elf_nextscn(elf, NULL); section; section = elf_nextscn(elf, section))
+        if (gelf_getshdr(section, header) && header->sh_type == type) return section;
+    return NULL;
+}
+
+/* --- the dynamic section ---------------------------------------------------------------------------------------------------------------- */
+
+static void set_text(char **where, const char *text)
+{
+    free(*where);
+    *where = iw_strdup(text);
+}
+
+static int read_dynamic(Elf *elf, const char *path, iw_elf *out, iw_error *err)
+{
+    GElf_Shdr header;
+    Elf_Scn *section = section_of_type(elf, SHT_DYNAMIC, &header);
+    if (!section) return 0;
+    Elf_Data *data = elf_getdata(section, NULL);
+    out->dynamic = true;
+    for (int i = 0; data && header.sh_entsize && (size_t)i < header.sh_size / header.sh_entsize; i++) {
+        GElf_Dyn entry;
+        if (!gelf_getdyn(data, i, &entry) || entry.d_tag == DT_NULL) break;
+        if (entry.d_tag != DT_NEEDED && entry.d_tag != DT_SONAME && entry.d_tag != DT_RPATH && entry.d_tag != DT_RUNPATH) continue;
+        const char *text = elf_strptr(elf, header.sh_link, entry.d_un.d_val);
+        if (!text) return iw_fail(err, IW_E_FORMAT, "%s: a dynamic entry points outside its strings", path);
+        if (entry.d_tag == DT_NEEDED) iw_strings_add(&out->needed, text);
+        if (entry.d_tag == DT_SONAME) set_text(&out->soname, text);
+        if (entry.d_tag == DT_RPATH) set_text(&out->rpath, text);
+        if (entry.d_tag == DT_RUNPATH) set_text(&out->runpath, text);
+    }
+    return 0;
+}
+
+/* Calls `each` for every needed version; stops where it returns false. */
+static int walk_versions(Elf *elf, const char *path, bool (*each)(void *context, const char *file, const char *version, unsigned index), void *context,
+                         iw_error *err)
+{
+    GElf_Shdr header;
+    Elf_Scn *section = section_of_type(elf, SHT_GNU_verneed, &header);
+    Elf_Data *data = section ? elf_getdata(section, NULL) : NULL;
+    if (!data) return 0;
+    int offset = 0;
+    for (unsigned i = 0; i < header.sh_info && i < 65536; i++) {
+        GElf_Verneed need;
+        if (!gelf_getverneed(data, offset, &need)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        const char *file = elf_strptr(elf, header.sh_link, need.vn_file);
+        int at = offset + (int)need.vn_aux;
+        for (unsigned k = 0; k < need.vn_cnt; k++) {
+            GElf_Vernaux aux;
+            if (!gelf_getvernaux(data, at, &aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+            const char *name = elf_strptr(elf, header.sh_link, aux.vna_name);
+            if (!file || !name) return iw_fail(err, IW_E_FORMAT, "%s: a needed version points outside its strings", path);
+            if (!each(context, file, name, aux.vna_other)) return 0;
+            if (aux.vna_next == 0) break;
+            at += (int)aux.vna_next;
+        }
+        if (need.vn_next == 0) break;
+        offset += (int)need.vn_next;
+    }
+    return 0;
+}
+
+static bool add_version(void *context, const char *file, const char *version, unsigned index)
+{
+    (void)index;
+    iw_strings_add_format(context, "%s %s", file, version);
+    return true;
+}
+
+int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
+{
+    memset(out, 0, sizeof *out);
+    struct file file;
+    int status = file_open(path, &file, err);
+    GElf_Ehdr header;
+    if (status == 0 && file.elf) {
+        out->is_elf = true;
+        if (!gelf_getehdr(file.elf, &header)) status = iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
+        if (status == 0) out->object = header.e_type == ET_REL;
+        if (status == 0) status = read_dynamic(file.elf, path, out, err);
+        if (status == 0) status = walk_versions(file.elf, path, add_version, &out->versions, err);
+    }
+    file_close(&file);
+    if (status != 0) iw_elf_clear(out);
+    return status;
+}
+
+/* --- symbols of a version ------------------------------------------------------------------------------------------------------------------- */
+
+struct wanted {
+    const char *version;
+    unsigned index;
+};
+
+static bool find_index(void *context, const char *file, const char *version, unsigned index)
+{
+    struct wanted *wanted = context;
+    (void)file;
+    if (strcmp(version, wanted->version) != 0) return true;
+    wanted->index = index;
+    return false;
+}
+
+int iw_elf_symbols_of_version(const char *path, const char *version, iw_strings *out, iw_error *err)
+{
+    struct file file;
+    struct wanted wanted = {version, 0};
+    int status = file_open(path, &file, err);
+    if (status == 0 && file.elf) status = walk_versions(file.elf, path, find_index, &wanted, err);
+    GElf_Shdr symbols, versions;
+    Elf_Scn *symbol_section = status == 0 && file.elf ? section_of_type(file.elf, SHT_DYNSYM, &symbols) : NULL;
+    Elf_Scn *version_section = symbol_section ? section_of_type(file.elf, SHT_GNU_versym, &versions) : NULL;
+    Elf_Data *symbol_data = version_section ? elf_getdata(symbol_section, NULL) : NULL;
+    Elf_Data *version_data = version_section ? elf_getdata(version_section, NULL) : NULL;
+    for (int i = 0; wanted.index && symbol_data && version_data; i++) {
+        GElf_Sym symbol;
+        GElf_Versym index;
+        if (!gelf_getsym(symbol_data, i, &symbol) || !gelf_getversym(version_data, i, &index)) break;
+        const char *name = elf_strptr(file.elf, symbols.sh_link, symbol.st_name);
+        if (name && (index & 0x7fff) == wanted.index) iw_strings_add(out, name);
+    }
+    file_close(&file);
+    return status;
+}
