@@ -193,12 +193,14 @@ static int drop_empty_folders(work *w, iw_error *err)
     return 0;
 }
 
-/* pack's way to run the toolchain's programs on the tree. */
+/* pack's way to run the toolchain's programs on the tree: often, and never a compiler, so without the wrapper's mounts. */
 static int run_tool(void *context, const char *const *argv, iw_error *err)
 {
     work *w = context;
     iw_sandbox_result result;
-    if (iw_box_run(&w->box, "/build", argv, w->log, NULL, NULL, &result, err)) return -1;
+    iw_box light = w->box;
+    light.helpers = NULL;
+    if (iw_box_run(&light, "/build", argv, w->log, NULL, NULL, &result, err)) return -1;
     if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0) return 0;
     iw_cleanup_free char *tail = iw_log_tail(w->end->log, TAIL_BYTES);
     iw_cleanup_free char *how = iw_status_text(result.status);
