@@ -162,7 +162,7 @@ static int run_steps(work *w, iw_error *err)
 static int stray_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
 {
     const work *w = context;
-    const char *inside = IW_PREFIX + 1;
+    const char *inside = &IW_PREFIX[1];
     if (strcmp(full, w->tree.out) == 0) return 1;
     if (S_ISDIR(status->st_mode)) return 0;
     return iw_fail(err, IW_E_BUILD, "the install step put /%s outside the prefix (/%s): only what is below $DESTDIR$PREFIX can be packed",
@@ -246,7 +246,7 @@ static int pack_tree(work *w, iw_error *err)
     iw_artifact artifact = {.name = iw_strdup(w->recipe->name), .version = iw_strdup(w->recipe->version),
                             .plan_key = iw_strdup(node->plan_key), .build_key = iw_strdup(w->job->build_key)};
     iw_wrapper_summary wrapper;
-    iw_cleanup_free char *log = iw_path_join(w->tree.folder, IW_WRAPPER_LOG + 1); /* build/… */
+    iw_cleanup_free char *log = iw_path_join(w->tree.folder, &IW_WRAPPER_LOG[1]); /* build/… */
     iw_wrapper_summary_read(log, &wrapper);
     tell_removed(w, &wrapper);
     artifact.facts = iw_artifact_facts(w->recipe, w->finish_facts, &wrapper, w->seconds);
