@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -82,12 +83,16 @@ int iw_hash_file(const char *path, char hex[IW_SHA256_HEX], uint64_t *size, iw_e
     iw_hash *hash = iw_hash_new();
     uint64_t total = 0;
     ssize_t got;
-    while ((got = read(fd, buffer, 1 << 18)) > 0) {
+    while ((got = read(fd, buffer, 1 << 18)) != 0) {
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) break;
         iw_hash_add(hash, buffer, (size_t)got);
         total += (uint64_t)got;
     }
+    int sys = errno;
     iw_hash_finish(hash, hex);
     iw_hash_free(hash);
+    errno = sys;
     if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", path);
     if (size) *size = total;
     return 0;

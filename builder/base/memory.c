@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault.h"
+
 static _Noreturn void out_of_memory(size_t size)
 {
     fprintf(stderr, "ironwheel: out of memory (%zu bytes wanted)\n", size);
@@ -60,7 +62,7 @@ int iw_alloc_bounded(void **out, size_t count, size_t size, size_t limit, const 
     *out = NULL;
     if (__builtin_mul_overflow(count, size, &total) || total > limit)
         return iw_fail(err, IW_E_MEMORY, "%s wants %zu times %zu bytes; at most %zu are allowed", what, count, size, limit);
-    *out = calloc(1, total ? total : 1);
+    *out = iw_fault(IW_FAULT_ALLOC) ? NULL : calloc(1, total ? total : 1);
     return *out ? 0 : iw_fail(err, IW_E_MEMORY, "no memory for %s (%zu bytes)", what, total);
 }
 
@@ -70,9 +72,11 @@ void iw_grow(void **array, size_t *capacity, size_t needed, size_t size)
     size_t more = *capacity < 8 ? 8 : *capacity, total;
     while (more < needed)
         if (__builtin_mul_overflow(more, 2, &more)) out_of_memory(needed);
-    if (more == *capacity && __builtin_mul_overflow(more, 2, &more)) out_of_memory(needed);
     if (__builtin_mul_overflow(more, size, &total)) out_of_memory(needed);
-    *array = iw_realloc(*array, total);
+    void *old; /* copied out and in: the caller's pointer is of another type */
+    memcpy(&old, (const void *)array, sizeof old);
+    old = iw_realloc(old, total);
+    memcpy((void *)array, &old, sizeof old);
     *capacity = more;
 }
 

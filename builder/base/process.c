@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,11 +72,44 @@ static char *find_program(const char *name)
     const char *path = getenv("PATH");
     iw_slice rest = iw_slice_of(path ? path : "/usr/local/bin:/usr/bin:/bin"), part;
     while (iw_slice_next(&rest, ':', &part)) {
+        if (part.length == 0 || part.data[0] != '/') continue; /* never from the working folder */
         char *candidate = iw_format("%.*s/%s", (int)part.length, part.data, name);
-        if (access(candidate, X_OK) == 0) return candidate;
+        struct stat status;
+        if (stat(candidate, &status) == 0 && S_ISREG(status.st_mode) && access(candidate, X_OK) == 0) return candidate;
         free(candidate);
     }
     return NULL;
+}
+
+/* The pipe through which the child reports a failed exec, its write end where the child puts nothing of its own. */
+static int open_report(const iw_command *command, int report[2], iw_error *err)
+{
+    if (pipe2(report, O_CLOEXEC) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    while (report[1] < 3 || is_kept(command, report[1])) {
+        int other = fcntl(report[1], F_DUPFD_CLOEXEC, report[1] + 3);
+        int sys = errno;
+        close(report[1]);
+        report[1] = other;
+        if (other >= 0) continue;
+        close(report[0]);
+        errno = sys;
+        return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    }
+    return 0;
+}
+
+/* Signals wait until the child has given up this process's handlers: else they would write into its pipe a second time. */
+static pid_t fork_child(const iw_command *command, const char *path, int report)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t parent = getpid(), made = fork();
+    if (made == 0) child(command, path, parent, report);
+    int sys = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = sys;
+    return made;
 }
 
 int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err)
@@ -85,18 +119,8 @@ int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err)
     iw_cleanup_free char *path = find_program(command->argv[0]);
     if (!path) return iw_fail(err, IW_E_ENVIRONMENT, "program not found: %s (see: ironwheel doctor)", command->argv[0]);
     int report[2];
-    if (pipe2(report, O_CLOEXEC) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
-    while (report[1] < 3 || is_kept(command, report[1])) { /* not where the child puts its own */
-        int other = fcntl(report[1], F_DUPFD_CLOEXEC, report[1] + 3);
-        close(report[1]);
-        if (other < 0) {
-            close(report[0]);
-            return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
-        }
-        report[1] = other;
-    }
-    pid_t parent = getpid(), made = fork();
-    if (made == 0) child(command, path, parent, report[1]);
+    if (open_report(command, report, err) != 0) return -1;
+    pid_t made = fork_child(command, path, report[1]);
     int sys = made < 0 ? errno : 0;
     close(report[1]);
     ssize_t got = 0;
@@ -108,7 +132,8 @@ int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err)
         *pid = made;
         return 0;
     }
-    if (made > 0) waitpid(made, NULL, 0);
+    if (made > 0)
+        while (waitpid(made, NULL, 0) < 0 && errno == EINTR) continue;
     errno = sys;
     return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't start %s", path);
 }
@@ -126,8 +151,22 @@ struct stream {
     int fd;
     iw_buffer text;
     size_t limit;
-    bool over;
+    bool keep_end, over;
 };
+
+/* Beyond its limit, standard error keeps its end (that tells why), standard output its start. */
+static void take(struct stream *stream, const char *data, size_t length)
+{
+    size_t room = stream->limit - stream->text.length;
+    if (length > room) stream->over = true;
+    if (length > room && stream->keep_end) {
+        size_t half = stream->text.length / 2;
+        memmove(stream->text.data, stream->text.data + half, stream->text.length - half);
+        stream->text.length -= half;
+        room += half;
+    }
+    iw_buffer_add(&stream->text, data, length < room ? length : room);
+}
 
 static void drain(struct stream *stream)
 {
@@ -139,18 +178,19 @@ static void drain(struct stream *stream)
         stream->fd = -1;
         return;
     }
-    size_t room = stream->limit - stream->text.length;
-    stream->over = stream->over || (size_t)got > room;
-    iw_buffer_add(&stream->text, part, (size_t)got < room ? (size_t)got : room);
+    take(stream, part, (size_t)got);
 }
 
-static void drain_both(struct stream streams[2])
+/* Reads both to their ends; a program that prints more than was allowed is stopped. */
+static void drain_both(struct stream streams[2], pid_t pid)
 {
+    bool killed = false;
     while (streams[0].fd >= 0 || streams[1].fd >= 0) {
         struct pollfd polled[2] = {{streams[0].fd, POLLIN, 0}, {streams[1].fd, POLLIN, 0}};
         if (poll(polled, 2, -1) < 0) continue;
         for (int i = 0; i < 2; i++)
             if (polled[i].revents) drain(&streams[i]);
+        if (streams[0].over && !killed) killed = kill(pid, SIGKILL) == 0;
     }
 }
 
@@ -176,16 +216,16 @@ int iw_run_capture(const char *const *argv, const char *const *environment, size
         close(pipes[0][0]), close(pipes[1][0]);
         return -1;
     }
-    struct stream streams[2] = {{.fd = pipes[0][0], .limit = limit}, {.fd = pipes[1][0], .limit = 1 << 20}};
-    drain_both(streams);
+    struct stream streams[2] = {{.fd = pipes[0][0], .limit = limit}, {.fd = pipes[1][0], .limit = 1 << 20, .keep_end = true}};
+    drain_both(streams, pid);
     int result = iw_wait(pid, &status, err);
-    if (result == 0 && status != 0) {
+    if (result == 0 && streams[0].over) {
+        result = iw_fail(err, IW_E_FORMAT, "%s printed more than %zu bytes", argv[0], limit);
+    } else if (result == 0 && status != 0) {
         iw_cleanup_free char *how = iw_status_text(status);
         const char *said = streams[1].text.length ? last_part(streams[1].text.data, streams[1].text.length) : "";
         iw_slice trimmed = iw_slice_trim(iw_slice_of(said));
         result = iw_fail(err, IW_E_IO, "%s ended with %s%s%.*s", argv[0], how, trimmed.length ? ": " : "", (int)trimmed.length, trimmed.data);
-    } else if (result == 0 && streams[0].over) {
-        result = iw_fail(err, IW_E_FORMAT, "%s printed more than %zu bytes", argv[0], limit);
     }
     if (result == 0 && length) *length = streams[0].text.length;
     if (result == 0 && out) *out = iw_buffer_take(&streams[0].text);
@@ -202,7 +242,8 @@ char *iw_status_text(int status)
 
 /* --- signals --------------------------------------------------------------------------------------------------------------------------- */
 
-/* A handler has no argument to carry a descriptor in, so the pipe is global to the process. */
+/* The one file-global state of `base` that the program writes: a handler has no argument to carry a descriptor in, and signals belong to the
+ * process anyway. Written before the handlers are set, and after they are gone. */
 static int signal_pipe[2] = {-1, -1};
 static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGWINCH};
 
@@ -216,9 +257,16 @@ static void on_signal(int number)
 
 int iw_signals_open(int *fd, iw_error *err)
 {
+    *fd = -1;
+    if (signal_pipe[0] >= 0) return iw_fail(err, IW_E_ENVIRONMENT, "signals are taken already");
     if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe for signals");
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) sigaction(handled[i], &action, NULL);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        struct sigaction before;
+        bool from_terminal = handled[i] == SIGHUP || handled[i] == SIGINT;
+        if (from_terminal && sigaction(handled[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        sigaction(handled[i], &action, NULL);
+    }
     signal(SIGPIPE, SIG_IGN);
     *fd = signal_pipe[0];
     return 0;
@@ -226,7 +274,10 @@ int iw_signals_open(int *fd, iw_error *err)
 
 void iw_signals_close(void)
 {
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) signal(handled[i], SIG_DFL);
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+        struct sigaction before;
+        if (sigaction(handled[i], NULL, &before) == 0 && before.sa_handler == on_signal) signal(handled[i], SIG_DFL);
+    }
     for (int i = 0; i < 2; i++) {
         if (signal_pipe[i] >= 0) close(signal_pipe[i]);
         signal_pipe[i] = -1;

@@ -17,7 +17,7 @@ typedef struct iw_command {
     int in, out, error;             /* descriptors for 0, 1, 2; -1: /dev/null */
     const int *keep;                /* further descriptors that stay open under their number, ended by -1; or NULL */
     bool own_group;                 /* setpgid: Ctrl-C in the terminal doesn't reach it */
-    bool die_with_parent;           /* PR_SET_PDEATHSIG SIGKILL */
+    bool die_with_parent;           /* PR_SET_PDEATHSIG SIGKILL: when the *thread* that spawned it ends */
 } iw_command;
 
 /* Starts it. A failed exec is reported here (IW_E_ENVIRONMENT, "not found: …"), not as exit 127. Blocks only for the exec. */
@@ -27,7 +27,8 @@ int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err);
 int iw_wait(pid_t pid, int *status, iw_error *err);
 
 /* Runs to the end with no input; *out (owned by the caller, may be NULL) gets standard output, at most `limit` bytes; standard
- * error is taken into the error message (its last lines) when it fails. 0 only for exit status 0. */
+ * error is taken into the error message (its last lines) when it fails. A program that prints more than `limit` is killed (IW_E_FORMAT).
+ * 0 only for exit status 0. */
 int iw_run_capture(const char *const *argv, const char *const *environment, size_t limit, char **out, size_t *length,
                    iw_error *err);
 
@@ -35,7 +36,8 @@ int iw_run_capture(const char *const *argv, const char *const *environment, size
 char *iw_status_text(int status);
 
 /* Self-pipe for signals: after iw_signals_open, SIGINT, SIGTERM, SIGHUP (and SIGCHLD, SIGWINCH) are only read from the descriptor
- * that it returns, one byte per signal with its number. One per process. */
+ * that it returns (non-blocking), one byte per signal with its number. SIGINT and SIGHUP stay ignored where they were (nohup, `&` in a script);
+ * SIGPIPE is ignored, also afterwards. One per process: a second one fails. */
 int iw_signals_open(int *fd, iw_error *err);
 void iw_signals_close(void);
 

@@ -59,7 +59,9 @@ void iw_buffer_clear(iw_buffer *buffer)
 
 void iw_buffer_add(iw_buffer *buffer, const void *data, size_t length)
 {
-    iw_grow((void **)&buffer->data, &buffer->capacity, buffer->length + length + 1, 1);
+    size_t needed;
+    if (__builtin_add_overflow(buffer->length + 1, length, &needed)) needed = SIZE_MAX; /* iw_grow aborts */
+    iw_grow((void **)&buffer->data, &buffer->capacity, needed, 1);
     if (length) memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
     buffer->data[buffer->length] = 0;
@@ -169,35 +171,48 @@ bool iw_parse_unsigned(const char *text, uint64_t limit, uint64_t *out)
     return true;
 }
 
-/* `pattern` and `path` from the given places on; both without a leading slash. */
-static bool match_from(const char *pattern, const char *path, int depth)
+/* One component, both up to their next slash. */
+static bool match_component(const char *pattern, const char *path)
 {
-    if (!*pattern) return true; /* the pattern named a folder above */
-    if (depth > 64) return false;
-    size_t part = strcspn(pattern, "/");
-    const char *next = pattern + part + (pattern[part] == '/');
-    if (part == 2 && memcmp(pattern, "**", 2) == 0) {
-        for (const char *rest = path;; rest++) {
-            if (match_from(next, rest, depth + 1)) return true;
-            rest += strcspn(rest, "/");
-            if (!*rest) return !*next;
-        }
-    }
-    if (!*path) return false;
-    char pattern_part[256], path_part[256];
-    size_t length = strcspn(path, "/");
+    char pattern_part[256], path_part[256]; /* NAME_MAX and NUL */
+    size_t part = strcspn(pattern, "/"), length = strcspn(path, "/");
     if (part >= sizeof pattern_part || length >= sizeof path_part) return false;
     memcpy(pattern_part, pattern, part);
     memcpy(path_part, path, length);
     pattern_part[part] = path_part[length] = 0;
-    if (fnmatch(pattern_part, path_part, 0) != 0) return false;
-    path += length + (path[length] == '/');
-    return *next || !*path || pattern[part] != '/' ? match_from(next, path, depth + 1) : true;
+    return fnmatch(pattern_part, path_part, 0) == 0;
 }
 
+static const char *next_component(const char *text)
+{
+    text += strcspn(text, "/");
+    return *text ? text + 1 : text;
+}
+
+static bool is_any(const char *pattern)
+{
+    return pattern[0] == '*' && pattern[1] == '*' && (pattern[2] == '/' || !pattern[2]);
+}
+
+/* After a mismatch only the last `**` seen need take one component more: linear in the path for each of the pattern's parts. */
 bool iw_glob_match(const char *pattern, const char *path)
 {
-    return *pattern && *path && match_from(pattern, path, 0);
+    if (!*pattern || !*path) return false;
+    const char *after_any = NULL, *resume = NULL;
+    while (*pattern) {
+        if (is_any(pattern)) {
+            after_any = pattern = next_component(pattern);
+            resume = path;
+        } else if (*path && match_component(pattern, path)) {
+            pattern = next_component(pattern);
+            path = next_component(path);
+        } else {
+            if (!after_any || !*resume) return false;
+            resume = path = next_component(resume);
+            pattern = after_any;
+        }
+    }
+    return true; /* what is left of the path stands below a folder that the pattern named */
 }
 
 static size_t smallest(size_t a, size_t b, size_t c)
@@ -253,6 +268,7 @@ char *iw_format_bytes(uint64_t bytes)
 char *iw_format_seconds(double seconds)
 {
     if (!(seconds > 0)) seconds = 0;
+    if (seconds > 1e12) seconds = 1e12;
     if (seconds < 9.95) return iw_format("%.1f s", seconds);
     uint64_t whole = (uint64_t)(seconds + 0.5);
     if (whole < 60) return iw_format("%" PRIu64 " s", whole);

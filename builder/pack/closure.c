@@ -1,4 +1,5 @@
 /* Shared libraries of a laid environment: everything resolves inside or is glibc's own; the glibc floor is measured. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -196,7 +196,7 @@ static char *redirect(const struct call *call, iw_strings *argv, const char *dep
         if ((int)i != compile->output_index)
             iw_strings_add(argv, call->argv.items[i]);
         else
-            iw_strings_add_format(argv, "%s%s", compile->output_joined ? "-o" : "", beside);
+            iw_strings_add_format(argv, "%.*s%s", (int)compile->output_prefix, call->argv.items[i], beside);
     }
     bool wants = compile->md || compile->mmd;
     if (wants && !compile->depfile && depfile) {
@@ -302,15 +302,16 @@ int main(int argc, char **argv)
     const char *path = getenv("IRONWHEEL_POLICY");
     call.kind = iw_tool_kind_of(call.name);
     if (iw_policy_read(path ? path : POLICY, &call.policy, &err) != 0) fail(call.name, iw_error_text(&err));
-    if (iw_expand_responses((const char *const *)argv + 1, &call.given, &err) != 0) fail(call.name, iw_error_text(&err));
+    call.policy.nested = getenv("IRONWHEEL_SLOT") != NULL;
+    if (iw_expand_responses(call.kind, (const char *const *)argv + 1, &call.given, NULL, &err) != 0) fail(call.name, iw_error_text(&err));
     if (iw_policy_apply(&call.policy, call.kind, &call.given, &call.argv, &call.removed, &err) != 0) {
         note(&call, "denied", iw_error_text(&err));
         fail(call.name, iw_error_text(&err));
     }
     for (size_t i = 0; i < call.removed.count; i++) note(&call, "removed", call.removed.items[i]);
-    iw_compile_parse(&call.argv, &call.compile);
+    iw_compile_parse(call.kind, &call.argv, &call.compile);
     widen_dependencies(&call);
-    bool nested = getenv("IRONWHEEL_SLOT") != NULL, worth = call.compile.mode != IW_MODE_QUERY && call.compile.mode != IW_MODE_PREPROCESS;
+    bool nested = call.policy.nested, worth = call.compile.mode != IW_MODE_QUERY && call.compile.mode != IW_MODE_PREPROCESS;
     if (!worth || call.kind == IW_TOOL_PREPROCESSOR || (nested && call.kind != IW_TOOL_COMPILER)) exec_real(&call, &call.argv, write_response(&call.argv));
     return work(&call);
 }

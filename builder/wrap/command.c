@@ -5,15 +5,28 @@
 #include "base/memory.h"
 #include "base/path.h"
 
-/* Options whose value is the next argument (GCC manual, "Option Index"). */
-static bool takes_value(const char *option)
+iw_tool_kind iw_tool_kind_of(const char *name)
 {
-    static const char *const names[] = {"-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore",
-                                        "-isysroot", "-imultilib", "-I", "-D", "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xlinker",
-                                        "-T", "-u", "-z", "-e", "--param", "-aux-info", "-A", "-B", "-specs", "-wrapper", "-J", "--sysroot", "-dumpdir",
-                                        "-dumpbase", "-dumpbase-ext", "-rpath", "-h", "-soname", "-arch", NULL};
-    for (size_t i = 0; names[i]; i++)
-        if (strcmp(names[i], option) == 0) return true;
+    const char *base = iw_path_base(name);
+    if (iw_starts_with(base, "x86_64-linux-gnu-")) base += strlen("x86_64-linux-gnu-");
+    if (strcmp(base, "as") == 0) return IW_TOOL_ASSEMBLER;
+    if (strcmp(base, "ld") == 0 || iw_starts_with(base, "ld.")) return IW_TOOL_LINKER;
+    if (strcmp(base, "rustc") == 0) return IW_TOOL_RUST;
+    if (strcmp(base, "cpp") == 0 || iw_starts_with(base, "cpp-")) return IW_TOOL_PREPROCESSOR;
+    return IW_TOOL_COMPILER;
+}
+
+static bool is_any(const char *text, const char *const *names)
+{
+    for (; *names; names++)
+        if (strcmp(text, *names) == 0) return true;
+    return false;
+}
+
+static bool starts_with_any(const char *text, const char *const *starts)
+{
+    for (; *starts; starts++)
+        if (iw_starts_with(text, *starts)) return true;
     return false;
 }
 
@@ -24,10 +37,26 @@ static bool ends_with_any(const char *text, const char *const *endings)
     return false;
 }
 
+bool iw_option_takes_value(const char *option)
+{
+    static const char *const names[] = {"-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore",
+                                        "-isysroot", "-imultilib", "-imultiarch", "-I", "-D", "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor",
+                                        "-Xassembler", "-Xlinker", "-T", "-u", "-z", "-e", "--param", "-aux-info", "-A", "-B", "-specs", "-wrapper", "-J",
+                                        "--sysroot", "-dumpdir", "-dumpbase", "-dumpbase-ext", "-h", "-iplugindir", "--output", "--entry", NULL};
+    return is_any(option, names);
+}
+
+/* --- sources ------------------------------------------------------------------------------------------------------------------------------ */
+
 bool iw_source_has_depfile(const char *source)
 {
     static const char *const endings[] = {".c", ".C", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".CPP", ".S", ".sx", NULL};
     return ends_with_any(source, endings);
+}
+
+bool iw_source_is_assembler(const char *source)
+{
+    return iw_ends_with(source, ".s");
 }
 
 bool iw_source_is_fixed_fortran(const char *source)
@@ -38,108 +67,205 @@ bool iw_source_is_fixed_fortran(const char *source)
 
 static bool is_source(const char *argument)
 {
-    static const char *const endings[] = {".i", ".ii", ".s", ".F", ".f90", ".F90", ".f95", ".F95", ".f03", ".f08", ".FOR", ".fpp", ".FPP", ".m", ".mm", ".d", ".go", NULL};
-    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) || ends_with_any(argument, endings);
+    static const char *const endings[] = {".i", ".ii", ".F", ".f90", ".F90", ".f95", ".F95", ".f03", ".F03", ".f08", ".F08", ".FOR", ".fpp", ".FPP", ".m", ".mm",
+                                          ".d", ".go", ".h", ".hh", ".hpp", NULL};
+    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) || iw_source_is_assembler(argument) || ends_with_any(argument, endings);
 }
 
-/* Anything that makes further files, or reads ones that no dependency file names. */
-static bool is_uncacheable(const char *argument)
+char *iw_object_name(const char *source)
+{
+    const char *base = iw_path_base(source), *dot = strrchr(base, '.');
+    return iw_format("%.*s.o", (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base)), base);
+}
+
+/* --- gcc ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Parts of -Wa, and -Xassembler that change nothing but the object. */
+static bool is_plain_assembler_part(const char *part, size_t length)
+{
+    static const char *const starts[] = {"-march=", "-mtune=", "--noexecstack", "--execstack", "--32", "--64", "-W", "--no-warn", "--fatal-warnings", "--warn", "-g",
+                                         "--gdwarf", "--compress-debug-sections", "--nocompress-debug-sections", "-mrelax-relocations=", "-mx86-used-note=", NULL};
+    for (size_t i = 0; starts[i]; i++)
+        if (length >= strlen(starts[i]) && strncmp(part, starts[i], strlen(starts[i])) == 0) return true;
+    return false;
+}
+
+/* Anything that makes further files, reads ones that no dependency file names, or says more than warnings. */
+static bool is_uncacheable(const char *argument, const char *next)
 {
     static const char *const starts[] = {"-save-temps", "--save-temps", "--coverage", "-fprofile", "-fbranch-probabilities", "-ftest-coverage", "-gsplit-dwarf",
-                                         "-fdump", "-fstack-usage", "-fcallgraph-info", "-fplugin", "-fauto-profile", "-Wp,", "-specs", "-wrapper", "-x",
-                                         "-aux-info", "-fopt-info", "-fmodules", "-fcompare-debug", "-M=", NULL};
-    for (size_t i = 0; starts[i]; i++)
-        if (iw_starts_with(argument, starts[i])) return true;
-    return strcmp(argument, "-M") == 0 || strcmp(argument, "-MM") == 0 || strcmp(argument, "-MG") == 0 || strcmp(argument, "-") == 0;
+                                         "-fdump", "-fstack-usage", "-fcallgraph-info", "-fplugin", "-fauto-profile", "-Wp,", "-specs", "-wrapper", "-x", "-d",
+                                         "-aux-info", "-fopt-info", "-fmodules", "-fcompare-debug", "-M=", "-fsyntax-only", "-B", "-iplugindir", "-Xpreprocessor",
+                                         "-ftime-report", "-fmem-report", "-fsave-optimization-record", "-frecord-gcc-switches", "-fada-spec", "-fgo-", "-time",
+                                         "-Xassembler", "-print", "--print", "-fdiagnostics-add", "-fdiagnostics-parseable", "-fdirectives-only", NULL};
+    static const char *const names[] = {"-", "-M", "-MM", "-MG", "-H", "-Q", "-v", "-###", "-V", "--verbose", "-I-", "-C", "-CC", "-P", "-undef", NULL};
+    if (iw_starts_with(argument, "-Wa,")) {
+        iw_slice rest = iw_slice_of(argument + 4), part;
+        while (iw_slice_next(&rest, ',', &part))
+            if (!is_plain_assembler_part(part.data, part.length)) return true;
+        return false;
+    }
+    if (strcmp(argument, "-Xassembler") == 0 && next && is_plain_assembler_part(next, strlen(next))) return false;
+    /* Long options are other names of short ones that this list would have to know too. */
+    if (iw_starts_with(argument, "--") && !iw_starts_with(argument, "--param") && !iw_starts_with(argument, "--sysroot") && !iw_starts_with(argument, "--std"))
+        return true;
+    return starts_with_any(argument, starts) || is_any(argument, names);
 }
 
 static bool is_query(const char *argument)
 {
-    return iw_starts_with(argument, "-print-") || iw_starts_with(argument, "-dump") || strcmp(argument, "--version") == 0 || strcmp(argument, "-v") == 0 ||
-           strcmp(argument, "--help") == 0 || iw_starts_with(argument, "--print-") || strcmp(argument, "-###") == 0 || iw_starts_with(argument, "--help=") ||
-           strcmp(argument, "-V") == 0 || strcmp(argument, "-qversion") == 0;
+    static const char *const names[] = {"--version", "-v", "--help", "-###", "-V", "-qversion", "-dumpversion", "-dumpfullversion", "-dumpmachine", "-dumpspecs",
+                                        "--target-help", NULL};
+    static const char *const starts[] = {"-print-", "--print-", "--help=", NULL};
+    return is_any(argument, names) || starts_with_any(argument, starts);
 }
 
-static void note_source(iw_compile *out, const char *argument)
+static void note_mode(iw_compile *out, const char *argument)
 {
-    out->source = out->source_count++ ? NULL : argument;
-}
-
-static void note_option(iw_compile *out, const char *argument, bool *stop)
-{
-    if (strcmp(argument, "-c") == 0) {
-        if (out->mode != IW_MODE_PREPROCESS && out->mode != IW_MODE_ASSEMBLY_TEXT) out->mode = IW_MODE_COMPILE;
-    } else if (strcmp(argument, "-S") == 0) {
-        if (out->mode != IW_MODE_PREPROCESS) out->mode = IW_MODE_ASSEMBLY_TEXT;
-    } else if (strcmp(argument, "-E") == 0 || strcmp(argument, "-M") == 0 || strcmp(argument, "-MM") == 0) {
+    if (strcmp(argument, "-E") == 0 || strcmp(argument, "--preprocess") == 0 || strcmp(argument, "-M") == 0 || strcmp(argument, "-MM") == 0)
         out->mode = IW_MODE_PREPROCESS;
-    } else if (strcmp(argument, "-MD") == 0) {
-        out->md = true;
-    } else if (strcmp(argument, "-MMD") == 0) {
-        out->mmd = true;
-    } else if (strcmp(argument, "-fsyntax-only") == 0) {
-        out->uncacheable = true;
-    }
-    *stop = *stop || is_query(argument);
-    out->uncacheable = out->uncacheable || is_uncacheable(argument);
+    else if ((strcmp(argument, "-S") == 0 || strcmp(argument, "--assemble") == 0) && out->mode != IW_MODE_PREPROCESS)
+        out->mode = IW_MODE_ASSEMBLY_TEXT;
+    else if ((strcmp(argument, "-c") == 0 || strcmp(argument, "--compile") == 0) && out->mode == IW_MODE_LINK)
+        out->mode = IW_MODE_COMPILE;
 }
 
-void iw_compile_parse(const iw_strings *argv, iw_compile *out)
+static void set_output(iw_compile *out, const char *argument, size_t prefix, size_t index)
 {
-    *out = (iw_compile){.mode = IW_MODE_LINK, .output_index = -1};
-    bool query = argv->count == 0, any = false;
+    out->output = argument + prefix;
+    out->output_prefix = prefix;
+    out->output_index = (int)index;
+}
+
+static void note_dependencies(iw_compile *out, const char *argument, const char *next)
+{
+    if (strcmp(argument, "-MD") == 0)
+        out->md = true;
+    else if (strcmp(argument, "-MMD") == 0)
+        out->mmd = true;
+    else if (strcmp(argument, "-MF") == 0 && next)
+        out->depfile = next;
+    else if (iw_starts_with(argument, "-MF") && argument[3])
+        out->depfile = argument + 3;
+    else if (iw_starts_with(argument, "-MT") || iw_starts_with(argument, "-MQ"))
+        out->target_given = true;
+}
+
+static void note_input(iw_compile *out, const char *argument)
+{
+    if (!is_source(argument)) return;
+    out->source = out->source_count++ ? NULL : argument;
+    if (out->source_count > 1) out->source = NULL;
+}
+
+static void parse_compiler(const iw_strings *argv, iw_compile *out)
+{
+    bool query = argv->count == 0, inputs = false;
     for (size_t i = 0; i < argv->count; i++) {
-        const char *argument = argv->items[i];
-        bool more = i + 1 < argv->count;
+        const char *argument = argv->items[i], *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
+        if (!out->uncacheable && is_uncacheable(argument, next)) out->uncacheable = argument;
         if (argument[0] != '-' || !argument[1]) {
-            any = true;
-            if (is_source(argument)) note_source(out, argument);
-            out->uncacheable = out->uncacheable || strcmp(argument, "-") == 0;
+            inputs = true;
+            note_input(out, argument);
             continue;
         }
-        note_option(out, argument, &query);
-        if (strcmp(argument, "-o") == 0 && more) {
-            out->output = argv->items[i + 1];
-            out->output_index = (int)i + 1;
-        } else if (iw_starts_with(argument, "-o") && argument[2] && !iw_starts_with(argument, "-objects")) {
-            out->output = argument + 2;
-            out->output_index = (int)i;
-            out->output_joined = true;
-        } else if (strcmp(argument, "-MF") == 0 && more) {
-            out->depfile = argv->items[i + 1];
-        } else if (iw_starts_with(argument, "-MF") && argument[3]) {
-            out->depfile = argument + 3;
-        } else if (iw_starts_with(argument, "-MT") || iw_starts_with(argument, "-MQ")) {
-            out->target_given = true;
-        }
-        if (takes_value(argument) && more) i++;
+        query = query || is_query(argument);
+        note_mode(out, argument);
+        note_dependencies(out, argument, next);
+        if ((strcmp(argument, "-o") == 0 || strcmp(argument, "--output") == 0) && next)
+            set_output(out, next, 0, i + 1);
+        else if (iw_starts_with(argument, "-o") && argument[2])
+            set_output(out, argument, 2, i);
+        else if (iw_starts_with(argument, "--output="))
+            set_output(out, argument, strlen("--output="), i);
+        if (iw_option_takes_value(argument) && next) i++;
     }
-    if (query && !any) out->mode = IW_MODE_QUERY;
+    if (query && !inputs) out->mode = IW_MODE_QUERY;
+}
+
+/* --- the others --------------------------------------------------------------------------------------------------------------------------- */
+
+/* GNU as and ld name their output alike. */
+static void parse_binutils(iw_tool_kind kind, const iw_strings *argv, iw_compile *out)
+{
+    static const char *const queries[] = {"--version", "-version", "-v", "-V", "--help", "-help", "--target-help", "--print-output-format", "--print-sysroot", NULL};
+    static const char *const pairs[] = {"-T", "-L", "-l", "-e", "-m", "-z", "-u", "-h", "-soname", "-rpath", "-rpath-link", "-dynamic-linker", "-plugin",
+                                        "-plugin-opt", "-I", "-R", "-Map", "-y", "-Y", "-G", "-A", "-b", "-c", "-f", "-F", NULL};
+    bool query = argv->count == 0, inputs = false;
+    out->mode = kind == IW_TOOL_LINKER ? IW_MODE_LINK : IW_MODE_COMPILE;
+    for (size_t i = 0; i < argv->count; i++) {
+        const char *argument = argv->items[i], *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
+        if (argument[0] != '-' || !argument[1]) {
+            inputs = true;
+            if (kind == IW_TOOL_ASSEMBLER) out->source = out->source_count++ ? NULL : argument;
+            continue;
+        }
+        query = query || is_any(argument, queries);
+        if ((strcmp(argument, "-o") == 0 || strcmp(argument, "--output") == 0) && next)
+            set_output(out, next, 0, ++i);
+        else if (iw_starts_with(argument, "-o") && argument[2])
+            set_output(out, argument, 2, i);
+        else if (iw_starts_with(argument, "--output="))
+            set_output(out, argument, strlen("--output="), i);
+        else if (kind == IW_TOOL_LINKER && next && is_any(argument, pairs))
+            i++;
+    }
+    if (out->source_count > 1) out->source = NULL;
+    if (query && !inputs) out->mode = IW_MODE_QUERY;
+}
+
+/* rustc: whether it is asked about itself. Cargo's probe prints several things of an empty crate from standard input. */
+static void parse_rust(const iw_strings *argv, iw_compile *out)
+{
+    static const char *const queries[] = {"-V", "-vV", "--version", "-h", "--help", "--print", NULL};
+    out->mode = argv->count ? IW_MODE_COMPILE : IW_MODE_QUERY;
+    for (size_t i = 0; i < argv->count; i++)
+        if (is_any(argv->items[i], queries) || iw_starts_with(argv->items[i], "--print=")) out->mode = IW_MODE_QUERY;
+}
+
+void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out)
+{
+    *out = (iw_compile){.mode = IW_MODE_LINK, .output_index = -1};
+    switch (kind) {
+    case IW_TOOL_COMPILER: parse_compiler(argv, out); break;
+    case IW_TOOL_PREPROCESSOR:
+        parse_compiler(argv, out);
+        if (out->mode != IW_MODE_QUERY) out->mode = IW_MODE_PREPROCESS;
+        break;
+    case IW_TOOL_ASSEMBLER:
+    case IW_TOOL_LINKER: parse_binutils(kind, argv, out); break;
+    case IW_TOOL_RUST: parse_rust(argv, out); break;
+    }
+}
+
+/* --- dependency files --------------------------------------------------------------------------------------------------------------------- */
+
+/* Behind the colon that ends the (first) target, or NULL: one that a blank or the line's end follows. */
+static const char *after_target(const char *text)
+{
+    const char *colon = text;
+    while ((colon = strchr(colon, ':')) && colon[1] && !strchr(" \t\n\\", colon[1])) colon++;
+    return colon ? colon + 1 : NULL;
 }
 
 int iw_depfile_parse(const char *text, iw_strings *out)
 {
-    const char *colon = text;
-    /* The target ends at a colon that a blank or the line's end follows. */
-    while ((colon = strchr(colon, ':')) && colon[1] != ' ' && colon[1] != '\\' && colon[1] != '\n' && colon[1]) colon++;
-    if (!colon) return -1;
+    const char *c = after_target(text);
+    if (!c) return -1;
     iw_cleanup_buffer iw_buffer word = {0};
-    for (const char *c = colon + 1;; c++) {
+    for (;; c++) {
         if (*c == '\\' && c[1] == '\n') {
             c++;
-            continue;
-        }
-        if (*c == '\\' && (c[1] == ' ' || c[1] == '#' || c[1] == '\\')) {
+        } else if (*c == '\\' && (c[1] == ' ' || c[1] == '#' || c[1] == '\\')) {
             iw_buffer_add_char(&word, *++c);
-            continue;
-        }
-        if (*c == '$' && c[1] == '$') c++;
-        else if (*c == ' ' || *c == '\t' || *c == '\n' || !*c) {
+        } else if (*c == '$' && c[1] == '$') {
+            iw_buffer_add_char(&word, *c++);
+        } else if (*c && *c != ' ' && *c != '\t' && *c != '\n') {
+            iw_buffer_add_char(&word, *c);
+        } else {
             if (word.length) iw_strings_add(out, word.data);
             iw_buffer_clear(&word);
             if (!*c || *c == '\n') return 0; /* -MP's further rules name headers that are in the first one */
-            continue;
         }
-        iw_buffer_add_char(&word, *c);
     }
 }

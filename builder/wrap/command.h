@@ -7,6 +7,9 @@
 
 #include "base/text.h"
 
+typedef enum iw_tool_kind { IW_TOOL_COMPILER, IW_TOOL_PREPROCESSOR, IW_TOOL_ASSEMBLER, IW_TOOL_LINKER, IW_TOOL_RUST } iw_tool_kind;
+iw_tool_kind iw_tool_kind_of(const char *name); /* by base name: gcc-12, x86_64-linux-gnu-as … */
+
 typedef enum iw_compile_mode { IW_MODE_QUERY, IW_MODE_PREPROCESS, IW_MODE_COMPILE, IW_MODE_ASSEMBLY_TEXT, IW_MODE_LINK } iw_compile_mode;
 
 /* Indexes are into the argv given; -1: absent. Texts are borrowed from it. */
@@ -16,18 +19,24 @@ typedef struct iw_compile {
     size_t source_count;
     const char *output;      /* of -o, or NULL */
     int output_index;        /* of the argument that holds it; -1 */
-    bool output_joined;      /* -oNAME */
+    size_t output_prefix;    /* bytes before it in that argument: 2 for -oNAME */
     const char *depfile;     /* of -MF */
     bool md, mmd, target_given; /* -MD, -MMD, -MT or -MQ */
-    bool uncacheable;        /* options that make or read more than source, headers and object */
+    const char *uncacheable; /* the first option that makes or reads more than source, headers and object; NULL: none */
 } iw_compile;
 
-void iw_compile_parse(const iw_strings *argv, iw_compile *out);
+void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out);
 
-/* By the file's ending: C, C++, assembler with preprocessor. */
+/* Whether gcc takes the next argument as this option's value (GCC manual, "Option Index"). */
+bool iw_option_takes_value(const char *option);
+/* By the file's ending: C, C++, assembler with preprocessor: what gcc writes a dependency file for. */
 bool iw_source_has_depfile(const char *source);
-/* Fixed-form Fortran. */
+/* Plain assembler. */
+bool iw_source_is_assembler(const char *source);
+/* Fixed-form Fortran that is not preprocessed. */
 bool iw_source_is_fixed_fortran(const char *source);
+/* The name that gcc -c gives the object without -o: "dir/a.c" gives "a.o". Caller frees. */
+char *iw_object_name(const char *source);
 /* Paths of a make-style dependency file, without the target; -1 where it isn't one. */
 int iw_depfile_parse(const char *text, iw_strings *out);
 

@@ -7,10 +7,10 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "wrap/command.h"
 
 #define RESPONSE_LIMIT (16u << 20)
 #define RESPONSE_DEPTH 16
+#define RESPONSE_FILES 2000 /* as gcc */
 #define ARGUMENT_LIMIT 500000
 
 /* --- the file ----------------------------------------------------------------------------------------------------------------------------- */
@@ -94,19 +94,6 @@ int iw_policy_read(const char *path, iw_policy *policy, iw_error *err)
     return 0;
 }
 
-/* --- tools -------------------------------------------------------------------------------------------------------------------------------- */
-
-iw_tool_kind iw_tool_kind_of(const char *name)
-{
-    const char *base = iw_path_base(name);
-    if (iw_starts_with(base, "x86_64-linux-gnu-")) base += strlen("x86_64-linux-gnu-");
-    if (strcmp(base, "as") == 0) return IW_TOOL_ASSEMBLER;
-    if (strcmp(base, "ld") == 0 || iw_starts_with(base, "ld.")) return IW_TOOL_LINKER;
-    if (strcmp(base, "rustc") == 0) return IW_TOOL_RUST;
-    if (strcmp(base, "cpp") == 0 || iw_starts_with(base, "cpp-")) return IW_TOOL_PREPROCESSOR;
-    return IW_TOOL_COMPILER;
-}
-
 /* --- response files (GCC manual, "Overall Options", @file) ---------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
@@ -135,30 +122,55 @@ static bool next_word(const char **at, iw_buffer *word)
     return true;
 }
 
-static int expand(const char *argument, int depth, iw_strings *out, iw_error *err)
+struct expansion {
+    iw_tool_kind kind;
+    size_t files, bytes; /* read so far */
+    iw_strings *out;
+    iw_error *err;
+};
+
+static int expand(struct expansion *e, const char *argument, int depth);
+
+static int expand_text(struct expansion *e, const char *text, int depth)
 {
-    iw_cleanup_free char *text = NULL;
-    if (out->count > ARGUMENT_LIMIT) return iw_fail(err, IW_E_FORMAT, "more than %d arguments", ARGUMENT_LIMIT);
-    /* As gcc: an @name that can't be read is an argument. */
-    iw_error why = IW_ERROR_INIT;
-    if (argument[0] != '@' || iw_read_file(argument + 1, RESPONSE_LIMIT, &text, NULL, &why) != 0) {
-        bool large = why.kind == IW_E_FORMAT;
-        if (large && err) iw_error_move(err, &why);
-        iw_error_clear(&why);
-        if (!large) iw_strings_add(out, argument);
-        return large ? -1 : 0;
+    if (e->kind == IW_TOOL_RUST) {
+        iw_slice rest = iw_slice_of(text), line;
+        while (iw_slice_next(&rest, '\n', &line)) iw_strings_add_format(e->out, "%.*s", (int)line.length, line.data);
+        return 0;
     }
-    if (depth == RESPONSE_DEPTH) return iw_fail(err, IW_E_FORMAT, "%s: response files name each other more than %d deep", argument, RESPONSE_DEPTH);
     iw_cleanup_buffer iw_buffer word = {0};
     for (const char *at = text; next_word(&at, &word);)
-        if (expand(word.data, depth + 1, out, err) != 0) return -1;
+        if (expand(e, word.data, depth + 1) != 0) return -1;
     return 0;
 }
 
-int iw_expand_responses(const char *const *argv, iw_strings *out, iw_error *err)
+static int expand(struct expansion *e, const char *argument, int depth)
 {
+    iw_cleanup_free char *text = NULL;
+    size_t length = 0;
+    if (e->out->count >= ARGUMENT_LIMIT) return iw_fail(e->err, IW_E_FORMAT, "more than %d arguments", ARGUMENT_LIMIT);
+    /* As gcc: an @name that can't be read is an argument. */
+    iw_error why = IW_ERROR_INIT;
+    if (argument[0] != '@' || iw_read_file(argument + 1, RESPONSE_LIMIT, &text, &length, &why) != 0) {
+        bool large = why.kind == IW_E_FORMAT;
+        if (large && e->err) iw_error_move(e->err, &why);
+        iw_error_clear(&why);
+        if (!large) iw_strings_add(e->out, argument);
+        return large ? -1 : 0;
+    }
+    e->bytes += length;
+    if (depth == RESPONSE_DEPTH || ++e->files > RESPONSE_FILES || e->bytes > RESPONSE_LIMIT)
+        return iw_fail(e->err, IW_E_FORMAT, "%s: response files name each other more than %d deep, %d times, or hold more than %u MiB", argument, RESPONSE_DEPTH,
+                       RESPONSE_FILES, RESPONSE_LIMIT >> 20);
+    return expand_text(e, text, depth);
+}
+
+int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *out, bool *any, iw_error *err)
+{
+    struct expansion e = {.kind = kind, .out = out, .err = err};
     for (; *argv; argv++)
-        if (expand(*argv, 0, out, err) != 0) return -1;
+        if (expand(&e, *argv, 0) != 0) return -1;
+    if (any) *any = e.files > 0;
     return 0;
 }
 
@@ -195,34 +207,91 @@ bool iw_is_isa_flag(const char *flag)
     return is_feature(name);
 }
 
-/* Whether the profile has what the flag asks for: then taking it out changes nothing, and nobody need hear of it. */
+/* The building host's CPU: never, not even where a recipe allows a file its own flags, and whatever the option. */
+static bool is_native(const char *flag)
+{
+    return iw_starts_with(flag, "-m") && iw_ends_with(flag, "=native");
+}
+
+/* Flags whose absence changes nothing that the profile doesn't say anyway: nobody need hear of them. */
 static bool within_profile(const iw_policy *policy, const char *flag)
 {
-    if (is_tuning(flag) || iw_starts_with(flag, "-mno-")) return true;
     return iw_strings_has(&policy->flags, flag);
 }
 
+/* Takes a flag out. In deny mode, one that asks for instructions is an error, as of a compiler that doesn't know it. */
 static int drop(const iw_policy *policy, const char *flag, iw_strings *removed, iw_error *err)
 {
     if (within_profile(policy, flag)) return 0;
-    if (policy->deny) return iw_fail(err, IW_E_USAGE, "error: unrecognized command-line option \xe2\x80\x98%s\xe2\x80\x99", flag);
+    if (policy->deny && !is_tuning(flag) && !iw_starts_with(flag, "-mno-"))
+        return iw_fail(err, IW_E_USAGE, "error: unrecognized command-line option \xe2\x80\x98%s\xe2\x80\x99", flag);
     iw_strings_add(removed, flag);
     return 0;
 }
 
-/* "-Wa,-a,-march=x" without the parts that choose instructions; nothing where nothing is left. */
-static void keep_assembler_parts(const char *argument, iw_strings *out, iw_strings *removed)
+/* --- what is handed on to other programs ---------------------------------------------------------------------------------------------------- */
+
+/* GNU as: -march, -mtune (also with two dashes, cut short, or with the value apart), and the one that makes AVX of SSE. */
+static bool is_assembler_choice(const char *option)
 {
+    const char *name = option + (iw_starts_with(option, "--") ? 2 : 1);
+    if (option[0] != '-') return false;
+    return iw_starts_with(name, "mar") || iw_starts_with(name, "mtu") || iw_starts_with(name, "msse2avx");
+}
+
+/* -z x86-64-v3 marks the output as needing that level: the loader then refuses it on other CPUs. */
+static bool is_level(const char *keyword)
+{
+    return iw_starts_with(keyword, "x86-64-v");
+}
+
+/* A list "-Wx,a,b" without the parts that choose instructions; nothing where nothing is left. */
+static void keep_parts(const iw_policy *policy, const char *argument, iw_strings *out, iw_strings *removed)
+{
+    char which = argument[2];
+    iw_cleanup_strings iw_strings parts = {0};
     iw_cleanup_buffer iw_buffer kept = {0};
     iw_slice rest = iw_slice_of(argument + 4), part;
-    while (iw_slice_next(&rest, ',', &part)) {
-        iw_cleanup_free char *text = iw_strndup(part.data, part.length);
-        if (iw_starts_with(text, "-march=") || iw_starts_with(text, "-mtune="))
-            iw_strings_add(removed, text);
-        else
+    while (iw_slice_next(&rest, ',', &part)) iw_strings_add_format(&parts, "%.*s", (int)part.length, part.data);
+    iw_cleanup_free char *own = iw_format("-march=%s", policy->assembler_march ? policy->assembler_march : "");
+    for (size_t i = 0; i < parts.count; i++) {
+        const char *text = parts.items[i], *next = i + 1 < parts.count ? parts.items[i + 1] : NULL;
+        bool pair = false, goes = false;
+        if (which == 'a') {
+            goes = is_assembler_choice(text);
+            pair = goes && next && !strchr(text, '=') && !strstr(text, "avx");
+        } else if (which == 'l') {
+            pair = strcmp(text, "-z") == 0 && next && is_level(next);
+            goes = pair || (iw_starts_with(text, "-z") && is_level(text + 2));
+        } else {
+            goes = iw_is_isa_flag(text);
+        }
+        if (!goes)
             iw_buffer_add_format(&kept, ",%s", text);
+        else if (strcmp(text, own) != 0 && !within_profile(policy, text))
+            iw_strings_add_format(removed, "-W%c,%s%s%s", which, text, pair ? "," : "", pair ? next : "");
+        i += pair;
     }
-    if (kept.length) iw_strings_add_format(out, "-Wa%s", kept.data);
+    if (kept.length) iw_strings_add_format(out, "-W%c%s", which, kept.data);
+}
+
+/* -Xassembler x, -Xpreprocessor x, -Xlinker x, -z x: how many arguments from `at` on are taken out (0: none). */
+static size_t drop_pairs(const iw_strings *argv, size_t at, iw_strings *removed)
+{
+    const char *option = argv->items[at], *value = at + 1 < argv->count ? argv->items[at + 1] : NULL;
+    if (!value) return 0;
+    const char *third = at + 3 < argv->count && strcmp(argv->items[at + 2], option) == 0 ? argv->items[at + 3] : NULL;
+    size_t count = 0;
+    if (strcmp(option, "-Xassembler") == 0 && is_assembler_choice(value))
+        count = strchr(value, '=') || strstr(value, "avx") || !third ? 2 : 4;
+    else if (strcmp(option, "-Xpreprocessor") == 0 && iw_is_isa_flag(value))
+        count = 2;
+    else if (strcmp(option, "-Xlinker") == 0 && strcmp(value, "-z") == 0 && third && is_level(third))
+        count = 4;
+    else if (strcmp(option, "-z") == 0 && is_level(value))
+        count = 2;
+    if (count) iw_strings_add_format(removed, "%s %s%s%s", option, value, count == 4 ? " " : "", count == 4 ? third : "");
+    return count;
 }
 
 /* Whether the recipe lets this source have instructions of its own. */
@@ -230,8 +299,9 @@ static bool is_allowed(const iw_policy *policy, const char *source)
 {
     if (!source || policy->allow.count == 0 || !policy->source) return false;
     char folder[4096];
-    iw_cleanup_free char *here = getcwd(folder, sizeof folder) ? iw_path_join(folder, source) : iw_strdup(source);
-    iw_cleanup_free char *clean = iw_path_clean(here);
+    const char *here = policy->folder ? policy->folder : getcwd(folder, sizeof folder);
+    iw_cleanup_free char *full = here ? iw_path_join(here, source) : iw_strdup(source);
+    iw_cleanup_free char *clean = iw_path_clean(full);
     size_t length = strlen(policy->source);
     if (strncmp(clean, policy->source, length) != 0 || clean[length] != '/') return false;
     for (size_t i = 0; i < policy->allow.count; i++)
@@ -241,79 +311,144 @@ static bool is_allowed(const iw_policy *policy, const char *source)
 
 /* --- applying ------------------------------------------------------------------------------------------------------------------------------- */
 
-static int apply_compiler(const iw_policy *policy, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err)
+/* GCC's long names for -m… (its driver's option map): "--machine-avx2", "--machine=avx2", "--machine avx2". Caller frees; NULL: none of them. */
+static char *short_machine(const iw_strings *argv, size_t *at)
 {
-    iw_compile compile;
-    iw_compile_parse(argv, &compile);
-    bool allowed = is_allowed(policy, compile.source), seeded = false;
+    const char *argument = argv->items[*at];
+    if (iw_starts_with(argument, "--machine-") || iw_starts_with(argument, "--machine=")) return iw_format("-m%s", argument + strlen("--machine-"));
+    if (strcmp(argument, "--machine") != 0 || *at + 1 >= argv->count) return NULL;
+    return iw_format("-m%s", argv->items[++*at]);
+}
+
+/* What stays of the caller's arguments. */
+static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool allowed, iw_strings *out, iw_strings *removed, iw_error *err)
+{
     for (size_t i = 0; i < argv->count; i++) {
-        const char *argument = argv->items[i];
-        seeded = seeded || iw_starts_with(argument, "-frandom-seed");
-        if (!allowed && iw_is_isa_flag(argument)) {
+        iw_cleanup_free char *machine = short_machine(argv, &i);
+        const char *argument = machine ? machine : argv->items[i];
+        size_t pairs = allowed || machine ? 0 : drop_pairs(argv, i, removed);
+        if (pairs) {
+            i += pairs - 1;
+        } else if (is_native(argument) || (!allowed && iw_is_isa_flag(argument))) {
             if (drop(policy, argument, removed, err) != 0) return -1;
-        } else if (!allowed && iw_starts_with(argument, "-Wa,")) {
-            keep_assembler_parts(argument, out, removed);
-        } else if (!allowed && strcmp(argument, "-Xassembler") == 0 && i + 1 < argv->count &&
-                   (iw_starts_with(argv->items[i + 1], "-march=") || iw_starts_with(argv->items[i + 1], "-mtune="))) {
-            iw_strings_add(removed, argv->items[++i]);
+        } else if (!allowed && (iw_starts_with(argument, "-Wa,") || iw_starts_with(argument, "-Wl,") || iw_starts_with(argument, "-Wp,"))) {
+            keep_parts(policy, argument, out, removed);
         } else {
             iw_strings_add(out, argument);
+            if (!machine && iw_option_takes_value(argument) && i + 1 < argv->count) iw_strings_add(out, argv->items[++i]);
         }
     }
-    if (compile.mode == IW_MODE_QUERY) return 0;
+    return 0;
+}
+
+static bool has_start(const iw_strings *list, const char *start)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (iw_starts_with(list->items[i], start)) return true;
+    return false;
+}
+
+/* The profile's flags go last. An allowed file gets only its CPU, first, so that its own flags build on that. */
+static void add_profile(const iw_policy *policy, bool allowed, bool assembles, iw_strings *out)
+{
     if (!allowed) {
         iw_strings_add_all(out, (const char *const *)policy->flags.items);
-        if (policy->assembler_march) iw_strings_add_format(out, "-Wa,-march=%s", policy->assembler_march);
+        if (policy->assembler_march && assembles) iw_strings_add_format(out, "-Wa,-march=%s", policy->assembler_march);
+        return;
     }
+    for (size_t i = 0; i < policy->flags.count; i++)
+        if (iw_starts_with(policy->flags.items[i], "-march=") || iw_starts_with(policy->flags.items[i], "-mtune=")) iw_strings_add(out, policy->flags.items[i]);
+}
+
+static int apply_compiler(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err)
+{
+    iw_compile compile;
+    iw_compile_parse(kind, argv, &compile);
+    bool allowed = is_allowed(policy, compile.source), asks = has_start(argv, "--help") || iw_strings_has(argv, "-Q");
+    if (allowed) add_profile(policy, true, false, out);
+    if (filter_compiler(policy, argv, allowed, out, removed, err) != 0) return -1;
+    if (compile.mode == IW_MODE_QUERY && !asks) return 0;
+    if (!allowed) add_profile(policy, false, kind == IW_TOOL_COMPILER, out);
+    if (compile.mode == IW_MODE_QUERY) return 0;
     for (size_t i = 0; i < policy->maps.count; i++) iw_strings_add_format(out, "-ffile-prefix-map=%s", policy->maps.items[i]);
-    if (!seeded && compile.source) iw_strings_add_format(out, "-frandom-seed=%s", compile.source);
+    /* Names that gcc would make of random numbers (constructors of files without a public symbol, link-time optimisation). */
+    if (compile.source && kind == IW_TOOL_COMPILER && !has_start(argv, "-frandom-seed"))
+        iw_strings_add_format(out, "-frandom-seed=%s", compile.output ? compile.output : compile.source);
     return 0;
 }
 
 static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_strings *out, iw_strings *removed)
 {
-    const char *source = NULL;
-    for (size_t i = 0; i < argv->count; i++)
-        if (iw_ends_with(argv->items[i], ".s") || iw_ends_with(argv->items[i], ".S") || iw_ends_with(argv->items[i], ".asm")) source = argv->items[i];
-    bool allowed = is_allowed(policy, source);
-    /* gcc calls us for what it compiled itself: then the flag that it hands on is the wrapper's own already. */
+    iw_compile compile;
+    iw_compile_parse(IW_TOOL_ASSEMBLER, argv, &compile);
+    bool free = policy->nested || compile.mode == IW_MODE_QUERY || is_allowed(policy, compile.source);
     iw_cleanup_free char *own = policy->assembler_march ? iw_format("-march=%s", policy->assembler_march) : NULL;
-    bool nested = getenv("IRONWHEEL_SLOT") != NULL;
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i];
-        bool choice = iw_starts_with(argument, "-march=") || iw_starts_with(argument, "-mtune=");
-        if (choice && !allowed && !nested) {
-            if (!own || strcmp(argument, own) != 0) iw_strings_add(removed, argument);
-        } else {
+        if ((free || !is_assembler_choice(argument)) && !is_native(argument)) {
             iw_strings_add(out, argument);
+            continue;
         }
+        if (!own || strcmp(argument, own) != 0) iw_strings_add(removed, argument);
+        if (!strchr(argument, '=') && !strstr(argument, "avx") && i + 1 < argv->count) i++;
     }
-    if (own && !allowed && !nested) iw_strings_add(out, own);
+    if (own && !free) iw_strings_add(out, own);
+}
+
+static void apply_linker(const iw_strings *argv, iw_strings *out, iw_strings *removed)
+{
+    for (size_t i = 0; i < argv->count; i++) {
+        const char *argument = argv->items[i];
+        size_t pairs = drop_pairs(argv, i, removed);
+        if (pairs)
+            i += pairs - 1;
+        else if (iw_starts_with(argument, "-z") && is_level(argument + 2))
+            iw_strings_add(removed, argument);
+        else
+            iw_strings_add(out, argument);
+    }
+}
+
+/* A rustc code generation option without what chooses instructions: NULL where nothing is left. Linking the C library statically is called a
+ * feature too, and stays. Caller frees. */
+static char *keep_codegen(const iw_policy *policy, const char *value, iw_strings *removed)
+{
+    iw_cleanup_free char *own = policy->rust_cpu ? iw_format("target-cpu=%s", policy->rust_cpu) : NULL;
+    if (iw_starts_with(value, "target-cpu=") || iw_starts_with(value, "target_cpu=")) {
+        if (!own || strcmp(value, own) != 0) iw_strings_add(removed, value);
+        return NULL;
+    }
+    if (!iw_starts_with(value, "target-feature=") && !iw_starts_with(value, "target_feature=")) return iw_strdup(value);
+    iw_cleanup_buffer iw_buffer kept = {0};
+    iw_slice rest = iw_slice_of(value + strlen("target-feature=")), part;
+    while (iw_slice_next(&rest, ',', &part)) {
+        if (iw_slice_equal(part, "+crt-static") || iw_slice_equal(part, "-crt-static"))
+            iw_buffer_add_format(&kept, "%s%.*s", kept.length ? "," : "", (int)part.length, part.data);
+        else if (part.length)
+            iw_strings_add_format(removed, "target-feature=%.*s", (int)part.length, part.data);
+    }
+    return kept.length ? iw_format("target-feature=%s", kept.data) : NULL;
 }
 
 /* `-C target-cpu=x`, `-Ctarget-feature=+avx2`, `--codegen=…`: rustc's way to choose instructions. */
 static void apply_rust(const iw_policy *policy, const iw_strings *argv, iw_strings *out, iw_strings *removed)
 {
-    bool query = argv->count == 0;
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i], *value = NULL;
         bool pair = (strcmp(argument, "-C") == 0 || strcmp(argument, "--codegen") == 0) && i + 1 < argv->count;
         if (pair)
-            value = argv->items[i + 1];
-        else if (iw_starts_with(argument, "-C"))
+            value = argv->items[++i];
+        else if (iw_starts_with(argument, "-C") && argument[2])
             value = argument + 2;
         else if (iw_starts_with(argument, "--codegen="))
             value = argument + strlen("--codegen=");
-        query = query || strcmp(argument, "-vV") == 0 || strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0;
-        if (value && (iw_starts_with(value, "target-cpu=") || iw_starts_with(value, "target-feature="))) {
-            iw_cleanup_free char *own = policy->rust_cpu ? iw_format("target-cpu=%s", policy->rust_cpu) : NULL;
-            if (!own || strcmp(value, own) != 0) iw_strings_add(removed, value);
-            i += pair;
-            continue;
-        }
-        iw_strings_add(out, argument);
-        if (pair) iw_strings_add(out, argv->items[++i]);
+        iw_cleanup_free char *kept = value ? keep_codegen(policy, value, removed) : NULL;
+        if (value && kept) iw_strings_add(out, "-C");
+        if (!value || kept) iw_strings_add(out, value ? kept : argument);
     }
+    static const char *const queries[] = {"-V", "-vV", "--version", "-h", "--help", NULL};
+    bool query = argv->count == 0;
+    for (size_t i = 0; queries[i]; i++) query = query || iw_strings_has(argv, queries[i]);
     if (query) return;
     if (policy->rust_cpu) {
         iw_strings_add(out, "-C");
@@ -326,10 +461,10 @@ int iw_policy_apply(const iw_policy *policy, iw_tool_kind kind, const iw_strings
 {
     switch (kind) {
     case IW_TOOL_COMPILER:
-    case IW_TOOL_PREPROCESSOR: return apply_compiler(policy, argv, out, removed, err);
+    case IW_TOOL_PREPROCESSOR: return apply_compiler(policy, kind, argv, out, removed, err);
     case IW_TOOL_ASSEMBLER: apply_assembler(policy, argv, out, removed); return 0;
     case IW_TOOL_RUST: apply_rust(policy, argv, out, removed); return 0;
-    case IW_TOOL_LINKER: iw_strings_add_all(out, (const char *const *)argv->items); return 0;
+    case IW_TOOL_LINKER: apply_linker(argv, out, removed); return 0;
     }
     return 0;
 }

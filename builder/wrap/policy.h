@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "wrap/command.h"
 
 /* Part of every key: changes only with what the wrapper makes of a command line (golden lists in tests/cases/wrap hold it). */
 #define IW_POLICY_NUMBER "1"
@@ -22,20 +23,20 @@ typedef struct iw_policy {
     iw_strings maps;        /* -ffile-prefix-map values */
     char *log;              /* where removed flags and cache hits are noted; or NULL */
     char *real;             /* folder of the real tools */
-    char *toolchain;        /* digest, part of cache keys */
+    char *toolchain;        /* digest, part of cache keys; where it is set, nothing below /usr changes */
+    /* Not in the file: */
+    const char *folder;     /* that relative names start from; borrowed; NULL: the working folder */
+    bool nested;            /* called by a compiler that has been through the wrapper: its assembler's flags are ours */
 } iw_policy;
 
 void iw_policy_clear(iw_policy *policy);
 int iw_policy_write(const char *path, const iw_policy *policy, iw_error *err);
 int iw_policy_read(const char *path, iw_policy *policy, iw_error *err);
 
-typedef enum iw_tool_kind { IW_TOOL_COMPILER, IW_TOOL_PREPROCESSOR, IW_TOOL_ASSEMBLER, IW_TOOL_LINKER, IW_TOOL_RUST } iw_tool_kind;
-iw_tool_kind iw_tool_kind_of(const char *name); /* by base name: gcc-12, x86_64-linux-gnu-as … */
+/* `argv` (without argv[0]) with @files expanded, bounded: by gcc's quoting rules, or one argument a line for rustc. `*any` (may be NULL): there was one. */
+int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *out, bool *any, iw_error *err);
 
-/* `argv` (without argv[0]) with @files expanded, bounded. */
-int iw_expand_responses(const char *const *argv, iw_strings *out, iw_error *err);
-
-/* The command line that the real tool gets. `removed` gets each flag outside the profile that was taken out. -1 (IW_E_USAGE, the message is what a
+/* The command line that the real tool gets. `removed` gets each flag that was taken out and isn't the profile's own. -1 (IW_E_USAGE, the message is what a
  * compiler would say) in deny mode. */
 int iw_policy_apply(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err);
 
