@@ -150,12 +150,14 @@ static void add_to_group(struct rpath_group **groups, size_t *count, size_t *cap
     iw_strings_add(&group->files, file);
 }
 
+/* --remove-rpath alone would leave the text, which holds the prefix, in the string table: so it is emptied first. */
 static int set_run_paths(struct work *work, const struct rpath_group *groups, size_t count, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         const char *set[] = {"/usr/bin/patchelf", "--force-rpath", "--set-rpath", groups[i].rpath, NULL};
         const char *drop[] = {"/usr/bin/patchelf", "--remove-rpath", NULL};
-        if (run_on(work, *groups[i].rpath ? set : drop, &groups[i].files, err) != 0) return -1;
+        if (run_on(work, set, &groups[i].files, err) != 0) return -1;
+        if (!*groups[i].rpath && run_on(work, drop, &groups[i].files, err) != 0) return -1;
     }
     return 0;
 }

@@ -125,6 +125,15 @@ static char *read_text(const char *folder, const char *name)
     return text;
 }
 
+static void append(const place *p, const char *file_name, const char *text)
+{
+    iw_cleanup_free char *path = iw_path_join(p->tree, file_name);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
 static void builds_a_stack(void **state)
 {
     place *p = *state;
@@ -192,11 +201,7 @@ static void stops_where_bytes_are_the_same(void **state)
 {
     place *p = *state;
     session s;
-    iw_cleanup_free char *makefile = iw_path_join(p->tree, "recipes/greet/files/greet/Makefile");
-    FILE *file = fopen(makefile, "a");
-    assert_non_null(file);
-    fputs("# nothing that matters\n", file);
-    fclose(file);
+    append(p, "recipes/greet/files/greet/Makefile", "# nothing that matters\n");
     open_session(p, "good", &s);
     expect_built(&s);
     assert_non_null(strstr(p->events.data, "finished greet/1.0 - built\n"));
@@ -219,6 +224,46 @@ static void tells_what_failed(void **state)
     iw_cleanup_free char *kept = iw_format("%s/work/broken-1-%.12s/build/src/one.o", p->cache, broken->plan_key);
     assert_true(iw_exists(kept));
     close_session(&s);
+}
+
+/* The package starts from its sources again, and gets back what was compiled. */
+static void gets_objects_back(void **state)
+{
+    place *p = *state;
+    session s;
+    open_session(p, "broken", &s);
+    assert_int_equal(iw_build_plan(s.store, s.plan, &s.options, &s.err), -1);
+    iw_node *broken = iw_plan_find(s.plan, "broken", NULL);
+    iw_cleanup_free char *folder = iw_format("%s/work/broken-1-%.12s/build", p->cache, broken->plan_key);
+    iw_cleanup_free char *log = read_text(folder, "wrapper.log");
+    assert_non_null(strstr(log, "hit one.c"));
+    assert_null(strstr(log, "miss one.c"));
+    close_session(&s);
+}
+
+/* Two runs at once on one store: each package is built by one of them, the other takes it. */
+static void two_runs_share_the_work(void **state)
+{
+    place *p = *state;
+    int built = 0;
+    pid_t pids[2];
+    append(p, "recipes/greet/files/greet/greet.c", "int more(void);\nint more(void) { return 2; }\n");
+    for (int i = 0; i < 2; i++) {
+        pids[i] = fork();
+        if (pids[i]) continue;
+        session s;
+        open_session(p, "good", &s);
+        int bad = iw_build_plan(s.store, s.plan, &s.options, &s.err);
+        const char *events = p->events.data;
+        _exit(bad ? 100 : !!strstr(events, "finished greet/1.0 - built\n") + 2 * !!strstr(events, "finished hello/2.1 - built\n"));
+    }
+    for (int i = 0; i < 2; i++) {
+        int status = 0;
+        waitpid(pids[i], &status, 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 4);
+        built += WEXITSTATUS(status);
+    }
+    assert_int_equal(built, 3);
 }
 
 static void sees_the_network_tried(void **state)
@@ -305,7 +350,7 @@ int main(void)
     if (!getenv("IW_HELPERS")) return 77;
     const struct CMUnitTest tests[] = {cmocka_unit_test(builds_a_stack), cmocka_unit_test(has_nothing_to_do_again),
                                        cmocka_unit_test(remembers_how_it_was_built), cmocka_unit_test(stops_where_bytes_are_the_same),
-                                       cmocka_unit_test(stops_when_told), cmocka_unit_test(dies_with_its_parent), cmocka_unit_test(tells_what_failed),
+                                       cmocka_unit_test(stops_when_told), cmocka_unit_test(dies_with_its_parent), cmocka_unit_test(tells_what_failed), cmocka_unit_test(gets_objects_back), cmocka_unit_test(two_runs_share_the_work),
                                        cmocka_unit_test(sees_the_network_tried)};
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
