@@ -1,3 +1,4 @@
-cli_SOURCES :=
+cli_SOURCES := options.c usage.c context.c session.c bundling.c commands.c build.c plan.c fetch.c log.c list.c pack.c unpack.c diff.c cache.c toolchain.c \
+	doctor.c completion.c
 cli_TESTS :=
-cli_USES := base
+cli_USES := base recipe store plan fetch build pack emulate ui

@@ -229,7 +229,7 @@ static void complete_bash(iw_buffer *out)
                             "    if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\")); return; fi\n"
                             "    case $operands in\n"
                             "        file) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
-                            "        stack|package|toolchain) COMPREPLY=($(compgen -W \"$(ironwheel list \"$operands\" 2>/dev/null)\" -- \"$word\")) ;;\n"
+                            "        stack|package|toolchain) COMPREPLY=($(compgen -W \"$(ironwheel list \"$operands\" --names 2>/dev/null)\" -- \"$word\")) ;;\n"
                             "        *) COMPREPLY=($(compgen -W \"$commands\" -- \"$word\")) ;;\n"
                             "    esac\n}\ncomplete -F _ironwheel ironwheel\n");
 }
@@ -265,7 +265,7 @@ static void complete_fish(iw_buffer *out)
         if (kind && strcmp(kind, "file") == 0)
             iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -F\n", (int)first, (*command)->name);
         else if (kind)
-            iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -a '(ironwheel list %s 2>/dev/null)'\n",
+            iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -a '(ironwheel list %s --names 2>/dev/null)'\n",
                                  (int)first, (*command)->name, kind);
         for (const iw_option *option = (*command)->options; option && option->name; option++) {
             iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -l %s%s -d ", (int)first,

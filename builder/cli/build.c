@@ -1,0 +1,60 @@
+/* `ironwheel build STACK`. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "cli/commands.h"
+
+/* All is there already: said at once, without the display. */
+static int say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
+{
+    if (context->json) {
+        iw_cleanup_free char *line = iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256});
+        iw_print(context, "%s\n", line);
+    } else if (!context->quiet) {
+        iw_print(context, "%s: nothing to do, the bundle is there\n  %s\n  sha256 %s\n", stack, path, sha256);
+    }
+    return 0;
+}
+
+static int make(iw_context *context, iw_session *session, iw_error *err)
+{
+    if (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0) return -1;
+    if (iw_session_build(context, session, err) == 0) return 0;
+    if (err->kind == IW_E_CANCELLED) iw_wrap(err, "stopped; nothing that was finished is lost: `ironwheel build %s` goes on from there", session->stack->name);
+    return -1;
+}
+
+static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
+{
+    iw_session session;
+    iw_cleanup_free char *path = NULL, *sha256 = NULL;
+    bool found = false, all = true;
+    int status = iw_session_open(context, arguments->operands[0], &session, err);
+    for (size_t i = 0; status == 0 && i < session.plan->node_count; i++)
+        all = all && (session.plan->nodes[i].action == IW_ACTION_REUSE || !session.plan->nodes[i].in_bundle);
+    if (status == 0 && all && !iw_flag(arguments, "check")) status = iw_session_find_bundle(context, &session, &path, &sha256, &found, err);
+    if (status == 0) status = found ? say_ready(context, session.stack->name, path, sha256) : make(context, &session, err);
+    iw_session_close(&session);
+    return status;
+}
+
+static const iw_option options[] = {
+    {"output", 'o', IW_OPTION_TEXT, "DIR", "Write the bundle to DIR (default: dist/ beside recipes/)", "folder"},
+    {"check", 0, IW_OPTION_FLAG, NULL, "Run the checks and write the bundle again, even where nothing changed", NULL},
+    {"level", 0, IW_OPTION_NUMBER, "N", "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
+    IW_BUILD_OPTIONS,
+    IW_FETCH_OPTIONS,
+    {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
+};
+
+const iw_command_spec iw_command_build = {
+    .name = "build", .operands = "STACK", .least = 1, .most = 1, .complete = "stack",
+    .summary = "Build a stack from source and write its bundle",
+    .description = "Fetches what is missing, builds every package of the stack that the store doesn't hold yet, lays the environment together, runs the checks "
+                   "under the CPU model of every profile, and writes one relocatable tarball.\n\n"
+                   "A build that stopped, for whatever reason, goes on when the command is given again: finished packages are reused, and a package that was "
+                   "half-way starts from its sources with the objects that were compiled already.",
+    .examples = "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without a network, after `ironwheel fetch base`\n"
+                "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
+    .options = options, .run = run,
+};

@@ -1,0 +1,177 @@
+/* From a plan to a bundle: build, lay, check, write, remember. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "build/build.h"
+#include "cli/session.h"
+#include "emulate/emulate.h"
+#include "pack/pack.h"
+
+char *iw_session_output(iw_context *context)
+{
+    const char *given = iw_text_option(context->arguments, "output");
+    char here[4096];
+    const char *folder = getcwd(here, sizeof here) ? here : ".";
+    if (given) return iw_path_join(folder, given);
+    return iw_path_join(context->root && access(context->root, W_OK) == 0 ? context->root : folder, "dist");
+}
+
+/* One store serves several checkouts: each remembers its own bundle. Caller frees. */
+static char *bundle_note_key(iw_context *context, const iw_session *session)
+{
+    iw_cleanup_free char *folder = iw_session_output(context);
+    return iw_format("%s %s", session->plan->bundle_key, folder);
+}
+
+int iw_session_find_bundle(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err)
+{
+    iw_cleanup_free char *key = bundle_note_key(context, session);
+    return iw_store_find_bundle(session->store, key, path, sha256, found, err);
+}
+
+/* --- checks ------------------------------------------------------------------------------------------------------------------------ */
+
+static bool has_package(const iw_plan *plan, const char *name)
+{
+    const iw_node *node = iw_plan_find(plan, name, NULL);
+    return node && node->in_bundle;
+}
+
+static bool applies(const iw_plan *plan, const iw_check *check)
+{
+    for (size_t i = 0; i < check->requires.count; i++)
+        if (!has_package(plan, check->requires.items[i])) return false;
+    return true;
+}
+
+struct verdict {
+    json_t *all;   /* for the manifest: the same on every host */
+    json_t *report; /* with times and how it ran: beside the bundle */
+    iw_buffer failed;
+    size_t count, failures;
+};
+
+static void keep_results(struct verdict *verdict, const iw_check_result *results, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const iw_check_result *r = &results[i];
+        json_array_append_new(verdict->all, json_pack("{s:s,s:s,s:s,s:b}", "package", r->package, "name", r->name, "profile", r->profile, "passed", r->passed));
+        json_array_append_new(verdict->report, json_pack("{s:s,s:s,s:s,s:b,s:s,s:f}", "package", r->package, "name", r->name, "profile", r->profile, "passed",
+                                                         r->passed, "how", r->how, "seconds", r->seconds));
+        verdict->count++;
+        if (r->passed) continue;
+        verdict->failures++;
+        iw_buffer_add_format(&verdict->failed, "\n  %s of %s (%s, %s): %s\n    log: %s", r->name, r->package, r->profile, r->how, r->detail ? r->detail : "failed", r->log);
+    }
+}
+
+static int run_list(const iw_check_run *run, const iw_plan *plan, const char *package, const iw_check *checks, size_t count, struct verdict *verdict, iw_error *err)
+{
+    iw_check *fit = iw_alloc((count ? count : 1) * sizeof *fit);
+    size_t fits = 0;
+    for (size_t i = 0; i < count; i++)
+        if (applies(plan, &checks[i])) fit[fits++] = checks[i];
+    iw_check_result *results = NULL;
+    int status = iw_run_checks(run, package, fit, fits, &results, err);
+    if (status == 0) keep_results(verdict, results, fits);
+    iw_check_results_free(results, fits);
+    free(fit);
+    return status;
+}
+
+/* Every check of every package in the bundle, and the stack's own, once for each of its profiles. */
+static int run_checks(iw_context *context, iw_session *session, const char *environment, const char *root, struct verdict *verdict, iw_error *err)
+{
+    const iw_plan *plan = session->plan;
+    iw_cleanup_free char *folder = iw_format("%s-%s-checks", plan->stack->name, plan->stack->version), *logs = iw_store_path(session->store, "logs", folder);
+    for (size_t p = 0; p < plan->stack->profiles.count; p++) {
+        const iw_profile *profile;
+        if (iw_catalog_profile(session->catalog, plan->stack->profiles.items[p], &profile, err) != 0) return -1;
+        iw_check_run run = {.environment = environment, .toolchain_root = root, .profile = profile, .helpers = context->helpers, .logs = logs,
+                            .cancel = context->cancel, .sink = context->sink};
+        for (size_t i = 0; i < plan->node_count; i++) {
+            const iw_recipe *recipe = plan->nodes[i].recipe;
+            if (plan->nodes[i].in_bundle && run_list(&run, plan, recipe->name, recipe->checks, recipe->check_count, verdict, err) != 0) return -1;
+        }
+        if (run_list(&run, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count, verdict, err) != 0) return -1;
+    }
+    if (verdict->failures == 0) return 0;
+    return iw_fail(err, IW_E_CHECK, "%zu of %zu checks of stack %s failed; no bundle was written:%s\nWhat was built stays in the store.", verdict->failures,
+                   verdict->count, plan->stack->name, verdict->failed.data);
+}
+
+/* --- the bundle ---------------------------------------------------------------------------------------------------------------------- */
+
+static int write_beside(const char *bundle, const char *ending, const char *text, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s%s", bundle, ending);
+    return iw_write_file(path, text, strlen(text), 0644, err);
+}
+
+/* <bundle>.sha256 for sha256sum -c, <bundle>.checks.json with what differs from host to host. */
+static int write_companions(const char *bundle, const char *sha256, const struct verdict *verdict, iw_error *err)
+{
+    iw_cleanup_free char *line = iw_format("%s  %s\n", sha256, iw_path_base(bundle));
+    if (write_beside(bundle, ".sha256", line, err) != 0) return -1;
+    char *text = json_dumps(verdict->report, JSON_INDENT(1));
+    int status = write_beside(bundle, ".checks.json", text, err);
+    free(text);
+    return status;
+}
+
+static int make_bundle(iw_context *context, iw_session *session, const char *root, const char *work, bool checks, struct verdict *verdict, iw_error *err)
+{
+    iw_cleanup_free char *output = iw_session_output(context), *environment = NULL, *path = NULL;
+    char sha256[IW_SHA256_HEX];
+    iw_bundle_options options = {.folder = output, .work = work, .toolchain_root = root, .libexec = context->helpers,
+                                 .sandboxed = !iw_flag(context->arguments, "no-sandbox"), .sink = context->sink,
+                                 .level = (int)iw_number_option(context->arguments, "level", 0)};
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = session->stack->name, .phase = "bundle"});
+    if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;
+    if (checks && run_checks(context, session, environment, root, verdict, err) != 0) return -1;
+    iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT);
+    if (iw_bundle_write(session->store, session->plan, environment, results, &options, &path, sha256, err) != 0) return -1;
+    if (write_companions(path, sha256, verdict, err) != 0) return -1;
+    iw_cleanup_free char *key = bundle_note_key(context, session);
+    if (iw_store_note_bundle(session->store, key, path, sha256, err) != 0) return -1;
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = session->stack->name, .phase = "bundle", .detail = "written"});
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256});
+    return 0;
+}
+
+int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err)
+{
+    iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""), *work = NULL;
+    if (iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
+    if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "bundle-", &work, err) != 0) return -1;
+    struct verdict verdict = {.all = json_array(), .report = json_array()};
+    int status = make_bundle(context, session, root, work, checks, &verdict, err);
+    json_decref(verdict.all);
+    json_decref(verdict.report);
+    iw_buffer_free(&verdict.failed);
+    iw_error ignored = IW_ERROR_INIT;
+    iw_remove_tree(work, &ignored);
+    iw_error_clear(&ignored);
+    return status;
+}
+
+int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
+{
+    const iw_arguments *arguments = context->arguments;
+    bool blocked = false;
+    for (size_t i = 0; i < session->plan->node_count; i++) blocked = blocked || session->plan->nodes[i].action == IW_ACTION_FETCH_BLOCKED;
+    if (iw_session_fetch(context, session, false, err) != 0) return -1;
+    if (blocked && iw_session_replan(context, session, err) != 0) return -1;
+    iw_build_options options = {.jobs = (unsigned)iw_number_option(arguments, "jobs", 0), .memory = iw_number_option(arguments, "memory", 0),
+                                .packages = (unsigned)iw_number_option(arguments, "packages", 0), .keep_going = iw_flag(arguments, "keep-going"),
+                                .no_sandbox = iw_flag(arguments, "no-sandbox"), .helpers = context->helpers, .cancel = context->cancel, .sink = context->sink};
+    if (iw_build_plan(session->store, session->plan, &options, err) != 0) return -1;
+    return iw_session_bundle(context, session, true, err);
+}

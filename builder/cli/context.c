@@ -1,0 +1,232 @@
+#include "cli/context.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+
+/* --- where things are ------------------------------------------------------------------------------------------------------------- */
+
+static char *program_folder(void)
+{
+    char path[4096];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0) return iw_strdup("/usr/local/bin");
+    path[length] = 0;
+    return iw_path_parent(path);
+}
+
+/* In a checkout out/<mode>/ironwheel has libexec/ beside it; installed, bin/ironwheel has ../libexec/ironwheel. */
+static char *helpers_folder(const char *program)
+{
+    const char *given = getenv("IRONWHEEL_LIBEXEC");
+    if (given && *given) return iw_strdup(given);
+    char *beside = iw_path_join(program, "libexec");
+    iw_cleanup_free char *probe = iw_path_join(beside, "iw-init");
+    if (iw_exists(probe)) return beside;
+    free(beside);
+    iw_cleanup_free char *joined = iw_path_join(program, "../libexec/ironwheel");
+    return iw_path_clean(joined);
+}
+
+static bool is_tree(const char *folder)
+{
+    iw_cleanup_free char *stacks = iw_path_join(folder, "recipes/stacks");
+    return iw_exists(stacks);
+}
+
+/* The folder or the nearest above it that is a tree; NULL where there is none. */
+static char *tree_above(const char *folder)
+{
+    char *at = iw_strdup(folder);
+    for (;;) {
+        if (is_tree(at)) return at;
+        char *up = iw_path_parent(at);
+        bool last = strcmp(up, at) == 0 || strcmp(up, ".") == 0;
+        free(at);
+        at = up;
+        if (last) break;
+    }
+    free(at);
+    return NULL;
+}
+
+static int find_root(iw_context *context, iw_error *err)
+{
+    const char *given = iw_text_option(context->arguments, "root"), *variable = getenv("IRONWHEEL_ROOT");
+    if (!given && variable && *variable) given = variable;
+    char here[4096];
+    if (!getcwd(here, sizeof here)) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't tell the working folder");
+    if (given) {
+        context->root = iw_path_join(here, given);
+        if (is_tree(context->root)) return 0;
+        return iw_fail(err, IW_E_USAGE, "%s holds no recipes/stacks; -C (or IRONWHEEL_ROOT) names the folder that holds recipes/", context->root);
+    }
+    context->root = tree_above(here);
+    if (!context->root) context->root = tree_above(context->program);
+    if (context->root) return 0;
+    iw_cleanup_free char *joined = iw_path_join(context->program, "../share/ironwheel");
+    context->root = iw_path_clean(joined);
+    if (is_tree(context->root)) return 0;
+    return iw_fail(err, IW_E_USAGE, "no recipes here: neither %s nor a folder above it holds recipes/stacks; name one with -C DIR", here);
+}
+
+int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err)
+{
+    if (!context->root && find_root(context, err) != 0) return -1;
+    if (!context->catalog && iw_catalog_open(context->root, &context->catalog, err) != 0) return -1;
+    *out = context->catalog;
+    return 0;
+}
+
+/* Beside recipes/ where that can be written, else in the user's cache folder. Caller frees. */
+static char *default_cache(const char *root)
+{
+    if (access(root, W_OK) == 0) return iw_path_join(root, "cache");
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (base && *base == '/') return iw_path_join(base, "ironwheel");
+    return iw_path_join(home && *home ? home : "/tmp", ".cache/ironwheel");
+}
+
+int iw_context_store(iw_context *context, iw_store **out, iw_error *err)
+{
+    iw_catalog *catalog;
+    if (!context->store) {
+        if (iw_context_catalog(context, &catalog, err) != 0) return -1;
+        iw_cleanup_free char *fallback = default_cache(context->root);
+        if (iw_store_open(iw_text_option(context->arguments, "cache"), fallback, &context->store, err) != 0) return -1;
+    }
+    *out = context->store;
+    return 0;
+}
+
+/* --- the user --------------------------------------------------------------------------------------------------------------------- */
+
+int iw_context_show(iw_context *context, iw_error *err)
+{
+    (void)err;
+    if (context->ui) return 0;
+    iw_ui_options options = {.mode = context->json ? IW_UI_JSON : context->quiet ? IW_UI_QUIET : IW_UI_AUTO,
+                             .verbosity = context->quiet ? -1 : context->verbose ? 1 : 0, .out = 1, .error = 2, .colour_allowed = true};
+    context->ui = iw_ui_open(&options);
+    context->sink = iw_ui_sink(context->ui);
+    return 0;
+}
+
+void iw_print(iw_context *context, const char *format, ...)
+{
+    va_list arguments;
+    if (context->ui) iw_ui_pause(context->ui);
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    fflush(stdout);
+    if (context->ui) iw_ui_resume(context->ui);
+}
+
+/* --- Ctrl-C ----------------------------------------------------------------------------------------------------------------------- */
+
+struct iw_watch {
+    pthread_t thread;
+    int signals;
+    int pipe[2];  /* cancel */
+    int stop[2];
+    iw_ui *ui;
+};
+
+static void on_stop_signal(struct iw_watch *watch, unsigned *seen)
+{
+    if ((*seen)++ == 0) {
+        (void)!write(watch->pipe[1], "c", 1);
+        return;
+    }
+    iw_ui_close(watch->ui);
+    _exit(130);
+}
+
+static void *watch_signals(void *argument)
+{
+    struct iw_watch *watch = argument;
+    unsigned seen = 0;
+    for (;;) {
+        struct pollfd polled[2] = {{watch->signals, POLLIN, 0}, {watch->stop[0], POLLIN, 0}};
+        if (poll(polled, 2, -1) < 0 && errno != EINTR) return NULL;
+        if (polled[1].revents) return NULL;
+        unsigned char number;
+        while (read(watch->signals, &number, 1) == 1)
+            if (number == SIGINT || number == SIGTERM || number == SIGHUP) on_stop_signal(watch, &seen);
+    }
+}
+
+static int open_pipe(int ends[2], iw_error *err)
+{
+    return pipe2(ends, O_CLOEXEC) == 0 ? 0 : iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+}
+
+int iw_context_watch_signals(iw_context *context, iw_error *err)
+{
+    if (context->watch) return 0;
+    struct iw_watch *watch = iw_alloc(sizeof *watch);
+    watch->ui = context->ui;
+    watch->pipe[0] = watch->pipe[1] = watch->stop[0] = watch->stop[1] = -1;
+    context->watch = watch;
+    if (iw_signals_open(&watch->signals, err) != 0 || open_pipe(watch->pipe, err) != 0 || open_pipe(watch->stop, err) != 0) return -1;
+    sigset_t all, before; /* signals go to the threads that had them */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&watch->thread, NULL, watch_signals, watch);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) {
+        close(watch->stop[1]);
+        watch->stop[1] = -1;
+        return iw_fail(err, IW_E_ENVIRONMENT, "can't start a thread: %s", strerror(failed));
+    }
+    context->cancel = watch->pipe[0];
+    return 0;
+}
+
+static void stop_watching(struct iw_watch *watch)
+{
+    if (!watch) return;
+    if (watch->stop[1] >= 0) {
+        (void)!write(watch->stop[1], "s", 1);
+        pthread_join(watch->thread, NULL);
+    }
+    iw_signals_close();
+    for (int i = 0; i < 2; i++) iw_close_fd(&watch->pipe[i]), iw_close_fd(&watch->stop[i]);
+    free(watch);
+}
+
+/* --- life ------------------------------------------------------------------------------------------------------------------------- */
+
+int iw_context_open(iw_context *context, const iw_arguments *arguments, iw_error *err)
+{
+    (void)err;
+    *context = (iw_context){.arguments = arguments, .cancel = -1};
+    context->json = iw_flag(arguments, "json");
+    context->quiet = iw_flag(arguments, "quiet");
+    context->verbose = iw_flag(arguments, "verbose");
+    context->program = program_folder();
+    context->helpers = helpers_folder(context->program);
+    return 0;
+}
+
+void iw_context_close(iw_context *context)
+{
+    stop_watching(context->watch);
+    iw_ui_close(context->ui);
+    iw_store_close(context->store);
+    iw_catalog_free(context->catalog);
+    free(context->program), free(context->root), free(context->helpers);
+    *context = (iw_context){.cancel = -1};
+}
