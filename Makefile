@@ -26,7 +26,9 @@ IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ibuilder $(WARNINGS)
 IW_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lZydis -lpthread
 
 .PHONY: all
-all: $(B)/ironwheel helpers
+all: $(B)/ironwheel helpers ## compile the program and its helpers (MODE=release|dev|asan|tsan|fuzz|cov, O=folder)
+.SECONDARY:
+.DELETE_ON_ERROR:
 
 # --- rooms: $(B)/lib<room>.a ------------------------------------------------------------------------------------------------
 objects = $(patsubst %.c,$(B)/obj/builder/$(1)/%.o,$($(1)_SOURCES))
@@ -80,6 +82,55 @@ unit-$(1): $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS)) helpers
 	@set -e; for t in $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS)); do IW_HELPERS=$(abspath $(B))/libexec $$$$t; done
 endef
 $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
+
+# --- all tests --------------------------------------------------------------------------------------------------------------
+RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
+.PHONY: test unit test-deps test-stack test-repro test-asan lint layers bench
+test-deps:
+	@./bootstrap.sh --test-deps
+unit: $(UNIT_TESTS) helpers ## the unit tests of every room
+	@$(RUN_TESTS) $(UNIT_TESTS)
+test: test-deps ## everything that needs no long build: unit, command line, fixture packages (installs what it needs)
+	@$(MAKE) --no-print-directory layers all $(UNIT_TESTS)
+	@$(RUN_TESTS) $(UNIT_TESTS) tests/cli
+test-asan: ## the unit tests under ASan and UBSan
+	@$(MAKE) --no-print-directory MODE=asan unit
+test-stack: test-deps ## build stack base, prove it from outside, compare its digest (half an hour with an empty store)
+	@$(MAKE) --no-print-directory all
+	@$(RUN_TESTS)-stack tests/stack
+test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
+	@$(MAKE) --no-print-directory all
+	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py
+bench: all ## ratios: the warm run, packing, the wrapper; side by side in one run
+	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
+layers: ## whether each room includes only what ARCHITECTURE.md gives it
+	@python3 tests/layers.py
+lint: ## cppcheck, and a compile by clang with -Werror
+	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=normalCheckLevelMaxBranches -Ibuilder builder
+	@$(MAKE) --no-print-directory CC=clang CI=1 O=$(O)/clang MODE=dev $(O)/clang/dev/libironwheel.a
+
+# --- installing ---------------------------------------------------------------------------------------------------------------
+COMPLETIONS := bash-completion/completions/ironwheel:bash zsh/site-functions/_ironwheel:zsh fish/vendor_completions.d/ironwheel.fish:fish
+.PHONY: install man
+man: $(B)/ironwheel ## manual pages, from the option tables, into man/
+	@mkdir -p man; $(B)/ironwheel man --list | while read -r name; do \
+	  page=$$(echo "$$name" | tr ' ' -); set --; [ "$$name" = ironwheel ] || { page=ironwheel-$$page; set -- $$name; }; \
+	  $(B)/ironwheel man "$$@" > man/$$page.1; done
+install: all man ## into PREFIX (default /usr/local), below DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/ironwheel $(DESTDIR)$(PREFIX)/share/ironwheel $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(B)/ironwheel $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(ALL_HELPERS) $(DESTDIR)$(PREFIX)/libexec/ironwheel/
+	cp -R recipes patches $(DESTDIR)$(PREFIX)/share/ironwheel/
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	@for pair in $(COMPLETIONS); do file=$(DESTDIR)$(PREFIX)/share/$${pair%%:*}; install -d $$(dirname $$file); $(B)/ironwheel completion $${pair##*:} > $$file; done
+
+compile_commands.json: Makefile $(wildcard builder/*/room.mk) ## for editors and clang tools
+	@{ echo '['; separator=; for object in $(ALL_OBJECTS:$(B)/obj/%.o=%.c); do \
+	  printf '%s{"directory":"$(CURDIR)","file":"%s","command":"$(CC) $(IW_CFLAGS) -c %s"}' "$$separator" $$object $$object; separator=','; done; echo ']'; } > $@
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-22s %s\n", "make " $$1, $$2 }'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
