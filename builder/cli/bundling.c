@@ -162,6 +162,17 @@ int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_
     return status;
 }
 
+/* What is to come, so that the display can tell how much is left. */
+static void announce(iw_context *context, const iw_plan *plan)
+{
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_node *node = &plan->nodes[i];
+        iw_cleanup_free char *subject = iw_format("%s/%s", node->recipe->name, node->recipe->version);
+        iw_emit(context->sink, (iw_event){.type = IW_EVENT_PLAN, .subject = subject, .detail = node->reason, .count = node->action != IW_ACTION_REUSE,
+                                          .total = (uint64_t)(node->expected_seconds * 1000)});
+    }
+}
+
 int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
 {
     const iw_arguments *arguments = context->arguments;
@@ -169,6 +180,7 @@ int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
     for (size_t i = 0; i < session->plan->node_count; i++) blocked = blocked || session->plan->nodes[i].action == IW_ACTION_FETCH_BLOCKED;
     if (iw_session_fetch(context, session, false, err) != 0) return -1;
     if (blocked && iw_session_replan(context, session, err) != 0) return -1;
+    announce(context, session->plan);
     iw_build_options options = {.jobs = (unsigned)iw_number_option(arguments, "jobs", 0), .memory = iw_number_option(arguments, "memory", 0),
                                 .packages = (unsigned)iw_number_option(arguments, "packages", 0), .keep_going = iw_flag(arguments, "keep-going"),
                                 .no_sandbox = iw_flag(arguments, "no-sandbox"), .helpers = context->helpers, .cancel = context->cancel, .sink = context->sink};
