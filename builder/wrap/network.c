@@ -109,10 +109,15 @@ bool iw_dns_name(const unsigned char *message, size_t length, char name[256])
     return at < length && out > 0;
 }
 
+/* Also the unspecified address: connecting to it means this host (ip(7)); CPython's configure does. */
 static bool is_loopback(const struct attempt *attempt)
 {
-    if (attempt->address.any.sa_family == AF_INET) return ntohl(attempt->address.v4.sin_addr.s_addr) >> 24 == 127;
-    return IN6_IS_ADDR_LOOPBACK(&attempt->address.v6.sin6_addr);
+    if (attempt->address.any.sa_family == AF_INET) {
+        uint32_t address = ntohl(attempt->address.v4.sin_addr.s_addr);
+        return address >> 24 == 127 || address == INADDR_ANY;
+    }
+    const struct in6_addr *address = &attempt->address.v6.sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(address) || IN6_IS_ADDR_UNSPECIFIED(address) || (IN6_IS_ADDR_V4MAPPED(address) && (address->s6_addr[12] == 127 || !address->s6_addr32[3]));
 }
 
 static char *describe(const struct attempt *attempt)

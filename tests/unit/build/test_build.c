@@ -276,6 +276,15 @@ static void sees_the_network_tried(void **state)
     close_session(&s);
 }
 
+static void lets_steps_call_their_own_host(void **state)
+{
+    place *p = *state;
+    session s;
+    open_session(p, "calling-home", &s);
+    expect_built(&s);
+    close_session(&s);
+}
+
 static off_t beats(const place *p, const char *key)
 {
     iw_cleanup_free char *path = iw_format("%s/work/slow-1-%.12s/build/beat", p->cache, key);
@@ -351,6 +360,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(builds_a_stack), cmocka_unit_test(has_nothing_to_do_again),
                                        cmocka_unit_test(remembers_how_it_was_built), cmocka_unit_test(stops_where_bytes_are_the_same),
                                        cmocka_unit_test(stops_when_told), cmocka_unit_test(dies_with_its_parent), cmocka_unit_test(tells_what_failed), cmocka_unit_test(gets_objects_back), cmocka_unit_test(two_runs_share_the_work),
-                                       cmocka_unit_test(sees_the_network_tried)};
+                                       cmocka_unit_test(sees_the_network_tried), cmocka_unit_test(lets_steps_call_their_own_host)};
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
