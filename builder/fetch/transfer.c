@@ -15,6 +15,7 @@
 #define TRIES 5           /* per address */
 #define STALL_SECONDS 60  /* below 100 bytes a second for so long: try again */
 #define PROGRESS_MS 200
+#define PROGRESS_BYTES 65536 /* a try that brought so many counts as the first one */
 
 /* One transfer under way, or waiting for its next try. */
 typedef struct active {
@@ -27,6 +28,8 @@ typedef struct active {
     size_t url;           /* which of the addresses */
     unsigned tries;       /* of that address */
     double not_before;    /* monotonic seconds */
+    uint64_t start;       /* offset that this try was asked from */
+    uint64_t sent_from;   /* what the answer's Content-Range says */
     double retry_after;   /* what the server asked for; 0: nothing */
     uint64_t offset;      /* bytes in the part file, all hashed */
     bool checked;         /* the answer's status was looked at */
@@ -93,6 +96,8 @@ static int start_over(active *one)
     iw_hash_free(one->hash);
     one->hash = iw_hash_new();
     one->offset = 0;
+    iw_cleanup_free char *side = side_path(one);
+    unlink(side);
     return ftruncate(one->fd, 0) == 0 && lseek(one->fd, 0, SEEK_SET) == 0 ? 0 : -1;
 }
 
@@ -121,9 +126,9 @@ static void report(active *one, bool always)
     curl_off_t length = -1;
     curl_easy_getinfo(one->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     uint64_t total = one->transfer->size;
-    if (!total && length > 0) total = (uint64_t)length + (one->checked ? one->offset : 0);
+    if (!total && length > 0) total = (uint64_t)length + one->start;
     iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = one->transfer->label, .phase = "fetch", .unit = "B",
-                                           .count = one->offset, .total = one->transfer->size ? total : 0});
+                                           .count = one->offset, .total = total});
 }
 
 static uint64_t limit_of(const active *one)
@@ -131,14 +136,15 @@ static uint64_t limit_of(const active *one)
     return one->transfer->size ? one->transfer->size : IW_TRANSFER_LIMIT;
 }
 
-/* A 200 answer to a Range request sends the file from its start. */
+/* A 200 answer to a Range request sends the file from its start. A 206 that starts elsewhere than was asked for is no use. */
 static bool check_status(active *one)
 {
     long status = 0;
     one->checked = true;
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 206) return true;
-    if (start_over(one) != 0) return false;
+    if (status == 206 && one->sent_from == one->offset) return true;
+    if (start_over(one) != 0 || status == 206) return false;
+    one->start = 0;
     write_side(one);
     return true;
 }
@@ -178,6 +184,11 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
         free(one->new_validator);
         one->new_validator = NULL;
         one->retry_after = 0;
+        one->sent_from = UINT64_MAX;
+    } else if (length > 14 && strncasecmp(line, "Content-Range:", 14) == 0) {
+        iw_cleanup_free char *text = iw_strndup(line + 14, length - 14); /* "bytes 5-9/10" */
+        unsigned long long from;
+        if (sscanf(text, " bytes %llu-", &from) == 1) one->sent_from = from;
     } else if (length > 5 && strncasecmp(line, "ETag:", 5) == 0) {
         char *tag = NULL;
         take_header(&tag, line, length, 5);
@@ -198,6 +209,14 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     return length;
 }
 
+char *iw_transfer_shown(const char *url)
+{
+    const char *host = strstr(url, "://");
+    size_t length = host ? strcspn(host + 3, "/?#") : 0;
+    const char *at = host ? memrchr(host + 3, '@', length) : NULL;
+    return at ? iw_format("%.*s%s", (int)(host + 3 - url), url, at + 1) : iw_strdup(url);
+}
+
 /* --- one try ------------------------------------------------------------------------------------------------------------------------- */
 
 static void set_common(CURL *easy, const char *url, const iw_transfer_options *options)
@@ -210,9 +229,9 @@ static void set_common(CURL *easy, const char *url, const iw_transfer_options *o
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
     curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 30L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, options->stall && options->stall < 30 ? (long)options->stall : 30L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 100L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, options->stall ? (long)options->stall : (long)STALL_SECONDS);
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "ironwheel");
     const char *certificates = options->certificates ? options->certificates : getenv("SSL_CERT_FILE");
@@ -245,6 +264,7 @@ static int begin(active *one, CURLM *multi)
     curl_easy_setopt(one->easy, CURLOPT_HEADERDATA, one);
     curl_easy_setopt(one->easy, CURLOPT_ERRORBUFFER, one->why);
     curl_easy_setopt(one->easy, CURLOPT_PRIVATE, one);
+    one->start = one->offset;
     one->checked = one->too_large = one->no_space = false;
     one->why[0] = 0;
     one->running = true;
@@ -263,10 +283,11 @@ static void give_up(active *one)
                                            .detail = one->transfer->err.message});
 }
 
-/* The next address, or the end. `keep`: the part file may be continued from there. */
+/* The next address, or the end. The part file stays: it is continued only from the address and validator in its side file. */
 static void next_address(active *one, const char *why)
 {
-    iw_buffer_add_format(&one->failures, "  %s: %s\n", one->transfer->urls.items[one->url], why);
+    iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]);
+    iw_buffer_add_format(&one->failures, "  %s: %s\n", shown, why);
     one->tries = 0;
     one->not_before = 0;
     if (++one->url >= one->transfer->urls.count) give_up(one);
@@ -280,8 +301,6 @@ static void succeed(active *one)
         iw_cleanup_free char *why = iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest, one->transfer->sha256,
                                               (unsigned long long)one->offset);
         (void)!start_over(one);
-        iw_cleanup_free char *side = side_path(one);
-        unlink(side);
         next_address(one, why);
         if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
         return;
@@ -291,6 +310,13 @@ static void succeed(active *one)
     one->transfer->done = one->finished = true;
     iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = one->transfer->label, .phase = "fetch", .detail = "fetched",
                                            .count = one->offset, .unit = "B"});
+}
+
+static void fail_for_space(active *one)
+{
+    one->finished = true;
+    iw_fail(&one->transfer->err, IW_E_IO, "no space left for %s at %s; make room, then run the same command again: what was downloaded is kept",
+            one->transfer->label, one->transfer->part);
 }
 
 static bool worth_retrying(CURLcode code, long status)
@@ -320,14 +346,13 @@ static void ended(active *one, CURLcode code)
         return;
     }
     if (one->no_space) {
-        one->finished = true;
-        iw_fail(&one->transfer->err, IW_E_IO, "no space left for %s at %s; make room, then run the same command again: what was downloaded is kept",
-                one->transfer->label, one->transfer->part);
+        fail_for_space(one);
         return;
     }
     iw_cleanup_free char *why = one->too_large ? iw_format("it sends more than the %llu bytes expected", (unsigned long long)limit_of(one))
                                 : status >= 400 ? iw_format("the server answers %ld", status)
                                                 : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
+    if (one->offset >= one->start + PROGRESS_BYTES) one->tries = 1; /* a line that breaks often still gets on */
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
         next_address(one, why);
@@ -343,26 +368,39 @@ static bool is_cancelled(const iw_transfer_options *options)
     return options->cancel >= 0 && poll(&polled, 1, 0) > 0;
 }
 
-/* A path on this host, as in a mirror folder. */
+/* A path on this host, as in a mirror folder: a plain file of the right size at most. */
+static const char *copy_bytes(active *one, const char *path)
+{
+    iw_cleanup_fd int in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+    if (in < 0 || fstat(in, &status) != 0) return strerror(errno);
+    if (!S_ISREG(status.st_mode)) return "it is no plain file";
+    if ((uint64_t)status.st_size > limit_of(one)) return "it is larger than expected";
+    if (start_over(one) != 0) return "the file for it can't be written";
+    char buffer[65536];
+    ssize_t got;
+    while ((got = read(in, buffer, sizeof buffer)) > 0) {
+        if (one->offset + (uint64_t)got > limit_of(one)) return "it is larger than expected";
+        if (iw_write_all(one->fd, buffer, (size_t)got, one->transfer->part, NULL) != 0) {
+            one->no_space = errno == ENOSPC || errno == EDQUOT;
+            return "the file for it can't be written";
+        }
+        iw_hash_add(one->hash, buffer, (size_t)got);
+        one->offset += (uint64_t)got;
+    }
+    return got == 0 ? NULL : strerror(errno);
+}
+
 static void copy_local(active *one)
 {
-    const char *path = one->transfer->urls.items[one->url];
-    iw_cleanup_fd int in = open(path, O_RDONLY | O_CLOEXEC);
-    char buffer[65536];
-    ssize_t got = -1;
-    if (in >= 0 && start_over(one) == 0)
-        while ((got = read(in, buffer, sizeof buffer)) > 0) {
-            if (iw_write_all(one->fd, buffer, (size_t)got, one->transfer->part, NULL) != 0) {
-                got = -1;
-                break;
-            }
-            iw_hash_add(one->hash, buffer, (size_t)got);
-            one->offset += (uint64_t)got;
-        }
-    if (got == 0)
+    one->no_space = false;
+    const char *why = copy_bytes(one, one->transfer->urls.items[one->url]);
+    if (!why)
         succeed(one);
+    else if (one->no_space)
+        fail_for_space(one);
     else
-        next_address(one, strerror(errno));
+        next_address(one, why);
 }
 
 /* Starts what may start; returns how many run. */
@@ -468,6 +506,13 @@ struct page {
     bool over;
 };
 
+/* Ctrl-C while a page is under way. */
+static int on_page_progress(void *context, curl_off_t total, curl_off_t now_, curl_off_t up_total, curl_off_t up)
+{
+    (void)total, (void)now_, (void)up_total, (void)up;
+    return is_cancelled(context);
+}
+
 static size_t on_page(char *data, size_t size, size_t count, void *context)
 {
     struct page *page = context;
@@ -480,12 +525,14 @@ static size_t on_page(char *data, size_t size, size_t count, void *context)
 
 static int page_error(const char *url, CURL *easy, CURLcode code, const struct page *page, const char *why, iw_error *err)
 {
+    iw_cleanup_free char *shown = iw_transfer_shown(url);
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (page->over) return iw_fail(err, IW_E_NETWORK, "%s sends more than %zu bytes", url, page->limit);
-    if (status == 404) return iw_fail(err, IW_E_NOT_FOUND, "%s: the server answers 404 (not found)", url);
-    if (status >= 400) return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", url, status);
-    return iw_fail(err, IW_E_NETWORK, "%s: %s", url, *why ? why : curl_easy_strerror(code));
+    if (code == CURLE_ABORTED_BY_CALLBACK) return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s", shown);
+    if (page->over) return iw_fail(err, IW_E_NETWORK, "%s sends more than %zu bytes", shown, page->limit);
+    if (status == 404 || status == 410) return iw_fail(err, IW_E_NOT_FOUND, "%s: the server answers %ld (not found)", shown, status);
+    if (status >= 400) return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", shown, status);
+    return iw_fail(err, IW_E_NETWORK, "%s: %s", shown, *why ? why : curl_easy_strerror(code));
 }
 
 int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw_transfer_options *options, char **out, size_t *length,
@@ -508,6 +555,9 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, &page);
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
+        curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_page_progress);
+        curl_easy_setopt(easy, CURLOPT_XFERINFODATA, options);
         iw_buffer_clear(&page.text);
         code = curl_easy_perform(easy);
         long status = 0;

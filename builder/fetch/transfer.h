@@ -29,6 +29,7 @@ typedef struct iw_transfer_options {
     const char *certificates; /* CA file, or NULL: curl's default */
     const iw_sink *sink;
     double backoff;       /* seconds before the first retry; 0: 1 s (tests make it short) */
+    unsigned stall;       /* seconds without data before a try is given up; 0: 60 */
 } iw_transfer_options;
 
 #define IW_TRANSFER_LIMIT (UINT64_C(32) << 30) /* bytes of one file whose size isn't known */
@@ -36,7 +37,10 @@ typedef struct iw_transfer_options {
 /* Runs all; each ends with `done` or `err`. -1 only when cancelled (IW_E_CANCELLED) or curl can't start. */
 int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options, iw_error *err);
 
-/* A small page into memory (at most `limit` bytes). `accept` may be NULL; *type (may be NULL) gets the Content-Type; *final_url (may be
+/* An address for messages: without a user's name and password. Caller frees. */
+char *iw_transfer_shown(const char *url);
+
+/* A small page into memory (at most `limit` bytes, unpacked). `accept` may be NULL; *type (may be NULL) gets the Content-Type; *final_url (may be
  * NULL) the address after redirects. All owned by the caller. */
 int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw_transfer_options *options, char **out, size_t *length,
                      char **type, char **final_url, iw_error *err);
