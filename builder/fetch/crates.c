@@ -210,27 +210,13 @@ static char *cargo_setting(const char *section, const char *key)
     return value;
 }
 
-/* The sparse index that stands for the registry of a lock, e.g. what cargo's source replacement names; caller frees. */
-static char *index_of(const char *registry)
+static char *without_sparse(char *index)
 {
-    const char *given = getenv("IRONWHEEL_CRATES_INDEX");
-    if (given && *given) return iw_strdup(given);
-    if (iw_starts_with(registry, SPARSE)) return iw_strdup(registry + strlen(SPARSE));
-    iw_cleanup_free char *replaced = cargo_setting("source.crates-io", "replace-with");
-    if (replaced) {
-        iw_cleanup_free char *section = iw_format("source.%s", replaced), *other = iw_format("registries.%s", replaced);
-        char *found = cargo_setting(section, "registry");
-        if (!found) found = cargo_setting(other, "index");
-        if (found && iw_starts_with(found, SPARSE)) memmove(found, found + strlen(SPARSE), strlen(found) - strlen(SPARSE) + 1);
-        if (found) return found;
-    }
-    char *index = cargo_setting("registries.crates-io", "index");
     if (index && iw_starts_with(index, SPARSE)) memmove(index, index + strlen(SPARSE), strlen(index) - strlen(SPARSE) + 1);
     return index;
 }
 
-/* "https://github.com/rust-lang/crates.io-index" names the registry "crates.io" in its last part; cargo's own sparse index is at "index." before
- * that name. */
+/* A git index whose last part is "NAME-index": cargo's own sparse index of that registry is at "index." before NAME (cargo reference, "Registry index"). */
 static char *default_index(const char *registry)
 {
     const char *name = iw_path_base(registry);
@@ -238,38 +224,120 @@ static char *default_index(const char *registry)
     return iw_format("https://index.%.*s/", (int)(strlen(name) - strlen("-index")), name);
 }
 
-int iw_crates_urls(const iw_crate *crate, const iw_transfer_options *options, iw_strings *urls, iw_error *err)
+/* What cargo's source replacement (cargo reference, "Source Replacement") puts in the place of its own registry; NULL where nothing is replaced. */
+static char *replaced_index(void)
 {
-    iw_cleanup_free char *index = index_of(crate->registry);
-    if (!index) index = default_index(crate->registry);
-    if (!index) return iw_fail(err, IW_E_ENVIRONMENT, "no sparse index is known for %s: set IRONWHEEL_CRATES_INDEX, or replace the source in cargo's configuration", crate->registry);
-    iw_cleanup_free char *config = iw_format("%s%sconfig.json", index, iw_ends_with(index, "/") ? "" : "/");
-    iw_cleanup_free char *text = NULL;
-    if (iw_transfer_page(config, NULL, 65536, options, &text, NULL, NULL, NULL, err) != 0) return iw_wrap(err, "the crates' index");
-    json_t *root = json_loads(text, 0, NULL);
-    const char *template = json_string_value(json_object_get(root, "dl"));
-    int status = 0;
-    if (!template) {
-        status = iw_fail(err, IW_E_FORMAT, "%s names no download address", config);
-    } else if (!strchr(template, '{')) {
-        iw_strings_add_format(urls, "%s/%s/%s/download", template, crate->name, crate->version);
-    } else { /* cargo reference, "Index Format": markers */
-        iw_buffer url = {0};
-        for (const char *at = template; *at; at++) {
-            if (iw_starts_with(at, "{crate}"))
-                iw_buffer_add_text(&url, crate->name), at += 6;
-            else if (iw_starts_with(at, "{version}"))
-                iw_buffer_add_text(&url, crate->version), at += 8;
-            else if (iw_starts_with(at, "{sha256-checksum}"))
-                iw_buffer_add_text(&url, crate->checksum), at += 16;
-            else
-                iw_buffer_add_char(&url, *at);
+    iw_cleanup_free char *source = iw_strdup("crates-io");
+    char *index = NULL;
+    for (int depth = 0; depth < 8 && source; depth++) {
+        iw_cleanup_free char *section = iw_format("source.%s", source), *registry = iw_format("registries.%s", source);
+        char *found = cargo_setting(section, "registry");
+        if (!found) found = cargo_setting(registry, "index");
+        if (found) {
+            free(index);
+            index = found;
         }
-        iw_strings_add(urls, url.data);
-        iw_buffer_free(&url);
+        free(source);
+        source = cargo_setting(section, "replace-with");
     }
+    return without_sparse(index);
+}
+
+/* The sparse index that stands for the registry of a lock; caller frees; NULL where none is known. */
+static char *index_of(const char *registry)
+{
+    const char *given = getenv("IRONWHEEL_CRATES_INDEX");
+    if (given && *given) return without_sparse(iw_strdup(given));
+    if (iw_starts_with(registry, SPARSE)) return iw_strdup(registry + strlen(SPARSE));
+    iw_cleanup_free char *own = default_index(registry);
+    char *replaced = own ? replaced_index() : NULL;
+    return replaced ? replaced : iw_steal(&own);
+}
+
+struct iw_registry {
+    char *name, *template; /* template NULL: it can't be used, and `why` says why */
+    iw_error why;
+};
+
+void iw_registries_free(iw_registries *registries)
+{
+    for (size_t i = 0; i < registries->count; i++) {
+        free(registries->items[i].name);
+        free(registries->items[i].template);
+        iw_error_clear(&registries->items[i].why);
+    }
+    free(registries->items);
+    memset(registries, 0, sizeof *registries);
+}
+
+/* `dl` of the index's config.json (cargo reference, "Index Format"). */
+static char *download_template(const char *registry, const iw_transfer_options *options, iw_error *err)
+{
+    iw_cleanup_free char *index = index_of(registry);
+    if (!index) {
+        iw_fail(err, IW_E_ENVIRONMENT, "no sparse index is known for %s: set IRONWHEEL_CRATES_INDEX, or replace the source in cargo's configuration", registry);
+        return NULL;
+    }
+    iw_cleanup_free char *config = iw_format("%s%sconfig.json", index, iw_ends_with(index, "/") ? "" : "/"), *text = NULL;
+    if (iw_transfer_page(config, NULL, 65536, options, &text, NULL, NULL, NULL, err) != 0) {
+        iw_wrap(err, "the crates' index");
+        return NULL;
+    }
+    json_t *root = json_loads(text, 0, NULL);
+    char *template = iw_strdup(json_string_value(json_object_get(root, "dl")));
     json_decref(root);
-    return status;
+    if (!template) iw_fail(err, IW_E_FORMAT, "%s names no download address", config);
+    return template;
+}
+
+static const struct iw_registry *registry_of(iw_registries *registries, const char *name, const iw_transfer_options *options)
+{
+    for (size_t i = 0; i < registries->count; i++)
+        if (strcmp(registries->items[i].name, name) == 0) return &registries->items[i];
+    iw_grow((void **)&registries->items, &registries->capacity, registries->count + 1, sizeof *registries->items);
+    struct iw_registry *registry = &registries->items[registries->count++];
+    *registry = (struct iw_registry){.name = iw_strdup(name)};
+    registry->template = download_template(name, options, &registry->why);
+    return registry;
+}
+
+/* The folders of a crate in an index: "1", "2", "3/a", "ab/cd". */
+static void add_prefix(iw_buffer *url, const char *name, bool lower)
+{
+    size_t length = strlen(name);
+    iw_cleanup_free char *folded = iw_strdup(name);
+    for (char *c = folded; lower && *c; c++)
+        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+    if (length < 3)
+        iw_buffer_add_format(url, "%zu", length);
+    else if (length == 3)
+        iw_buffer_add_format(url, "3/%.1s", folded);
+    else
+        iw_buffer_add_format(url, "%.2s/%.2s", folded, folded + 2);
+}
+
+int iw_crates_urls(iw_registries *registries, const iw_crate *crate, const iw_transfer_options *options, iw_strings *urls, iw_error *err)
+{
+    const struct iw_registry *registry = registry_of(registries, crate->registry, options);
+    if (!registry->template) return iw_fail(err, registry->why.kind, "%s-%s.crate: %s", crate->name, crate->version, iw_error_text(&registry->why));
+    iw_cleanup_buffer iw_buffer url = {0};
+    for (const char *at = registry->template; *at;) {
+        size_t marker = strcspn(at, "}") + 1;
+        if (iw_starts_with(at, "{crate}"))
+            iw_buffer_add_text(&url, crate->name);
+        else if (iw_starts_with(at, "{version}"))
+            iw_buffer_add_text(&url, crate->version);
+        else if (iw_starts_with(at, "{prefix}") || iw_starts_with(at, "{lowerprefix}"))
+            add_prefix(&url, crate->name, at[1] == 'l');
+        else if (iw_starts_with(at, "{sha256-checksum}"))
+            iw_buffer_add_text(&url, crate->checksum);
+        else
+            iw_buffer_add_char(&url, *at), marker = 1;
+        at += marker;
+    }
+    if (!strchr(registry->template, '{')) iw_buffer_add_format(&url, "%s%s/%s/download", iw_ends_with(registry->template, "/") ? "" : "/", crate->name, crate->version);
+    iw_strings_add(urls, url.data);
+    return 0;
 }
 
 /* --- laying ------------------------------------------------------------------------------------------------------------------------------- */

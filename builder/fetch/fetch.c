@@ -38,21 +38,31 @@ struct origins { /* asked for when first needed */
     const iw_fetch_options *options;
     iw_transfer_options transfer;
     iw_strings indexes, mirrors;
+    iw_error no_indexes, no_mirrors; /* why there are none: asking costs the start of a program */
     iw_pypi_pages *pages;
-    char *certificates;
+    iw_registries registries;
+    char *certificates, *import;
+    iw_strings misses;                   /* digest and message, in turn: what the mirror folder hadn't, or had wrongly */
 };
 
 static void origins_free(struct origins *origins)
 {
     iw_strings_free(&origins->indexes);
     iw_strings_free(&origins->mirrors);
+    iw_error_clear(&origins->no_indexes);
+    iw_error_clear(&origins->no_mirrors);
     iw_pypi_pages_free(origins->pages);
+    iw_registries_free(&origins->registries);
     free(origins->certificates);
+    free(origins->import);
+    iw_strings_free(&origins->misses);
 }
 
 static int find_pypi(struct origins *origins, const iw_source *source, iw_strings *urls, iw_error *err)
 {
-    if (origins->indexes.count == 0 && iw_pypi_indexes(origins->options, &origins->indexes, err) != 0) return -1;
+    iw_error *none = &origins->no_indexes;
+    if (origins->indexes.count == 0 && none->kind == IW_E_NONE) (void)!iw_pypi_indexes(origins->options, &origins->indexes, none);
+    if (none->kind != IW_E_NONE) return iw_fail(err, none->kind, "%s: %s", source->file, none->message);
     if (!origins->pages) origins->pages = iw_pypi_pages_new();
     iw_transfer_options transfer = origins->transfer;
     transfer.certificates = origins->certificates;
@@ -61,37 +71,29 @@ static int find_pypi(struct origins *origins, const iw_source *source, iw_string
 
 static int find_debian(struct origins *origins, const char *source, const char *file, const char *path, iw_strings *urls, iw_error *err)
 {
-    if (origins->mirrors.count == 0 && iw_debian_mirrors(origins->options, &origins->mirrors, err) != 0) return -1;
+    iw_error *none = &origins->no_mirrors;
+    if (origins->mirrors.count == 0 && none->kind == IW_E_NONE) (void)!iw_debian_mirrors(origins->options, &origins->mirrors, none);
+    if (none->kind != IW_E_NONE) return iw_fail(err, none->kind, "%s: %s", path ? iw_path_base(path) : file, none->message);
     iw_debian_urls(&origins->mirrors, source, file, path, urls);
     return 0;
 }
 
-static void add_import(const iw_fetch_options *options, const char *sha256, iw_strings *urls)
+/* A mirror folder's path is taken from the working folder; an address stays as it is. */
+static char *import_root(const char *import)
 {
-    if (options->import) iw_strings_add_format(urls, "%s/by-sha256/%s", options->import, sha256);
+    if (!import || strstr(import, "://") || import[0] == '/') return iw_strdup(import);
+    iw_cleanup_free char *folder = getcwd(NULL, 0);
+    return iw_path_join(folder ? folder : "/", import);
 }
 
 static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_strings *urls, iw_error *err)
 {
-    add_import(origins->options, digest_of(wanted), urls);
-    iw_error why = IW_ERROR_INIT;
-    int status = 0;
-    if (wanted->package) {
-        status = find_debian(origins, "", "", wanted->package->file, urls, &why);
-    } else if (wanted->source->kind == IW_SOURCE_PYPI) {
-        status = find_pypi(origins, wanted->source, urls, &why);
-    } else if (wanted->source->kind == IW_SOURCE_DEBIAN) {
-        status = find_debian(origins, wanted->source->name, wanted->source->file, NULL, urls, &why);
-    } else {
-        iw_strings_add(urls, wanted->source->name);
-        iw_strings_add_all(urls, wanted->source->mirrors.items);
-    }
-    if (status != 0 && urls->count) { /* the mirror folder may have it */
-        iw_error_clear(&why);
-        return 0;
-    }
-    if (status != 0) iw_error_move(err, &why);
-    return status;
+    if (wanted->package) return find_debian(origins, "", "", wanted->package->file, urls, err);
+    if (wanted->source->kind == IW_SOURCE_PYPI) return find_pypi(origins, wanted->source, urls, err);
+    if (wanted->source->kind == IW_SOURCE_DEBIAN) return find_debian(origins, wanted->source->name, wanted->source->file, NULL, urls, err);
+    iw_strings_add(urls, wanted->source->name);
+    iw_strings_add_all(urls, wanted->source->mirrors.items);
+    return 0;
 }
 
 /* --- fetching ------------------------------------------------------------------------------------------------------------------------- */
@@ -103,11 +105,16 @@ typedef struct fetch_batch {
     iw_error_kind kind;
 } fetch_batch;
 
-static void note_failure(fetch_batch *batch, iw_store *store, const char *sha256, const iw_error *why)
+static void note_failure(fetch_batch *batch, iw_store *store, const struct origins *origins, const char *sha256, const iw_error *why)
 {
-    iw_strings_add(&batch->failures, iw_error_text(why));
+    iw_buffer text = {0};
+    for (size_t i = 0; i + 1 < origins->misses.count; i += 2)
+        if (strcmp(origins->misses.items[i], sha256) == 0) iw_buffer_add_format(&text, "%s", origins->misses.items[i + 1]);
+    iw_buffer_add_text(&text, iw_error_text(why));
+    iw_strings_add(&batch->failures, text.data);
     batch->kind = why->kind;
-    (void)!iw_store_note_fetch(store, sha256, iw_error_text(why), NULL);
+    (void)!iw_store_note_fetch(store, sha256, text.data, NULL);
+    iw_buffer_free(&text);
 }
 
 static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char *sha256, char *label)
@@ -134,22 +141,15 @@ static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origi
     if (iw_store_has_source(store, sha256, &has, err) != 0) return -1;
     if (has) return 0;
     iw_error why = IW_ERROR_INIT;
-    if (wanted->source && wanted->source->kind == IW_SOURCE_GIT && !origins->options->import) {
-        if (iw_git_fetch(store, wanted->source, origins->options, &why) != 0) {
-            if (why.kind == IW_E_CANCELLED) {
-                iw_error_move(err, &why);
-                return -1;
-            }
-            note_failure(batch, store, sha256, &why);
-        }
-        iw_error_clear(&why);
-        return 0;
-    }
     iw_transfer *transfer = add_transfer(batch, store, sha256, label_of(wanted));
     if (!transfer) return 0;
     transfer->size = wanted->package ? wanted->package->size : 0;
     if (find_urls(origins, wanted, &transfer->urls, &why) != 0) {
-        note_failure(batch, store, sha256, &why);
+        if (why.kind == IW_E_CANCELLED) {
+            iw_error_move(err, &why);
+            return -1;
+        }
+        note_failure(batch, store, origins, sha256, &why);
         iw_error_clear(&why);
         iw_transfer_clear(transfer);
         batch->count--;
@@ -157,12 +157,12 @@ static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origi
     return 0;
 }
 
-static int keep_results(fetch_batch *batch, iw_store *store, iw_error *err)
+static int keep_results(fetch_batch *batch, iw_store *store, const struct origins *origins, iw_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
         iw_transfer *transfer = &batch->transfers[i];
         if (!transfer->done) {
-            if (transfer->err.kind != IW_E_NONE) note_failure(batch, store, transfer->sha256, &transfer->err);
+            if (transfer->err.kind != IW_E_NONE) note_failure(batch, store, origins, transfer->sha256, &transfer->err);
             continue;
         }
         if (iw_store_add_source(store, transfer->part, transfer->sha256, transfer->label, err) != 0) return -1;
@@ -189,12 +189,12 @@ static int sum_up(const fetch_batch *batch, iw_error *err)
     return -1;
 }
 
-static int run_batch(fetch_batch *batch, iw_store *store, struct origins *origins, iw_error *err)
+static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *origins, iw_error *err)
 {
     iw_error why = IW_ERROR_INIT;
     int status = iw_transfer_all(batch->transfers, batch->count, &origins->transfer, &why);
     iw_error kept = IW_ERROR_INIT;
-    int stored = keep_results(batch, store, &kept); /* also after Ctrl-C */
+    int stored = keep_results(batch, store, origins, &kept); /* also after Ctrl-C */
     if (status != 0)
         iw_error_move(err, &why);
     else if (stored != 0)
@@ -226,47 +226,142 @@ static int refuse_offline(iw_store *store, const iw_wanted *wanted, size_t count
     return status;
 }
 
-/* Crates: the lock files are inside sources that are here by now. */
-static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+static bool is_tree(const iw_wanted *wanted)
+{
+    return wanted->source && wanted->source->kind == IW_SOURCE_GIT;
+}
+
+/* --- the mirror folder: asked first, for everything at once, so that nothing else is where it has all ------------------------------------- */
+
+static void pass_but_failures(void *context, const iw_event *event)
+{
+    if (event->type != IW_EVENT_FAILED) iw_emit(context, *event);
+}
+
+/* Takes what is missing; a miss is no failure yet. `label` is taken over. */
+static int add_import(fetch_batch *batch, iw_store *store, const struct origins *origins, const char *sha256, char *label, uint64_t size, iw_error *err)
+{
+    bool has = false;
+    iw_transfer *transfer = NULL;
+    int status = iw_store_has_source(store, sha256, &has, err);
+    if (status == 0 && !has) transfer = add_transfer(batch, store, sha256, iw_strdup(label));
+    free(label);
+    if (!transfer) return status;
+    transfer->size = size;
+    iw_strings_add_format(&transfer->urls, "%s/by-sha256/%s", origins->import, sha256);
+    return 0;
+}
+
+static int run_import(fetch_batch *batch, iw_store *store, struct origins *origins, iw_error *err)
+{
+    iw_transfer_options usual = origins->transfer;
+    iw_sink quiet = {pass_but_failures, (void *)(uintptr_t)usual.sink};
+    origins->transfer.sink = &quiet;
+    int status = run_batch(batch, store, origins, err);
+    origins->transfer = usual;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->transfers[i].done || batch->transfers[i].err.kind == IW_E_NONE) continue;
+        iw_strings_add(&origins->misses, batch->transfers[i].sha256);
+        iw_strings_add(&origins->misses, iw_error_text(&batch->transfers[i].err));
+    }
+    return status;
+}
+
+static int import_files(iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+{
+    fetch_batch batch = {0};
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++)
+        if (is_file(&wanted[i]))
+            status = add_import(&batch, store, origins, digest_of(&wanted[i]), label_of(&wanted[i]), wanted[i].package ? wanted[i].package->size : 0, err);
+    if (status == 0) status = run_import(&batch, store, origins, err);
+    batch_free(&batch);
+    return status;
+}
+
+static int import_crates(iw_store *store, struct origins *origins, const iw_crates *crates, iw_error *err)
+{
+    fetch_batch batch = {0};
+    int status = 0;
+    for (size_t i = 0; i < crates->count && status == 0; i++)
+        status = add_import(&batch, store, origins, crates->items[i].checksum, iw_format("%s-%s.crate", crates->items[i].name, crates->items[i].version), 0, err);
+    if (status == 0) status = run_import(&batch, store, origins, err);
+    batch_free(&batch);
+    return status;
+}
+
+/* --- git, crates ------------------------------------------------------------------------------------------------------------------------- */
+
+static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
+        bool has = true;
+        iw_error why = IW_ERROR_INIT;
+        if (is_tree(&wanted[i]) && iw_store_has_source(store, wanted[i].source->sha256, &has, err) != 0) return -1;
+        if (has) continue;
+        if (iw_git_fetch(store, wanted[i].source, origins->options, &why) == 0) {
+            if (iw_store_note_fetch(store, wanted[i].source->sha256, NULL, err) != 0) return -1;
+            continue;
+        }
+        if (why.kind == IW_E_CANCELLED) {
+            iw_error_move(err, &why);
+            return -1;
+        }
+        note_failure(batch, store, origins, wanted[i].source->sha256, &why);
+        iw_error_clear(&why);
+    }
+    return 0;
+}
+
+static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_crate *crate, iw_error *err)
+{
+    bool has = false;
+    iw_error why = IW_ERROR_INIT;
+    if (iw_store_has_source(store, crate->checksum, &has, err) != 0) return -1;
+    iw_transfer *transfer = has ? NULL : add_transfer(batch, store, crate->checksum, iw_format("%s-%s.crate", crate->name, crate->version));
+    if (!transfer) return 0;
+    if (iw_crates_urls(&origins->registries, crate, &origins->transfer, &transfer->urls, &why) != 0) {
+        note_failure(batch, store, origins, transfer->sha256, &why);
+        iw_transfer_clear(transfer);
+        batch->count--;
+    }
+    iw_error_clear(&why);
+    return 0;
+}
+
+/* The lock files are inside sources that are here by now. */
+static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+{
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++) {
         if (!wanted[i].source || wanted[i].source->kind != IW_SOURCE_CRATES) continue;
         iw_crates crates = {0};
         iw_error why = IW_ERROR_INIT;
         if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates, &why) != 0) {
-            note_failure(batch, store, wanted[i].source->sha256, &why);
+            note_failure(batch, store, origins, wanted[i].source->sha256, &why);
             iw_error_clear(&why);
             continue;
         }
-        for (size_t c = 0; c < crates.count; c++) {
-            bool has = false;
-            if (iw_store_has_source(store, crates.items[c].checksum, &has, err) != 0) return -1;
-            if (has) continue;
-            iw_transfer *transfer = add_transfer(batch, store, crates.items[c].checksum, iw_format("%s-%s.crate", crates.items[c].name, crates.items[c].version));
-            if (!transfer) continue;
-            add_import(origins->options, transfer->sha256, &transfer->urls);
-            if (iw_crates_urls(&crates.items[c], &origins->transfer, &transfer->urls, &why) != 0 && transfer->urls.count == 0) {
-                note_failure(batch, store, transfer->sha256, &why);
-                iw_transfer_clear(transfer);
-                batch->count--;
-            }
-            iw_error_clear(&why);
-        }
+        if (origins->import) status = import_crates(store, origins, &crates, err);
+        for (size_t c = 0; c < crates.count && status == 0; c++) status = add_crate(batch, store, origins, &crates.items[c], err);
         iw_crates_free(&crates);
     }
-    return 0;
+    return status;
 }
 
 int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const iw_fetch_options *options, iw_error *err)
 {
     if (options->offline) return refuse_offline(store, wanted, count, err);
-    struct origins origins = {.options = options, .transfer = {.parallel = options->parallel, .cancel = options->cancel, .sink = options->sink}};
+    struct origins origins = {.options = options, .transfer = {.parallel = options->parallel, .cancel = options->cancel, .sink = options->sink,
+                                                            .backoff = options->backoff, .stall = options->stall}};
     origins.certificates = iw_pypi_certificates();
+    origins.import = import_root(options->import);
     fetch_batch files = {0}, crates = {0};
-    int status = 0;
+    int status = origins.import ? import_files(store, &origins, wanted, count, err) : 0;
     for (size_t i = 0; i < count && status == 0; i++)
-        if (is_file(&wanted[i])) status = add_wanted(&files, store, &origins, &wanted[i], err);
+        if (is_file(&wanted[i]) && !is_tree(&wanted[i])) status = add_wanted(&files, store, &origins, &wanted[i], err);
     if (status == 0) status = run_batch(&files, store, &origins, err);
+    if (status == 0) status = fetch_trees(&files, store, &origins, wanted, count, err);
     if (status == 0) status = sum_up(&files, err);
     if (status == 0) status = add_crates(&crates, store, &origins, wanted, count, err);
     if (status == 0) status = run_batch(&crates, store, &origins, err);
@@ -294,20 +389,28 @@ int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, boo
     return 0;
 }
 
-int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out, iw_error *err)
+/* `strict`: a lock file that can't be read is an error; else its crates are left out. */
+static int list_digests(iw_store *store, const iw_wanted *wanted, size_t count, bool strict, iw_strings *out, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         if (is_file(&wanted[i])) {
             iw_strings_add(out, digest_of(&wanted[i]));
         } else if (wanted[i].source->kind == IW_SOURCE_CRATES) {
             iw_crates crates = {0};
-            if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates, NULL) != 0) continue; /* not here: nothing to keep */
+            if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates, strict ? err : NULL) != 0) {
+                if (strict) return -1;
+                continue;
+            }
             for (size_t c = 0; c < crates.count; c++) iw_strings_add(out, crates.items[c].checksum);
             iw_crates_free(&crates);
         }
     }
-    (void)err;
     return 0;
+}
+
+int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out, iw_error *err)
+{
+    return list_digests(store, wanted, count, false, out, err);
 }
 
 /* --- export ----------------------------------------------------------------------------------------------------------------------------- */
@@ -334,7 +437,7 @@ int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, cons
     iw_cleanup_free char *files = iw_path_join(folder, "by-sha256");
     if (iw_make_folders(files, 0755, err) != 0) return -1;
     iw_cleanup_strings iw_strings digests = {0};
-    if (iw_fetch_digests(store, wanted, count, &digests, err) != 0) return -1;
+    if (list_digests(store, wanted, count, true, &digests, err) != 0) return iw_wrap(err, "exporting to %s", folder);
     iw_strings_sort(&digests);
     for (size_t i = 0; i < digests.count; i++) {
         if (i && strcmp(digests.items[i], digests.items[i - 1]) == 0) continue;

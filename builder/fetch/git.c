@@ -4,25 +4,36 @@
 #include <fcntl.h>
 #include <git2.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/process.h"
+#include "fetch/transfer.h"
 #include "store/archive.h"
 
 #define SUBMODULE_DEPTH 8
 #define FILE_LIMIT (UINT64_C(4) << 30)
 
+#define ENTRY_LIMIT UINT64_C(4000000)      /* files, folders and links of one tree: the same subtree may stand in it any number of times */
+#define TREE_LIMIT (UINT64_C(64) << 30)    /* bytes of all of them */
+#define STALL_SECONDS 180                  /* without a sign of life from the server; it may be packing */
+#define TRIES 3
+
 struct job {
     iw_store *store;
     const iw_fetch_options *options;
     const char *label;
-    bool cancelled;
+    uint64_t entries, bytes;
+    char *broken; /* the repository that turned out to be damaged */
 };
 
 static int git_failed(iw_error *err, const char *what, const char *url)
@@ -31,21 +42,58 @@ static int git_failed(iw_error *err, const char *what, const char *url)
     return iw_fail(err, IW_E_NETWORK, "%s %s: %s", what, url, last && last->message ? last->message : "unknown trouble");
 }
 
+/* libgit2 checks each object's name when it reads it. What is damaged is removed at the end, so that the next run brings it again. */
+static int is_broken(struct job *job, git_repository *repository, const char *url, iw_error *err)
+{
+    const git_error *last = git_error_last();
+    free(job->broken);
+    job->broken = iw_path_clean(git_repository_path(repository)); /* without the slash at its end */
+    return iw_fail(err, IW_E_FORMAT, "the copy of %s in the store is damaged (%s) and was removed; run the same command again", url,
+                   last && last->message ? last->message : "unknown trouble");
+}
+
 static bool is_remote(const char *url)
 {
     return iw_starts_with(url, "https://") || iw_starts_with(url, "http://") || iw_starts_with(url, "ssh://");
 }
 
-/* --- cloning ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- cloning: in a process of its own, since libgit2 1.5 can neither be stopped nor notices a server that says nothing ------------------------ */
+
+/* What the child tells: progress in records of this size, then perhaps one that announces the text of an error. */
+struct report {
+    uint64_t is_error, received, total, bytes;
+};
+
+struct child {
+    int out;
+    double told;
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static int tell(struct child *child, const git_indexer_progress *stats)
+{
+    struct report report = {0};
+    if (stats) report = (struct report){0, stats->received_objects, stats->total_objects, stats->received_bytes};
+    if (now() - child->told < 0.1) return 0;
+    child->told = now();
+    return write(child->out, &report, sizeof report) == (ssize_t)sizeof report ? 0 : -1;
+}
 
 static int on_progress(const git_indexer_progress *stats, void *context)
 {
-    struct job *job = context;
-    struct pollfd polled = {job->options->cancel, POLLIN, 0};
-    job->cancelled = job->cancelled || (job->options->cancel >= 0 && poll(&polled, 1, 0) > 0);
-    iw_emit(job->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = job->label, .phase = "fetch", .unit = "objects",
-                                           .count = stats->received_objects, .total = stats->total_objects});
-    return job->cancelled ? -1 : 0;
+    return tell(context, stats);
+}
+
+static int on_sideband(const char *text, int length, void *context)
+{
+    (void)text, (void)length;
+    return tell(context, NULL);
 }
 
 /* Never a user's keys or passwords. */
@@ -56,61 +104,180 @@ static int no_credentials(git_credential **out, const char *url, const char *use
     return GIT_EAUTH;
 }
 
-/* The bare repository kept for `url`, made where missing. */
-static int open_cache(struct job *job, const char *url, git_repository **out, iw_error *err)
+/* The bare repository kept for `url`, made where missing; locked, so that two don't fetch into it at once. */
+static int open_cache(struct job *job, const char *url, git_repository **out, int *lock, iw_error *err)
 {
     char digest[IW_SHA256_HEX];
     iw_hash_bytes(url, strlen(url), digest);
     iw_cleanup_free char *path = iw_store_path(job->store, "git", digest);
     iw_cleanup_free char *parent = iw_path_parent(path);
-    if (iw_make_folders(parent, 0755, err) != 0) return -1;
+    iw_cleanup_free char *lock_path = iw_format("%s.lock", path);
+    if (iw_make_folders(parent, 0755, err) != 0 || iw_lock_file(lock_path, true, true, lock, err) != 0) return -1;
     if (git_repository_open_bare(out, path) == 0) return 0;
     if (iw_remove_tree(path, err) != 0) return -1;
     return git_repository_init(out, path, 1) == 0 ? 0 : git_failed(err, "can't make the repository for", url);
 }
 
-static int fetch_commit(struct job *job, git_repository *repository, const char *url, const git_oid *id, git_commit **out, iw_error *err)
+static int fetch_all_refs(const char *path, const char *url, struct child *child)
 {
-    if (git_commit_lookup(out, repository, id) == 0) return 0;
+    git_repository *repository = NULL;
     git_remote *remote = NULL;
-    if (git_remote_create_anonymous(&remote, repository, url) != 0) return git_failed(err, "can't use", url);
     git_fetch_options fetch;
     git_fetch_options_init(&fetch, GIT_FETCH_OPTIONS_VERSION);
     fetch.callbacks.transfer_progress = on_progress;
+    fetch.callbacks.sideband_progress = on_sideband;
     fetch.callbacks.credentials = no_credentials;
-    fetch.callbacks.payload = job;
+    fetch.callbacks.payload = child;
     fetch.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
+    fetch.proxy_opts.type = GIT_PROXY_AUTO; /* http_proxy and the like; there is no configuration to look in */
     char heads[] = "+refs/heads/*:refs/heads/*", tags[] = "+refs/tags/*:refs/tags/*", *all[] = {heads, tags};
     git_strarray specs = {all, 2};
-    int status = git_remote_fetch(remote, &specs, &fetch, NULL);
+    int status = git_repository_open_bare(&repository, path);
+    if (status == 0) status = git_remote_create_anonymous(&remote, repository, url);
+    if (status == 0) status = git_remote_fetch(remote, &specs, &fetch, NULL);
     git_remote_free(remote);
-    if (job->cancelled) return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s; run the same command again: what was downloaded is kept", url);
-    if (status != 0) return git_failed(err, "can't fetch", url);
+    git_repository_free(repository);
+    return status;
+}
+
+static _Noreturn void run_child(const char *path, const char *url, int out)
+{
+    struct child child = {out, 0};
+    struct report last = {.is_error = 1};
+    sigset_t none;
+    sigemptyset(&none);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (int number = 1; number < 32; number++) signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (fetch_all_refs(path, url, &child) == 0) _exit(0);
+    const git_error *why = git_error_last();
+    const char *text = why && why->message ? why->message : "unknown trouble";
+    if (write(out, &last, sizeof last) == (ssize_t)sizeof last) (void)!write(out, text, strlen(text));
+    _exit(1);
+}
+
+static pid_t start_child(const char *path, const char *url, int *in, iw_error *err)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+        return -1;
+    }
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before); /* until the child has given up this process's handlers */
+    pid_t pid = fork();
+    if (pid == 0) run_child(path, url, ends[1]);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) iw_fail_errno(err, IW_E_ENVIRONMENT, "can't start a process to fetch %s", url);
+    close(ends[1]);
+    *in = ends[0];
+    return pid;
+}
+
+/* Follows the child to its end. 0: the pipe is closed; -1: cancelled, or nothing came for too long. `*text` gets the child's error. */
+static int follow_child(struct job *job, int in, const char *url, iw_buffer *text, iw_error *err)
+{
+    double stall = job->options->stall ? job->options->stall : STALL_SECONDS, deadline = now() + stall;
+    bool failed = false;
+    for (;;) {
+        struct pollfd polled[2] = {{in, POLLIN, 0}, {job->options->cancel, POLLIN, 0}};
+        double left = deadline - now();
+        if (left <= 0) return iw_fail(err, IW_E_NETWORK, "%s: nothing came from the server for %.0f seconds", url, stall);
+        if (poll(polled, 2, (int)(left * 1000) + 1) < 0 && errno != EINTR) return iw_fail_errno(err, IW_E_IO, "can't wait for %s", url);
+        if (polled[1].revents) return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s; run the same command again: what was downloaded is kept", url);
+        if (!polled[0].revents) continue;
+        struct report report;
+        char part[1024];
+        ssize_t got = failed ? read(in, part, sizeof part) : read(in, &report, sizeof report);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return 0;
+        deadline = now() + stall;
+        if (failed)
+            iw_buffer_add(text, part, (size_t)got);
+        else if (got == (ssize_t)sizeof report && report.is_error)
+            failed = true;
+        else if (got == (ssize_t)sizeof report && report.total)
+            iw_emit(job->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = job->label, .phase = "fetch", .unit = "objects",
+                                                   .count = report.received, .total = report.total});
+    }
+}
+
+/* One try. *again: another one may help. */
+static int try_fetch(struct job *job, const char *path, const char *url, bool *again, iw_error *err)
+{
+    iw_cleanup_fd int in = -1;
+    iw_cleanup_buffer iw_buffer text = {0};
+    iw_cleanup_free char *shown = iw_transfer_shown(url);
+    int ended = 0;
+    pid_t pid = start_child(path, url, &in, err);
+    if (pid < 0) return -1;
+    int status = follow_child(job, in, shown, &text, err);
+    if (status != 0) kill(pid, SIGKILL);
+    if (iw_wait(pid, &ended, status == 0 ? err : NULL) != 0) return -1;
+    *again = status != 0 ? err->kind == IW_E_NETWORK : !text.data || !strstr(text.data, "status code: 4");
+    if (status != 0 || ended == 0) return status;
+    iw_cleanup_free char *how = iw_status_text(ended);
+    return iw_fail(err, IW_E_NETWORK, "can't fetch %s: %s", shown, text.data ? text.data : how);
+}
+
+static int fetch_with_retries(struct job *job, const char *path, const char *url, iw_error *err)
+{
+    double wait = job->options->backoff > 0 ? job->options->backoff : 1;
+    for (unsigned tries = 1;; tries++, wait *= 2) {
+        bool again = false;
+        iw_error_clear(err);
+        if (try_fetch(job, path, url, &again, err) == 0) return 0;
+        if (!again || tries >= TRIES) return -1;
+        struct pollfd cancel = {job->options->cancel, POLLIN, 0};
+        if (poll(&cancel, 1, (int)(wait * 1000)) > 0) return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s", job->label);
+    }
+}
+
+static int fetch_commit(struct job *job, git_repository *repository, const char *url, const git_oid *id, git_commit **out, iw_error *err)
+{
+    if (git_commit_lookup(out, repository, id) == 0) return 0;
+    iw_cleanup_free char *path = iw_strdup(git_repository_path(repository));
+    if (fetch_with_retries(job, path, url, err) != 0) return -1;
+    git_odb *objects = NULL; /* the child has written them: look again */
+    if (git_repository_odb(&objects, repository) == 0) (void)!git_odb_refresh(objects);
+    git_odb_free(objects);
+    if (git_commit_lookup(out, repository, id) == 0) return 0;
     char hex[GIT_OID_HEXSZ + 1];
     git_oid_tostr(hex, sizeof hex, id);
-    if (git_commit_lookup(out, repository, id) == 0) return 0;
-    return iw_fail(err, IW_E_NOT_FOUND, "%s has no commit %s on any branch or tag", url, hex);
+    iw_cleanup_free char *shown = iw_transfer_shown(url);
+    return iw_fail(err, IW_E_NOT_FOUND, "%s has no commit %s on any branch or tag", shown, hex);
 }
 
 /* --- writing a tree out ----------------------------------------------------------------------------------------------------------------- */
 
 static int lay_commit(struct job *job, const char *url, const git_oid *id, const char *folder, bool submodules, int depth, iw_error *err);
 
-static int write_blob(git_repository *repository, const git_tree_entry *entry, const char *path, iw_error *err)
+/* The folder is fresh and only we write there: what exists already stands twice in the tree, and a link that stands there must not be followed. */
+static int write_plain(const char *path, const void *data, size_t size, mode_t mode, iw_error *err)
+{
+    iw_cleanup_fd int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", path);
+    return iw_write_all(fd, data, size, path, err);
+}
+
+static int write_blob(struct job *job, git_repository *repository, const git_tree_entry *entry, const char *url, const char *path, iw_error *err)
 {
     git_blob *blob = NULL;
-    if (git_blob_lookup(&blob, repository, git_tree_entry_id(entry)) != 0) return git_failed(err, "broken repository at", path);
+    if (git_blob_lookup(&blob, repository, git_tree_entry_id(entry)) != 0) return is_broken(job, repository, url, err);
     int status = 0;
     const void *data = git_blob_rawcontent(blob);
     uint64_t size = (uint64_t)git_blob_rawsize(blob);
     git_filemode_t mode = git_tree_entry_filemode(entry);
-    if (size > FILE_LIMIT) {
-        status = iw_fail(err, IW_E_FORMAT, "%s holds more than %llu bytes", path, (unsigned long long)FILE_LIMIT);
+    job->bytes += size;
+    if (size > FILE_LIMIT || job->bytes > TREE_LIMIT) {
+        status = iw_fail(err, IW_E_FORMAT, "%s: %s holds more than %llu bytes, or all files together more than %llu", url, git_tree_entry_name(entry),
+                         (unsigned long long)FILE_LIMIT, (unsigned long long)TREE_LIMIT);
     } else if (mode == GIT_FILEMODE_LINK) {
         iw_cleanup_free char *target = iw_strndup(data, (size_t)size);
         if (symlink(target, path) != 0) status = iw_fail_errno(err, IW_E_IO, "can't make the link %s", path);
     } else {
-        status = iw_write_file(path, data, (size_t)size, mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0755 : 0644, err);
+        status = write_plain(path, data, (size_t)size, mode == GIT_FILEMODE_BLOB_EXECUTABLE ? 0755 : 0644, err);
     }
     git_blob_free(blob);
     return status;
@@ -178,9 +345,12 @@ static int write_entry(const struct writing *writing, const git_tree_entry *entr
     iw_cleanup_free char *path = iw_path_join(writing->folder, inside);
     if (!iw_path_is_inside(name) || strchr(name, '/') || strcmp(name, ".") == 0 || strcasecmp(name, ".git") == 0)
         return iw_fail(err, IW_E_FORMAT, "%s: the entry \"%s\" can't be written safely", writing->url, inside);
+    if (++writing->job->entries > ENTRY_LIMIT)
+        return iw_fail(err, IW_E_FORMAT, "%s: its tree holds more than %llu entries", writing->url, (unsigned long long)ENTRY_LIMIT);
     git_filemode_t mode = git_tree_entry_filemode(entry);
+    if ((mode == GIT_FILEMODE_COMMIT || mode == GIT_FILEMODE_TREE) && mkdir(path, 0755) != 0)
+        return iw_fail_errno(err, IW_E_IO, "%s: can't make the folder %s", writing->url, path);
     if (mode == GIT_FILEMODE_COMMIT) {
-        if (iw_make_folders(path, 0755, err) != 0) return -1;
         if (!writing->submodules) return 0;
         iw_cleanup_free char *url = submodule_url(writing->repository, writing->root, writing->url, inside);
         if (!url || !is_remote(url))
@@ -188,11 +358,10 @@ static int write_entry(const struct writing *writing, const git_tree_entry *entr
                            url ? url : "");
         return lay_commit(writing->job, url, git_tree_entry_id(entry), path, true, writing->depth + 1, err);
     }
-    if (mode != GIT_FILEMODE_TREE) return write_blob(writing->repository, entry, path, err);
+    if (mode != GIT_FILEMODE_TREE) return write_blob(writing->job, writing->repository, entry, writing->url, path, err);
     git_tree *below = NULL;
-    if (git_tree_lookup(&below, writing->repository, git_tree_entry_id(entry)) != 0) return git_failed(err, "broken repository", writing->url);
-    int status = iw_make_folders(path, 0755, err);
-    if (status == 0) status = write_tree(writing, below, inside, err);
+    if (git_tree_lookup(&below, writing->repository, git_tree_entry_id(entry)) != 0) return is_broken(writing->job, writing->repository, writing->url, err);
+    int status = write_tree(writing, below, inside, err);
     git_tree_free(below);
     return status;
 }
@@ -210,9 +379,12 @@ static int lay_commit(struct job *job, const char *url, const git_oid *id, const
     git_repository *repository = NULL;
     git_commit *commit = NULL;
     git_tree *tree = NULL;
-    int status = open_cache(job, url, &repository, err);
+    iw_cleanup_fd int lock = -1;
+    int status = open_cache(job, url, &repository, &lock, err);
     if (status == 0) status = fetch_commit(job, repository, url, id, &commit, err);
-    if (status == 0 && git_commit_tree(&tree, commit) != 0) status = git_failed(err, "broken repository", url);
+    iw_close_fd(&lock);
+    lock = -1;
+    if (status == 0 && git_commit_tree(&tree, commit) != 0) status = is_broken(job, repository, url, err);
     if (status == 0) {
         struct writing writing = {job, repository, tree, url, folder, submodules, depth};
         status = write_tree(&writing, tree, "", err);
@@ -234,42 +406,13 @@ static void forget_configuration(void)
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_PROGRAMDATA, "");
 }
 
-/* The tar inside a .tar.zst that we have just packed. */
-static int unpack_zstd(int from, const char *to, iw_error *err)
-{
-    iw_cleanup_fd int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (out < 0 || lseek(from, 0, SEEK_SET) != 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", to);
-    size_t in_size = ZSTD_DStreamInSize(), out_size = ZSTD_DStreamOutSize();
-    iw_cleanup_free char *packed = iw_alloc(in_size), *plain = iw_alloc(out_size);
-    ZSTD_DStream *stream = ZSTD_createDStream();
-    int status = stream ? 0 : iw_fail(err, IW_E_MEMORY, "no memory to unpack");
-    ssize_t got = 0;
-    while (status == 0 && (got = read(from, packed, in_size)) > 0) {
-        ZSTD_inBuffer in = {packed, (size_t)got, 0};
-        while (status == 0 && in.pos < in.size) {
-            ZSTD_outBuffer part = {plain, out_size, 0};
-            if (ZSTD_isError(ZSTD_decompressStream(stream, &part, &in)))
-                status = iw_fail(err, IW_E_FORMAT, "%s: broken zstd stream", to);
-            else
-                status = iw_write_all(out, plain, part.pos, to, err);
-        }
-    }
-    if (status == 0 && got < 0) status = iw_fail_errno(err, IW_E_IO, "can't read what was packed for %s", to);
-    ZSTD_freeDStream(stream);
-    return status;
-}
-
 static int keep_tree(struct job *job, const iw_source *source, const char *tree, const char *tar, iw_error *err)
 {
     iw_packed packed;
-    iw_packing packing = {.level = 1};
-    iw_cleanup_free char *zst = iw_format("%s.zst", tar);
-    iw_cleanup_fd int fd = open(zst, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", zst);
-    int status = iw_archive_pack(tree, fd, &packing, &packed, err);
-    if (status == 0) status = unpack_zstd(fd, tar, err);
-    unlink(zst);
-    if (status != 0) return -1;
+    iw_packing packing = {.plain = true};
+    iw_cleanup_fd int fd = open(tar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", tar);
+    if (iw_archive_pack(tree, fd, &packing, &packed, err) != 0) return -1;
     if (strcmp(packed.content, source->sha256) != 0)
         return iw_fail(err, IW_E_DIGEST, "%s:%d: the tree of %s at %s has the SHA-256 %s, not the pinned %s", source->place.file, source->place.line, source->name,
                        source->commit, packed.content, source->sha256);
@@ -282,6 +425,7 @@ int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_option
     if (!is_remote(source->name)) return iw_fail(err, IW_E_RECIPE, "%s:%d: only http, https and ssh are fetched, not %s", source->place.file, source->place.line, source->name);
     git_libgit2_init();
     forget_configuration();
+    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
     git_oid id;
     iw_cleanup_free char *tmp = iw_store_path(store, "tmp", ""), *folder = NULL, *tar = NULL;
     int status = git_oid_fromstr(&id, source->commit) == 0 ? 0 : iw_fail(err, IW_E_RECIPE, "%s:%d: \"%s\" is no commit", source->place.file, source->place.line, source->commit);
@@ -295,6 +439,8 @@ int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_option
         unlink(tar);
     }
     git_libgit2_shutdown();
+    if (job.broken) (void)!iw_remove_tree(job.broken, NULL);
+    free(job.broken);
     iw_emit(options->sink, (iw_event){.type = status == 0 ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = job.label, .phase = "fetch",
                                       .detail = status == 0 ? "fetched" : iw_error_text(err)});
     return status;

@@ -7,6 +7,7 @@
 #include "fetch/where.h"
 
 #define PAGE_LIMIT (64u << 20)
+#define TAG_LIMIT 8192 /* bytes of one <a …>, and of its text */
 
 struct page {
     char *index, *project, *text, *type, *base; /* text NULL: the index doesn't have it */
@@ -107,19 +108,39 @@ static void unescape(char *text)
     *out = 0;
 }
 
-/* Every <a href="…">text</a> whose text is the file's name. */
+/* The value of `href` in what stands between "<a" and ">"; data NULL where there is none. */
+static iw_slice find_href(iw_slice tag)
+{
+    for (size_t i = 1; i + 5 < tag.length; i++) {
+        if (!isspace((unsigned char)tag.data[i - 1]) || strncasecmp(tag.data + i, "href", 4) != 0) continue;
+        size_t at = i + 4;
+        while (at < tag.length && isspace((unsigned char)tag.data[at])) at++;
+        if (at >= tag.length || tag.data[at] != '=') continue;
+        at++;
+        while (at < tag.length && isspace((unsigned char)tag.data[at])) at++;
+        if (at >= tag.length || (tag.data[at] != '"' && tag.data[at] != '\'')) continue;
+        const char *from = tag.data + at + 1, *end = memchr(from, tag.data[at], tag.length - at - 1);
+        if (end) return (iw_slice){from, (size_t)(end - from)};
+    }
+    return (iw_slice){NULL, 0};
+}
+
+/* Every <a href="…">text</a> whose text is the file's name (PEP 503). A hostile page costs no more than its length: a tag is at most TAG_LIMIT long. */
 static void find_in_html(const struct page *page, const char *file, iw_strings *urls)
 {
-    for (const char *at = page->text; (at = strcasestr(at, "<a ")); at++) {
-        const char *close = strchr(at, '>'), *href = strcasestr(at, "href=");
-        const char *end = close ? strcasestr(close, "</a") : NULL;
-        if (!end) return;
-        if (!href || href > close || (href[5] != '"' && href[5] != '\'')) continue;
-        const char *quote = strchr(href + 6, href[5]);
-        if (!quote || quote > close) continue;
-        iw_slice text = iw_slice_trim((iw_slice){close + 1, (size_t)(end - close - 1)});
-        iw_cleanup_free char *name = iw_strndup(text.data, text.length);
-        iw_cleanup_free char *reference = iw_strndup(href + 6, (size_t)(quote - href - 6));
+    for (const char *at = page->text; (at = strchr(at, '<')); at++) {
+        if ((at[1] != 'a' && at[1] != 'A') || !isspace((unsigned char)at[2])) continue;
+        size_t room = strnlen(at, TAG_LIMIT);
+        const char *close = memchr(at, '>', room);
+        if (!close) {
+            at += room - 1;
+            continue;
+        }
+        const char *text = close + 1, *end = memchr(text, '<', strnlen(text, TAG_LIMIT));
+        iw_slice href = find_href((iw_slice){at + 2, (size_t)(close - at - 2)}), inside = end ? iw_slice_trim((iw_slice){text, (size_t)(end - text)}) : (iw_slice){NULL, 0};
+        at = close;
+        if (!href.data || inside.length == 0) continue;
+        iw_cleanup_free char *name = iw_strndup(inside.data, inside.length), *reference = iw_strndup(href.data, href.length);
         unescape(name);
         unescape(reference);
         if (strcmp(name, file) == 0) add_reference(urls, page->base, reference);
@@ -153,23 +174,39 @@ static int get_page(iw_pypi_pages *pages, const char *index, const char *project
     return 0;
 }
 
+static int find_on_index(iw_pypi_pages *pages, const char *index, const char *project, const char *file, const iw_transfer_options *options, iw_strings *urls,
+                         bool *known, iw_error *err)
+{
+    const struct page *page;
+    if (get_page(pages, index, project, options, &page, err) != 0) return -1;
+    if (!page->text) return 0;
+    *known = true;
+    if (strstr(page->type, "json")) return find_in_json(page, file, urls, err);
+    find_in_html(page, file, urls);
+    return 0;
+}
+
+/* An index that fails is no reason to give up while another one has the file: the digest says whether it is the right one. */
 int iw_pypi_find(iw_pypi_pages *pages, const iw_strings *indexes, const iw_source *source, const iw_transfer_options *options,
                  iw_strings *urls, iw_error *err)
 {
     iw_cleanup_free char *project = normalise(source->name);
+    iw_error first = IW_ERROR_INIT;
     bool known = false;
-    for (size_t i = 0; i < indexes->count; i++) {
-        const struct page *page;
-        if (get_page(pages, indexes->items[i], project, options, &page, err) != 0) return -1;
-        if (!page->text) continue;
-        known = true;
-        if (strstr(page->type, "json")) {
-            if (find_in_json(page, source->file, urls, err) != 0) return -1;
-        } else {
-            find_in_html(page, source->file, urls);
-        }
+    size_t before = urls->count;
+    for (size_t i = 0; i < indexes->count && first.kind != IW_E_CANCELLED; i++) {
+        iw_error why = IW_ERROR_INIT;
+        if (find_on_index(pages, indexes->items[i], project, source->file, options, urls, &known, &why) != 0 &&
+            (first.kind == IW_E_NONE || why.kind == IW_E_CANCELLED))
+            iw_error_move(&first, &why);
+        iw_error_clear(&why);
     }
-    if (urls->count) return 0;
+    bool failed = first.kind == IW_E_CANCELLED || (first.kind != IW_E_NONE && urls->count == before);
+    if (failed) iw_error_move(err, &first);
+    iw_error_clear(&first);
+    if (failed) return -1;
+    if (urls->count > before) return 0;
+    iw_cleanup_free char *shown = iw_transfer_shown(indexes->items[0]);
     return iw_fail(err, IW_E_NOT_FOUND, known ? "%s: the package index has no file %s of project %s" : "%s: the package index has no such project (%s of %s)",
-                   source->place.file ? source->place.file : "source", known ? source->file : source->name, known ? project : indexes->items[0]);
+                   source->place.file ? source->place.file : "source", known ? source->file : source->name, known ? project : shown);
 }

@@ -142,7 +142,7 @@ static bool check_status(active *one)
     long status = 0;
     one->checked = true;
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 206 && one->sent_from == one->offset) return true;
+    if (status == 206 && one->headers && one->sent_from == one->offset) return true;
     if (start_over(one) != 0 || status == 206) return false;
     one->start = 0;
     write_side(one);
@@ -247,12 +247,10 @@ static int begin(active *one, CURLM *multi)
         one->easy = curl_easy_init();
     if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
     read_side(one);
-    if (one->offset && !one->validator && start_over(one) != 0)
-        return iw_fail_errno(&one->transfer->err, IW_E_IO, "can't write %s", one->transfer->part);
     set_common(one->easy, url, one->options);
     curl_slist_free_all(one->headers);
     one->headers = NULL;
-    if (one->offset) {
+    if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings data: another address may continue it */
         iw_cleanup_free char *range = iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
         iw_cleanup_free char *same = iw_format("If-Range: %s", one->validator);
         one->headers = curl_slist_append(curl_slist_append(NULL, range), same);
@@ -264,7 +262,7 @@ static int begin(active *one, CURLM *multi)
     curl_easy_setopt(one->easy, CURLOPT_HEADERDATA, one);
     curl_easy_setopt(one->easy, CURLOPT_ERRORBUFFER, one->why);
     curl_easy_setopt(one->easy, CURLOPT_PRIVATE, one);
-    one->start = one->offset;
+    one->start = one->headers ? one->offset : 0;
     one->checked = one->too_large = one->no_space = false;
     one->why[0] = 0;
     one->running = true;
@@ -352,7 +350,7 @@ static void ended(active *one, CURLcode code)
     iw_cleanup_free char *why = one->too_large ? iw_format("it sends more than the %llu bytes expected", (unsigned long long)limit_of(one))
                                 : status >= 400 ? iw_format("the server answers %ld", status)
                                                 : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
-    if (one->offset >= one->start + PROGRESS_BYTES) one->tries = 1; /* a line that breaks often still gets on */
+    if (one->checked && one->offset >= one->start + PROGRESS_BYTES) one->tries = 1; /* a line that breaks often still gets on */
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
         next_address(one, why);
