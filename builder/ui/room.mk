@@ -1,3 +1,3 @@
-ui_SOURCES := display.c terminal.c
+ui_SOURCES := columns.c display.c terminal.c
 ui_TESTS :=
 ui_USES := base
