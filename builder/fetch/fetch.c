@@ -349,9 +349,38 @@ static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origi
     return status;
 }
 
+static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *any, iw_error *err)
+{
+    bool *lacking = iw_alloc(count ? count : 1);
+    int status = iw_fetch_missing(store, wanted, count, lacking, err);
+    *any = false;
+    for (size_t i = 0; i < count; i++) *any = *any || lacking[i];
+    free(lacking);
+    return status;
+}
+
+/* Two runs on one store take turns, so that none writes into the other's parts: the second one finds what the first has brought. */
+static int wait_for_turn(iw_store *store, const iw_fetch_options *options, int *lock, iw_error *err)
+{
+    iw_cleanup_free char *folder = iw_store_path(store, "tmp", ""), *path = iw_store_path(store, "tmp", "fetch.lock");
+    if (iw_make_folders(folder, 0755, err) != 0) return -1;
+    for (bool told = false;; told = true) {
+        if (iw_lock_file(path, true, false, lock, err) != 0) return -1;
+        if (*lock >= 0) return 0;
+        if (!told) iw_emit(options->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = "waiting for another run that downloads into this store"});
+        struct pollfd cancel = {options->cancel, POLLIN, 0};
+        if (poll(&cancel, 1, 200) > 0 && cancel.revents) return iw_fail(err, IW_E_CANCELLED, "stopped while waiting for another run's downloads");
+    }
+}
+
 int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const iw_fetch_options *options, iw_error *err)
 {
     if (options->offline) return refuse_offline(store, wanted, count, err);
+    bool any = false;
+    iw_cleanup_fd int lock = -1;
+    if (any_missing(store, wanted, count, &any, err) != 0) return -1;
+    if (!any) return 0;
+    if (wait_for_turn(store, options, &lock, err) != 0) return -1;
     struct origins origins = {.options = options, .transfer = {.parallel = options->parallel, .cancel = options->cancel, .sink = options->sink,
                                                             .backoff = options->backoff, .stall = options->stall}};
     origins.certificates = iw_pypi_certificates();

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 
 #define TRIES 5           /* per address */
-#define STALL_SECONDS 60  /* below 100 bytes a second for so long: try again */
+#define STALL_SECONDS 60u /* nothing, or below 100 bytes a second for so long: try again */
 #define PROGRESS_MS 200
 #define PROGRESS_BYTES 65536 /* a try that brought so many counts as the first one */
 
@@ -37,7 +37,7 @@ typedef struct active {
     char *validator;      /* strong ETag or Last-Modified of what the part file holds */
     char *new_validator;
     iw_buffer failures;   /* one line per failed address */
-    double reported;
+    double reported, heard; /* when progress was told, and when something came */
     char why[CURL_ERROR_SIZE];
     bool too_large, no_space;
 } active;
@@ -153,6 +153,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
 {
     active *one = context;
     size_t length = size * count;
+    one->heard = now();
     if (!one->checked && !check_status(one)) return 0;
     if (one->offset + length > limit_of(one)) {
         one->too_large = true;
@@ -180,6 +181,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     active *one = context;
     size_t length = size * count;
+    one->heard = now();
     if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a new answer, as after a redirect */
         free(one->new_validator);
         one->new_validator = NULL;
@@ -265,6 +267,7 @@ static int begin(active *one, CURLM *multi)
     one->start = one->headers ? one->offset : 0;
     one->checked = one->too_large = one->no_space = false;
     one->why[0] = 0;
+    one->heard = now();
     one->running = true;
     one->tries++;
     curl_multi_add_handle(multi, one->easy);
@@ -437,6 +440,18 @@ static void collect(CURLM *multi)
     }
 }
 
+/* curl's own low-speed limit looks at an average: a burst keeps it quiet for long. */
+static void leave_silent(active *all, size_t count, CURLM *multi, unsigned stall)
+{
+    for (size_t i = 0; i < count; i++) {
+        active *one = &all[i];
+        if (!one->running || now() - one->heard < (stall ? stall : STALL_SECONDS)) continue;
+        curl_multi_remove_handle(multi, one->easy);
+        snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds", stall ? stall : STALL_SECONDS);
+        ended(one, CURLE_OPERATION_TIMEDOUT);
+    }
+}
+
 static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_options *options, iw_error *err)
 {
     for (;;) {
@@ -454,6 +469,7 @@ static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_optio
         if (is_cancelled(options))
             return iw_fail(err, IW_E_CANCELLED, "stopped while fetching; run the same command again: what was downloaded is kept");
         collect(multi);
+        leave_silent(all, count, multi, options->stall);
     }
 }
 
