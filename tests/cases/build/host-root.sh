@@ -24,7 +24,7 @@ take() {
 
 for name in bash dash sh cat cp mv rm ln ls mkdir rmdir touch chmod install env printf echo true false test expr sed grep tr cut head tail sort uniq \
     wc basename dirname pwd date sleep id uname seq tee find xargs diff cmp tar gzip patch make strip ar ranlib nm objcopy objdump readelf \
-    as ld gcc cpp patchelf nproc stat sha256sum; do
+    as ld gcc cpp patchelf nproc stat sha256sum readlink realpath qemu-x86_64-static; do
     path=$(command -v "$name" 2>/dev/null) || continue
     case $path in /*) ;; *) path=/usr/bin/$name ;; esac
     [ -e "$path" ] || continue
@@ -45,7 +45,7 @@ done
 libraries=/usr/lib/x86_64-linux-gnu
 mkdir -p "$root$libraries" "$root/usr/include/x86_64-linux-gnu"
 for file in crt1.o crti.o crtn.o Scrt1.o rcrt1.o gcrt1.o libc.so libc_nonshared.a libc.a libm.so libmvec.so libm.a libdl.a libpthread.a librt.a libutil.a \
-    libgcc_s.so.1 libm.so.6 libmvec.so.1 libc.so.6; do
+    libgcc_s.so.1 libm.so.6 libmvec.so.1 libc.so.6 ld-linux-x86-64.so.2 libdl.so.2 libpthread.so.0; do
     for path in "$libraries/$file" "/lib/x86_64-linux-gnu/$file"; do
         [ -e "$path" ] && [ ! -e "$root$libraries/$file" ] && cp -L "$path" "$root$libraries/$file"
     done

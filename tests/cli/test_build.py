@@ -1,0 +1,254 @@
+"""From recipes to a bundle, with a server and a compiler of this host alone."""
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import unittest
+
+import fixture
+from fixture import ROOT, sha256
+
+
+class Build(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = fixture.World()
+        cls.addClassCleanup(cls.world.close)
+        cls.before = cls.world.plan()
+        cls.events, cls.result = cls.world.build()
+
+    def unpack(self, name, result=None):
+        where = self.world.folder / name
+        self.world.run("unpack", (result or self.result)["bundle"], where)
+        return where
+
+    # --- the way to a bundle ---------------------------------------------------------------------------------------------------
+
+    def test_the_plan_said_what_would_be_built(self):
+        self.assertEqual({name: row["action"] for name, row in self.before.items()}, {"libword": "build", "shout": "build"})
+        self.assertEqual(set(self.before["shout"]) & {"package", "version", "action", "reason", "key"}, {"package", "version", "action", "reason", "key"})
+        self.assertIn("never built", self.before["libword"]["reason"])
+
+    def test_both_were_built_and_the_result_comes_last(self):
+        self.assertEqual(self.world.built(self.events), ["libword", "shout"])
+        self.assertEqual(self.result["type"], "result")
+        self.assertEqual(sha256(pathlib.Path(self.result["bundle"]).read_bytes()), self.result["sha256"])
+        self.assertRegex(pathlib.Path(self.result["bundle"]).name, r"^words-1-k10-glibc2\.\d+-cp311\.tar\.zst$")
+
+    def test_the_mirror_was_asked_after_the_first_address(self):
+        asked = [path for path, _ in self.world.server.seen if "libword" in path]
+        self.assertEqual(asked[:2], ["/gone/libword-1.0.tar.gz", "/files/libword-1.0.tar.gz"])
+
+    def test_nothing_to_do_is_said_at_once(self):
+        done = self.world.run("build", "words")
+        self.assertIn("nothing to do", done.stdout)
+        self.assertIn(self.result["sha256"], done.stdout)
+        self.assertEqual({row["action"] for row in self.world.plan().values()}, {"reuse"})
+
+    def test_the_bundle_runs_elsewhere(self):
+        where = self.unpack("röm ing/spaced out")
+        self.assertEqual(subprocess.run([where / "bin/shout"], stdout=subprocess.PIPE, text=True, env={}).stdout, "wheel! 0\n")
+        self.assertFalse((where / "include").exists(), "development files stay out")
+        self.assertNotIn(b"/opt/iw-prefix", (where / "bin/shout").read_bytes())
+
+    def test_no_avx_got_in_and_the_log_says_so(self):
+        where = self.unpack("avx")
+        for file in ("bin/shout", "lib/libword.so"):
+            text = subprocess.run(["objdump", "-d", where / file], stdout=subprocess.PIPE, text=True).stdout
+            self.assertEqual(re.findall(r"\tv[a-z]+[sp][sd]\s", text), [], file)
+        notes = " ".join(event["detail"] for event in self.events if event["type"] == "note")
+        for flag in ("-mavx2", "-march=haswell", "-mavx512f", "-march=native"):
+            self.assertIn(flag, notes)
+
+    def test_the_check_ran_under_the_emulated_cpu(self):
+        checks = json.loads(pathlib.Path(self.result["bundle"] + ".checks.json").read_text())
+        self.assertEqual([(check["package"], check["name"], check["passed"]) for check in checks], [("shout", "shouts", True)])
+        self.assertIn("qemu", checks[0]["how"])
+
+    def test_logs_can_be_read(self):
+        self.assertIn("part3.c", self.world.run("log", "libword", "compile").stdout)
+        path = self.world.run("log", "shout", "--path").stdout.strip()
+        self.assertTrue(pathlib.Path(path).is_file())
+        self.assertIn("no log of nonesuch", self.world.run("log", "nonesuch", status=1).stderr)
+
+    def test_why_names_who_needs_it(self):
+        text = self.world.run("why", "libword", "--stack", "words").stdout
+        self.assertIn("shout", text)
+
+    def test_pack_gives_the_same_bytes(self):
+        done = self.world.run("pack", "words", "--json", "--output", self.world.folder / "again")
+        again = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(again["sha256"], self.result["sha256"])
+        self.assertEqual(self.world.run("diff", self.result["bundle"], again["bundle"]).returncode, 0)
+
+    def test_a_second_place_gives_the_same_bytes(self):
+        other = self.world.folder / "another place" / "tree"
+        shutil.copytree(self.world.tree, other)
+        env = {"IRONWHEEL_CACHE": self.world.folder / "another cache", "HOME": "/nonexistent", "LC_ALL": "C", "USER": "someone", "TZ": "Asia/Tokyo",
+               "OPENBLAS_CORETYPE": "HASWELL", "CFLAGS": "-O0 -mavx", "MAKEFLAGS": "-j7"}
+        done = self.world.run("build", "words", "--json", "-j1", cwd=other, env=env)
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["sha256"], self.result["sha256"])
+
+    def test_unpack_refuses_what_was_changed(self):
+        changed = self.world.folder / "changed.tar.zst"
+        data = bytearray(pathlib.Path(self.result["bundle"]).read_bytes())
+        data[len(data) // 2] ^= 1
+        changed.write_bytes(data)
+        changed.with_name("changed.tar.zst.sha256").write_text(f"{self.result['sha256']}  changed.tar.zst\n")
+        done = self.world.run("unpack", changed, self.world.folder / "never", status=1)
+        self.assertIn("expected " + self.result["sha256"], done.stderr)
+        self.assertFalse((self.world.folder / "never").exists())
+
+    def test_diff_names_what_differs(self):
+        a, b = self.unpack("diff a"), self.world.folder / "changed b.tar.zst"
+        (a / "README.txt").write_text("other")
+        subprocess.run(f'cd "{a.parent}" && mv "diff a" top && tar -cf - top | zstd -q > "{b}" && rm -r top', shell=True, check=True)
+        done = self.world.run("diff", self.result["bundle"], b, status=1)
+        self.assertIn("README.txt", done.stdout)
+
+
+class Changes(unittest.TestCase):
+    """What a change makes necessary, and no more."""
+
+    def setUp(self):
+        self.world = fixture.World()
+        self.addCleanup(self.world.close)
+        self.world.build()
+        self.recipe = self.world.tree / "recipes/libword/1.0.yaml"
+
+    def test_a_comment_changes_nothing(self):
+        self.recipe.write_text("# new\n" + self.recipe.read_text())
+        self.assertEqual({row["action"] for row in self.world.plan().values()}, {"reuse"})
+        self.assertIn("nothing to do", self.world.run("build", "words").stdout)
+
+    def test_the_same_bytes_stop_a_rebuild(self):
+        self.recipe.write_text(self.recipe.read_text().replace("system: make", "system: make\n  environment: {UNUSED: '1'}"))
+        plan = self.world.plan()
+        self.assertEqual(plan["libword"]["action"], "build")
+        self.assertIn("environment", plan["libword"]["reason"])
+        self.assertRegex(plan["shout"]["reason"], "reused if libword's bytes do not change")
+        events, _ = self.world.build()
+        self.assertEqual(self.world.built(events), ["libword"])
+
+    def test_other_bytes_rebuild_what_needs_them(self):
+        self.recipe.write_text(self.recipe.read_text().replace("system: make", "system: make\n  make: ['WORD=\"whee\"']"))
+        self.world.run("build", "words", status=1)  # shout's check wants "wheel"
+        shout = self.world.tree / "recipes/shout/2.0.yaml"
+        shout.write_text(shout.read_text().replace("wheel! 0", "whee! 0"))
+        events, result = self.world.build()
+        self.assertEqual(self.world.built(events), [], "a check is no part of what is built")
+        self.assertTrue(result["bundle"])
+
+    def test_a_failing_check_fails_the_build_and_writes_no_bundle(self):
+        shout = self.world.tree / "recipes/shout/2.0.yaml"
+        shout.write_text(shout.read_text().replace("wheel! 0", "never this"))
+        before = sorted((self.world.tree / "dist").iterdir())
+        done = self.world.run("build", "words", status=1)
+        self.assertIn("shouts of shout", done.stderr)
+        self.assertIn("log:", done.stderr)
+        self.assertEqual(sorted((self.world.tree / "dist").iterdir()), before)
+
+    def test_gc_keeps_what_the_stacks_need(self):
+        self.recipe.write_text(self.recipe.read_text().replace("system: make", "system: make\n  optimise: -O1"))
+        self.world.build()
+        self.world.run("gc")
+        self.assertEqual({row["action"] for row in self.world.plan().values()}, {"reuse"})
+        self.assertEqual(len(list((self.world.cache / "artifacts").glob("libword*")) or list((self.world.cache / "artifacts").glob("*.tar.zst"))), 2)
+        self.assertIn("nothing to do", self.world.run("build", "words").stdout)
+
+
+class Networks(unittest.TestCase):
+    def setUp(self):
+        self.world = fixture.World()
+        self.addCleanup(self.world.close)
+
+    def test_fetch_then_offline(self):
+        self.world.run("build", "words", "--offline", status=1)
+        self.world.run("fetch", "words")
+        self.world.server.files.clear()
+        _, result = self.world.build("words", "--offline")
+        self.assertTrue(pathlib.Path(result["bundle"]).is_file())
+
+    def test_offline_names_what_is_missing(self):
+        self.assertEqual({row["action"] for row in self.world.plan("words", "--offline").values()}, {"fetch-blocked"})
+        done = self.world.run("build", "words", "--offline", status=1)
+        self.assertIn("libword-1.0.tar.gz", done.stderr)
+
+    def test_a_mirror_folder_serves_another_rig(self):
+        mirror = self.world.folder / "stick"
+        self.world.run("fetch", "words", "--export", mirror)
+        self.world.server.files.clear()
+        self.world.cache = self.world.folder / "rig two"
+        _, result = self.world.build("words", "--import", mirror)
+        self.assertTrue(result["sha256"])
+
+    def test_a_broken_download_is_continued(self):
+        deb = "/debian/pool/main/t/tools/tools_1_amd64.deb"
+        self.world.server.broken.add(deb)
+        self.world.run("fetch", "words")
+        ranges = [asked for path, asked in self.world.server.seen if path == deb]
+        self.assertTrue(ranges[-1] and ranges[-1].startswith("bytes="), ranges)
+
+    def test_wrong_bytes_are_never_used(self):
+        self.world.server.lies["/packages/shout-2.0.tar.gz"] = b"something else"
+        done = self.world.run("build", "words", status=1)
+        self.assertIn(sha256(b"something else"), done.stderr)
+        self.assertEqual(self.world.plan()["shout"]["action"], "fetch-blocked")
+        self.world.server.lies.clear()
+        self.assertTrue(self.world.build()[1]["sha256"])
+
+
+class Usage(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = fixture.World()
+        cls.addClassCleanup(cls.world.close)
+
+    def test_mistakes_end_with_2_and_a_hint(self):
+        for arguments, hint in ((["bild"], "build"), (["plan", "wrods"], "words"), (["build"], "STACK"), (["build", "words", "--ofline"], "offline"),
+                                (["plan", "words", "-C", "/nowhere"], "recipes"), (["unpack", "x", "--sha256", "12"], "64")):
+            done = self.world.run(*arguments, status=2)
+            self.assertIn(hint, done.stderr, arguments)
+
+    def test_a_recipe_error_has_a_place_and_a_hint(self):
+        recipe = self.world.tree / "recipes/libword/1.0.yaml"
+        before = recipe.read_text()
+        recipe.write_text(before.replace("licence: MIT", "license: MIT"))
+        try:
+            done = self.world.run("plan", "words", status=2)
+            self.assertRegex(done.stderr, r'recipes/libword/1\.0\.yaml:4:1: .*license.*"licence"')
+        finally:
+            recipe.write_text(before)
+
+    def test_every_command_has_help_and_a_page(self):
+        names = self.world.run("man", "--list").stdout.splitlines()[1:]
+        self.assertGreater(len(names), 12)
+        for name in names:
+            self.assertIn(f"ironwheel {name}", self.world.run(*name.split(), "--help").stdout)
+            page = self.world.run("man", *name.split()).stdout
+            self.assertIn("\n.Dd", page, name)
+
+    def test_completions_are_accepted_by_their_shells(self):
+        for shell in ("bash", "zsh", "fish"):
+            script = self.world.folder / f"completion.{shell}"
+            script.write_text(self.world.run("completion", shell).stdout)
+            subprocess.run([shell, "-n", script], check=True)
+
+    def test_an_unusable_store_is_named(self):
+        blocked = self.world.folder / "a file"
+        blocked.write_text("")
+        done = self.world.run("plan", "words", "--cache", blocked, status=2)
+        self.assertIn(str(blocked), done.stderr)
+
+    def test_list_and_profile(self):
+        self.assertEqual([json.loads(line)["stack"] for line in self.world.run("list", "--json").stdout.splitlines()], ["words"])
+        self.assertEqual(self.world.run("list", "packages", "--names").stdout.split(), ["libword", "shout"])
+        self.assertIn("k10", self.world.run("profile", "--host").stdout)
+
+    def test_doctor_finds_this_host_fit(self):
+        self.assertIn("bubblewrap works", self.world.run("doctor").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
