@@ -30,10 +30,11 @@ static int write_text(const char *environment, const char *relative, const char 
 
 /* --- launcher ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* No compiler emits these by itself, and newer CPUs have dropped them: a bundle for an old AMD CPU also runs where they are missing. */
-static bool is_never_emitted(const char *feature)
+/* No compiler emits these by itself, and newer CPUs have dropped them; PREFETCHW runs as no operation where it is missing. A bundle for an old AMD CPU
+ * also runs on others. */
+static bool is_never_missed(const char *feature)
 {
-    static const char *const names[] = {"3dnow", "3dnowa", "sse4a", "mwait", "mwaitx", "clzero", NULL};
+    static const char *const names[] = {"3dnow", "3dnowa", "sse4a", "mwait", "mwaitx", "clzero", "prfchw", NULL};
     for (size_t i = 0; names[i]; i++)
         if (strcmp(names[i], feature) == 0) return true;
     return false;
@@ -46,7 +47,7 @@ static char *launcher_config(const iw_plan *plan, const char *floor)
     iw_buffer_add_text(&out, CONFIG_MARK);
     iw_buffer_add_format(&out, "stack %s-%s\nprofile %s\n", plan->stack->name, plan->stack->version, plan->profile->name);
     for (size_t i = 0; i < plan->profile->features.count; i++)
-        if (!is_never_emitted(plan->profile->features.items[i])) iw_buffer_add_format(&out, "needs %s\n", plan->profile->features.items[i]);
+        if (!is_never_missed(plan->profile->features.items[i])) iw_buffer_add_format(&out, "needs %s\n", plan->profile->features.items[i]);
     iw_buffer_add_format(&out, "glibc %s\n", floor);
     return iw_buffer_take(&out);
 }
