@@ -1,5 +1,6 @@
 #include "fetch/fetch.h"
 
+#include <poll.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
