@@ -1,0 +1,4 @@
+/* The encoding tables, as data. */
+#include "audit/encoding.h"
+
+#include "audit/tables.inc"
