@@ -53,8 +53,9 @@ static char *normalise(const char *project)
 static char *resolve(const char *base, const char *reference)
 {
     if (iw_starts_with(reference, "http://") || iw_starts_with(reference, "https://")) return iw_strdup(reference);
+    size_t name = strcspn(reference, ":/?");
     const char *host = strstr(base, "://");
-    if (!host) return NULL;
+    if (!host || reference[name] == ':') return NULL; /* another scheme */
     if (iw_starts_with(reference, "//")) return iw_format("%.*s:%s", (int)(host - base), base, reference);
     const char *path = strchr(host + 3, '/');
     size_t root = path ? (size_t)(path - base) : strlen(base);
