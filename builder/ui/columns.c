@@ -120,7 +120,7 @@ size_t iw_columns_add(iw_buffer *out, const char *text, size_t width, bool ascii
     return used + mark;
 }
 
-/* The length of the escape sequence (ECMA-48: CSI, strings such as OSC, or two bytes) at `text`, which starts with ESC. */
+/* The length of the escape sequence (ECMA-48: CSI, strings such as OSC, or a short one) at `text`, which starts with ESC. */
 static size_t sequence_length(const char *text)
 {
     const char *at = text + 1;
@@ -132,7 +132,8 @@ static size_t sequence_length(const char *text)
         while (*at && *at != '\a' && !(at[0] == '\033' && at[1] == '\\')) at++;
         return (size_t)(at - text) + (*at == '\a' ? 1 : *at ? 2 : 0);
     }
-    return *at >= 0x20 && *at < 0x7f ? 2 : 1;
+    while (*at >= 0x20 && *at < 0x30) at++;
+    return (size_t)(at - text) + (*at >= 0x30 && *at < 0x7f);
 }
 
 size_t iw_columns_measure(const char *line, size_t length)

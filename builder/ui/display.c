@@ -11,6 +11,7 @@
 #define QUIET_MS 10000  /* in a pipe, between two lines with the progress of one thing */
 #define SILENT_MS 60000 /* the same where its progress can't be counted */
 #define RATE_SECONDS 5  /* over which the rate of downloads is taken */
+#define LINE_LIMIT 400  /* bytes of a line of output that a row keeps */
 #define WIDE 64         /* columns from which on a row has columns of its own */
 
 struct row { /* something that runs: a package, a download, a check */
@@ -40,7 +41,7 @@ struct iw_display {
     bool plan_told;
     int64_t began;       /* of the first package; 0: none yet */
     int64_t fetch_began; /* of the first of the downloads that run */
-    size_t fetched;
+    size_t fetched, fetch_failed;
     uint64_t fetched_bytes;
     struct {
         int64_t second;
@@ -109,6 +110,15 @@ static char *clock_text(int64_t milliseconds)
     return iw_format("%lld:%02lld", seconds / 60, seconds % 60);
 }
 
+/* An estimate, no more exact than it is: "8 s", "7 min", "1 h 05 min". Caller frees. */
+static char *about_text(double milliseconds)
+{
+    unsigned long long seconds = milliseconds > 1e15 ? 1000000000000 : milliseconds > 0 ? (unsigned long long)(milliseconds / 1000 + 0.5) : 0;
+    if (seconds < 60) return iw_format("%llu s", seconds ? seconds : 1);
+    unsigned long long minutes = (seconds + 30) / 60;
+    return minutes < 60 ? iw_format("%llu min", minutes) : iw_format("%llu h %02llu min", minutes / 60, minutes % 60);
+}
+
 /* "12/345", "34 %", "1.2 MB of 12 MB", "7", "" where nothing is known: caller frees. */
 static char *progress_text(const struct row *row)
 {
@@ -162,7 +172,7 @@ static void tell_started(const iw_display *display, const struct row *row, bool 
     say_mark(display, lines, "36", whole ? "build" : row->phase ? row->phase : "");
     say(display, lines, row->subject);
     if (whole && row->expected) {
-        iw_cleanup_free char *time = iw_format_seconds((double)(row->expected / 1000));
+        iw_cleanup_free char *time = about_text((double)row->expected);
         iw_buffer_add_format(lines, " (about %s)", time);
     }
     if (is_fetch(row->phase) && same(row->unit, "B") && row->total) {
@@ -186,6 +196,7 @@ static bool worth_telling(const iw_display *display, const iw_event *event, cons
 static void say_effort(const iw_event *event, const struct row *row, iw_buffer *lines)
 {
     bool bytes = same(event->unit, "B");
+    if (same(event->detail, "reused")) return;
     uint64_t size = bytes && event->count ? event->count : row && same(row->unit, "B") ? row->count : 0;
     uint64_t milliseconds = event->count && !bytes ? event->count : row ? (uint64_t)since(row->began, event->when) : 0;
     if (is_fetch(event->phase) && size) {
@@ -230,7 +241,10 @@ static void tell_failed(const iw_display *display, const iw_event *event, const 
         iw_buffer_add_char(lines, ')');
     }
     iw_buffer_add_text(lines, ": ");
-    say_lines(display, lines, event->detail && *event->detail ? event->detail : "no reason was given");
+    const char *message = event->detail && *event->detail ? event->detail : "no reason was given";
+    size_t name = event->subject ? strlen(event->subject) : 0;
+    if (name && iw_starts_with(message, event->subject) && message[name] == ' ') message += name + 1; /* said already */
+    say_lines(display, lines, message);
     if (!event->path) return;
     iw_buffer_add_text(lines, "    log: ");
     say(display, lines, event->path);
@@ -246,7 +260,9 @@ static void tell_progress(const iw_display *display, struct row *row, int64_t no
     row->told = now;
     say_mark(display, lines, "36", row->phase ? row->phase : "build");
     say(display, lines, row->subject);
-    iw_buffer_add_format(lines, " %s%safter %s\n", progress, *progress ? " " : "", elapsed);
+    iw_buffer_add_char(lines, ' ');
+    say(display, lines, progress); /* a unit may be anything */
+    iw_buffer_add_format(lines, "%safter %s\n", *progress ? " " : "", elapsed);
 }
 
 /* A note is one line, whatever it holds. */
@@ -280,7 +296,7 @@ static void tell_plan(iw_display *display, iw_buffer *lines)
     say_mark(display, lines, "36", "plan");
     iw_buffer_add_format(lines, "%zu to build, %zu reused", display->plan_count, display->plan_reused);
     if (expected > 0) {
-        iw_cleanup_free char *time = iw_format_seconds((double)(expected / 1000));
+        iw_cleanup_free char *time = about_text((double)expected);
         iw_buffer_add_format(lines, ", about %s", time);
     }
     iw_buffer_add_char(lines, '\n');
@@ -377,16 +393,22 @@ static bool is_source(const char *word)
     return false;
 }
 
-/* Of a compiler's command line only the file that is compiled; else the line. Caller frees. */
-static char *shorten(const char *line)
+/* Of a compiler's command line only the file that is compiled; of what ninja says ("Compiling C object a/b/c.o") the verb and the file's name; else
+ * the line. Caller frees. */
+static char *shorten(const char *line, bool counted)
 {
-    const char *found = NULL;
-    if (!strstr(line, " -c ")) return iw_strndup(line, strlen(line) < 400 ? strlen(line) : 400);
+    const char *source = NULL, *last = NULL, *first = NULL;
     iw_cleanup_free char *copy = iw_strdup(line);
     char *rest = copy;
-    for (char *word; (word = strsep(&rest, " \t'\"`;"));)
-        if (is_source(word)) found = word;
-    return found ? iw_strdup(iw_path_base(found)) : iw_strndup(line, strlen(line) < 400 ? strlen(line) : 400);
+    for (char *word; (word = strsep(&rest, " \t'\"`;"));) {
+        if (!*word) continue;
+        if (!first) first = word;
+        if (is_source(word)) source = word;
+        last = word;
+    }
+    if (source && strstr(line, " -c ")) return iw_strdup(iw_path_base(source));
+    if (counted && last && last != first && strchr(last, '/') && *iw_path_base(last)) return iw_format("%s %s", first, iw_path_base(last));
+    return iw_strndup(line, strnlen(line, LINE_LIMIT));
 }
 
 /* --- events ----------------------------------------------------------------------------------------------------------------------- */
@@ -449,7 +471,7 @@ static void on_line(iw_display *display, const iw_event *event, iw_buffer *lines
         const char *rest = read_counts(row, line);
         if (*rest) {
             free(row->line);
-            row->line = shorten(rest);
+            row->line = shorten(rest, rest != line);
         }
     }
     if (display->style.verbose) {
@@ -484,12 +506,13 @@ static void on_end(iw_display *display, const iw_event *event, iw_buffer *lines)
         tell_finished(display, event, row, lines);
     mark_planned(display, event);
     if (!row) return;
-    if (is_fetch(row->phase) && same(row->unit, "B")) {
-        uint64_t count = !failed && same(event->unit, "B") && event->count > row->count ? event->count : row->count;
+    if (is_fetch(row->phase) && same(row->unit, "B") && !failed) {
+        uint64_t count = same(event->unit, "B") && event->count > row->count ? event->count : row->count;
         count_bytes(display, event->when, count - row->count);
         display->fetched_bytes = plus(display->fetched_bytes, count);
     }
     display->fetched += is_fetch(row->phase) && !failed;
+    display->fetch_failed += is_fetch(row->phase) && failed;
     if (!event->phase || !row->whole || failed) drop_row(display, row);
 }
 
@@ -575,22 +598,26 @@ static double time_left(const iw_display *display, int64_t now, size_t *unknown)
     return left > longest ? left : longest;
 }
 
+static void put_failed(struct pen *pen, size_t count)
+{
+    if (!count) return;
+    iw_cleanup_free char *failed = iw_format("%zu failed", count);
+    put(pen, NULL, ", ", pen->left, 0);
+    put(pen, "1;31", failed, pen->left, 0);
+}
+
 static void add_packages(const iw_display *display, struct pen *pen, int64_t now)
 {
     size_t unknown, rest = display->plan_count - display->plan_done - display->plan_failed;
     double left = time_left(display, now, &unknown);
     iw_cleanup_free char *done = iw_format("%zu of %zu packages", display->plan_done, display->plan_count);
     put(pen, "1", done, pen->left, 0);
-    if (display->plan_failed) {
-        iw_cleanup_free char *failed = iw_format("%zu failed", display->plan_failed);
-        put(pen, NULL, ", ", pen->left, 0);
-        put(pen, "1;31", failed, pen->left, 0);
-    }
+    put_failed(pen, display->plan_failed);
     iw_cleanup_free char *elapsed = display->began ? clock_text(since(display->began, now)) : iw_strdup("0:00");
     iw_cleanup_free char *text = iw_format(", %s", elapsed);
     put(pen, NULL, text, pen->left, 0);
     if (!rest || left < 500) return;
-    iw_cleanup_free char *time = iw_format_seconds((double)(int64_t)(left / 1000 + 0.5)), *estimate = iw_format(", %s %s left", unknown ? "more than" : "about", time);
+    iw_cleanup_free char *time = about_text(left), *estimate = iw_format(", %s %s left", unknown ? "more than" : "about", time);
     put(pen, NULL, estimate, pen->left, 0);
 }
 
@@ -619,14 +646,15 @@ static void add_downloads(const iw_display *display, struct pen *pen, size_t fet
         bytes = plus(bytes, row->count);
         total = plus(total, row->total > row->count ? row->total : row->count);
     }
-    iw_cleanup_free char *files = iw_format("%zu of %zu files", display->fetched, display->fetched + fetching);
+    iw_cleanup_free char *files = iw_format("%zu of %zu files", display->fetched, display->fetched + display->fetch_failed + fetching);
     put(pen, "1", files, pen->left, 0);
+    put_failed(pen, display->fetch_failed);
     double rate = rate_of(display, now);
     iw_cleanup_free char *size = iw_format_bytes(bytes), *of = iw_format_bytes(total), *speed = iw_format_bytes((uint64_t)(rate < 1e18 ? rate : 1e18));
     iw_cleanup_free char *text = known ? iw_format(", %s of %s, %s/s", size, of, speed) : iw_format(", %s, %s/s", size, speed);
     if (bytes || known) put(pen, NULL, text, pen->left, 0);
     if (!known || rate < 1 || total <= bytes) return;
-    iw_cleanup_free char *time = iw_format_seconds((double)(int64_t)((double)(total - bytes) / rate + 0.99)), *left = iw_format(", about %s left", time);
+    iw_cleanup_free char *time = about_text((double)(total - bytes) / rate * 1000), *left = iw_format(", about %s left", time);
     put(pen, NULL, left, pen->left, 0);
 }
 
