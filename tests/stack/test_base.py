@@ -88,7 +88,9 @@ class Base(unittest.TestCase):
         manifest = json.loads((self.env / "manifest.json").read_text())
         names = {package["name"] for package in manifest["packages"]}
         self.assertLessEqual({"python", "numpy", "openblas", "pip", "setuptools", "wheel", "cython", "monotonic-align", "openssl"}, names)
-        self.assertNotIn("meson", names)
+        inside = {package["name"] for package in manifest["packages"] if package["in_bundle"]}
+        self.assertLessEqual({"numpy", "openssl"}, inside)
+        self.assertNotIn("meson", inside)
         sbom = json.loads((self.env / "sbom.spdx.json").read_text())
         self.assertEqual(sbom["spdxVersion"], "SPDX-2.3")
         self.assertLessEqual(names, {package["name"] for package in sbom["packages"]})
@@ -158,10 +160,10 @@ class Base(unittest.TestCase):
         self.say("import ssl, zlib, numpy; numpy.dot(numpy.ones((9,9)), numpy.ones((9,9)))", env={"LD_LIBRARY_PATH": str(evil)})
 
     def test_console_scripts_from_elsewhere(self):
-        for script in ("pip", "cython", "wheel"):
+        for script, option in (("pip", "--version"), ("cython", "--version"), ("wheel", "version")):
             path = self.env / "bin" / script
             self.assertTrue(path.exists(), script)
-            self.assertTrue(run(path, "--version", cwd="/").stdout.strip() or script == "wheel")
+            self.assertTrue(run(path, option, cwd="/").stdout.strip())
 
     def test_activate_in_every_shell(self):
         target = 'python3 -c "import sys; print(sys.prefix)"'
