@@ -33,7 +33,7 @@ struct job {
     const iw_fetch_options *options;
     const char *label;
     uint64_t entries, bytes;
-    char *broken; /* the repository that turned out to be damaged */
+    char *broken; /* the repository that turned out to be damaged, or may be */
 };
 
 static int git_failed(iw_error *err, const char *what, const char *url)
@@ -42,13 +42,18 @@ static int git_failed(iw_error *err, const char *what, const char *url)
     return iw_fail(err, IW_E_NETWORK, "%s %s: %s", what, url, last && last->message ? last->message : "unknown trouble");
 }
 
-/* libgit2 checks each object's name when it reads it. What is damaged is removed at the end, so that the next run brings it again. */
+static void note_broken(struct job *job, git_repository *repository)
+{
+    free(job->broken);
+    job->broken = iw_path_clean(git_repository_path(repository)); /* without the slash at its end */
+}
+
+/* libgit2 checks each object's name when it reads it. What is damaged is removed, and brought once more. */
 static int is_broken(struct job *job, git_repository *repository, const char *url, iw_error *err)
 {
     const git_error *last = git_error_last();
-    free(job->broken);
-    job->broken = iw_path_clean(git_repository_path(repository)); /* without the slash at its end */
-    return iw_fail(err, IW_E_FORMAT, "the copy of %s in the store is damaged (%s) and was removed; run the same command again", url,
+    note_broken(job, repository);
+    return iw_fail(err, IW_E_FORMAT, "the copy of %s in the store was damaged (%s) and is removed; run the same command again", url,
                    last && last->message ? last->message : "unknown trouble");
 }
 
@@ -105,7 +110,7 @@ static int no_credentials(git_credential **out, const char *url, const char *use
 }
 
 /* The bare repository kept for `url`, made where missing; locked, so that two don't fetch into it at once. */
-static int open_cache(struct job *job, const char *url, git_repository **out, int *lock, iw_error *err)
+static int open_cache(struct job *job, const char *url, git_repository **out, bool *fresh, int *lock, iw_error *err)
 {
     char digest[IW_SHA256_HEX];
     iw_hash_bytes(url, strlen(url), digest);
@@ -113,7 +118,8 @@ static int open_cache(struct job *job, const char *url, git_repository **out, in
     iw_cleanup_free char *parent = iw_path_parent(path);
     iw_cleanup_free char *lock_path = iw_format("%s.lock", path);
     if (iw_make_folders(parent, 0755, err) != 0 || iw_lock_file(lock_path, true, true, lock, err) != 0) return -1;
-    if (git_repository_open_bare(out, path) == 0) return 0;
+    *fresh = git_repository_open_bare(out, path) != 0;
+    if (!*fresh) return 0;
     if (iw_remove_tree(path, err) != 0) return -1;
     return git_repository_init(out, path, 1) == 0 ? 0 : git_failed(err, "can't make the repository for", url);
 }
@@ -234,7 +240,7 @@ static int fetch_with_retries(struct job *job, const char *path, const char *url
     }
 }
 
-static int fetch_commit(struct job *job, git_repository *repository, const char *url, const git_oid *id, git_commit **out, iw_error *err)
+static int fetch_commit(struct job *job, git_repository *repository, bool fresh, const char *url, const git_oid *id, git_commit **out, iw_error *err)
 {
     if (git_commit_lookup(out, repository, id) == 0) return 0;
     iw_cleanup_free char *path = iw_strdup(git_repository_path(repository));
@@ -243,6 +249,7 @@ static int fetch_commit(struct job *job, git_repository *repository, const char 
     if (git_repository_odb(&objects, repository) == 0) (void)!git_odb_refresh(objects);
     git_odb_free(objects);
     if (git_commit_lookup(out, repository, id) == 0) return 0;
+    if (!fresh) note_broken(job, repository); /* a damaged one has the branches, so that nothing is fetched for them */
     char hex[GIT_OID_HEXSZ + 1];
     git_oid_tostr(hex, sizeof hex, id);
     iw_cleanup_free char *shown = iw_transfer_shown(url);
@@ -380,8 +387,9 @@ static int lay_commit(struct job *job, const char *url, const git_oid *id, const
     git_commit *commit = NULL;
     git_tree *tree = NULL;
     iw_cleanup_fd int lock = -1;
-    int status = open_cache(job, url, &repository, &lock, err);
-    if (status == 0) status = fetch_commit(job, repository, url, id, &commit, err);
+    bool fresh;
+    int status = open_cache(job, url, &repository, &fresh, &lock, err);
+    if (status == 0) status = fetch_commit(job, repository, fresh, url, id, &commit, err);
     iw_close_fd(&lock);
     lock = -1;
     if (status == 0 && git_commit_tree(&tree, commit) != 0) status = is_broken(job, repository, url, err);
@@ -419,6 +427,38 @@ static int keep_tree(struct job *job, const iw_source *source, const char *tree,
     return iw_store_add_source(job->store, tar, source->sha256, source->name, err);
 }
 
+static int bring(struct job *job, const iw_source *source, const git_oid *id, iw_error *err)
+{
+    iw_cleanup_free char *tmp = iw_store_path(job->store, "tmp", ""), *folder = NULL;
+    if (iw_make_folders(tmp, 0755, err) != 0 || iw_temporary_folder(tmp, "git-", &folder, err) != 0) return -1;
+    iw_cleanup_free char *tar = iw_format("%s.tar", folder);
+    job->entries = job->bytes = 0;
+    int status = lay_commit(job, source->name, id, folder, source->submodules, 0, err);
+    if (status == 0) status = keep_tree(job, source, folder, tar, err);
+    (void)!iw_remove_tree(folder, NULL);
+    unlink(tar);
+    return status;
+}
+
+/* A copy in the store that is damaged is thrown away, and everything is tried once more. */
+static int bring_or_again(struct job *job, const iw_source *source, iw_error *err)
+{
+    git_oid id;
+    if (git_oid_fromstr(&id, source->commit) != 0)
+        return iw_fail(err, IW_E_RECIPE, "%s:%d: \"%s\" is no commit", source->place.file, source->place.line, source->commit);
+    int status = -1;
+    for (int attempt = 0; attempt < 2 && status != 0; attempt++) {
+        if (attempt && !job->broken) break;
+        free(job->broken);
+        job->broken = NULL;
+        iw_error_clear(err);
+        status = bring(job, source, &id, err);
+        if (job->broken) (void)!iw_remove_tree(job->broken, NULL);
+    }
+    free(job->broken);
+    return status;
+}
+
 int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_options *options, iw_error *err)
 {
     struct job job = {.store = store, .options = options, .label = source->name};
@@ -426,21 +466,9 @@ int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_option
     git_libgit2_init();
     forget_configuration();
     git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
-    git_oid id;
-    iw_cleanup_free char *tmp = iw_store_path(store, "tmp", ""), *folder = NULL, *tar = NULL;
-    int status = git_oid_fromstr(&id, source->commit) == 0 ? 0 : iw_fail(err, IW_E_RECIPE, "%s:%d: \"%s\" is no commit", source->place.file, source->place.line, source->commit);
     iw_emit(options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = job.label, .phase = "fetch"});
-    if (status == 0) status = iw_temporary_folder(tmp, "git-", &folder, err);
-    if (status == 0) {
-        tar = iw_format("%s.tar", folder);
-        status = lay_commit(&job, source->name, &id, folder, source->submodules, 0, err);
-        if (status == 0) status = keep_tree(&job, source, folder, tar, err);
-        (void)!iw_remove_tree(folder, NULL);
-        unlink(tar);
-    }
+    int status = bring_or_again(&job, source, err);
     git_libgit2_shutdown();
-    if (job.broken) (void)!iw_remove_tree(job.broken, NULL);
-    free(job.broken);
     iw_emit(options->sink, (iw_event){.type = status == 0 ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = job.label, .phase = "fetch",
                                       .detail = status == 0 ? "fetched" : iw_error_text(err)});
     return status;

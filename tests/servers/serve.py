@@ -153,7 +153,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                        "HOME": str(self.server.root), "REQUEST_METHOD": self.command, "PATH_INFO": "/" + "/".join(rest), "QUERY_STRING": query,
                        "CONTENT_TYPE": self.headers.get("Content-Type", ""), "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1",
                        "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""), "SERVER_PROTOCOL": "HTTP/1.1"}
-        done = subprocess.run(["git", "http-backend"], input=body, stdout=subprocess.PIPE, env=environment, check=False)
+        done = subprocess.run(["git", "http-backend"], input=body, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, check=False)
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         status, headers = 200, {}
         for line in head.decode().split("\r\n"):
