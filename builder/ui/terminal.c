@@ -28,14 +28,15 @@ struct told { /* JSON: when a subject's progress was last told */
     int64_t when;
 };
 
-/* Two locks, `screen` before `state`. `state` is held for moments only; `screen` while writing, which may take as long as the reader likes. */
+/* `state` is held for moments only. Who writes owns the screen meanwhile (`writing`), which may take as long as the reader likes. */
 struct iw_ui {
     iw_ui_options options;
     iw_sink sink;
     bool live, reflows;
 
     pthread_mutex_t state;
-    pthread_cond_t news, drained; /* for the drawer; for who waits until `pending` is shorter */
+    pthread_cond_t news; /* for the drawer */
+    pthread_cond_t done; /* something was taken from `pending`, or written */
     iw_display *display;
     iw_buffer pending[2];         /* not yet written, to `error` and to `out` */
     size_t left_out;              /* lines of output that found no room */
@@ -44,8 +45,8 @@ struct iw_ui {
     unsigned paused;
     bool started, stop; /* the drawer */
     pthread_t drawer;
+    bool writing;
 
-    pthread_mutex_t screen;
     iw_buffer frame; /* on the screen: its lines */
     size_t columns;  /* of the terminal, then */
 };
@@ -80,7 +81,7 @@ static void put(int fd, const char *data, size_t length)
     }
 }
 
-/* --- the screen; `screen` is held ------------------------------------------------------------------------------------------------- */
+/* --- the screen, which the caller owns ------------------------------------------------------------------------------------------------- */
 
 struct size {
     size_t columns, rows;
@@ -141,7 +142,7 @@ static void take_pending(iw_ui *ui, iw_buffer taken[2], iw_buffer *frame, struct
     ui->left_out = 0;
     if (with_frame && !ui->paused && !ui->stop)
         iw_display_frame(ui->display, size.columns > 1 ? size.columns - 1 : 1, size.rows > 1 ? size.rows - 1 : 1, now_ms(), frame);
-    pthread_cond_broadcast(&ui->drained);
+    pthread_cond_broadcast(&ui->done);
     pthread_mutex_unlock(&ui->state);
 }
 
@@ -169,11 +170,31 @@ static void draw(iw_ui *ui, bool with_frame)
     for (int i = 0; i < 2; i++) iw_buffer_free(&taken[i]);
 }
 
-static void draw_locked(iw_ui *ui, bool with_frame)
+/* Makes the caller own the screen, at the latest at `until`, where that isn't NULL. */
+static bool take_screen(iw_ui *ui, const struct timespec *until)
 {
-    pthread_mutex_lock(&ui->screen);
-    draw(ui, with_frame);
-    pthread_mutex_unlock(&ui->screen);
+    int late = 0;
+    pthread_mutex_lock(&ui->state);
+    while (ui->writing && late == 0) late = until ? pthread_cond_timedwait(&ui->done, &ui->state, until) : pthread_cond_wait(&ui->done, &ui->state);
+    bool taken = !ui->writing;
+    if (taken) ui->writing = true;
+    pthread_mutex_unlock(&ui->state);
+    return taken;
+}
+
+static void give_screen(iw_ui *ui)
+{
+    pthread_mutex_lock(&ui->state);
+    ui->writing = false;
+    pthread_cond_broadcast(&ui->done);
+    pthread_mutex_unlock(&ui->state);
+}
+
+static void draw_plainly(iw_ui *ui)
+{
+    take_screen(ui, NULL);
+    draw(ui, false);
+    give_screen(ui);
 }
 
 /* --- the drawer -------------------------------------------------------------------------------------------------------------------- */
@@ -200,10 +221,10 @@ static void *draw_on(void *argument)
     iw_ui *ui = argument;
     bool was_stopped;
     while (wait_for_turn(ui, &was_stopped)) {
-        pthread_mutex_lock(&ui->screen);
+        take_screen(ui, NULL);
         if (was_stopped) iw_buffer_clear(&ui->frame);
         draw(ui, true);
-        pthread_mutex_unlock(&ui->screen);
+        give_screen(ui);
     }
     return NULL;
 }
@@ -260,7 +281,7 @@ static bool make_room(iw_ui *ui, const iw_event *event)
         return false;
     }
     while (!ui->live && ui->started && !ui->stop && ui->pending[0].length + ui->pending[1].length > PENDING_LIMIT)
-        pthread_cond_wait(&ui->drained, &ui->state);
+        pthread_cond_wait(&ui->done, &ui->state);
     return !ui->stop;
 }
 
@@ -280,7 +301,7 @@ static void emit(void *context, const iw_event *event)
     }
     bool alone = !ui->started;
     pthread_mutex_unlock(&ui->state);
-    if (alone) draw_locked(ui, false);
+    if (alone) draw_plainly(ui);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------------------------- */
@@ -309,10 +330,9 @@ iw_ui *iw_ui_open(const iw_ui_options *options)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&ui->news, &monotonic);
-    pthread_cond_init(&ui->drained, &monotonic);
+    pthread_cond_init(&ui->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&ui->state, NULL);
-    pthread_mutex_init(&ui->screen, NULL);
     iw_display_style style = {.colour = options->colour_allowed && terminal && !(no_colour && *no_colour), .verbose = options->verbosity > 0,
                               .plain = !ui->live, .ascii = ui->live && !says_utf8()};
     ui->display = iw_display_new(&style);
@@ -329,7 +349,7 @@ void iw_ui_pause(iw_ui *ui)
     pthread_mutex_lock(&ui->state);
     ui->paused++;
     pthread_mutex_unlock(&ui->state);
-    draw_locked(ui, false);
+    draw_plainly(ui);
 }
 
 void iw_ui_resume(iw_ui *ui)
@@ -344,7 +364,7 @@ static void stop_drawer(iw_ui *ui)
     pthread_mutex_lock(&ui->state);
     ui->stop = true;
     pthread_cond_broadcast(&ui->news);
-    pthread_cond_broadcast(&ui->drained);
+    pthread_cond_broadcast(&ui->done);
     pthread_mutex_unlock(&ui->state);
 }
 
@@ -353,9 +373,9 @@ void iw_ui_leave(iw_ui *ui)
     if (!ui) return;
     struct timespec until = in_ms(LEAVE_MS);
     stop_drawer(ui);
-    if (pthread_mutex_clocklock(&ui->screen, CLOCK_MONOTONIC, &until) != 0) return;
+    if (!take_screen(ui, &until)) return;
     draw(ui, false);
-    pthread_mutex_unlock(&ui->screen);
+    give_screen(ui);
 }
 
 void iw_ui_close(iw_ui *ui)
@@ -363,15 +383,14 @@ void iw_ui_close(iw_ui *ui)
     if (!ui) return;
     stop_drawer(ui);
     if (ui->started) pthread_join(ui->drawer, NULL);
-    draw_locked(ui, false);
+    draw_plainly(ui);
     iw_display_free(ui->display);
     for (size_t i = 0; i < ui->told_count; i++) free(ui->told[i].subject);
     free(ui->told);
     iw_buffer_free(&ui->frame);
     for (int i = 0; i < 2; i++) iw_buffer_free(&ui->pending[i]);
     pthread_cond_destroy(&ui->news);
-    pthread_cond_destroy(&ui->drained);
+    pthread_cond_destroy(&ui->done);
     pthread_mutex_destroy(&ui->state);
-    pthread_mutex_destroy(&ui->screen);
     free(ui);
 }
