@@ -33,7 +33,7 @@ class Kills(unittest.TestCase):
         cls.world = fixture.World()
         cls.addClassCleanup(cls.world.close)
         for i in range(3):  # more to do, so that kills meet different moments
-            cls.world.script(f"filler{i}", compile="for n in 1 2 3 4 5 6; do echo 'int f(int x) { return x * 3; }' > f$n.c; gcc -c f$n.c; sleep 0.05; done; gcc -shared -o f.so f*.o",
+            cls.world.script(f"filler{i}", compile="for n in 1 2 3 4 5 6; do echo \"int f$n(int x) { return x * 3; }\" > f$n.c; gcc -c f$n.c; sleep 0.05; done; gcc -shared -o f.so f*.o",
                              install_script="install -D f.so $DESTDIR$PREFIX/lib/filler.so; mv $DESTDIR$PREFIX/lib/filler.so $DESTDIR$PREFIX/lib/filler%d.so" % i)
         cls.world.stack("words", {"shout": "2.0", **{f"filler{i}": "1" for i in range(3)}}, pins={"libword": "1.0"})
         cls.world.run("fetch", "words")
