@@ -7,12 +7,10 @@
  * The last line makes a torn or damaged entry a miss, so that nothing need be synced to disk. A header that isn't there when the entry is made and
  * would be found earlier on the include path later is the known gap of this kind of cache; within one recipe's sources it can't come
  * and go, and dependencies are laid at the prefix by digest. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* the one-shot API starts no providers: this runs once per compile */
 #include "wrap/objects.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,29 +19,31 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "wrap/sha256.h"
 
 #define HEADER "iw-object 1\n"
 #define ENTRY_LIMIT (1u << 30)
 #define FILE_LIMIT (256u << 20)
 
-static void to_hex(const unsigned char raw[32], char hex[65])
+static void hash_bytes(const char *data, size_t length, char hex[65])
 {
-    for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", raw[i]);
+    iw_sha256 hash;
+    iw_sha256_start(&hash);
+    iw_sha256_add(&hash, data, length);
+    iw_sha256_finish(&hash, hex);
 }
 
 static bool hash_file(const char *path, char hex[65])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return false;
-    SHA256_CTX context;
-    SHA256_Init(&context);
+    iw_sha256 hash;
+    iw_sha256_start(&hash);
     char part[65536];
     ssize_t got;
-    while ((got = read(fd, part, sizeof part)) > 0) SHA256_Update(&context, part, (size_t)got);
+    while ((got = read(fd, part, sizeof part)) > 0) iw_sha256_add(&hash, part, (size_t)got);
     close(fd);
-    unsigned char raw[32];
-    SHA256_Final(raw, &context);
-    to_hex(raw, hex);
+    iw_sha256_finish(&hash, hex);
     return got == 0;
 }
 
@@ -84,16 +84,9 @@ bool iw_object_cacheable(const iw_compile *compile, const char *tool, const char
 
 /* --- key --------------------------------------------------------------------------------------------------------------------------------- */
 
-static void add(SHA256_CTX *context, const char *text)
-{
-    uint64_t length = text ? strlen(text) : UINT64_MAX;
-    SHA256_Update(context, &length, sizeof length);
-    if (text) SHA256_Update(context, text, (size_t)length);
-}
-
 /* Arguments without the names of what is written: those are the caller's business. A dependency file's content names its target, so that
  * one counts where there is such a file. */
-static void add_arguments(SHA256_CTX *context, const iw_strings *argv, const iw_compile *compile)
+static void add_arguments(iw_sha256 *hash, const iw_strings *argv, const iw_compile *compile)
 {
     bool depfile = compile->md || compile->mmd;
     for (size_t i = 0; i < argv->count; i++) {
@@ -102,7 +95,7 @@ static void add_arguments(SHA256_CTX *context, const iw_strings *argv, const iw_
             i++;
             continue;
         }
-        add(context, argv->items[i]);
+        iw_sha256_add_text(hash, argv->items[i]);
     }
 }
 
@@ -111,18 +104,16 @@ bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_stri
     static const char *const variables[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "SOURCE_DATE_EPOCH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LC_ALL", NULL};
     char folder[4096], source[65];
     if (!getcwd(folder, sizeof folder) || !hash_file(compile->source, source)) return false;
-    SHA256_CTX context;
-    SHA256_Init(&context);
-    add(&context, HEADER IW_POLICY_NUMBER);
-    add(&context, policy->toolchain);
-    add(&context, tool);
-    add(&context, folder);
-    add(&context, source);
-    for (size_t i = 0; variables[i]; i++) add(&context, getenv(variables[i]));
-    add_arguments(&context, argv, compile);
-    unsigned char raw[32];
-    SHA256_Final(raw, &context);
-    to_hex(raw, key->text);
+    iw_sha256 hash;
+    iw_sha256_start(&hash);
+    iw_sha256_add_text(&hash, HEADER IW_POLICY_NUMBER);
+    iw_sha256_add_text(&hash, policy->toolchain);
+    iw_sha256_add_text(&hash, tool);
+    iw_sha256_add_text(&hash, folder);
+    iw_sha256_add_text(&hash, source);
+    for (size_t i = 0; variables[i]; i++) iw_sha256_add_text(&hash, getenv(variables[i]));
+    add_arguments(&hash, argv, compile);
+    iw_sha256_finish(&hash, key->text);
     return true;
 }
 
@@ -156,10 +147,8 @@ static bool inputs_match(const char **at)
 static bool parse_entry(const char *text, size_t length, struct entry *out)
 {
     if (length < sizeof HEADER + 64 || strncmp(text, HEADER, strlen(HEADER)) != 0) return false;
-    unsigned char raw[32];
     char hex[65];
-    SHA256((const unsigned char *)text, length - 64, raw);
-    to_hex(raw, hex);
+    hash_bytes(text, length - 64, hex);
     if (memcmp(hex, text + length - 64, 64) != 0) return false;
     const char *at = text + strlen(HEADER), *end = text + length - 64;
     if (!inputs_match(&at)) return false;
@@ -230,10 +219,8 @@ void iw_object_put(const char *folder, const iw_object_key *key, const char *out
     iw_buffer_add(&out, said, said_length);
     iw_buffer_add(&out, kept, kept_length);
     iw_buffer_add(&out, object, object_length);
-    unsigned char raw[32];
     char hex[65];
-    SHA256((const unsigned char *)out.data, out.length, raw);
-    to_hex(raw, hex);
+    hash_bytes(out.data, out.length, hex);
     iw_buffer_add(&out, hex, 64);
     iw_cleanup_free char *shelf = iw_format("%s/%.2s", folder, key->text);
     mkdir(shelf, 0755);
