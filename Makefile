@@ -25,6 +25,7 @@ IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ibuilder $(WARNINGS)
 	-ffile-prefix-map=$(CURDIR)/= $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 IW_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lZydis -lpthread
 
+.DEFAULT_GOAL := all # rooms may have targets of their own, and are read before
 .PHONY: all
 all: $(B)/ironwheel helpers ## compile the program and its helpers (MODE=release|dev|asan|tsan|fuzz|cov, O=folder)
 .SECONDARY:
