@@ -150,7 +150,7 @@ static void on_stop_signal(struct iw_watch *watch, unsigned *seen)
         (void)!write(watch->pipe[1], "c", 1);
         return;
     }
-    iw_ui_close(watch->ui);
+    iw_ui_leave(watch->ui);
     _exit(130);
 }
 
