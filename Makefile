@@ -102,7 +102,10 @@ test-stack: test-deps ## build stack base, prove it from outside, compare its di
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
 	@$(MAKE) --no-print-directory all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py
-bench: all ## ratios: the warm run, packing, the wrapper; side by side in one run
+$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
+	@mkdir -p $(@D)
+	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
+bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper; side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
 layers: ## whether each room includes only what ARCHITECTURE.md gives it
 	@python3 tests/layers.py
