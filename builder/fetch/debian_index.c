@@ -190,17 +190,18 @@ static int unpack(const char *path, const char *wanted, uint64_t size, char **ou
 static int fetch_packages(const iw_debian_archive *archive, const char *base, const char *release, char **out, iw_error *err)
 {
     static const char *const names[] = {FOLDER "Packages.xz", FOLDER "Packages.gz", NULL};
+    iw_cleanup_free char *shown = iw_transfer_shown(base);
     char packed[IW_SHA256_HEX], plain[IW_SHA256_HEX];
     uint64_t packed_size = 0, size = 0;
     size_t i = 0;
     while (names[i] && !release_file(release, names[i], packed, &packed_size)) i++;
     if (!names[i] || !release_file(release, FOLDER "Packages", plain, &size))
-        return iw_fail(err, IW_E_FORMAT, "%s/InRelease lists no " FOLDER "Packages.xz with its SHA-256", base);
+        return iw_fail(err, IW_E_FORMAT, "%s/InRelease lists no " FOLDER "Packages.xz with its SHA-256", shown);
     if (size == 0) { /* as in NAME-updates after a point release */
         *out = iw_strdup("");
         return 0;
     }
-    if (size > PACKAGES_LIMIT || packed_size == 0 || packed_size > PACKAGES_LIMIT) return iw_fail(err, IW_E_FORMAT, "%s/%s is larger than is right", base, names[i]);
+    if (size > PACKAGES_LIMIT || packed_size == 0 || packed_size > PACKAGES_LIMIT) return iw_fail(err, IW_E_FORMAT, "%s/%s is larger than is right", shown, names[i]);
     iw_transfer transfer = {.label = iw_format("%s %s", iw_path_base(base), iw_path_base(names[i])), .part = iw_path_join(archive->folder, packed), .size = packed_size};
     memcpy(transfer.sha256, packed, sizeof packed);
     iw_strings_add_format(&transfer.urls, "%s/" FOLDER "by-hash/SHA256/%s", base, packed); /* stays while the mirror is being updated */
@@ -217,11 +218,12 @@ static int fetch_packages(const iw_debian_archive *archive, const char *base, co
 
 static int from_mirror(iw_debian_index *index, const iw_debian_archive *archive, const char *mirror, const char *suite, iw_error *err)
 {
-    iw_cleanup_free char *base = iw_format("%s/dists/%s", mirror, suite), *url = iw_format("%s/InRelease", base), *text = NULL, *release = NULL, *packages = NULL;
+    iw_cleanup_free char *base = iw_format("%s/dists/%s", mirror, suite), *url = iw_format("%s/InRelease", base), *shown = iw_transfer_shown(url), *text = NULL, *release = NULL,
+                         *packages = NULL;
     if (iw_transfer_page(url, NULL, RELEASE_LIMIT, archive->transfer, &text, NULL, NULL, NULL, err) != 0) return -1;
-    if (verify(archive, url, text, &release, err) != 0 || check_release(url, release, suite, err) != 0) return -1;
+    if (verify(archive, shown, text, &release, err) != 0 || check_release(shown, release, suite, err) != 0) return -1;
     if (fetch_packages(archive, base, release, &packages, err) != 0) return -1;
-    iw_cleanup_free char *what = iw_format("%s/" FOLDER "Packages", base);
+    iw_cleanup_free char *shown_base = iw_transfer_shown(base), *what = iw_format("%s/" FOLDER "Packages", shown_base);
     return iw_debian_index_add(index, iw_steal(&packages), what, err);
 }
 

@@ -83,7 +83,8 @@ static int find_in_json(const struct page *page, const char *file, iw_strings *u
 {
     json_error_t why;
     json_t *root = json_loads(page->text, 0, &why);
-    if (!root) return iw_fail(err, IW_E_FORMAT, "%s: no JSON: %s", page->base, why.text);
+    iw_cleanup_free char *shown = iw_transfer_shown(page->base);
+    if (!root) return iw_fail(err, IW_E_FORMAT, "%s: no JSON: %s", shown, why.text);
     size_t i;
     json_t *entry;
     json_array_foreach(json_object_get(root, "files"), i, entry)

@@ -61,7 +61,10 @@ static int fetch_suites(iw_debian_index *index, const iw_debian_archive *archive
         iw_cleanup_free char *suite = iw_format("%s%s", name, parts[i]);
         bool found;
         if (iw_debian_index_fetch(index, archive, suite, &found, err) != 0) return iw_wrap(err, "suite %s", suite);
-        if (!found && i == 0) return iw_fail(err, IW_E_NOT_FOUND, "no mirror has the suite %s (asked: %s)", suite, archive->mirrors->items[0]);
+        if (!found && i == 0) {
+            iw_cleanup_free char *shown = iw_transfer_shown(archive->mirrors->items[0]);
+            return iw_fail(err, IW_E_NOT_FOUND, "no mirror has the suite %s (asked: %s)", suite, shown);
+        }
         iw_cleanup_free char *note = found ? NULL : iw_format("no mirror has the suite %s; going on without it", suite);
         if (note) iw_emit(archive->transfer->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = name, .phase = "fetch", .detail = note});
     }

@@ -77,7 +77,8 @@ static void read_side(active *one)
     if (!newline) return;
     *newline = 0;
     char *end = strchr(newline + 1, '\n');
-    if (!end || strcmp(text, one->transfer->urls.items[one->url]) != 0) return;
+    iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]);
+    if (!end || strcmp(text, shown) != 0) return;
     *end = 0;
     one->validator = iw_strdup(newline + 1);
 }
@@ -87,7 +88,7 @@ static void write_side(active *one)
     iw_cleanup_free char *path = side_path(one);
     unlink(path);
     if (!one->new_validator) return;
-    iw_cleanup_free char *text = iw_format("%s\n%s\n", one->transfer->urls.items[one->url], one->new_validator);
+    iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]), *text = iw_format("%s\n%s\n", shown, one->new_validator);
     (void)!iw_write_file(path, text, strlen(text), 0644, NULL);
 }
 

@@ -362,6 +362,17 @@ static void shows_no_passwords(void **state)
     expect_failed(&o, IW_E_NETWORK, "/plain/missing: the server answers 404");
     kit_has_not(o.transfer.err.message, "secret");
     end(&o);
+    o = new_one(k, "p", 17); /* nor what is noted beside a part; the part is continued all the same */
+    iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part);
+    iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/stuck/p", k->url + strlen("http://"));
+    o.options.stall = 1;
+    run(&o);
+    assert_false(o.transfer.done);
+    iw_cleanup_free char *text = kit_read(side);
+    kit_has(text, "/stuck/p\n\"");
+    kit_has_not(text, "secret");
+    assert_int_equal(kit_requests(k, "/p -"), 1);
+    end(&o);
 }
 
 static void stops_when_asked(void **state)
