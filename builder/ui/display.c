@@ -11,6 +11,7 @@
 #define QUIET_MS 10000  /* in a pipe, between two lines with the progress of one thing */
 #define SILENT_MS 60000 /* the same where its progress can't be counted */
 #define RATE_SECONDS 5  /* over which the rate of downloads is taken */
+#define STALLED_MS 3000 /* then a rate of nothing is worth saying */
 #define LINE_LIMIT 400  /* bytes of a line of output that a row keeps */
 #define WIDE 64         /* columns from which on a row has columns of its own */
 
@@ -24,6 +25,7 @@ struct row { /* something that runs: a package, a download, a check */
     bool whole;   /* a package from its first phase to its last: its phases come and go */
     bool counted; /* this phase's own output counts, better than anybody else */
     bool waiting; /* a download whose turn hasn't come */
+    bool stray;   /* nobody said that it started, so nobody will say that it ended */
 };
 
 struct planned {
@@ -430,6 +432,7 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
 {
     struct row *row = need_row(display, event);
     bool whole = !event->phase;
+    row->stray = false;
     if (whole && !display->began) display->began = event->when;
     row->whole = row->whole || whole;
     set_text(&row->phase, event->phase);
@@ -446,7 +449,9 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
 
 static void on_progress(iw_display *display, const iw_event *event, iw_buffer *lines)
 {
+    bool stray = !find_row(display, event->subject);
     struct row *row = need_row(display, event);
+    row->stray = row->stray || stray;
     bool bytes = same(event->unit, "B"), begins = row->waiting, more = same(row->unit, "B") && row->count && event->count > row->count;
     if (row->counted && !bytes && same(row->phase, event->phase)) return;
     if (is_fetch(event->phase) && bytes && more) count_bytes(display, event->when, event->count - row->count); /* the first may be a part kept from before */
@@ -461,6 +466,7 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
     } else {
         tell_progress(display, row, event->when, lines);
     }
+    if (row->stray && row->total && row->count >= row->total) drop_row(display, row);
 }
 
 static void on_line(iw_display *display, const iw_event *event, iw_buffer *lines)
@@ -651,8 +657,9 @@ static void add_downloads(const iw_display *display, struct pen *pen, size_t fet
     put_failed(pen, display->fetch_failed);
     double rate = rate_of(display, now);
     iw_cleanup_free char *size = iw_format_bytes(bytes), *of = iw_format_bytes(total), *speed = iw_format_bytes((uint64_t)(rate < 1e18 ? rate : 1e18));
-    iw_cleanup_free char *text = known ? iw_format(", %s of %s, %s/s", size, of, speed) : iw_format(", %s, %s/s", size, speed);
+    iw_cleanup_free char *text = known ? iw_format(", %s of %s", size, of) : iw_format(", %s", size), *pace = iw_format(", %s/s", speed);
     if (bytes || known) put(pen, NULL, text, pen->left, 0);
+    if (rate >= 1 || since(display->fetch_began, now) > STALLED_MS) put(pen, NULL, pace, pen->left, 0);
     if (!known || rate < 1 || total <= bytes) return;
     iw_cleanup_free char *time = about_text((double)(total - bytes) / rate * 1000), *left = iw_format(", about %s left", time);
     put(pen, NULL, left, pen->left, 0);
