@@ -116,6 +116,8 @@ static int unpack_package(iw_store *store, const iw_toolchain_package *package, 
 static _Noreturn void unpack_member(const team *t)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    iw_signals_close(); /* Ctrl-C is the parent's: else it would see it from each of us */
+    setpgid(0, 0);
     umask(022);
     iw_error err = IW_ERROR_INIT;
     iw_store *store = NULL;
