@@ -63,7 +63,7 @@ static char *urls_of(iw_registries *registries, const char *registry, iw_error *
     char name[] = "AbcD", version[] = "1.0.0", checksum[] = "00ff";
     iw_cleanup_free char *copy = iw_strdup(registry);
     iw_crate crate = {name, version, checksum, copy};
-    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 2};
+    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
     iw_cleanup_strings iw_strings urls = {0};
     int status = iw_crates_urls(registries, &crate, &options, &urls, err);
     return status == 0 ? iw_strdup(urls.items[0]) : NULL;
@@ -234,7 +234,7 @@ static void fetches_and_lays_crates(void **state)
     iw_store *store = kit_store(k);
     project p;
     make_project(k, &p, "[build]\njobs = 1\n");
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 2}, offline = {.cancel = -1, .offline = true};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20}, offline = {.cancel = -1, .offline = true};
     bool missing[2];
     kit_fails(iw_fetch_all(store, p.wanted, 2, &offline, &err), IW_E_NETWORK, "rust/Cargo.lock for p");
     kit_ok(iw_fetch_all(store, p.wanted, 2, &options, &err));
@@ -276,7 +276,7 @@ static void refuses_other_crates_and_locks(void **state)
     iw_store *store = kit_store(k);
     project p;
     make_project(k, &p, "[source.crates-io]\nreplace-with = \"x\"\n");
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 2};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20};
     char seen[IW_SHA256_HEX];
     iw_hash_bytes("evil", 4, seen);
     kit_text(k, "files/crates/two/2.0.0/download", "evil");

@@ -226,7 +226,7 @@ static int update(kit *k, const char *mirrors, const char *keyring, iw_error *er
     iw_cleanup_free char *root = kit_path(k, "tree"), *path = kit_path(k, "tree/recipes/toolchains/demo.yaml");
     iw_catalog *catalog = NULL;
     const iw_toolchain *toolchain = NULL;
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .debian_mirror = mirrors, .backoff = 0.01, .stall = 2};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .debian_mirror = mirrors, .backoff = 0.01, .stall = 20};
     setenv("IRONWHEEL_DEBIAN_KEYRING", keyring, 1);
     int status = iw_catalog_open(root, &catalog, err);
     if (status == 0) status = iw_catalog_toolchain(catalog, "demo", &toolchain, err);
@@ -458,7 +458,7 @@ static void fetches_packages_and_sources(void **state)
     iw_recipe recipe = {.name = "xz", .sources = &source, .source_count = 1};
     iw_wanted wanted[] = {{.package = &package}, {.recipe = &recipe, .source = &source}};
     iw_cleanup_free char *mirrors = iw_format("%s/plain/m1 %s/plain/m2", k->url, k->url);
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .debian_mirror = mirrors, .backoff = 0.01, .stall = 2};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .debian_mirror = mirrors, .backoff = 0.01, .stall = 20};
     kit_ok(iw_fetch_all(store, wanted, 2, &options, &err));
     bool missing[2];
     kit_ok(iw_fetch_missing(store, wanted, 2, missing, &err));

@@ -39,7 +39,7 @@ static void set_free(set *s)
 
 static iw_fetch_options options_of(kit *k)
 {
-    return (iw_fetch_options){.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 2};
+    return (iw_fetch_options){.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20};
 }
 
 static bool has(kit *k, const char *digest)
@@ -86,7 +86,7 @@ static void two_runs_share_the_work(void **state)
         pids[i] = fork();
         if (pids[i] != 0) continue;
         iw_store *store = NULL;
-        iw_fetch_options options = {.cancel = -1, .backoff = 0.01, .stall = 5};
+        iw_fetch_options options = {.cancel = -1, .backoff = 0.01, .stall = 30};
         bool fine = iw_store_open(iw_store_root(k->store), NULL, &store, NULL) == 0 && iw_fetch_all(store, s.wanted, COUNT, &options, NULL) == 0;
         _exit(fine ? 0 : 1);
     }

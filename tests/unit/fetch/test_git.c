@@ -69,7 +69,7 @@ static iw_source source_of(const char *url, const char *commit, const char *dige
 
 static int fetch(kit *k, const iw_source *source, iw_error *err)
 {
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 5};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 30};
     iw_recipe recipe = {.name = "g", .version = "1", .sources = source, .source_count = 1};
     iw_wanted wanted = {.recipe = &recipe, .source = source};
     return iw_fetch_all(k->store, &wanted, 1, &options, err);

@@ -22,7 +22,7 @@ static iw_source source_of(const char *project, const char *file)
 /* What the indexes say for a file, joined by spaces; caller frees. */
 static char *find(const iw_strings *indexes, const char *project, const char *file, iw_error *err)
 {
-    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 2};
+    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
     iw_pypi_pages *pages = iw_pypi_pages_new();
     iw_source source = source_of(project, file);
     iw_cleanup_strings iw_strings urls = {0};
@@ -142,7 +142,7 @@ static void asks_once_for_a_project(void **state)
 {
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 2};
+    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
     iw_cleanup_strings iw_strings indexes = index_at(k, "/json"), urls = {0};
     kit_text(k, "files/demo/index.json", json_page);
     kit_forget(k);
@@ -254,7 +254,7 @@ static void fetches_a_project(void **state)
     source.sha256 = digest;
     iw_recipe recipe = {.name = "demo", .version = "1.0", .sources = &source, .source_count = 1};
     iw_wanted wanted = {.recipe = &recipe, .source = &source};
-    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 2};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20};
     setenv("PIP_INDEX_URL", index, 1);
     kit_forget(k);
     kit_ok(iw_fetch_all(store, &wanted, 1, &options, &err));

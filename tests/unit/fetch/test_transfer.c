@@ -14,7 +14,7 @@ typedef struct one {
 /* A transfer of `files/<name>` with fresh noise, expected by its right digest; the part file is new. */
 static one new_one(kit *k, const char *name, unsigned seed)
 {
-    one o = {.options = {.parallel = 4, .cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 2}, .data = kit_noise(SIZE, seed)};
+    one o = {.options = {.parallel = 4, .cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20}, .data = kit_noise(SIZE, seed)};
     iw_cleanup_free char *served = iw_path_join("files", name), *part = iw_format("%s.part", name);
     kit_write(k, served, o.data, SIZE);
     iw_hash_bytes(o.data, SIZE, o.transfer.sha256);
@@ -432,7 +432,7 @@ static void bounds_pages(void **state)
 {
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 2};
+    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
     static const char *const kinds[] = {"bomb", "endless"};
     for (size_t i = 0; i < 2; i++) {
         char *text = NULL;
@@ -449,7 +449,7 @@ static void retries_pages(void **state)
 {
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 2};
+    iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
     iw_cleanup_free char *text = NULL, *type = NULL, *final = NULL, *url = iw_format("%s/error/503/2/page", k->url), *lasting = iw_format("%s/error/404/9/page", k->url);
     size_t length = 0;
     kit_text(k, "files/page", "hello");
