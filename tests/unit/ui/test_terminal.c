@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -354,6 +355,58 @@ static void test_leave(void **state)
     iw_ui_close(NULL);
 }
 
+/* In a session of its own with the terminal as its controlling one: in the background, then in the foreground again. */
+static void run_job(int terminal)
+{
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTTOU);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    if (setsid() < 0 || ioctl(terminal, TIOCSCTTY, 0) != 0) _exit(1);
+    pid_t other = fork();
+    if (other == 0) {
+        setpgid(0, 0);
+        pause();
+        _exit(0);
+    }
+    setpgid(other, other);
+    iw_ui_options options = {.mode = IW_UI_AUTO, .out = terminal, .error = terminal};
+    iw_ui *ui = iw_ui_open(&options);
+    send(ui, IW_EVENT_STARTED, "zlib/1", NULL, NULL);
+    usleep(800000);
+    if (tcsetpgrp(terminal, other) != 0) _exit(2);
+    (void)!write(terminal, "prompt\n", 7);
+    send(ui, IW_EVENT_NOTE, NULL, NULL, "from the background");
+    usleep(800000);
+    if (tcsetpgrp(terminal, getpgrp()) != 0) _exit(3);
+    usleep(800000);
+    iw_ui_close(ui);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    _exit(0);
+}
+
+/* Nothing is erased that others wrote meanwhile. */
+static void test_background(void **state)
+{
+    (void)state;
+    reader r;
+    int status;
+    open_terminal(&r, 80);
+    pid_t job = fork();
+    if (job == 0) run_job(r.to);
+    reader_start(&r);
+    assert_int_equal(waitpid(job, &status, 0), job);
+    assert_int_equal(status, 0);
+    reader_end(&r);
+    iw_cleanup_free char *shown = screen_text(&r.screen);
+    assert_non_null(strstr(shown, "1 running\nprompt\nnote     from the background\n"));
+    assert_true(iw_ends_with(shown, "from the background\n"));
+    const char *note = strstr(r.raw.data, "from the background");
+    assert_non_null(strstr(note, "1 running")); /* and the frame came back */
+    reader_free(&r);
+}
+
 /* --- pipes -------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_plain(void **state)
@@ -540,7 +593,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live),   cmocka_unit_test(test_no_colour), cmocka_unit_test(test_dumb), cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_pause),  cmocka_unit_test(test_stopped_terminal), cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_pause),  cmocka_unit_test(test_stopped_terminal), cmocka_unit_test(test_leave), cmocka_unit_test(test_background),
         cmocka_unit_test(test_plain),  cmocka_unit_test(test_json),      cmocka_unit_test(test_quiet), cmocka_unit_test(test_slow_pipe),
         cmocka_unit_test(test_gone_reader), cmocka_unit_test(test_threads),
     };
