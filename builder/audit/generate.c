@@ -186,6 +186,7 @@ static uint16_t vex_entry(const iw_form *form, unsigned modrm, const void *conte
         for (unsigned v = 0; v < 2; v++) {
             const iw_variation variations[] = {{1, 0xe0, plain ? no_rxb : any_rxb, plain ? 1 : sizeof any_rxb}, {2, 0x78, v ? no_v : any_v, v ? 1 : sizeof any_v}};
             uint16_t entry = probe_varied(form, modrm, variations, 2);
+            if ((entry & IW_ENC_ISA) == IW_ISA_BAD) return IW_ENC_ASK; /* other registers may make it good (AMX) */
             if (!(entry & IW_ENC_ASK)) return (uint16_t)(entry | (plain ? IW_ENC_PLAIN : 0) | (v ? IW_ENC_NEED_V : 0));
         }
     return IW_ENC_ASK;

@@ -1,4 +1,4 @@
-audit_SOURCES := isa.c tables.c decode.c
+audit_SOURCES := isa.c tables.c decode.c instruction.c image.c flow.c scan.c pool.c audit.c report.c
 audit_TESTS :=
 audit_USES := base recipe
 

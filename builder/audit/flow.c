@@ -1,0 +1,329 @@
+#include "audit/flow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { ISA_SHIFT = 8 };
+
+static uint32_t decode_at(const iw_coder *coder, const iw_code *code, uint32_t at)
+{
+    return iw_decode(coder, code->data + at, code->size - at);
+}
+
+/* --- a region ---------------------------------------------------------------------------------------------------------------------------- */
+
+void iw_region_open(iw_region *region, const iw_image *image, const iw_coder *coder, uint32_t code, uint32_t begin, uint32_t end)
+{
+    memset(region, 0, sizeof *region);
+    region->image = image;
+    region->coder = coder;
+    region->code = &image->codes[code];
+    region->begin = begin;
+    region->end = end;
+    region->map = iw_alloc((size_t)(end - begin) + 1);
+}
+
+void iw_region_close(iw_region *region)
+{
+    free(region->map);
+    free(region->stack);
+    free(region->tables);
+    iw_sweep_free(&region->hits);
+    memset(region, 0, sizeof *region);
+}
+
+static bool inside(const iw_region *region, uint64_t offset)
+{
+    return offset >= region->begin && offset < region->end;
+}
+
+static void push(iw_region *region, uint64_t offset)
+{
+    if (!inside(region, offset) || region->map[offset - region->begin] & IW_WALK_START) return;
+    iw_grow((void **)&region->stack, &region->stack_capacity, region->stack_count + 1, sizeof *region->stack);
+    region->stack[region->stack_count++] = (uint32_t)offset;
+}
+
+static void push_table(iw_region *region, uint64_t address)
+{
+    for (size_t i = 0; i < region->table_count; i++)
+        if (region->tables[i] == address) return;
+    if (region->table_count == 4096) return;
+    iw_grow((void **)&region->tables, &region->table_capacity, region->table_count + 1, sizeof *region->tables);
+    region->tables[region->table_count++] = address;
+}
+
+static void region_hit(iw_region *region, uint32_t at, unsigned length, unsigned isa)
+{
+    iw_sweep *hits = &region->hits;
+    iw_grow((void **)&hits->hits, &hits->capacity, hits->count + 1, sizeof *hits->hits);
+    hits->hits[hits->count++] = (iw_hit){at, (uint8_t)length, (uint8_t)isa};
+}
+
+static uint64_t target_of(const iw_region *region, uint32_t at, unsigned length, const iw_flow *flow)
+{
+    uint64_t address = region->code->address + at;
+    if (region->image->relocatable && length > 4) {
+        uint64_t linked = iw_image_slot(region->image, address + length - 4);
+        if (linked) return linked;
+    }
+    return address + (uint64_t)flow->target;
+}
+
+/* jmp *table(,%reg,8): FF /4 with SIB, no base. */
+static void note_absolute_table(iw_region *region, uint32_t at, unsigned length)
+{
+    const uint8_t *code = region->code->data + at;
+    for (unsigned i = 0; i + 6 < length + 1u && i < 4; i++)
+        if (code[i] == 0xff && i + 7 <= length && code[i + 1] == 0x24 && (code[i + 2] & 7) == 5) {
+            int32_t table;
+            memcpy(&table, code + i + 3, sizeof table);
+            push_table(region, (uint64_t)(int64_t)table);
+        }
+}
+
+/* One instruction; returns false where this path ends. */
+static bool follow(iw_region *region, uint32_t *at, bool *after_call)
+{
+    uint8_t *map = &region->map[*at - region->begin];
+    if (*map & IW_WALK_START) return false;
+    uint32_t result = decode_at(region->coder, region->code, *at);
+    unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
+    const uint8_t *bytes = region->code->data + *at;
+    bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;
+    if (isa == IW_ISA_BAD || odd || length > region->end - *at) {
+        region->doubtful = true;
+        if (isa == IW_ISA_BAD && !*after_call) region_hit(region, *at, 1, isa), *map |= IW_WALK_START;
+        return false;
+    }
+    *map |= IW_WALK_START;
+    for (unsigned i = 0; i < length; i++)
+        map[i] |= IW_WALK_CODE;
+    if (iw_coder_rules(region->coder)->forbidden[isa]) region_hit(region, *at, length, isa);
+    iw_flow flow;
+    iw_flow_of(bytes, length, &flow);
+    uint64_t target = flow.known ? target_of(region, *at, length, &flow) : 0;
+    if (flow.known && flow.kind != IW_FLOW_NEXT && flow.kind != IW_FLOW_CALL_BY && flow.kind != IW_FLOW_JUMP_BY) push(region, target - region->code->address);
+    if (flow.lea) push_table(region, target);
+    if (flow.kind == IW_FLOW_JUMP_BY) region->computed = true, note_absolute_table(region, *at, length);
+    *after_call = flow.kind == IW_FLOW_CALL || flow.kind == IW_FLOW_CALL_BY || (*after_call && flow.kind == IW_FLOW_NEXT);
+    *at += length;
+    return flow.kind != IW_FLOW_STOP && flow.kind != IW_FLOW_JUMP && flow.kind != IW_FLOW_JUMP_BY && *at < region->end;
+}
+
+static void mark_table(iw_region *region, uint64_t address, unsigned size)
+{
+    uint64_t offset = address - region->code->address;
+    for (unsigned i = 0; i < size; i++)
+        if (inside(region, offset + i)) region->map[offset + i - region->begin] |= IW_WALK_TABLE;
+}
+
+/* Entries of 4 bytes relative to the table, or of 8 bytes absolute, for as long as they lead into the region and no code stands there. */
+static void read_table(iw_region *region, uint64_t table)
+{
+    for (unsigned size = 4; size <= 8; size += 4) {
+        unsigned taken = 0;
+        for (uint64_t at = table; taken < 65536; at += size, taken++) {
+            const uint8_t *raw = iw_image_memory(region->image, at, size);
+            uint64_t offset = at - region->code->address, value = 0;
+            if (!raw || (inside(region, offset) && region->map[offset - region->begin] & IW_WALK_CODE)) break;
+            memcpy(&value, raw, size);
+            if (size == 4) value = table + (uint64_t)(int64_t)(int32_t)value;
+            else if (iw_image_slot(region->image, at)) value = iw_image_slot(region->image, at);
+            value -= region->code->address;
+            if (!inside(region, value) || (size == 4 && value + region->code->address == table)) break;
+            push(region, value);
+            mark_table(region, at, size);
+        }
+        if (taken) return;
+    }
+}
+
+void iw_region_walk(iw_region *region, uint32_t from)
+{
+    push(region, from);
+    for (;;) {
+        while (region->stack_count) {
+            uint32_t at = region->stack[--region->stack_count];
+            bool after_call = false;
+            while (follow(region, &at, &after_call))
+                ;
+        }
+        if (!region->computed || region->table_done == region->table_count) return;
+        read_table(region, region->tables[region->table_done++]);
+    }
+}
+
+/* --- branches of the whole file ---------------------------------------------------------------------------------------------------------- */
+
+static int compare_points(const void *a, const void *b)
+{
+    const iw_entry_point *x = a, *y = b;
+    if (x->code != y->code) return x->code < y->code ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
+    return y->sure - x->sure;
+}
+
+static size_t cell_at(const iw_image *image, uint32_t code, uint32_t offset)
+{
+    size_t low = 0, high = image->cell_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const iw_cell *c = &image->cells[middle];
+        if (c->code < code || (c->code == code && c->end <= offset)) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
+static void add_point(const iw_image *image, const uint8_t *wanted, uint64_t address, bool sure, iw_entry_points *out)
+{
+    const iw_code *code = iw_image_code_at(image, address);
+    if (!code) return;
+    uint32_t index = (uint32_t)(code - image->codes), offset = (uint32_t)(address - code->address);
+    size_t cell = cell_at(image, index, offset);
+    if (cell >= image->cell_count || !wanted[cell]) return;
+    iw_grow((void **)&out->items, &out->capacity, out->count + 1, sizeof *out->items);
+    out->items[out->count++] = (iw_entry_point){index, offset, sure};
+}
+
+static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cell *cell, const uint8_t *wanted, iw_entry_points *out)
+{
+    const iw_code *code = &image->codes[cell->code];
+    for (uint32_t at = cell->begin; at < cell->end;) {
+        uint32_t result = decode_at(coder, code, at);
+        iw_flow flow;
+        iw_flow_of(code->data + at, result & 0xff, &flow);
+        if (flow.known && result >> ISA_SHIFT != IW_ISA_BAD) {
+            uint64_t address = code->address + at, target = address + (uint64_t)flow.target;
+            if (image->relocatable && iw_image_slot(image, address + (result & 0xff) - 4)) target = iw_image_slot(image, address + (result & 0xff) - 4);
+            bool by = flow.kind == IW_FLOW_CALL_BY || flow.kind == IW_FLOW_JUMP_BY;
+            if (!by) add_point(image, wanted, target, !flow.lea, out);
+        }
+        at += result & 0xff;
+    }
+}
+
+void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const uint8_t *wanted, iw_entry_points *out)
+{
+    for (size_t i = 0; i < image->cell_count; i++)
+        if (!wanted[i] && image->cells[i].kind != IW_CELL_DATA) scan_cell(image, coder, &image->cells[i], wanted, out);
+    for (size_t i = 0; i < image->slot_count && !image->relocatable; i++)
+        add_point(image, wanted, image->slots[i].target, true, out);
+    if (out->count) qsort(out->items, out->count, sizeof *out->items, compare_points);
+}
+
+/* --- before main ------------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct queue {
+    uint32_t *items;
+    size_t count, capacity;
+} queue;
+
+static void reach(const iw_image *image, uint64_t address, uint32_t from, iw_reach_kind kind, iw_reach *out, queue *todo)
+{
+    const iw_code *code = iw_image_code_at(image, address);
+    if (!code) return;
+    uint32_t function = iw_image_function_at(image, (unsigned)(code - image->codes), (uint32_t)(address - code->address));
+    if (function == IW_NO_FUNCTION || function == from || out->kind[function] != IW_REACH_NOT) return;
+    out->kind[function] = (uint8_t)kind;
+    out->parent[function] = from == IW_NO_FUNCTION ? function : from;
+    iw_grow((void **)&todo->items, &todo->capacity, todo->count + 1, sizeof *todo->items);
+    todo->items[todo->count++] = function;
+}
+
+/* Where a stub of the linker (jmp *slot) leads, else the address itself. */
+static uint64_t through_stub(const iw_image *image, const iw_coder *coder, uint64_t address)
+{
+    const iw_code *code = iw_image_code_at(image, address);
+    if (!code || !code->plt) return address;
+    uint32_t at = (uint32_t)(address - code->address);
+    for (unsigned i = 0; i < 3 && at < code->size; i++) {
+        uint32_t result = decode_at(coder, code, at);
+        iw_flow flow;
+        iw_flow_of(code->data + at, result & 0xff, &flow);
+        if (flow.kind == IW_FLOW_JUMP_BY && flow.known) return iw_image_slot(image, code->address + at + (uint64_t)flow.target);
+        at += result & 0xff;
+    }
+    return 0;
+}
+
+static void reach_from(const iw_image *image, const iw_coder *coder, uint32_t function, iw_reach *out, queue *todo)
+{
+    const iw_function *f = &image->functions[function];
+    const iw_code *code = &image->codes[f->code];
+    for (uint32_t at = f->begin; at < f->end;) {
+        uint32_t result = decode_at(coder, code, at);
+        unsigned length = result & 0xff;
+        iw_flow flow;
+        iw_flow_of(code->data + at, length, &flow);
+        uint64_t address = code->address + at, target = address + (uint64_t)flow.target;
+        if (image->relocatable && flow.known && length > 4 && iw_image_slot(image, address + length - 4)) target = iw_image_slot(image, address + length - 4);
+        if (flow.known && (flow.kind == IW_FLOW_CALL_BY || flow.kind == IW_FLOW_JUMP_BY)) target = iw_image_slot(image, target);
+        if (flow.known && !flow.lea && target) reach(image, through_stub(image, coder, target), function, out->kind[function], out, todo);
+        at += length;
+    }
+}
+
+void iw_reach_find(const iw_image *image, const iw_coder *coder, iw_reach *out)
+{
+    queue todo = {0};
+    out->kind = iw_alloc(image->function_count + 1);
+    out->parent = iw_alloc((image->function_count + 1) * sizeof *out->parent);
+    for (size_t i = 0; i < image->root_count; i++)
+        reach(image, image->codes[image->roots[i].code].address + image->roots[i].offset, IW_NO_FUNCTION, image->roots[i].resolver ? IW_REACH_RESOLVER : IW_REACH_CONSTRUCTOR, out, &todo);
+    for (size_t next = 0; next < todo.count; next++)
+        reach_from(image, coder, todo.items[next], out, &todo);
+    free(todo.items);
+}
+
+void iw_reach_close(iw_reach *found)
+{
+    free(found->kind);
+    free(found->parent);
+    memset(found, 0, sizeof *found);
+}
+
+/* --- OSXSAVE ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* bt $27; test or and with an immediate that has bit 27; test $8 on the fourth byte in memory; shr $27, or $28 into carry. */
+static bool tests_bit_27(const ZydisDecodedInstruction *in)
+{
+    uint64_t value = in->raw.imm[0].value.u;
+    switch (in->mnemonic) {
+    case ZYDIS_MNEMONIC_BT: return in->raw.imm[0].size && value == 27;
+    case ZYDIS_MNEMONIC_TEST:
+    case ZYDIS_MNEMONIC_AND:
+        if (in->raw.imm[0].size == 32) return value & 0x8000000;
+        return in->raw.imm[0].size == 8 && in->opcode == 0xf6 && in->raw.modrm.mod != 3 && value & 8;
+    case ZYDIS_MNEMONIC_SHR: return in->raw.imm[0].size && (value == 27 || value == 28);
+    default: return false;
+    }
+}
+
+bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset)
+{
+    const iw_function *f = &image->functions[function];
+    const iw_code *code = &image->codes[f->code];
+    ZydisDecoder zydis;
+    ZydisDecoderInit(&zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    unsigned since = UINT32_MAX;
+    for (uint32_t at = f->begin; at < f->end;) {
+        ZydisDecodedInstruction in;
+        uint32_t length = decode_at(coder, code, at) & 0xff;
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at, code->size - at, &in))) {
+            at += length;
+            continue;
+        }
+        if (since != UINT32_MAX) since++;
+        if (tests_bit_27(&in)) since = 0;
+        iw_flow flow;
+        iw_flow_of(code->data + at, length, &flow);
+        /* The branch comes first, or leads back to what it guards. */
+        if (flow.kind == IW_FLOW_BRANCH && since <= 16 && (at < offset || (int64_t)at + flow.target <= (int64_t)offset)) return true;
+        at += length;
+    }
+    return false;
+}
