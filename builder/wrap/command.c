@@ -54,9 +54,10 @@ bool iw_source_has_depfile(const char *source)
     return ends_with_any(source, endings);
 }
 
-bool iw_source_is_assembler(const char *source)
+bool iw_is_assembler(const char *source, const char *language)
 {
-    return iw_ends_with(source, ".s");
+    static const char *const endings[] = {".s", ".S", ".sx", NULL};
+    return language ? iw_starts_with(language, "assembler") : ends_with_any(source, endings);
 }
 
 bool iw_source_is_fixed_fortran(const char *source)
@@ -65,11 +66,11 @@ bool iw_source_is_fixed_fortran(const char *source)
     return ends_with_any(source, endings);
 }
 
-static bool is_source(const char *argument)
+bool iw_is_source(const char *argument)
 {
     static const char *const endings[] = {".i", ".ii", ".F", ".f90", ".F90", ".f95", ".F95", ".f03", ".F03", ".f08", ".F08", ".FOR", ".fpp", ".FPP", ".m", ".mm",
                                           ".d", ".go", ".h", ".hh", ".hpp", NULL};
-    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) || iw_source_is_assembler(argument) || ends_with_any(argument, endings);
+    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) || iw_is_assembler(argument, NULL) || ends_with_any(argument, endings);
 }
 
 char *iw_object_name(const char *source)
@@ -93,7 +94,7 @@ static bool is_plain_assembler_part(const char *part, size_t length)
 /* Anything that makes further files, reads ones that no dependency file names, or says more than warnings. */
 static bool is_uncacheable(const char *argument, const char *next)
 {
-    static const char *const starts[] = {"-save-temps", "--save-temps", "--coverage", "-fprofile", "-fbranch-probabilities", "-ftest-coverage", "-gsplit-dwarf",
+    static const char *const starts[] = {"-save-temps", "--save-temps", "--coverage", "-coverage", "-fd-lines-as-code", "-fprofile", "-fbranch-probabilities", "-ftest-coverage", "-gsplit-dwarf",
                                          "-fdump", "-fstack-usage", "-fcallgraph-info", "-fplugin", "-fauto-profile", "-Wp,", "-specs", "-wrapper", "-x", "-d",
                                          "-aux-info", "-fopt-info", "-fmodules", "-fcompare-debug", "-M=", "-fsyntax-only", "-B", "-iplugindir", "-Xpreprocessor",
                                          "-ftime-report", "-fmem-report", "-fsave-optimization-record", "-frecord-gcc-switches", "-fada-spec", "-fgo-", "-time",
@@ -151,26 +152,38 @@ static void note_dependencies(iw_compile *out, const char *argument, const char 
         out->target_given = true;
 }
 
-static void note_input(iw_compile *out, const char *argument)
+/* With -x, whatever its name is, it is a source. */
+static void note_input(iw_compile *out, const char *argument, const char *language)
 {
-    if (!is_source(argument)) return;
-    out->source = out->source_count++ ? NULL : argument;
-    if (out->source_count > 1) out->source = NULL;
+    if (!language && !iw_is_source(argument)) return;
+    out->source_count++;
+    out->source = out->source_count == 1 ? argument : NULL;
+    out->language = out->source_count == 1 ? language : NULL;
+}
+
+/* The language that -x sets for what follows; `none` goes back to endings. */
+static void note_language(const char **language, const char *argument, const char *next)
+{
+    if (!iw_starts_with(argument, "-x")) return;
+    *language = argument[2] ? argument + 2 : next;
+    if (*language && strcmp(*language, "none") == 0) *language = NULL;
 }
 
 static void parse_compiler(const iw_strings *argv, iw_compile *out)
 {
     bool query = argv->count == 0, inputs = false;
+    const char *language = NULL;
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i], *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
         if (!out->uncacheable && is_uncacheable(argument, next)) out->uncacheable = argument;
         if (argument[0] != '-' || !argument[1]) {
             inputs = true;
-            note_input(out, argument);
+            note_input(out, argument, language);
             continue;
         }
         query = query || is_query(argument);
         note_mode(out, argument);
+        note_language(&language, argument, next);
         note_dependencies(out, argument, next);
         if ((strcmp(argument, "-o") == 0 || strcmp(argument, "--output") == 0) && next)
             set_output(out, next, 0, i + 1);
@@ -191,6 +204,7 @@ static void parse_binutils(iw_tool_kind kind, const iw_strings *argv, iw_compile
     static const char *const queries[] = {"--version", "-version", "-v", "-V", "--help", "-help", "--target-help", "--print-output-format", "--print-sysroot", NULL};
     static const char *const pairs[] = {"-T", "-L", "-l", "-e", "-m", "-z", "-u", "-h", "-soname", "-rpath", "-rpath-link", "-dynamic-linker", "-plugin",
                                         "-plugin-opt", "-I", "-R", "-Map", "-y", "-Y", "-G", "-A", "-b", "-c", "-f", "-F", NULL};
+    static const char *const assembler_pairs[] = {"-I", "--MD", "--defsym", "-defsym", "--debug-prefix-map", "-debug-prefix-map", NULL};
     bool query = argv->count == 0, inputs = false;
     out->mode = kind == IW_TOOL_LINKER ? IW_MODE_LINK : IW_MODE_COMPILE;
     for (size_t i = 0; i < argv->count; i++) {
@@ -207,7 +221,7 @@ static void parse_binutils(iw_tool_kind kind, const iw_strings *argv, iw_compile
             set_output(out, argument, 2, i);
         else if (iw_starts_with(argument, "--output="))
             set_output(out, argument, strlen("--output="), i);
-        else if (kind == IW_TOOL_LINKER && next && is_any(argument, pairs))
+        else if (next && is_any(argument, kind == IW_TOOL_LINKER ? pairs : assembler_pairs))
             i++;
     }
     if (out->source_count > 1) out->source = NULL;
@@ -268,4 +282,44 @@ int iw_depfile_parse(const char *text, iw_strings *out)
             if (!*c || *c == '\n') return 0; /* -MP's further rules name headers that are in the first one */
         }
     }
+}
+
+/* --- assembler text ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the directive of this name at `at` starts a statement: the line's start, `;` or a label before it, not inside a string. */
+static bool starts_statement(const char *text, const char *at)
+{
+    const char *line = at, *before = at;
+    bool quoted = false;
+    while (line > text && line[-1] != '\n') line--;
+    for (const char *c = line; c < at; c++) {
+        if (*c == '\\' && quoted && c + 1 < at) c++;
+        else if (*c == '"') quoted = !quoted;
+        else if (*c == '#' && !quoted) return false;
+    }
+    while (before > line && (before[-1] == ' ' || before[-1] == '\t')) before--;
+    return !quoted && (before == line || before[-1] == ';' || before[-1] == ':');
+}
+
+bool iw_has_arch_directive(const char *text, size_t length)
+{
+    const char *end = text + length;
+    for (const char *at = text; (at = memmem(at, (size_t)(end - at), ".arch", 5)); at += 5)
+        if (end - at > 5 && (at[5] == ' ' || at[5] == '\t') && starts_statement(text, at)) return true;
+    return false;
+}
+
+bool iw_has_file_directive(const char *text, size_t length)
+{
+    static const char *const names[] = {".incbin", ".include", NULL};
+    const char *end = text + length;
+    for (size_t i = 0; names[i]; i++) {
+        size_t size = strlen(names[i]);
+        for (const char *at = text; (at = memmem(at, (size_t)(end - at), names[i], size)); at += size) {
+            const char *c = at + size;
+            while (c < end && (*c == ' ' || *c == '\t')) c++;
+            if (c < end && (*c == '"' || *c == '\\')) return true;
+        }
+    }
+    return false;
 }

@@ -1,6 +1,6 @@
 /* An entry is one file, <folder>/<2 hex>/<64 hex>:
  *   "iw-object 1\n"
- *   "D <sha256> <path>\n"      each file that the compile read besides its source (those of the toolchain are pinned by the key)
+ *   "D <sha256> <path>\n"      each file that the compile read besides its source (the toolchain's are pinned by the key)
  *   "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none
  *   what the compiler said, the dependency file, the object
  *   SHA-256 (64 hex) of everything before.
@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,16 +72,26 @@ static bool fortran_is_alone(const char *source)
     return true;
 }
 
-bool iw_object_cacheable(const iw_compile *compile, const char *tool, const char **reason)
+/* What is put in place by renaming must be a file, or not there yet. */
+static bool is_replaceable(const char *path)
 {
-    (void)tool;
-    *reason = compile->mode != IW_MODE_COMPILE ? "no compile" : compile->uncacheable ? "option" : !compile->source ? "sources" : !compile->output ? "output" : NULL;
-    if (*reason) return false;
     struct stat status;
-    if (stat(compile->output, &status) == 0 && !S_ISREG(status.st_mode)) *reason = "output";
-    else if (iw_source_is_fixed_fortran(compile->source)) *reason = fortran_is_alone(compile->source) ? NULL : "fortran";
-    else if (!iw_source_has_depfile(compile->source)) *reason = "language";
-    return !*reason;
+    return lstat(path, &status) != 0 || S_ISREG(status.st_mode);
+}
+
+bool iw_object_cacheable(const iw_compile *compile, const char **reason)
+{
+    const char *why = NULL;
+    if (compile->mode != IW_MODE_COMPILE) why = "no compile";
+    else if (compile->uncacheable) why = compile->uncacheable;
+    else if (!compile->source) why = "sources";
+    else if (!compile->output || !is_replaceable(compile->output)) why = "output";
+    else if (compile->depfile && (strcmp(compile->depfile, "-") == 0 || !is_replaceable(compile->depfile))) why = "-MF";
+    else if (getenv("DEPENDENCIES_OUTPUT") || getenv("SUNPRO_DEPENDENCIES")) why = "DEPENDENCIES_OUTPUT";
+    else if (iw_source_is_fixed_fortran(compile->source)) why = fortran_is_alone(compile->source) ? NULL : "fortran";
+    else if (!iw_source_has_depfile(compile->source)) why = "language";
+    *reason = why;
+    return !why;
 }
 
 /* --- key --------------------------------------------------------------------------------------------------------------------------------- */
@@ -99,18 +111,33 @@ static void add_arguments(iw_sha256 *hash, const iw_strings *argv, const iw_comp
     }
 }
 
+/* The working folder as gcc writes it into debug information: PWD where that is this folder. */
+static bool working_folder(char folder[4096])
+{
+    struct stat here, there;
+    const char *said = getenv("PWD");
+    if (said && said[0] == '/' && strlen(said) < 4096 && stat(said, &there) == 0 && stat(".", &here) == 0 && here.st_dev == there.st_dev &&
+        here.st_ino == there.st_ino) {
+        strcpy(folder, said);
+        return true;
+    }
+    return getcwd(folder, 4096) != NULL;
+}
+
 bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_strings *argv, const iw_compile *compile, iw_object_key *key)
 {
-    static const char *const variables[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "SOURCE_DATE_EPOCH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LC_ALL", NULL};
-    char folder[4096], source[65];
-    if (!getcwd(folder, sizeof folder) || !hash_file(compile->source, source)) return false;
+    /* What gcc reads from its environment (manual, "Environment Variables") that a compile without linking can see. */
+    static const char *const variables[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "SOURCE_DATE_EPOCH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LC_ALL",
+                                            "LC_CTYPE", "LC_MESSAGES", "LANG", "GCC_COLORS", NULL};
+    char folder[4096];
+    if (!working_folder(folder) || !hash_file(compile->source, key->source)) return false;
     iw_sha256 hash;
     iw_sha256_start(&hash);
     iw_sha256_add_text(&hash, HEADER IW_POLICY_NUMBER);
     iw_sha256_add_text(&hash, policy->toolchain);
     iw_sha256_add_text(&hash, tool);
     iw_sha256_add_text(&hash, folder);
-    iw_sha256_add_text(&hash, source);
+    iw_sha256_add_text(&hash, key->source);
     for (size_t i = 0; variables[i]; i++) iw_sha256_add_text(&hash, getenv(variables[i]));
     add_arguments(&hash, argv, compile);
     iw_sha256_finish(&hash, key->text);
@@ -146,7 +173,7 @@ static bool inputs_match(const char **at)
 
 static bool parse_entry(const char *text, size_t length, struct entry *out)
 {
-    if (length < sizeof HEADER + 64 || strncmp(text, HEADER, strlen(HEADER)) != 0) return false;
+    if (length < strlen(HEADER) + 64 || strncmp(text, HEADER, strlen(HEADER)) != 0) return false;
     char hex[65];
     hash_bytes(text, length - 64, hex);
     if (memcmp(hex, text + length - 64, 64) != 0) return false;
@@ -162,13 +189,17 @@ static bool parse_entry(const char *text, size_t length, struct entry *out)
     return true;
 }
 
-/* Beside and renamed, so that make never sees a part of it. */
+/* Beside and renamed, so that make never sees a part of it. Process numbers repeat in other sandboxes, which share the cache's folder: so the name
+ * is made of random bytes. */
 static bool place(const char *path, const char *data, size_t length)
 {
-    iw_cleanup_free char *temporary = iw_format("%s.iw-%ld", path, (long)getpid());
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool fine = fd >= 0 && iw_write_all(fd, data, length, temporary, NULL) == 0;
-    if (fd >= 0) fine = close(fd) == 0 && fine;
+    uint64_t random = (uint64_t)getpid();
+    (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
+    iw_cleanup_free char *temporary = iw_format("%s.iw-%016" PRIx64, path, random);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return false;
+    bool fine = iw_write_all(fd, data, length, temporary, NULL) == 0;
+    fine = close(fd) == 0 && fine;
     fine = fine && rename(temporary, path) == 0;
     if (!fine) unlink(temporary);
     return fine;
@@ -190,33 +221,55 @@ bool iw_object_get(const char *folder, const iw_object_key *key, const char *out
 
 /* --- writing ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* "D" lines for what the compile read; false where something can't be read any more. */
-static bool add_inputs(iw_buffer *out, const char *dependencies)
+static bool is_newer(const struct timespec *a, const struct timespec *b) /* or as old */
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec;
+}
+
+/* The digest of what a compile read; false where the file can't be read any more or may have been another one then, or where it makes the assembler
+ * read files that no dependency file names. */
+static bool hash_input(const char *path, const struct timespec *started, bool assembler, char hex[65])
+{
+    iw_cleanup_free char *text = NULL;
+    size_t length;
+    struct stat status;
+    if (iw_read_file(path, FILE_LIMIT, &text, &length, NULL) != 0 || iw_has_file_directive(text, length)) return false;
+    if (assembler && (memmem(text, length, ".incbin", 7) || memmem(text, length, ".include", 8))) return false; /* by macros, too */
+    if (started && (stat(path, &status) != 0 || is_newer(&status.st_ctim, started))) return false;
+    hash_bytes(text, length, hex);
+    return true;
+}
+
+/* "D" lines for what the compile read. False: not to be kept. */
+static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy *policy, const iw_compile *compile, const iw_object_result *result)
 {
     iw_cleanup_free char *text = NULL;
     iw_cleanup_strings iw_strings paths = {0};
-    if (!dependencies) return true;
-    if (iw_read_file(dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 || iw_depfile_parse(text, &paths) != 0) return false;
-    for (size_t i = 1; i < paths.count; i++) { /* the first is the source */
-        if (iw_starts_with(paths.items[i], "/usr/")) continue;
-        char hex[65];
-        if (strchr(paths.items[i], '\n') || !hash_file(paths.items[i], hex)) return false;
-        iw_buffer_add_format(out, "D %s %s\n", hex, paths.items[i]);
+    bool assembler = iw_is_assembler(compile->source, compile->language);
+    char hex[65];
+    if (!hash_input(compile->source, NULL, assembler, hex) || strcmp(hex, key->source) != 0) return false;
+    if (!result->dependencies) return true;
+    if (iw_read_file(result->dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 || iw_depfile_parse(text, &paths) != 0) return false;
+    for (size_t i = 0; i < paths.count; i++) {
+        const char *path = paths.items[i];
+        if (strcmp(path, compile->source) == 0 || (policy->toolchain && iw_starts_with(path, "/usr/"))) continue;
+        if (strchr(path, '\n') || !hash_input(path, &result->started, assembler, hex)) return false;
+        iw_buffer_add_format(out, "D %s %s\n", hex, path);
     }
     return true;
 }
 
-void iw_object_put(const char *folder, const iw_object_key *key, const char *output, const char *dependencies, const char *depfile,
-                   const char *said, size_t said_length)
+bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy *policy, const iw_compile *compile, const iw_object_result *result)
 {
     iw_cleanup_buffer iw_buffer out = {0};
     iw_cleanup_free char *object = NULL, *kept = NULL, *path = entry_path(folder, key);
     size_t object_length = 0, kept_length = 0;
     iw_buffer_add_text(&out, HEADER);
-    if (!add_inputs(&out, dependencies) || iw_read_file(output, FILE_LIMIT, &object, &object_length, NULL) != 0) return;
-    if (depfile && iw_read_file(depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0) return;
-    iw_buffer_add_format(&out, "L %zu %ld %zu\n", said_length, depfile ? (long)kept_length : -1L, object_length);
-    iw_buffer_add(&out, said, said_length);
+    if (!add_inputs(&out, key, policy, compile, result)) return false;
+    if (iw_read_file(compile->output, FILE_LIMIT, &object, &object_length, NULL) != 0) return false;
+    if (result->depfile && iw_read_file(result->depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0) return false;
+    iw_buffer_add_format(&out, "L %zu %ld %zu\n", result->said_length, result->depfile ? (long)kept_length : -1L, object_length);
+    iw_buffer_add(&out, result->said, result->said_length);
     iw_buffer_add(&out, kept, kept_length);
     iw_buffer_add(&out, object, object_length);
     char hex[65];
@@ -224,5 +277,5 @@ void iw_object_put(const char *folder, const iw_object_key *key, const char *out
     iw_buffer_add(&out, hex, 64);
     iw_cleanup_free char *shelf = iw_format("%s/%.2s", folder, key->text);
     mkdir(shelf, 0755);
-    (void)place(path, out.data, out.length);
+    return place(path, out.data, out.length);
 }

@@ -331,6 +331,8 @@ static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool
             i += pairs - 1;
         } else if (is_native(argument) || (!allowed && iw_is_isa_flag(argument))) {
             if (drop(policy, argument, removed, err) != 0) return -1;
+        } else if (strcmp(argument, "-pipe") == 0) {
+            continue; /* the same result; and what the assembler gets is looked at */
         } else if (!allowed && (iw_starts_with(argument, "-Wa,") || iw_starts_with(argument, "-Wl,") || iw_starts_with(argument, "-Wp,"))) {
             keep_parts(policy, argument, out, removed);
         } else {
