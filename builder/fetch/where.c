@@ -128,11 +128,24 @@ static void apt_mirrors(iw_strings *out)
     }
 }
 
+/* Debian keeps security fixes in an archive of their own, debian-security beside debian on most mirrors; a minimal apt configuration names only the
+ * latter. */
+static void add_security(iw_strings *mirrors)
+{
+    size_t count = mirrors->count;
+    for (size_t i = 0; i < count; i++) {
+        if (!iw_ends_with(mirrors->items[i], "/debian")) continue;
+        iw_cleanup_free char *beside = iw_format("%s-security", mirrors->items[i]);
+        if (!iw_strings_has(mirrors, beside)) iw_strings_add(mirrors, beside);
+    }
+}
+
 int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error *err)
 {
     add_words(out, options->debian_mirror);
     if (out->count == 0) add_words(out, getenv("IRONWHEEL_DEBIAN_MIRROR"));
     if (out->count == 0) apt_mirrors(out);
+    add_security(out);
     add_words(out, getenv("IRONWHEEL_DEBIAN_SNAPSHOT"));
     return out->count ? 0 : iw_fail(err, IW_E_ENVIRONMENT, "no Debian mirror is known: apt isn't configured here; give --debian-mirror URL or set "
                                                            "IRONWHEEL_DEBIAN_MIRROR");

@@ -427,14 +427,14 @@ static void honours_the_mirror_settings(void **state)
     iw_error err = IW_ERROR_INIT;
     setenv("IRONWHEEL_DEBIAN_MIRROR", "http://a.invalid/debian/ http://b.invalid/debian", 1);
     setenv("IRONWHEEL_DEBIAN_SNAPSHOT", "http://snap.invalid/", 1);
-    expect_mirrors(NULL, "http://a.invalid/debian http://b.invalid/debian http://snap.invalid");
+    expect_mirrors(NULL, "http://a.invalid/debian http://b.invalid/debian http://a.invalid/debian-security http://b.invalid/debian-security http://snap.invalid");
     expect_mirrors("http://c.invalid/", "http://c.invalid http://snap.invalid");
     unsetenv("IRONWHEEL_DEBIAN_MIRROR"), unsetenv("IRONWHEEL_DEBIAN_SNAPSHOT");
     iw_cleanup_free char *path = iw_strdup(getenv("PATH")), *bin = kit_path(k, "apt"), *program = kit_path(k, "apt/apt-get");
     kit_text(k, "apt/apt-get", "#!/bin/sh\nprintf 'http://apt.invalid/debian/\\ncdrom:[x]/\\nhttp://apt.invalid/debian\\nhttp://apt.invalid/security\\n'\n");
     assert_int_equal(chmod(program, 0755), 0);
     setenv("PATH", bin, 1);
-    expect_mirrors(NULL, "http://apt.invalid/debian http://apt.invalid/security");
+    expect_mirrors(NULL, "http://apt.invalid/debian http://apt.invalid/security http://apt.invalid/debian-security");
     kit_text(k, "apt/apt-get", "#!/bin/sh\nexit 1\n");
     iw_fetch_options options = {.cancel = -1};
     iw_cleanup_strings iw_strings found = {0};
