@@ -327,3 +327,41 @@ bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t fu
     }
     return false;
 }
+
+/* --- RDSSP ------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_rdssp(const ZydisDecodedInstruction *in)
+{
+    return in->mnemonic == ZYDIS_MNEMONIC_RDSSPD || in->mnemonic == ZYDIS_MNEMONIC_RDSSPQ;
+}
+
+static unsigned rm_register(const ZydisDecodedInstruction *in)
+{
+    return in->raw.modrm.mod == 3 ? in->raw.modrm.rm + in->raw.rex.B * 8u : 16;
+}
+
+bool iw_shadow_stack_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset)
+{
+    const iw_function *f = &image->functions[function];
+    const iw_code *code = &image->codes[f->code];
+    ZydisDecoder zydis;
+    ZydisDecodedInstruction in;
+    ZydisDecoderInit(&zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    unsigned held = 16;      /* the register that RDSSP left alone or filled */
+    bool zero_known = false; /* the flags say whether it is 0 */
+    for (uint32_t at = f->begin; at < f->end && at < offset;) {
+        uint32_t length = decode_at(coder, code, at) & 0xff;
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at, code->size - at, &in))) return false;
+        if (is_rdssp(&in)) held = rm_register(&in), zero_known = false;
+        else if (in.mnemonic == ZYDIS_MNEMONIC_TEST && rm_register(&in) == held) zero_known = held < 16 && in.raw.modrm.reg + in.raw.rex.R * 8u == held;
+        else if (in.mnemonic == ZYDIS_MNEMONIC_JZ && zero_known) {
+            iw_flow flow;
+            iw_flow_of(code->data + at, length, &flow);
+            if ((int64_t)at + flow.target > (int64_t)offset) return true;
+            zero_known = false;
+        } else
+            zero_known = zero_known && in.mnemonic == ZYDIS_MNEMONIC_MOV;
+        at += length;
+    }
+    return false;
+}

@@ -58,5 +58,7 @@ void iw_reach_find(const iw_image *image, const iw_coder *coder, iw_reach *out);
 void iw_reach_close(iw_reach *reach);
 /* Does a conditional branch on a test of CPUID.1:ECX.OSXSAVE (bit 27) come before `offset` in the function? */
 bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset);
+/* Is `offset` jumped over where RDSSP left its register zero, as it does on a CPU without shadow stacks? */
+bool iw_shadow_stack_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset);
 
 #endif

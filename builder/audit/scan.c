@@ -127,9 +127,18 @@ static void add_undecided(const iw_scan *scan, iw_chunk *chunk, const iw_cell *c
     keep_note(scan, chunk, &note);
 }
 
+/* INCSSP: F3 0F AE /5 on registers. What gcc's unwinder does behind RDSSP no CPU without shadow stacks ever runs. */
+static bool is_idle_incssp(const iw_scan *scan, const iw_cell *cell, const iw_hit *hit)
+{
+    const uint8_t *end = scan->image.codes[cell->code].data + hit->offset + hit->length;
+    if (hit->length < 4 || hit->length > 5 || end[-hit->length] != 0xf3 || end[-3] != 0x0f || end[-2] != 0xae || (end[-1] & 0xf8) != 0xe8) return false;
+    return cell->function != IW_NO_FUNCTION && scan->image.functions[cell->function].code == cell->code &&
+           iw_shadow_stack_tested(&scan->image, scan->coder, cell->function, hit->offset);
+}
+
 static void add_decided(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_hit *hit)
 {
-    if (hit->isa == IW_ISA_ODD) return;
+    if (hit->isa == IW_ISA_ODD || is_idle_incssp(scan, cell, hit)) return;
     iw_note note = {cell->code, hit->offset, cell->function, hit->length, hit->isa, IW_FINDING_BROKEN};
     if (scan->exception_count && exception_for(scan, &note) && may_be_excused(scan, &note)) note.standing = IW_FINDING_GUARDED;
     bool guarded = note.standing == IW_FINDING_GUARDED;
@@ -252,7 +261,7 @@ static void scan_cell(const iw_scan *scan, iw_chunk *chunk, size_t index, iw_swe
     if (stopped > cell->end) chunk->resyncs++;
     bool doubtful = is_doubtful(sweep, stopped, cell->end), gap = cell->kind == IW_CELL_GAP && !code->plt;
     if (gap && !doubtful && sweep->count) doubtful = !ends_well(scan, code, cell->begin, end);
-    if (gap && doubtful) add_pending(chunk, index);
+    if ((gap || cell->kind == IW_CELL_LOOSE) && doubtful) add_pending(chunk, index);
     else if (doubtful) walk_cell(scan, chunk, cell, end);
     else
         for (size_t i = 0; i < sweep->count; i++)
@@ -298,6 +307,7 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
         if (p->code < cell->code || (p->code == cell->code && p->offset < cell->begin)) low = middle + 1;
         else high = middle;
     }
+    if (cell->kind == IW_CELL_LOOSE) iw_region_walk(&region, cell->begin);
     for (unsigned pass = 0; pass < 2; pass++)
         for (size_t i = low; i < points->count && points->items[i].code == cell->code && points->items[i].offset < end; i++) {
             if (pass == 0 && points->items[i].sure) iw_region_walk(&region, points->items[i].offset);
