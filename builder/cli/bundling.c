@@ -27,7 +27,7 @@ char *iw_session_output(iw_context *context)
 static char *bundle_note_key(iw_context *context, const iw_session *session)
 {
     iw_cleanup_free char *folder = iw_session_output(context);
-    return iw_format("%s %s", session->plan->bundle_key, folder);
+    return iw_format("%s %s %s", session->plan->bundle_key, IW_BUNDLE_FORMAT, folder);
 }
 
 int iw_session_find_bundle(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err)
