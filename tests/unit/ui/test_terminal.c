@@ -200,11 +200,14 @@ static void test_live(void **state)
     send(ui, IW_EVENT_FINISHED, "zlib/1", NULL, "built");
     await(&r, "1 of 2 packages", true);
     await(&r, "built    zlib/1", true);
+    iw_emit(iw_ui_sink(ui), (iw_event){.type = IW_EVENT_RESULT, .path = "out/of/turn"}); /* on the same terminal */
+    await(&r, "out/of/turn", true);
+    await(&r, "1 of 2 packages", true);
     send(ui, IW_EVENT_FINISHED, "numpy/1", NULL, "built");
     iw_emit(iw_ui_sink(ui), (iw_event){.type = IW_EVENT_RESULT, .path = "dist/x", .detail = "00"});
     iw_ui_close(ui);
     reader_end(&r);
-    expect_screen(&r, "plan     2 to build, 0 reused\nbuilt    zlib/1 in 0.0 s\nbuilt    numpy/1 in 0.0 s\ndist/x\nsha256 00\n");
+    expect_screen(&r, "plan     2 to build, 0 reused\nbuilt    zlib/1 in 0.0 s\nout/of/turn\nbuilt    numpy/1 in 0.0 s\ndist/x\nsha256 00\n");
     assert_true(r.screen.coloured);
     reader_free(&r);
 }
@@ -259,7 +262,7 @@ static void test_resize(void **state)
     send(ui, IW_EVENT_STARTED, "zlib/1", "compile", NULL);
     send(ui, IW_EVENT_LINE, "zlib/1", "compile", "a line that is long");
     await(&r, "a line that is long", true);
-    static const unsigned short widths[] = {33, 20, 100, 7, 50, 1, 80};
+    static const unsigned short widths[] = {33, 20, 100, 10, 50, 80};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         pthread_mutex_lock(&r.lock);
         set_size(r.from, widths[i], 24);
