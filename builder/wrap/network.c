@@ -70,8 +70,8 @@ static bool read_data(struct attempt *attempt, pid_t pid, uint64_t where, uint64
 
 static bool read_message(struct attempt *attempt, pid_t pid, uint64_t where)
 {
-    struct msghdr message;
-    struct iovec part;
+    struct msghdr message = {0};
+    struct iovec part = {0};
     if (!peek(pid, where, &message, sizeof message)) return false;
     if (!read_address(attempt, pid, (uintptr_t)message.msg_name, message.msg_namelen)) return false;
     if (message.msg_iovlen == 0) return true;

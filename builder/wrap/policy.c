@@ -111,9 +111,9 @@ static bool next_word(const char **at, iw_buffer *word)
     iw_buffer_clear(word);
     iw_buffer_add(word, "", 0);
     for (; *c && (quote || !is_blank(*c)); c++) {
-        if (*c == '\\' && c[1])
-            iw_buffer_add_char(word, *++c);
-        else if (quote ? *c == quote : *c == '\'' || *c == '"')
+        if (*c == '\\') {
+            if (c[1]) iw_buffer_add_char(word, *++c);
+        } else if (quote ? *c == quote : *c == '\'' || *c == '"')
             quote = quote ? 0 : *c;
         else
             iw_buffer_add_char(word, *c);
@@ -391,8 +391,9 @@ static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_
             iw_strings_add(out, argument);
             continue;
         }
-        if (!own || strcmp(argument, own) != 0) iw_strings_add(removed, argument);
-        if (!strchr(argument, '=') && !strstr(argument, "avx") && i + 1 < argv->count) i++;
+        bool pair = !strchr(argument, '=') && !strstr(argument, "avx") && i + 1 < argv->count;
+        if (!own || strcmp(argument, own) != 0) iw_strings_add_format(removed, "%s%s%s", argument, pair ? " " : "", pair ? argv->items[i + 1] : "");
+        i += pair;
     }
     if (own && !free) iw_strings_add(out, own);
 }
