@@ -52,11 +52,11 @@ static uint32_t fast_entry(const iw_isa_rules *rules, unsigned map, unsigned opc
     if (entry & IW_ENC_ASK) return FAST_SPECIAL;
     if (!(entry & IW_ENC_SUB)) {
         uint32_t form = form_of(entry);
-        uint32_t events = is_event(rules, entry, form) ? 0xffff : map == 0 && opcode == 0 ? 1 : 0; /* 00 /0 may be 00 00 */
+        uint32_t events = is_event(rules, entry, form) ? 0xffff : 0;
         return form | events << FAST_EVENTS;
     }
     const uint16_t *sub = iw_subs[entry & IW_ENC_SUB_ROW];
-    uint32_t form = 0, events = 0;
+    uint32_t form = 0, events = map == 0 && opcode == 0; /* 00 /0 may be 00 00, and is a SUB entry for LOCK's sake */
     for (unsigned i = IW_SUB_ENTRIES; i-- > 0;)
         if (!(sub[i] & IW_ENC_ASK) && (sub[i] & IW_ENC_ISA) != IW_ISA_BAD && (sub[i] & IW_ENC_MODRM)) form = form_of(sub[i]);
     for (unsigned i = 0; i < IW_SUB_ENTRIES; i++)

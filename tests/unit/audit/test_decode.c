@@ -1,0 +1,222 @@
+/* The decoder against its byte-string cases, and against Zydis on random bytes and on code of this host. */
+#include "kit.h"
+
+#include <dirent.h>
+#include <elf.h>
+
+#include "audit/decode.h"
+#include "audit/encoding.h"
+#include "audit/image.h"
+
+static size_t from_hex(const char *hex, uint8_t *out, size_t limit)
+{
+    size_t count = 0;
+    for (unsigned byte; count < limit && sscanf(hex + 2 * count, "%2x", &byte) == 1; count++)
+        out[count] = (uint8_t)byte;
+    return count;
+}
+
+/* One line of instructions.test: sweeps the bytes with NOPs around them. */
+static void check_line(kit *k, const char *hex, const char *profile, const char *expected)
+{
+    uint8_t bytes[64];
+    iw_isa_rules rules;
+    memset(bytes, 0x90, sizeof bytes);
+    size_t length = from_hex(hex, bytes, 15);
+    iw_isa_rules_make(&kit_profile(k, profile)->features, &rules);
+    iw_coder *coder = iw_coder_new(&rules);
+    bool alone = strcmp(expected, "undecodable") == 0;
+    for (int fast = 0; fast < 2; fast++) { /* with nothing behind it, and with enough for the fast way */
+        iw_sweep sweep = {0};
+        iw_sweep_run(coder, bytes, 0, length, fast && !alone ? sizeof bytes : length, &sweep);
+        const char *found = sweep.count == 0 ? "-" : sweep.hits[0].isa == IW_ISA_ODD ? "odd" : rules.lacks[sweep.hits[0].isa];
+        if (strcmp(found, expected) != 0) fail_msg("%s for %s: %s, expected %s", hex, profile, found, expected);
+        if (!alone) assert_int_equal(sweep.instructions, 1);
+        iw_sweep_free(&sweep);
+    }
+    iw_coder_free(coder);
+}
+
+static void test_instructions(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *text = NULL;
+    size_t length, lines = 0;
+    kit_ok(iw_read_file("tests/cases/audit/instructions.test", 1 << 20, &text, &length, &err));
+    iw_slice rest = {text, length}, line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        char hex[40], profile[20], expected[20];
+        iw_cleanup_free char *copy = iw_strndup(line.data, line.length);
+        if (*copy == '#' || !*copy) continue;
+        assert_int_equal(sscanf(copy, "%39s %19s %19s", hex, profile, expected), 3);
+        check_line(*state, hex, profile, expected);
+        lines++;
+    }
+    assert_true(lines > 100);
+}
+
+/* --- against Zydis ----------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct pair {
+    iw_coder *coder;
+    ZydisDecoder zydis;
+} pair;
+
+static void pair_open(kit *k, pair *p)
+{
+    iw_isa_rules rules;
+    iw_isa_rules_make(&kit_profile(k, "k10")->features, &rules);
+    p->coder = iw_coder_new(&rules);
+    ZydisDecoderInit(&p->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+}
+
+static uint32_t by_zydis(const pair *p, const uint8_t *bytes, size_t available)
+{
+    ZydisDecodedInstruction in;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&p->zydis, NULL, bytes, available < 15 ? available : 15, &in))) return 1 | IW_ISA_BAD << 8;
+    return in.length | iw_isa_of(in.meta.isa_set, in.mnemonic) << 8;
+}
+
+static void check_bytes(const pair *p, const uint8_t *bytes, size_t available)
+{
+    uint32_t ours = iw_decode(p->coder, bytes, available), zydis = by_zydis(p, bytes, available);
+    if (ours == zydis) return;
+    char hex[31] = "";
+    for (unsigned i = 0; i < 15 && i < available; i++)
+        sprintf(hex + 2 * i, "%02x", bytes[i]);
+    fail_msg("%s: length %u class %u, Zydis has %u and %u", hex, ours & 255, ours >> 8, zydis & 255, zydis >> 8);
+}
+
+static uint64_t random_next(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    return *seed ^= *seed << 17;
+}
+
+/* Random bytes, half of them begun like the crowded corners of the encoding. */
+static void random_bytes(uint64_t *seed, uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)(random_next(seed) >> 20);
+    uint8_t any = bytes[count - 1];
+    switch (random_next(seed) >> 20 & 15) {
+    case 0: bytes[0] = 0xc5; break;
+    case 1: bytes[0] = 0xc4, bytes[1] = (uint8_t)((bytes[1] & 0xe0) | (1 + any % 3)); break;
+    case 2: bytes[0] = 0x62, bytes[1] = (uint8_t)((bytes[1] & 0xf7) | 1), bytes[2] |= 4; break;
+    case 3: bytes[0] = 0x62, bytes[1] = (uint8_t)((bytes[1] & 0xf0) | (1 + any % 6)), bytes[2] |= 0x7c; break;
+    case 4: bytes[0] = "\x66\xf2\xf3\xf0"[any & 3], bytes[1] = 0x0f; break;
+    case 5: bytes[0] = "\x66\xf2\xf3\xf0"[any & 3], bytes[1] = (uint8_t)(0x40 | (bytes[1] & 15)), bytes[2] = 0x0f; break;
+    case 6: bytes[0] = 0x0f, bytes[1] = any & 1 ? 0x38 : 0x3a; break;
+    case 7: bytes[0] = 0x8f; break;
+    default: break;
+    }
+}
+
+static void test_random(void **state)
+{
+    pair p;
+    uint8_t bytes[48];
+    uint64_t seed = 0x9e3779b97f4a7c15;
+    pair_open(*state, &p);
+    for (unsigned i = 0; i < 1000000; i++) {
+        random_bytes(&seed, bytes, sizeof bytes);
+        check_bytes(&p, bytes, i % 8 == 0 ? 1 + i / 8 % 16 : sizeof bytes);
+    }
+    iw_coder_free(p.coder);
+}
+
+/* Every offset of at most `most` bytes in the middle of each executable section. */
+static uint64_t check_file(const pair *p, const char *path, size_t most)
+{
+    iw_cleanup_free char *data = NULL;
+    size_t size;
+    uint64_t done = 0;
+    iw_image image;
+    if (iw_read_file(path, 64 << 20, &data, &size, NULL) || !iw_image_is_elf(data, size)) return 0;
+    if (iw_image_open(data, size, path, &image, NULL)) return 0;
+    for (size_t i = 0; i < image.code_count; i++) {
+        const iw_code *code = &image.codes[i];
+        size_t begin = code->size > most ? (code->size - most) / 2 : 0, end = code->size > most ? begin + most : code->size;
+        for (size_t at = begin; at < end; at++)
+            check_bytes(p, code->data + at, code->size - at);
+        done += end - begin;
+    }
+    iw_image_close(&image);
+    return done;
+}
+
+/* IW_AUDIT_EVERY=1: all of every file, which takes half an hour. */
+static void test_libraries(void **state)
+{
+    const char *folder = "/usr/lib/x86_64-linux-gnu";
+    size_t most = getenv("IW_AUDIT_EVERY") ? SIZE_MAX : 1500;
+    uint64_t done = 0;
+    pair p;
+    pair_open(*state, &p);
+    DIR *listing = opendir(folder);
+    assert_non_null(listing);
+    for (const struct dirent *entry; (entry = readdir(listing));) {
+        iw_cleanup_free char *path = iw_path_join(folder, entry->d_name);
+        if (strstr(entry->d_name, ".so")) done += check_file(&p, path, most);
+    }
+    closedir(listing);
+    assert_true(done > 100000);
+    iw_coder_free(p.coder);
+}
+
+/* The fast loop finds the boundaries that one instruction after the other gives. */
+static void test_sweep(void **state)
+{
+    pair p;
+    uint8_t *bytes = iw_alloc(1 << 20);
+    uint64_t seed = 88172645463325252;
+    iw_sweep sweep = {0};
+    pair_open(*state, &p);
+    for (size_t i = 0; i + 48 <= 1 << 20; i += 24)
+        random_bytes(&seed, bytes + i, 48);
+    size_t at = 0, hit = 0, stopped = iw_sweep_run(p.coder, bytes, 0, 1 << 20, 1 << 20, &sweep);
+    uint64_t count = 0;
+    for (; at < 1 << 20; count++) {
+        uint32_t one = by_zydis(&p, bytes + at, (1 << 20) - at);
+        bool odd = (one & 255) == 2 && bytes[at] == 0 && bytes[at + 1] == 0;
+        if (iw_coder_rules(p.coder)->forbidden[one >> 8] || odd) {
+            assert_true(hit < sweep.count);
+            assert_int_equal(sweep.hits[hit].offset, at);
+            assert_int_equal(sweep.hits[hit].length, one & 255);
+            assert_int_equal(sweep.hits[hit].isa, odd ? IW_ISA_ODD : one >> 8);
+            hit++;
+        }
+        at += one & 255;
+    }
+    assert_int_equal(hit, sweep.count);
+    assert_int_equal(count, sweep.instructions);
+    assert_int_equal(at, stopped);
+    iw_sweep_free(&sweep);
+    iw_coder_free(p.coder);
+    free(bytes);
+}
+
+static void test_read_one(void **state)
+{
+    iw_instruction in;
+    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000, kit_profile(*state, "k10"), &in), 0);
+    assert_string_equal(in.text, "pshufb xmm0, xmm1");
+    assert_string_equal(in.feature, "ssse3");
+    assert_false(in.allowed);
+    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000, kit_profile(*state, "core2"), &in), 0);
+    assert_true(in.allowed);
+    assert_int_equal(in.length, 5);
+    assert_int_equal(iw_instruction_read("\x06", 1, 0, NULL, &in), -1);
+    assert_int_equal(iw_instruction_read("\x48", 1, 0, NULL, &in), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_instructions, kit_open, kit_close), cmocka_unit_test_setup_teardown(test_random, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_libraries, kit_open, kit_close),    cmocka_unit_test_setup_teardown(test_sweep, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_read_one, kit_open, kit_close),
+    };
+    return cmocka_run_group_tests_name("decoding", tests, NULL, NULL);
+}
