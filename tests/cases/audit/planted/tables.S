@@ -1,0 +1,23 @@
+# Only a table between two clean functions.
+    .text
+    .globl first
+    .type first, @function
+first:
+    .cfi_startproc
+    lea constants(%rip), %rax
+    ret
+    .cfi_endproc
+    .size first, . - first
+constants:
+    .byte 0x0f, 0x0e, 0x0d, 0x0c, 0x0b, 0x0a, 0x09, 0x08, 0x07, 0x06, 0x05, 0x04, 0x03, 0x02, 0x01, 0x00
+    .byte 0xc5, 0xfc, 0x58, 0xc1, 0x0f, 0x0f, 0xc1, 0x9e, 0x66, 0x0f, 0x38, 0x00, 0xc1, 0xc5, 0xfd, 0x06
+    .balign 16
+    .globl second
+    .type second, @function
+second:
+    .cfi_startproc
+    mov $1, %eax
+    ret
+    .cfi_endproc
+    .size second, . - second
+    .section .note.GNU-stack, "", @progbits

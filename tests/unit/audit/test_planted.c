@@ -1,0 +1,308 @@
+/* Planted violations: each kind of place is compiled, audited, and must be found there and nowhere else. */
+#include "kit.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "base/hash.h"
+
+static void expect_lines(const char *lines, const char *const *wanted)
+{
+    for (; *wanted; wanted++)
+        if (!strstr(lines, *wanted)) fail_msg("\"%s\" is missing in:\n%s", *wanted, lines);
+}
+
+static size_t count_of(const char *lines, const char *what)
+{
+    size_t count = 0;
+    for (const char *at = lines; (at = strstr(at, what)); at += strlen(what))
+        count++;
+    return count;
+}
+
+/* Builds `library` in the kit's folder and audits it. */
+static char *build(kit *k, const char *command, const char *library, const char *profile, const iw_exception *exceptions, size_t count, iw_verdict *verdict)
+{
+    kit_run(k, command);
+    iw_cleanup_free char *path = iw_path_join(k->folder, library);
+    return kit_audit(k, path, profile, exceptions, count, verdict);
+}
+
+#define EXPECT(lines, ...) expect_lines(lines, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_function(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O2 -shared -fPIC -o f.so $PLANTED/function.c", "f.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding planted ssse3 broken pshufb | -\n", "file f.so broken\n");
+    assert_int_equal(count_of(lines, "finding"), 1);
+    iw_cleanup_free char *clean = build(*state, "true", "f.so", "core2", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_CLEAN);
+    assert_string_equal(clean, "file f.so clean\n");
+}
+
+static void test_constructor(void **state)
+{
+    static const char *const features[] = {"avx", "avx2", NULL};
+    const iw_exception exceptions[] = {{.symbol = "*", .file = "c.so", .reason = "reviewed", .features = {features, 2}}};
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O1 -fno-inline -shared -fPIC -o c.so $PLANTED/constructor.c", "c.so", "k10", exceptions, 1, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN); /* the exception counts only in what doesn't run before main */
+    EXPECT(lines, "finding planted_deep avx2 broken vpxor | constructor planted_start -> planted_middle -> planted_deep\n", "finding never_before_main avx guarded vzeroupper | -\n");
+    assert_int_equal(count_of(lines, "broken"), 3);
+    assert_int_equal(count_of(lines, "guarded"), 2);
+}
+
+static void test_resolver(void **state)
+{
+    static const char *const features[] = {"avx", "bmi2", NULL};
+    const iw_exception exceptions[] = {{.symbol = "*", .file = "r.so", .reason = "reviewed", .features = {features, 2}}};
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O1 -shared -fPIC -o r.so $PLANTED/resolver.c", "r.so", "k10", exceptions, 1, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "bmi2 broken shlx | IFUNC resolver ", "finding fast avx guarded vzeroupper | -\n");
+}
+
+static void test_static_archive(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state,
+                                        "gcc -O1 -fno-inline -c -o with-a-very-long-member-name.o $PLANTED/constructor.c; gcc -O2 -c $PLANTED/function.c; rm -f l.a; ar rc l.a with-a-very-long-member-name.o function.o",
+                                        "l.a", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "file l.a(with-a-very-long-member-name.o) broken\n", "file l.a(function.o) broken\n", "finding planted ssse3 broken pshufb | -\n",
+           "finding planted_deep avx2 broken vpxor | constructor planted_start -> planted_middle -> planted_deep\n");
+}
+
+static void test_stripped(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O1 -fno-inline -fvisibility=hidden -shared -fPIC -o s.so $PLANTED/constructor.c; strip s.so", "s.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "avx2 broken vpxor | constructor sub_", "finding sub_");
+    assert_int_equal(count_of(lines, "finding"), 4);
+    /* Without .eh_frame, too. */
+    iw_cleanup_free char *bare = build(*state, "gcc -O1 -fno-inline -fvisibility=hidden -fno-asynchronous-unwind-tables -shared -fPIC -o b.so $PLANTED/constructor.c; strip b.so", "b.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    assert_int_equal(count_of(bare, " broken v"), 4);
+    /* Without section headers. */
+    iw_cleanup_free char *sections = build(*state, "cp s.so n.so; printf '\\0\\0\\0\\0\\0\\0\\0\\0' | dd of=n.so bs=1 seek=40 conv=notrunc 2>/dev/null; printf '\\0\\0\\0\\0' | dd of=n.so bs=1 seek=60 conv=notrunc 2>/dev/null",
+                                           "n.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    assert_int_equal(count_of(sections, " broken v"), 4);
+}
+
+static void test_jump_table(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o t.so $PLANTED/table.S; strip t.so", "t.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding planted ssse3 broken pshufb | -\n");
+    assert_int_equal(count_of(lines, "finding"), 1);
+}
+
+static void test_hand_written(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o h.so $PLANTED/hand.S; strip h.so", "h.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "ssse3 broken pabsb | -\n", "ssse3 broken phaddw | -\n");
+    assert_int_equal(count_of(lines, " broken "), 2); /* the table is no code */
+    assert_true(count_of(lines, "avx undecided") <= 2);
+}
+
+static void test_tables(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o d.so $PLANTED/tables.S; strip d.so", "d.so", "core2", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_CLEAN);
+    assert_int_equal(count_of(lines, " broken"), 0);
+    assert_true(count_of(lines, "undecided") > 0); /* named, not passed over */
+}
+
+static void test_silent_trap(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O2 -shared -fPIC -o z.so $PLANTED/lzcnt.c", "z.so", "core2", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding planted lzcnt broken lzcnt | -\n");
+    assert_int_equal(count_of(lines, "finding"), 1);
+}
+
+/* --- exceptions -------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_symbol_exception(void **state)
+{
+    static const char *const ssse3[] = {"ssse3", NULL}, *const avx[] = {"avx", NULL};
+    const iw_exception good = {.symbol = "plan*", .file = "**/e.so", .reason = "reviewed", .features = {ssse3, 1}};
+    iw_exception bad[] = {good, good, good};
+    iw_verdict verdict;
+    bad[0].symbol = "clean";
+    bad[1].file = "lib/other.so";
+    bad[2].features = (iw_list){avx, 1};
+    iw_cleanup_free char *lines = build(*state, "gcc -O2 -shared -fPIC -o e.so $PLANTED/function.c", "e.so", "k10", &good, 1, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_GUARDED);
+    EXPECT(lines, "finding planted ssse3 guarded pshufb | -\n", "file e.so guarded\n");
+    iw_cleanup_free char *refused = build(*state, "true", "e.so", "k10", bad, 3, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+}
+
+static void test_range_exception(void **state)
+{
+    static const char *const features[] = {"ssse3", NULL};
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    char sha256[IW_SHA256_HEX], other[IW_SHA256_HEX];
+    iw_verdict verdict;
+    kit_run(k, "gcc -O2 -shared -fPIC -o g.so $PLANTED/function.c; strip g.so");
+    iw_cleanup_free char *path = iw_path_join(k->folder, "g.so");
+    kit_ok(iw_hash_file(path, sha256, NULL, &err));
+    memcpy(other, sha256, sizeof other);
+    other[0] = other[0] == '0' ? '1' : '0';
+    iw_exception e = {.range = "0x0-0x100000", .sha256 = sha256, .file = "g.so", .reason = "reviewed", .features = {features, 1}};
+    free(kit_audit(k, path, "k10", &e, 1, &verdict));
+    assert_int_equal(verdict, IW_VERDICT_GUARDED);
+    e.range = "0x0-0x10"; /* another place */
+    free(kit_audit(k, path, "k10", &e, 1, &verdict));
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    e.range = "0x0-0x100000";
+    e.sha256 = other; /* another file */
+    free(kit_audit(k, path, "k10", &e, 1, &verdict));
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+}
+
+static void test_probe(void **state)
+{
+    static const char *const features[] = {"xsave", NULL};
+    const iw_exception e = {.symbol = "*", .file = "p.so", .reason = "behind OSXSAVE", .features = {features, 1}};
+    for (int optimise = 0; optimise < 3; optimise++) {
+        iw_verdict verdict;
+        iw_cleanup_free char *command = iw_format("gcc -O%d -shared -fPIC -o p.so $PLANTED/probe.c", optimise);
+        iw_cleanup_free char *lines = build(*state, command, "p.so", "k10", &e, 1, &verdict);
+        assert_int_equal(verdict, IW_VERDICT_BROKEN);
+        EXPECT(lines, "finding careful xsave guarded xgetbv | constructor careful\n", "xsave broken xgetbv | constructor careless");
+        assert_int_equal(count_of(lines, "guarded xgetbv"), 1);
+        iw_cleanup_free char *without = build(*state, "true", "p.so", "k10", NULL, 0, &verdict);
+        assert_int_equal(count_of(without, "guarded"), 0); /* nothing is guarded without a review */
+    }
+}
+
+/* --- containers -------------------------------------------------------------------------------------------------------------------------- */
+
+static void pack(const char *out, int format, const char *member, const char *file)
+{
+    char *data;
+    size_t length;
+    assert_int_equal(iw_read_file(file, 1 << 24, &data, &length, NULL), 0);
+    struct archive *archive = archive_write_new();
+    if (format == 0) archive_write_set_format_zip(archive);
+    else archive_write_set_format_pax_restricted(archive), archive_write_add_filter_zstd(archive);
+    assert_int_equal(archive_write_open_filename(archive, out), ARCHIVE_OK);
+    const char *const names[] = {"README", member};
+    for (int i = 0; i < 2; i++) {
+        struct archive_entry *entry = archive_entry_new();
+        archive_entry_set_pathname(entry, names[i]);
+        archive_entry_set_filetype(entry, AE_IFREG);
+        archive_entry_set_perm(entry, 0644);
+        archive_entry_set_size(entry, i ? (int64_t)length : 5);
+        assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
+        assert_true(archive_write_data(archive, i ? data : "hello", i ? length : 5) > 0);
+        archive_entry_free(entry);
+    }
+    assert_int_equal(archive_write_close(archive), ARCHIVE_OK);
+    archive_write_free(archive);
+    free(data);
+}
+
+static void test_containers(void **state)
+{
+    kit *k = *state;
+    iw_verdict verdict;
+    kit_run(k, "gcc -O2 -shared -fPIC -o w.so $PLANTED/function.c; mkdir -p tree/lib tree/empty; cp w.so tree/lib/; printf x >tree/empty/note; ln -sf lib/w.so tree/link.so");
+    iw_cleanup_free char *so = iw_path_join(k->folder, "w.so"), *wheel = iw_path_join(k->folder, "tree/w.whl"), *bundle = iw_path_join(k->folder, "w.tar.zst"), *tree = iw_path_join(k->folder, "tree");
+    pack(wheel, 0, "w/core.so", so);
+    pack(bundle, 1, "top/inner.whl", wheel);
+    iw_cleanup_free char *in_wheel = kit_audit(k, wheel, "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(in_wheel, "file core.so broken\n");
+    iw_cleanup_free char *in_bundle = kit_audit(k, bundle, "k10", NULL, 0, &verdict);
+    EXPECT(in_bundle, "file core.so broken\n");
+    iw_cleanup_free char *in_tree = kit_audit(k, tree, "k10", NULL, 0, &verdict);
+    assert_int_equal(count_of(in_tree, "file "), 2); /* lib/w.so and the wheel's */
+    EXPECT(in_tree, "file core.so broken\n", "file w.so broken\n");
+}
+
+/* Files come in the order of their paths and findings in the order of addresses, however many threads there are. */
+static void test_order(void **state)
+{
+    kit *k = *state;
+    iw_verdict verdict;
+    kit_run(k, "mkdir -p many; gcc -O1 -fno-inline -shared -fPIC -o many/a00.so $PLANTED/constructor.c; for i in 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19; do cp many/a00.so many/a$i.so; done");
+    iw_cleanup_free char *folder = iw_path_join(k->folder, "many"), *first = kit_audit(k, folder, "k10", NULL, 0, &verdict), *second = kit_audit(k, folder, "k10", NULL, 0, &verdict);
+    assert_string_equal(first, second);
+    assert_int_equal(count_of(first, "file "), 20);
+    assert_true(strstr(first, "file a03.so") < strstr(first, "file a04.so"));
+}
+
+static void test_trouble(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_audit_summary summary;
+    const iw_audit_options options = {.profile = kit_profile(k, "k10"), .threads = 2};
+    kit_run(k, "gcc -O2 -shared -fPIC -o x.so $PLANTED/function.c; head -c 3000 x.so >cut.so; printf 'text' >note.txt; printf '!<arch>\\nrubbish' >bad.a");
+    const char *const names[] = {"cut.so", "note.txt", "bad.a", "missing"};
+    for (size_t i = 0; i < 4; i++) {
+        iw_cleanup_free char *path = iw_path_join(k->folder, names[i]);
+        const char *paths[] = {path, NULL};
+        assert_int_equal(iw_audit_paths(paths, 1, &options, &summary, &err), -1);
+        assert_non_null(strstr(iw_error_text(&err), names[i]));
+        iw_audit_summary_clear(&summary);
+        iw_error_clear(&err);
+    }
+}
+
+/* JSON lines hold what they are said to hold. */
+static void keep_json(void *context, const iw_audit_finding *finding)
+{
+    iw_cleanup_free char *line = iw_audit_finding_json(finding), *text = iw_audit_finding_text(finding);
+    iw_buffer_add_format(context, "%s\n%s", line, text);
+}
+
+static void keep_file_json(void *context, const iw_audit_file *file)
+{
+    iw_cleanup_free char *line = iw_audit_file_json(file), *text = iw_audit_file_text(file);
+    iw_buffer_add_format(context, "%s\n%s", line, text);
+}
+
+static void test_reports(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_audit_summary summary;
+    iw_cleanup_buffer iw_buffer lines = {0};
+    iw_audit_options options = {.profile = kit_profile(k, "k10"), .threads = 1, .max_findings = 3, .finding = keep_json, .file = keep_file_json, .context = &lines};
+    kit_run(k, "gcc -O1 -fno-inline -shared -fPIC -o j.so $PLANTED/constructor.c");
+    iw_cleanup_free char *path = iw_path_join(k->folder, "j.so");
+    const char *paths[] = {path, NULL};
+    kit_ok(iw_audit_paths(paths, 1, &options, &summary, &err));
+    iw_cleanup_free char *sum = iw_audit_summary_json(&summary, "k10"), *text = iw_audit_summary_text(&summary, "k10");
+    assert_int_equal(count_of(lines.data, "\"type\":\"finding\""), 3); /* bounded; all are counted */
+    EXPECT(lines.data, "\"function\":\"planted_deep\"", "\"bytes\":\"c5fdefc0\"", "\"mnemonic\":\"vpxor\"", "\"feature\":\"avx2\"", "\"type\":\"file\"", "\"counts\":{\"avx\":2,\"avx2\":2}", "\"verdict\":\"broken\"",
+           "runs before main: constructor planted_start -> planted_middle -> planted_deep");
+    EXPECT(sum, "\"type\":\"summary\"", "\"files\":1", "\"counts\":{\"avx\":2,\"avx2\":2}");
+    EXPECT(text, "broken for k10: 1 files");
+    iw_audit_summary_clear(&summary);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_function),         cmocka_unit_test(test_constructor),     cmocka_unit_test(test_resolver),  cmocka_unit_test(test_static_archive), cmocka_unit_test(test_stripped),
+        cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap),    cmocka_unit_test(test_symbol_exception),
+        cmocka_unit_test(test_range_exception),  cmocka_unit_test(test_probe),           cmocka_unit_test(test_containers), cmocka_unit_test(test_order),         cmocka_unit_test(test_trouble),
+        cmocka_unit_test(test_reports),
+    };
+    return cmocka_run_group_tests_name("planted violations", tests, kit_open, kit_close);
+}
