@@ -1,0 +1,47 @@
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/audit, each file once, and each again cut short and with bytes changed. */
+#include "kit.h"
+
+#include <dirent.h>
+
+#include "../../fuzz/fuzz_audit.c"
+
+#define CORPUS "tests/fuzz/corpus/audit"
+
+static void replay(uint8_t *data, size_t length)
+{
+    assert_int_equal(LLVMFuzzerTestOneInput(data, length), 0);
+    for (size_t i = 1; i <= 8; i++)
+        assert_int_equal(LLVMFuzzerTestOneInput(data, length * i / 9), 0);
+    uint64_t seed = length * 2654435761u + 1;
+    for (unsigned i = 0; i < 40 && length > 1; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            data[1 + (seed >> 33) % (length - 1)] = (uint8_t)(seed >> 25);
+        }
+        assert_int_equal(LLVMFuzzerTestOneInput(data, length), 0);
+    }
+}
+
+static void test_corpus(void **state)
+{
+    (void)state;
+    size_t count = 0;
+    DIR *folder = opendir(CORPUS);
+    assert_non_null(folder);
+    for (const struct dirent *entry; (entry = readdir(folder));) {
+        if (entry->d_name[0] == '.') continue;
+        iw_cleanup_free char *path = iw_path_join(CORPUS, entry->d_name), *data = NULL;
+        size_t length;
+        assert_int_equal(iw_read_file(path, 4 << 20, &data, &length, NULL), 0);
+        replay((uint8_t *)data, length);
+        count++;
+    }
+    closedir(folder);
+    assert_true(count >= 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_corpus)};
+    return cmocka_run_group_tests_name("audit corpus", tests, NULL, NULL);
+}
