@@ -9,3 +9,12 @@ audit-tables: $(B)/audit-generate
 $(B)/audit-generate: builder/audit/generate.c builder/audit/isa.c
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -O2 -Ibuilder $(WARNINGS) -o $@ $^ -lZydis
+
+# Decoders side by side: `make bench-audit FILES="…/libtorch_cpu.so"`.
+.PHONY: bench-audit test-audit-every
+bench-audit: $(B)/tests/bench/audit_bench
+	@$(B)/tests/bench/audit_bench $(FILES)
+
+# Every byte offset of every library of this host against Zydis: half an hour.
+test-audit-every: $(B)/tests/audit/test_decode
+	@IW_AUDIT_EVERY=1 $<

@@ -1,0 +1,190 @@
+/* How fast the audit decodes: `audit_bench [FILE…]` (default: the largest library of this host). One core: the sum of the bytes, our sweep, the whole audit
+ * with its tables of functions, Zydis in minimal and in full mode; all cores: the whole audit; and objdump. MB of code per second, side by side, best of
+ * three (objdump and Zydis once, on a part). */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit/audit.h"
+#include "audit/decode.h"
+#include "audit/image.h"
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+
+enum { PART = 24 << 20, PIECE = 1 << 20, OBJDUMP_PART = 6 << 20 };
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static double cpu(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec * 1e-6;
+}
+
+static double sum_bytes(const iw_image *image, uint64_t *sum)
+{
+    double start = now();
+    for (size_t i = 0; i < image->code_count; i++)
+        for (size_t k = 0; k < image->codes[i].size; k++)
+            *sum += image->codes[i].data[k];
+    return now() - start;
+}
+
+static double sweep_all(const iw_image *image, const iw_coder *coder, uint64_t *instructions)
+{
+    iw_sweep sweep = {0};
+    double start = now();
+    for (size_t i = 0; i < image->code_count; i++) {
+        const iw_code *code = &image->codes[i];
+        for (size_t at = 0; at < code->size;) {
+            sweep.count = 0;
+            at = iw_sweep_run(coder, code->data, at, at + PIECE < code->size ? at + PIECE : code->size, code->size, &sweep);
+        }
+    }
+    double seconds = now() - start;
+    *instructions = sweep.instructions;
+    iw_sweep_free(&sweep);
+    return seconds;
+}
+
+/* MB/s on the middle of the largest section. */
+static double zydis_rate(const iw_code *code, bool minimal)
+{
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction in;
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    if (minimal) ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE);
+    size_t size = code->size < PART ? code->size : PART, from = (code->size - size) / 2, end = from + size;
+    double start = now();
+    for (size_t at = from; at < end;)
+        at += ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code->data + at, code->size - at, &in)) ? in.length : 1;
+    return (double)size / (now() - start) / 1e6;
+}
+
+static double objdump_rate(const char *path, const iw_code *code)
+{
+    size_t size = code->size < OBJDUMP_PART ? code->size : OBJDUMP_PART;
+    uint64_t from = code->address + (code->size - size) / 2;
+    iw_cleanup_free char *begin = iw_format("--start-address=0x%llx", (unsigned long long)from), *end = iw_format("--stop-address=0x%llx", (unsigned long long)(from + size));
+    const char *const argv[] = {"objdump", "-d", begin, end, path, NULL};
+    iw_command command = {.argv = argv, .in = -1, .out = -1, .error = -1};
+    pid_t pid;
+    int status;
+    double start = now();
+    if (iw_spawn(&command, &pid, NULL) != 0 || iw_wait(pid, &status, NULL) != 0) return 0;
+    return (double)size / (now() - start) / 1e6;
+}
+
+static double audit_seconds(const char *path, const iw_profile *profile, unsigned threads, double *used)
+{
+    const iw_audit_options options = {.profile = profile, .threads = threads};
+    iw_audit_summary summary;
+    iw_error err = IW_ERROR_INIT;
+    double start = now(), before = cpu();
+    if (iw_audit_paths(&path, 1, &options, &summary, &err)) {
+        fprintf(stderr, "%s\n", iw_error_text(&err));
+        exit(2);
+    }
+    iw_audit_summary_clear(&summary);
+    *used = cpu() - before;
+    return now() - start;
+}
+
+static double least(double a, double b)
+{
+    return a == 0 || b < a ? b : a;
+}
+
+static void row(const char *what, double rate, double zydis, double objdump)
+{
+    printf("  %-34s %8.1f MB/s  %6.1f x Zydis minimal  %7.1f x objdump\n", what, rate, rate / zydis, objdump > 0 ? rate / objdump : 0);
+}
+
+static void bench(const char *path, const iw_profile *profile)
+{
+    iw_isa_rules rules;
+    iw_image image;
+    char *data;
+    size_t size;
+    uint64_t bytes = 0, sum = 0, instructions = 0;
+    iw_error err = IW_ERROR_INIT;
+    if (iw_read_file(path, (size_t)2 << 30, &data, &size, &err) || iw_image_open(data, size, path, &image, &err) || image.code_count == 0) {
+        fprintf(stderr, "%s: %s\n", path, iw_error_text(&err));
+        exit(2);
+    }
+    const iw_code *largest = &image.codes[0];
+    for (size_t i = 0; i < image.code_count; i++) {
+        bytes += image.codes[i].size;
+        if (image.codes[i].size > largest->size) largest = &image.codes[i];
+    }
+    iw_isa_rules_make(&profile->features, &rules);
+    iw_coder *coder = iw_coder_new(&rules);
+    double summing = 0, sweeping = 0, one = 0, all = 0, used;
+    for (int i = 0; i < 3; i++) {
+        summing = least(summing, sum_bytes(&image, &sum));
+        sweeping = least(sweeping, sweep_all(&image, coder, &instructions));
+        one = least(one, audit_seconds(path, profile, 1, &used));
+        all = least(all, audit_seconds(path, profile, 0, &used));
+    }
+    double minimal = zydis_rate(largest, true), full = zydis_rate(largest, false), objdump = objdump_rate(path, largest), mb = (double)bytes / 1e6;
+    printf("%s: %.0f MB of code, %.2f bytes an instruction, for %s (%llu)\n", path, mb, (double)bytes / (double)instructions, profile->name, (unsigned long long)(sum & 1));
+    row("sum of the bytes", mb / summing, minimal, objdump);
+    row("our sweep, one core", mb / sweeping, minimal, objdump);
+    row("the whole audit, one thread", mb / one, minimal, objdump);
+    row("the whole audit, all cores", mb / all, minimal, objdump);
+    row("Zydis, minimal", minimal, minimal, objdump);
+    row("Zydis, full", full, minimal, objdump);
+    row("objdump -d", objdump, minimal, objdump);
+    iw_coder_free(coder);
+    iw_image_close(&image);
+    free(data);
+}
+
+static char *largest_library(void)
+{
+    const char *folder = "/usr/lib/x86_64-linux-gnu";
+    char *best = NULL;
+    off_t most = 0;
+    DIR *listing = opendir(folder);
+    for (const struct dirent *entry; listing && (entry = readdir(listing));) {
+        char *path = iw_path_join(folder, entry->d_name);
+        struct stat status;
+        bool good = strstr(entry->d_name, ".so") && !strstr(entry->d_name, "icudata") && stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > most;
+        if (good) most = status.st_size, free(best), best = path;
+        else free(path);
+    }
+    if (listing) closedir(listing);
+    return best;
+}
+
+int main(int count, char **arguments)
+{
+    iw_catalog *catalog;
+    const iw_profile *profile;
+    iw_error err = IW_ERROR_INIT;
+    if (iw_catalog_open(".", &catalog, &err) || iw_catalog_profile(catalog, "k10", &profile, &err)) {
+        fprintf(stderr, "%s; run this from the tree's root\n", iw_error_text(&err));
+        return 2;
+    }
+    for (int i = 1; i < count; i++)
+        bench(arguments[i], profile);
+    if (count == 1) {
+        iw_cleanup_free char *path = largest_library();
+        if (path) bench(path, profile);
+    }
+    iw_catalog_free(catalog);
+    return 0;
+}
