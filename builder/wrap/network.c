@@ -78,7 +78,8 @@ static bool read_message(struct attempt *attempt, pid_t pid, uint64_t where)
     return peek(pid, (uintptr_t)message.msg_iov, &part, sizeof part) && read_data(attempt, pid, (uintptr_t)part.iov_base, part.iov_len);
 }
 
-static void read_attempt(struct attempt *attempt, const struct seccomp_notif *call)
+/* The `index`-th thing that the call names; only sendmmsg has more than one. */
+static void read_attempt(struct attempt *attempt, const struct seccomp_notif *call, unsigned index)
 {
     const __u64 *arguments = call->data.args;
     pid_t pid = (pid_t)call->pid;
@@ -88,7 +89,9 @@ static void read_attempt(struct attempt *attempt, const struct seccomp_notif *ca
         attempt->readable = read_address(attempt, pid, arguments[4], arguments[5]) && read_data(attempt, pid, arguments[1], arguments[2]);
         break;
     case SYS_sendmsg: attempt->readable = read_message(attempt, pid, arguments[1]); break;
-    case SYS_sendmmsg: attempt->readable = read_message(attempt, pid, arguments[1]); break; /* struct mmsghdr starts with a msghdr */
+    case SYS_sendmmsg: /* struct mmsghdr starts with a msghdr */
+        attempt->readable = read_message(attempt, pid, arguments[1] + index * sizeof(struct mmsghdr));
+        break;
     default: break;
     }
 }
@@ -149,13 +152,27 @@ static char *judge(const struct attempt *attempt, int nr)
     return describe(attempt);
 }
 
+#define MESSAGES_LIMIT 1024 /* of one sendmmsg: the kernel takes no more (UIO_MAXIOV) */
+
+/* What to report of a whole call, or NULL. Caller frees. */
+static char *judge_call(const struct seccomp_notif *call)
+{
+    unsigned count = 1;
+    if (call->data.nr == SYS_sendmmsg) count = call->data.args[2] < MESSAGES_LIMIT ? (unsigned)call->data.args[2] : MESSAGES_LIMIT;
+    for (unsigned i = 0; i < count; i++) {
+        struct attempt attempt = {0};
+        read_attempt(&attempt, call, i);
+        char *what = judge(&attempt, call->data.nr);
+        if (what) return what;
+    }
+    return NULL;
+}
+
 bool iw_network_handle(int listener, void (*report)(void *context, const char *what), void *context)
 {
     struct seccomp_notif call = {0};
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) return errno == EINTR || errno == ENOENT;
-    struct attempt attempt = {0};
-    read_attempt(&attempt, &call);
-    iw_cleanup_free char *what = judge(&attempt, call.data.nr);
+    iw_cleanup_free char *what = judge_call(&call);
     /* The process may have gone, and its number may be another's by now: then what was read means nothing. */
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) != 0) return true;
     struct seccomp_notif_resp answer = {.id = call.id};
