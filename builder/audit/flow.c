@@ -206,10 +206,69 @@ static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cel
     }
 }
 
+enum { GRAIN = 6 }; /* 64 bytes a bit */
+
+typedef struct net { /* where the wanted cells are */
+    uint64_t low, high; /* addresses */
+    uint8_t *bits;
+} net;
+
+/* False where they are too far apart for it. */
+static bool make_net(const iw_image *image, const uint8_t *wanted, net *out)
+{
+    *out = (net){UINT64_MAX, 0, NULL};
+    for (size_t i = 0; i < image->cell_count; i++) {
+        if (!wanted[i]) continue;
+        uint64_t base = image->codes[image->cells[i].code].address, begin = base + image->cells[i].begin, end = base + image->cells[i].end;
+        if (begin < out->low) out->low = begin;
+        if (end > out->high) out->high = end;
+    }
+    if (out->high <= out->low || out->high - out->low > UINT32_MAX) return false;
+    out->bits = iw_alloc(((out->high - out->low) >> GRAIN >> 3) + 2);
+    for (size_t i = 0; i < image->cell_count; i++) {
+        if (!wanted[i]) continue;
+        uint64_t from = image->codes[image->cells[i].code].address + image->cells[i].begin - out->low, to = from + image->cells[i].end - image->cells[i].begin;
+        for (uint64_t at = from >> GRAIN; at <= (to - 1) >> GRAIN; at++)
+            out->bits[at >> 3] |= (uint8_t)(1u << (at & 7));
+    }
+    return true;
+}
+
+/* Could any four bytes of the cell be the displacement of a call, jump or lea into the net? They end the instruction in all three. */
+static bool may_lead(const iw_code *code, const iw_cell *cell, const net *to)
+{
+    uint64_t size = to->high - to->low;
+    uint64_t base = code->address + 4 - to->low;
+    for (uint32_t at = cell->begin; at + 4 <= cell->end; at++) {
+        int32_t value;
+        memcpy(&value, code->data + at, sizeof value);
+        uint64_t target = base + at + (uint64_t)(int64_t)value;
+        if (target < size && to->bits[target >> GRAIN >> 3] >> (target >> GRAIN & 7) & 1) return true;
+    }
+    return false;
+}
+
+/* Short jumps reach a neighbour's start or end. */
+static bool is_near(const iw_image *image, const uint8_t *wanted, size_t cell)
+{
+    const iw_cell *c = &image->cells[cell];
+    for (size_t i = cell; i-- > 0 && image->cells[i].code == c->code && c->begin - image->cells[i].end < 128;)
+        if (wanted[i]) return true;
+    for (size_t i = cell + 1; i < image->cell_count && image->cells[i].code == c->code && image->cells[i].begin - c->end < 128; i++)
+        if (wanted[i]) return true;
+    return false;
+}
+
 void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const uint8_t *wanted, iw_entry_points *out)
 {
-    for (size_t i = 0; i < image->cell_count; i++)
-        if (!wanted[i] && image->cells[i].kind != IW_CELL_DATA) scan_cell(image, coder, &image->cells[i], wanted, out);
+    net targets;
+    bool all = image->relocatable || !make_net(image, wanted, &targets); /* displacements are still 0 there */
+    for (size_t i = 0; i < image->cell_count; i++) {
+        const iw_cell *cell = &image->cells[i];
+        if (wanted[i] || cell->kind == IW_CELL_DATA) continue;
+        if (all || may_lead(&image->codes[cell->code], cell, &targets) || is_near(image, wanted, i)) scan_cell(image, coder, cell, wanted, out);
+    }
+    if (!all) free(targets.bits);
     for (size_t i = 0; i < image->slot_count && !image->relocatable; i++)
         add_point(image, wanted, image->slots[i].target, true, out);
     if (out->count) qsort(out->items, out->count, sizeof *out->items, compare_points);
