@@ -23,6 +23,7 @@ void iw_region_open(iw_region *region, const iw_image *image, const iw_coder *co
     region->begin = begin;
     region->end = end;
     region->map = iw_alloc((size_t)(end - begin) + 1);
+    region->entries_left = 4 * (uint64_t)(end - begin) + 1024;
 }
 
 void iw_region_close(iw_region *region)
@@ -125,7 +126,7 @@ static void read_table(iw_region *region, uint64_t table)
 {
     for (unsigned size = 4; size <= 8; size += 4) {
         unsigned taken = 0;
-        for (uint64_t at = table; taken < 65536; at += size, taken++) {
+        for (uint64_t at = table; region->entries_left; at += size, taken++, region->entries_left--) {
             const uint8_t *raw = iw_image_memory(region->image, at, size);
             uint64_t offset = at - region->code->address, value = 0;
             if (!raw || (inside(region, offset) && region->map[offset - region->begin] & IW_WALK_CODE)) break;

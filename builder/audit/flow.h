@@ -21,6 +21,7 @@ typedef struct iw_region {
     size_t stack_count, stack_capacity;
     uint64_t *tables; /* owned; addresses taken, which may be jump tables */
     size_t table_count, table_capacity, table_done;
+    uint64_t entries_left; /* of jump tables that may still be read: hostile ones would overlap */
     bool doubtful; /* met bytes that don't decode, or 00 00 */
     bool computed; /* met a jump that goes nobody knows where */
 } iw_region;

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-enum { ROOT_LIMIT = 1 << 20 };
+enum { ROOT_LIMIT = 1 << 20, NAME_LIMIT = 16384 /* a longer name counts as none: hostile files would make sorting slow with them */ };
 
 typedef struct section {
     uint32_t type, link, info;
@@ -55,7 +55,8 @@ static const char *string_at(const reader *r, const section *strings, uint64_t a
 {
     if (at >= strings->size) return NULL;
     const uint8_t *text = bytes_at(r->image, strings->offset, strings->size);
-    if (!text || !memchr(text + at, 0, strings->size - at)) return NULL;
+    uint64_t left = strings->size - at;
+    if (!text || !memchr(text + at, 0, left < NAME_LIMIT ? left : NAME_LIMIT)) return NULL;
     return (const char *)text + at;
 }
 

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-enum { ISA_SHIFT = 8, CHUNK_BYTES = 2 << 20 };
+enum { CHUNK_BYTES = 2 << 20, LOOK_BACK = 64 << 20, TRY = 256 << 20 };
 
 /* --- exceptions -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -80,11 +80,18 @@ static iw_reach_kind reach_of(const iw_scan *scan, uint32_t function)
     return function == IW_NO_FUNCTION ? IW_REACH_NOT : (iw_reach_kind)scan->reach.kind[function];
 }
 
+static bool may_look_back(iw_chunk *chunk, const iw_function *function)
+{
+    chunk->looked_back += function->end - function->begin;
+    return chunk->looked_back < LOOK_BACK;
+}
+
 /* In what runs before main, only XGETBV behind a test of OSXSAVE, here or in the caller, may be excused. */
-static bool may_be_excused(const iw_scan *scan, const iw_note *note)
+static bool may_be_excused(const iw_scan *scan, iw_chunk *chunk, const iw_note *note)
 {
     if (reach_of(scan, note->function) == IW_REACH_NOT) return true;
     const iw_function *f = &scan->image.functions[note->function];
+    if (!may_look_back(chunk, f)) return false;
     if (!is_xgetbv(scan->image.codes[note->code].data + note->offset, note->length) || f->code != note->code) return false;
     if (iw_osxsave_tested(&scan->image, scan->coder, note->function, note->offset)) return true;
     uint32_t parent = scan->reach.parent[note->function];
@@ -128,19 +135,19 @@ static void add_undecided(const iw_scan *scan, iw_chunk *chunk, const iw_cell *c
 }
 
 /* INCSSP: F3 0F AE /5 on registers. What gcc's unwinder does behind RDSSP no CPU without shadow stacks ever runs. */
-static bool is_idle_incssp(const iw_scan *scan, const iw_cell *cell, const iw_hit *hit)
+static bool is_idle_incssp(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_hit *hit)
 {
     const uint8_t *end = scan->image.codes[cell->code].data + hit->offset + hit->length;
     if (hit->length < 4 || hit->length > 5 || end[-hit->length] != 0xf3 || end[-3] != 0x0f || end[-2] != 0xae || (end[-1] & 0xf8) != 0xe8) return false;
-    return cell->function != IW_NO_FUNCTION && scan->image.functions[cell->function].code == cell->code &&
+    return cell->function != IW_NO_FUNCTION && scan->image.functions[cell->function].code == cell->code && may_look_back(chunk, &scan->image.functions[cell->function]) &&
            iw_shadow_stack_tested(&scan->image, scan->coder, cell->function, hit->offset);
 }
 
 static void add_decided(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_hit *hit)
 {
-    if (hit->isa == IW_ISA_ODD || is_idle_incssp(scan, cell, hit)) return;
+    if (hit->isa == IW_ISA_ODD || is_idle_incssp(scan, chunk, cell, hit)) return;
     iw_note note = {cell->code, hit->offset, cell->function, hit->length, hit->isa, IW_FINDING_BROKEN};
-    if (scan->exception_count && exception_for(scan, &note) && may_be_excused(scan, &note)) note.standing = IW_FINDING_GUARDED;
+    if (scan->exception_count && exception_for(scan, &note) && may_be_excused(scan, chunk, &note)) note.standing = IW_FINDING_GUARDED;
     bool guarded = note.standing == IW_FINDING_GUARDED;
     chunk->tally.count[hit->isa]++;
     chunk->tally.guarded[hit->isa] += guarded;
@@ -300,7 +307,7 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
     uint32_t end = trim_end(scan->image.codes[cell->code].data, cell->begin, cell->end);
     if (end == cell->begin) return;
     iw_region_open(&region, &scan->image, scan->coder, cell->code, cell->begin, end);
-    size_t low = 0, high = points->count, tries = 0;
+    size_t low = 0, high = points->count;
     while (low < high) {
         size_t middle = (low + high) / 2;
         const iw_entry_point *p = &points->items[middle];
@@ -311,7 +318,7 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
     for (unsigned pass = 0; pass < 2; pass++)
         for (size_t i = low; i < points->count && points->items[i].code == cell->code && points->items[i].offset < end; i++) {
             if (pass == 0 && points->items[i].sure) iw_region_walk(&region, points->items[i].offset);
-            if (pass == 1 && !points->items[i].sure && tries++ < 1000) try_point(scan, &region, cell, points->items[i].offset);
+            if (pass == 1 && !points->items[i].sure && (chunk->tried += end - cell->begin) < TRY) try_point(scan, &region, cell, points->items[i].offset);
         }
     judge_region(scan, chunk, cell, &region);
     iw_region_close(&region);

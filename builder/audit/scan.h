@@ -32,6 +32,8 @@ typedef struct iw_chunk {
     iw_heavy current;
     iw_tally tally;
     uint64_t instructions, undecided_bytes, undecided, resyncs;
+    uint64_t looked_back; /* bytes decoded again to see what an instruction is behind: bounded, or a hostile file would make it square */
+    uint64_t tried;       /* bytes of gaps that were walked on trial: bounded likewise */
 } iw_chunk;
 
 typedef struct iw_scan {
