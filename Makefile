@@ -65,6 +65,12 @@ $(B)/libexec/$(1): $(call helper_objects,$(1))
 ALL_HELPERS += $(B)/libexec/$(1)
 endef
 $(foreach helper,$(HELPERS),$(eval $(call helper_rules,$(helper))))
+# Loaded into programs that are checked: freestanding, for any x86-64 CPU and any C library.
+$(B)/libexec/iw-crash.so: builder/emulate/crash_lib.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -ffreestanding -fno-stack-protector -fcf-protection=none -march=x86-64 -fPIC -shared -nostdlib \
+	  -ffile-prefix-map=$(CURDIR)/= -Wl,--build-id=none -o $@ $<
+ALL_HELPERS += $(B)/libexec/iw-crash.so
 .PHONY: helpers
 helpers: $(ALL_HELPERS)
 

@@ -13,10 +13,13 @@
 #include "base/text.h"
 #include "build/sandbox.h"
 #include "emulate/cpuid.h"
+#include "emulate/crash.h"
 
 /* Where a check sees the environment: not where it was laid, and a path that careless quoting trips over. */
 #define ENVIRONMENT "/rig \xc3\xbc/env"
 #define EMULATOR "/opt/iw-tools/qemu-x86_64-static"
+#define CRASH_LIBRARY "/opt/iw-tools/iw-crash.so"
+#define CRASH_RECORDS "/run/crash"
 #define TAIL_LINES 20
 
 bool iw_host_is_profile(const iw_profile *profile)
@@ -102,6 +105,7 @@ static void bind_all(struct binds *binds, const iw_check_run *run)
     bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"), iw_strdup("/opt/iw-tools/iw-trace"));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-init"), iw_strdup("/opt/iw-tools/iw-init"));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-crash.so"), iw_strdup(CRASH_LIBRARY));
     bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root), iw_strdup(EMULATOR));
 }
 
@@ -160,9 +164,25 @@ static char *tail(const struct output *output)
     return iw_buffer_take(&text);
 }
 
-static char *explain(const iw_check *check, const iw_sandbox_result *ended, const struct output *output)
+/* What died in it, and what made code at run time, by the records. */
+static int read_records(const iw_check_run *run, const char *records, const struct output *output, iw_check_result *result, iw_buffer *text, iw_error *err)
+{
+    iw_crash_report report;
+    if (iw_crash_read(records, run->profile, ENVIRONMENT, run->environment, &report, err) != 0) return -1;
+    iw_cleanup_free char *said = tail(output);
+    for (size_t i = 0; i < report.count && !result->passed; i++) {
+        iw_cleanup_free char *words = iw_crash_text(&report.crashes[i], run->profile, said);
+        iw_buffer_add_format(text, "%s\n", words);
+    }
+    result->jit = report.jit;
+    iw_crash_report_clear(&report);
+    return 0;
+}
+
+static char *explain(const iw_check *check, const iw_sandbox_result *ended, const struct output *output, const char *crashes)
 {
     iw_buffer text = {0};
+    iw_buffer_add_text(&text, crashes);
     if (ended->timed_out)
         iw_buffer_add_format(&text, "took longer than its %u seconds (the recipe's `timeout`)", check->timeout);
     else if (ended->network)
@@ -200,8 +220,11 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     bool native = !run->force_emulator && iw_host_is_profile(run->profile);
     iw_cleanup_free char *text = NULL;
     if (write_text(run->logs, check, &text, err) != 0) return -1;
+    iw_cleanup_free char *records = iw_path_join(run->logs, "check-crash");
+    if (iw_write_file(records, "", 0, 0644, err) != 0) return -1;
     struct binds binds = {0};
     bind_all(&binds, run);
+    bind(&binds, IW_BIND_WRITABLE, iw_strdup(records), iw_strdup(CRASH_RECORDS));
     if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup("/run/check"));
     iw_cleanup_strings iw_strings argv = {0};
     if (!native) {
@@ -212,7 +235,7 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     add_command(&argv, check);
     static const char *const environment[] = {"PATH=" ENVIRONMENT "/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LC_ALL=C.UTF-8",
                                               "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1",
-                                              "IRONWHEEL_ENVIRONMENT=" ENVIRONMENT, NULL};
+                                              "IRONWHEEL_ENVIRONMENT=" ENVIRONMENT, "LD_PRELOAD=" CRASH_LIBRARY, "IRONWHEEL_CRASH=" CRASH_RECORDS, NULL};
     iw_sandbox sandbox = {.binds = binds.items, .bind_count = binds.count, .environment = environment, .folder = "/tmp",
                           .command = (const char *const *)argv.items, .network_loopback = check->loopback, .keep_fd = -1,
                           .init = "/opt/iw-tools/iw-init"};
@@ -231,7 +254,9 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
         result->seconds = ended.seconds;
         result->passed = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0 && !ended.timed_out && !ended.network;
         result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
-        if (!result->passed) result->detail = explain(check, &ended, &output);
+        iw_cleanup_buffer iw_buffer crashes = {0};
+        status = read_records(run, records, &output, result, &crashes, err);
+        if (status == 0 && !result->passed) result->detail = explain(check, &ended, &output, crashes.data ? crashes.data : "");
     }
     iw_strings_free(&output.lines);
     return status;

@@ -2,6 +2,8 @@
 #ifndef IW_EMULATE_EMULATE_H
 #define IW_EMULATE_EMULATE_H
 
+#include <stdint.h>
+
 #include "base/event.h"
 #include "recipe/recipe.h"
 
@@ -20,8 +22,9 @@ typedef struct iw_check_result {
     char *package, *name, *profile, *how; /* how: "qemu-x86_64 -cpu phenom,-fxsr-opt" or "native" */
     bool passed;
     double seconds;
-    char *detail;                 /* on failure: what happened, last lines, signal and instruction where it died */
+    char *detail;                 /* on failure: what happened, signal, instruction and place where it died, last lines */
     char *log;
+    uint64_t jit;                 /* bytes of executable memory without a file that its processes asked for: code made at run time */
 } iw_check_result;
 
 void iw_check_results_free(iw_check_result *results, size_t count);
