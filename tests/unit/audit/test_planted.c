@@ -296,13 +296,58 @@ static void test_reports(void **state)
     iw_audit_summary_clear(&summary);
 }
 
+/* --- libraries labelled by hand ------------------------------------------------------------------------------------------------------------ */
+
+static void keep_features(void *context, const iw_audit_file *file)
+{
+    iw_buffer_clear(context);
+    for (size_t i = 0; i < file->count_count; i++)
+        iw_buffer_add_format(context, "%s%s", i ? " " : "", file->counts[i].feature);
+    if (file->count_count == 0) iw_buffer_add_text(context, "-");
+}
+
+static bool is_bookworm(void)
+{
+    iw_cleanup_free char *text = NULL;
+    return iw_read_file("/etc/os-release", 1 << 16, &text, NULL, NULL) == 0 && strstr(text, "VERSION_CODENAME=bookworm");
+}
+
+static void test_libraries(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *text = NULL;
+    iw_cleanup_buffer iw_buffer found = {0};
+    size_t length, seen = 0;
+    const iw_audit_options options = {.profile = kit_profile(k, "k10"), .threads = 1, .file = keep_features, .context = &found};
+    if (!is_bookworm()) return; /* the labels are of its libraries */
+    kit_ok(iw_read_file("tests/cases/audit/libraries.test", 1 << 16, &text, &length, &err));
+    iw_slice rest = {text, length}, line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_cleanup_free char *copy = iw_strndup(line.data, line.length);
+        char *features = strchr(copy, ' ');
+        iw_audit_summary summary;
+        if (*copy == '#' || !features) continue;
+        *features++ = 0;
+        features += strspn(features, " ");
+        iw_cleanup_free char *path = iw_path_join("/usr/lib/x86_64-linux-gnu", copy);
+        const char *paths[] = {path, NULL};
+        if (access(path, R_OK) != 0) continue;
+        kit_ok(iw_audit_paths(paths, 1, &options, &summary, &err));
+        iw_audit_summary_clear(&summary);
+        if (strcmp(found.data, features) != 0) fail_msg("%s holds %s, its label says %s", copy, found.data, features);
+        seen++;
+    }
+    assert_true(seen >= 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_function),         cmocka_unit_test(test_constructor),     cmocka_unit_test(test_resolver),  cmocka_unit_test(test_static_archive), cmocka_unit_test(test_stripped),
         cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap),    cmocka_unit_test(test_symbol_exception),
         cmocka_unit_test(test_range_exception),  cmocka_unit_test(test_probe),           cmocka_unit_test(test_containers), cmocka_unit_test(test_order),         cmocka_unit_test(test_trouble),
-        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_reports),        cmocka_unit_test(test_libraries),
     };
     return cmocka_run_group_tests_name("planted violations", tests, kit_open, kit_close);
 }
