@@ -39,10 +39,14 @@ static bool ends_with_any(const char *text, const char *const *endings)
 
 bool iw_option_takes_value(const char *option)
 {
-    static const char *const names[] = {"-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore",
-                                        "-isysroot", "-imultilib", "-imultiarch", "-I", "-D", "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor",
-                                        "-Xassembler", "-Xlinker", "-T", "-u", "-z", "-e", "--param", "-aux-info", "-A", "-B", "-specs", "-wrapper", "-J",
-                                        "--sysroot", "-dumpdir", "-dumpbase", "-dumpbase-ext", "-h", "-iplugindir", "--output", "--entry", NULL};
+    static const char *const names[] = {
+        "-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib",
+        "-imultiarch", "-I", "-D", "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xlinker", "-T", "-Tbss", "-Tdata", "-Ttext", "-u",
+        "-z", "-e", "-h", "-R", "-F", "-aux-info", "-A", "-B", "-specs", "-wrapper", "-J", "-dumpdir", "-dumpbase", "-dumpbase-ext", "--param", "--sysroot",
+        "--output", "--entry", "--assert", "--define-macro", "--dump", "--dumpbase", "--dumpdir", "--for-assembler", "--for-linker", "--force-link", "--imacros",
+        "--include", "--include-directory", "--include-directory-after", "--include-prefix", "--include-with-prefix", "--include-with-prefix-after",
+        "--include-with-prefix-before", "--language", "--library-directory", "--prefix", "--print-file-name", "--print-prog-name", "--specs",
+        "--undefine-macro", NULL};
     return is_any(option, names);
 }
 

@@ -282,7 +282,8 @@ static size_t drop_pairs(const iw_strings *argv, size_t at, iw_strings *removed)
     if (!value) return 0;
     const char *third = at + 3 < argv->count && strcmp(argv->items[at + 2], option) == 0 ? argv->items[at + 3] : NULL;
     size_t count = 0;
-    if (strcmp(option, "-Xassembler") == 0 && is_assembler_choice(value))
+    bool assembler = strcmp(option, "-Xassembler") == 0 || strcmp(option, "--for-assembler") == 0;
+    if (assembler && is_assembler_choice(value))
         count = strchr(value, '=') || strstr(value, "avx") || !third ? 2 : 4;
     else if (strcmp(option, "-Xpreprocessor") == 0 && iw_is_isa_flag(value))
         count = 2;
@@ -320,15 +321,18 @@ static char *short_machine(const iw_strings *argv, size_t *at)
     return iw_format("-m%s", argv->items[++*at]);
 }
 
-/* What stays of the caller's arguments. */
-static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool allowed, iw_strings *out, iw_strings *removed, iw_error *err)
+/* What stays of the caller's arguments; `*waits`: the last one waits for a value. */
+static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool allowed, iw_strings *out, bool *waits, iw_strings *removed, iw_error *err)
 {
+    *waits = false;
     for (size_t i = 0; i < argv->count; i++) {
         iw_cleanup_free char *machine = short_machine(argv, &i);
         const char *argument = machine ? machine : argv->items[i];
         size_t pairs = allowed || machine ? 0 : drop_pairs(argv, i, removed);
         if (pairs) {
             i += pairs - 1;
+        } else if (!allowed && iw_starts_with(argument, "--for-assembler=") && is_assembler_choice(argument + strlen("--for-assembler="))) {
+            iw_strings_add(removed, argument);
         } else if (is_native(argument) || (!allowed && iw_is_isa_flag(argument))) {
             if (drop(policy, argument, removed, err) != 0) return -1;
         } else if (strcmp(argument, "-pipe") == 0) {
@@ -337,7 +341,9 @@ static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool
             keep_parts(policy, argument, out, removed);
         } else {
             iw_strings_add(out, argument);
-            if (!machine && iw_option_takes_value(argument) && i + 1 < argv->count) iw_strings_add(out, argv->items[++i]);
+            if (machine || !iw_option_takes_value(argument)) continue;
+            if (i + 1 < argv->count) iw_strings_add(out, argv->items[++i]);
+            else *waits = true;
         }
     }
     return 0;
@@ -362,20 +368,34 @@ static void add_profile(const iw_policy *policy, bool allowed, bool assembles, i
         if (iw_starts_with(policy->flags.items[i], "-march=") || iw_starts_with(policy->flags.items[i], "-mtune=")) iw_strings_add(out, policy->flags.items[i]);
 }
 
+static char *pop(iw_strings *list)
+{
+    char *last = list->items[--list->count];
+    list->items[list->count] = NULL;
+    return last;
+}
+
+static void add_rest(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, const iw_compile *compile, bool allowed, iw_strings *out)
+{
+    if (!allowed) add_profile(policy, false, kind == IW_TOOL_COMPILER, out);
+    if (compile->mode == IW_MODE_QUERY) return;
+    for (size_t i = 0; i < policy->maps.count; i++) iw_strings_add_format(out, "-ffile-prefix-map=%s", policy->maps.items[i]);
+    /* Names that gcc would make of random numbers (constructors of files without a public symbol, link-time optimisation). */
+    if (compile->source && kind == IW_TOOL_COMPILER && !has_start(argv, "-frandom-seed"))
+        iw_strings_add_format(out, "-frandom-seed=%s", compile->output ? compile->output : compile->source);
+}
+
 static int apply_compiler(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err)
 {
     iw_compile compile;
     iw_compile_parse(kind, argv, &compile);
     bool allowed = is_allowed(policy, compile.source), asks = has_start(argv, "--help") || iw_strings_has(argv, "-Q");
     if (allowed) add_profile(policy, true, false, out);
-    if (filter_compiler(policy, argv, allowed, out, removed, err) != 0) return -1;
-    if (compile.mode == IW_MODE_QUERY && !asks) return 0;
-    if (!allowed) add_profile(policy, false, kind == IW_TOOL_COMPILER, out);
-    if (compile.mode == IW_MODE_QUERY) return 0;
-    for (size_t i = 0; i < policy->maps.count; i++) iw_strings_add_format(out, "-ffile-prefix-map=%s", policy->maps.items[i]);
-    /* Names that gcc would make of random numbers (constructors of files without a public symbol, link-time optimisation). */
-    if (compile.source && kind == IW_TOOL_COMPILER && !has_start(argv, "-frandom-seed"))
-        iw_strings_add_format(out, "-frandom-seed=%s", compile.output ? compile.output : compile.source);
+    bool waits;
+    if (filter_compiler(policy, argv, allowed, out, &waits, removed, err) != 0) return -1;
+    iw_cleanup_free char *waiting = waits ? pop(out) : NULL; /* it must not swallow the profile */
+    if (compile.mode != IW_MODE_QUERY || asks) add_rest(policy, kind, argv, &compile, allowed, out);
+    if (waiting) iw_strings_add(out, waiting);
     return 0;
 }
 
@@ -383,8 +403,10 @@ static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_
 {
     iw_compile compile;
     iw_compile_parse(IW_TOOL_ASSEMBLER, argv, &compile);
-    bool free = policy->nested || compile.mode == IW_MODE_QUERY || is_allowed(policy, compile.source);
     iw_cleanup_free char *own = policy->assembler_march ? iw_format("-march=%s", policy->assembler_march) : NULL;
+    /* A compiler that has been through the wrapper says the profile's CPU, but for an allowed file. */
+    bool trusted = policy->nested && !(own && iw_strings_has(argv, own));
+    bool free = trusted || compile.mode == IW_MODE_QUERY || is_allowed(policy, compile.source);
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i];
         if ((free || !is_assembler_choice(argument)) && !is_native(argument)) {

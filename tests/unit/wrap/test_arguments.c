@@ -153,6 +153,24 @@ static void test_flags(void **state)
     kit_golden(CASES "flags.txt", out.data);
 }
 
+/* values.txt: what gcc says to an option alone. An option wrongly thought to take a value would shield the flag behind it. */
+static void test_values(void **state)
+{
+    (void)state;
+    iw_cleanup_free char *text = kit_read(".", CASES "values.txt", NULL);
+    iw_slice rest = iw_slice_of(text), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_cleanup_free char *option = iw_strndup(line.data, line.length), *command = iw_format("LC_ALL=C gcc '%s' 2>&1", option);
+        char said[4096];
+        FILE *gcc = popen(command, "r");
+        size_t got = fread(said, 1, sizeof said - 1, gcc);
+        pclose(gcc);
+        said[got] = 0;
+        bool takes = strstr(said, "missing") || strcmp(option, "--param") == 0; /* that one is silent */
+        if (iw_option_takes_value(option) != takes) fail_msg("%s: gcc says %s", option, said);
+    }
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -287,7 +305,7 @@ static void test_policy_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_twice),      cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_golden),       cmocka_unit_test(test_twice),      cmocka_unit_test(test_flags), cmocka_unit_test(test_values),
         cmocka_unit_test(test_names),        cmocka_unit_test(test_calls),      cmocka_unit_test(test_object_names),
         cmocka_unit_test(test_depfiles),     cmocka_unit_test(test_directives), cmocka_unit_test_setup_teardown(test_policy_file, kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_policy_damage, kit_setup, kit_teardown),
