@@ -290,26 +290,28 @@ int iw_depfile_parse(const char *text, iw_strings *out)
 
 /* --- assembler text ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Whether the directive of this name at `at` starts a statement: the line's start, `;` or a label before it, not inside a string. */
-static bool starts_statement(const char *text, const char *at)
+/* Whether one line has a statement `.arch`: statements start with the line, behind `;` and behind a label; `#` starts a comment. */
+static bool line_has_arch(const char *c, const char *end)
 {
-    const char *line = at, *before = at;
-    bool quoted = false;
-    while (line > text && line[-1] != '\n') line--;
-    for (const char *c = line; c < at; c++) {
-        if (*c == '\\' && quoted && c + 1 < at) c++;
+    for (bool start = true, quoted = false; c < end && (quoted || *c != '#'); c++) {
+        if (start && (*c == ' ' || *c == '\t')) continue;
+        if (start && end - c > 5 && memcmp(c, ".arch", 5) == 0 && (c[5] == ' ' || c[5] == '\t')) return true;
+        start = !quoted && (*c == ';' || *c == ':');
+        if (*c == '\\' && quoted) c++;
         else if (*c == '"') quoted = !quoted;
-        else if (*c == '#' && !quoted) return false;
     }
-    while (before > line && (before[-1] == ' ' || before[-1] == '\t')) before--;
-    return !quoted && (before == line || before[-1] == ';' || before[-1] == ':');
+    return false;
 }
 
 bool iw_has_arch_directive(const char *text, size_t length)
 {
     const char *end = text + length;
-    for (const char *at = text; (at = memmem(at, (size_t)(end - at), ".arch", 5)); at += 5)
-        if (end - at > 5 && (at[5] == ' ' || at[5] == '\t') && starts_statement(text, at)) return true;
+    for (const char *at = text; (at = memmem(at, (size_t)(end - at), ".arch", 5));) {
+        const char *line = memrchr(text, '\n', (size_t)(at - text)), *next = memchr(at, '\n', (size_t)(end - at));
+        if (line_has_arch(line ? line + 1 : text, next ? next : end)) return true;
+        if (!next) return false;
+        at = next;
+    }
     return false;
 }
 
