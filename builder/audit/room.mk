@@ -15,6 +15,6 @@ $(B)/audit-generate: builder/audit/generate.c builder/audit/isa.c
 bench-audit: $(B)/tests/bench/audit_bench
 	@$(B)/tests/bench/audit_bench $(FILES)
 
-# Every byte offset of every library of this host against Zydis: half an hour.
+# Every byte offset of every library of this host, or below FOLDER (unpacked wheels), against Zydis: half an hour.
 test-audit-every: $(B)/tests/audit/test_decode
-	@IW_AUDIT_EVERY=1 $<
+	@IW_AUDIT_EVERY=1 $(if $(FOLDER),IW_AUDIT_FOLDER=$(FOLDER)) $<
