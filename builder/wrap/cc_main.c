@@ -263,11 +263,12 @@ static void widen_dependencies(struct call *call)
     }
 }
 
-/* A compile without -o: the name that gcc would give the object, said. */
+/* A compile without -o: the name that gcc would give the object, said. Not of headers: those give a.h.gch. */
 static void name_output(struct call *call)
 {
     iw_compile *compile = &call->compile;
     if (call->kind != IW_TOOL_COMPILER || compile->mode != IW_MODE_COMPILE || compile->output || compile->uncacheable || !compile->source) return;
+    if (!iw_source_has_depfile(compile->source) && !iw_source_is_fixed_fortran(compile->source)) return;
     iw_cleanup_free char *name = iw_object_name(compile->source);
     iw_strings_add(&call->argv, "-o");
     iw_strings_add(&call->argv, name);

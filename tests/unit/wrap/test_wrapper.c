@@ -552,6 +552,9 @@ static void test_side_files(void **state)
     ok(p, "gcc -Wl,--dependency-file=link.d main.c -o prog && grep -q '^prog:' link.d");
     ok(p, "gcc -flto -O2 main.c a.c -o lto && ./lto && gcc -shared -fPIC a.c -o liba.so && gcc main.c -o prog && ./prog && test -x prog");
     ok(p, "gcc -c a.c -o /dev/null && test -c /dev/null && mkdir dir && gcc -c dir/../a.c && test -e a.o");
+    put(p, "a.h", "int h(void);\n");
+    put(p, "m.f90", "module m\ninteger :: i\nend module\n");
+    ok(p, "gcc -c a.h && test -e a.h.gch && gfortran -c m.f90 && test -e m.mod && test -e m.o && as -o p.o /dev/null && gcc -c a.c -o sub.o && gcc -S a.c && test -e a.s");
     ok(p, "echo 'int main(void) { return 0; }' | gcc -x c - -o in && ./in && ld -r a.o -o r.o && ls | grep -c iw- || true");
     assert_int_equal(atoi(p->said), 0);
 }
