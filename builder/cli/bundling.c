@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -56,6 +57,7 @@ struct verdict {
     json_t *report; /* with times and how it ran: beside the bundle */
     iw_buffer failed;
     size_t count, failures;
+    json_t *audit; /* for the manifest */
 };
 
 static void keep_results(struct verdict *verdict, const iw_check_result *results, size_t count)
@@ -107,6 +109,85 @@ static int run_checks(iw_context *context, iw_session *session, const char *envi
                    verdict->count, plan->stack->name, verdict->failed.data);
 }
 
+/* --- audit --------------------------------------------------------------------------------------------------------------------------- */
+
+struct auditing {
+    json_t *files;      /* those that aren't clean */
+    iw_buffer broken;
+    size_t broken_count;
+    const char *environment;
+    iw_buffer findings; /* the first of each broken file */
+};
+
+static void on_finding(void *context, const iw_audit_finding *finding)
+{
+    struct auditing *auditing = context;
+    if (finding->standing != IW_FINDING_BROKEN) return;
+    iw_cleanup_free char *text = iw_audit_finding_text(finding);
+    iw_buffer_add_text(&auditing->findings, text);
+}
+
+static void on_file(void *context, const iw_audit_file *file)
+{
+    struct auditing *auditing = context;
+    size_t length = strlen(auditing->environment);
+    const char *path = strncmp(file->file, auditing->environment, length) == 0 ? file->file + length + 1 : file->file;
+    if (file->verdict == IW_VERDICT_CLEAN || file->verdict == IW_VERDICT_SKIPPED) return;
+    json_t *counts = json_object();
+    for (size_t i = 0; i < file->count_count; i++) json_object_set_new(counts, file->counts[i].feature, json_integer((json_int_t)file->counts[i].count));
+    json_array_append_new(auditing->files, json_pack("{s:s,s:s,s:o}", "file", path, "verdict", iw_verdict_name(file->verdict), "counts", counts));
+    if (file->verdict != IW_VERDICT_BROKEN) return;
+    auditing->broken_count++;
+    iw_buffer_add_format(&auditing->broken, "\n  %s", path);
+}
+
+/* The reviewed exceptions of every package in the bundle. Caller frees the list. */
+static iw_exception *all_exceptions(const iw_plan *plan, size_t *count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < plan->node_count; i++) most += plan->nodes[i].recipe->exception_count;
+    iw_exception *list = iw_alloc((most + 1) * sizeof *list);
+    *count = 0;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        for (size_t k = 0; plan->nodes[i].in_bundle && k < recipe->exception_count; k++) list[(*count)++] = recipe->exceptions[k];
+    }
+    return list;
+}
+
+static json_t *describe_audit(const iw_plan *plan, const iw_audit_summary *summary, json_t *files)
+{
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:O}", "profile", plan->profile->name, "verdict", iw_verdict_name(summary->verdict), "files", (json_int_t)summary->files, "clean",
+                     (json_int_t)summary->clean, "guarded", (json_int_t)summary->guarded, "code_bytes", (json_int_t)summary->code_bytes, "not_clean", files);
+}
+
+/* Every instruction of everything in the environment, held against the stack's profiles together. */
+static int audit(iw_context *context, const iw_session *session, const char *environment, struct verdict *verdict, iw_error *err)
+{
+    struct auditing auditing = {.files = json_array(), .environment = environment};
+    size_t exception_count;
+    iw_exception *exceptions = all_exceptions(session->plan, &exception_count);
+    iw_audit_options options = {.profile = session->plan->profile, .exceptions = exceptions, .exception_count = exception_count,
+                                .threads = (unsigned)iw_number_option(context->arguments, "jobs", 0), .max_findings = 10, .finding = on_finding, .file = on_file,
+                                .context = &auditing};
+    iw_audit_summary summary = {0};
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = session->stack->name, .phase = "audit"});
+    int status = iw_audit_paths((const char *const[]){environment}, 1, &options, &summary, err);
+    if (status == 0) verdict->audit = describe_audit(session->plan, &summary, auditing.files);
+    if (status == 0 && summary.verdict == IW_VERDICT_BROKEN)
+        status = iw_fail(err, IW_E_CHECK, "%zu files of stack %s hold instructions that %s doesn't have:%s\n%sno bundle was written. Leave the code out (an option, a patch), or, "
+                                          "where a run-time test of the CPU guards it, say so under `audit: exceptions` in the recipe, with the reason.",
+                         auditing.broken_count, session->stack->name, session->plan->profile->name, auditing.broken.data, auditing.findings.data ? auditing.findings.data : "");
+    if (status == 0)
+        iw_emit(context->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = session->stack->name, .phase = "audit", .detail = iw_verdict_name(summary.verdict)});
+    iw_audit_summary_clear(&summary);
+    free(exceptions);
+    json_decref(auditing.files);
+    iw_buffer_free(&auditing.broken);
+    iw_buffer_free(&auditing.findings);
+    return status;
+}
+
 /* --- the bundle ---------------------------------------------------------------------------------------------------------------------- */
 
 static int write_beside(const char *bundle, const char *ending, const char *text, iw_error *err)
@@ -135,9 +216,10 @@ static int make_bundle(iw_context *context, iw_session *session, const char *roo
                                  .level = (int)iw_number_option(context->arguments, "level", 0)};
     iw_emit(context->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = session->stack->name, .phase = "bundle"});
     if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;
+    if (checks && audit(context, session, environment, verdict, err) != 0) return -1;
     if (checks && run_checks(context, session, environment, root, verdict, err) != 0) return -1;
-    iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT);
-    if (iw_bundle_write(session->store, session->plan, environment, results, &options, &path, sha256, err) != 0) return -1;
+    iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT), *audited = verdict->audit ? json_dumps(verdict->audit, JSON_COMPACT) : NULL;
+    if (iw_bundle_write(session->store, session->plan, environment, results, audited, &options, &path, sha256, err) != 0) return -1;
     if (write_companions(path, sha256, verdict, err) != 0) return -1;
     iw_cleanup_free char *key = bundle_note_key(context, session);
     if (iw_store_note_bundle(session->store, key, path, sha256, err) != 0) return -1;
@@ -155,6 +237,7 @@ int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_
     int status = make_bundle(context, session, root, work, checks, &verdict, err);
     json_decref(verdict.all);
     json_decref(verdict.report);
+    json_decref(verdict.audit);
     iw_buffer_free(&verdict.failed);
     iw_error ignored = IW_ERROR_INIT;
     iw_remove_tree(work, &ignored);

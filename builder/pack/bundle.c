@@ -200,7 +200,7 @@ static int pack(const char *environment, const char *stem, const char *path, con
     return status;
 }
 
-int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment, const char *checks, const iw_bundle_options *options,
+int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment, const char *checks, const char *audit, const iw_bundle_options *options,
                     char **path, char sha256[IW_SHA256_HEX], iw_error *err)
 {
     (void)store;
@@ -208,7 +208,7 @@ int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environmen
     iw_floor floor = {0};
     if (iw_glibc_floor(environment, &floor, err) != 0) return -1;
     iw_cleanup_free char *stem = bundle_stem(plan, floor.version);
-    char *manifest = iw_manifest(plan, &floor, checks, options->sandboxed, stem), *spdx = iw_spdx(plan, stem);
+    char *manifest = iw_manifest(plan, &floor, checks, audit, options->sandboxed, stem), *spdx = iw_spdx(plan, stem);
     free(floor.symbols);
     int status = write_text(environment, "manifest.json", manifest, 0644, err);
     if (status == 0) status = write_text(environment, "sbom.spdx.json", spdx, 0644, err);

@@ -63,7 +63,7 @@ static json_t *describe_package(const iw_node *node)
     return object;
 }
 
-char *iw_manifest(const iw_plan *plan, const iw_floor *floor, const char *checks, bool sandboxed, const char *stem)
+char *iw_manifest(const iw_plan *plan, const iw_floor *floor, const char *checks, const char *audit, bool sandboxed, const char *stem)
 {
     json_t *root = json_object(), *packages = json_array(), *profiles = json_array(), *glibc = json_object(), *toolchain = json_object();
     for (size_t i = 0; i < plan->node_count; i++) json_array_append_new(packages, describe_package(&plan->nodes[i]));
@@ -86,6 +86,8 @@ char *iw_manifest(const iw_plan *plan, const iw_floor *floor, const char *checks
     json_object_set_new(root, "packages", packages);
     json_t *results = checks ? json_loads(checks, 0, NULL) : NULL;
     json_object_set_new(root, "checks", results ? results : json_array());
+    json_t *findings = audit ? json_loads(audit, 0, NULL) : NULL;
+    json_object_set_new(root, "audit", findings ? findings : json_null());
     char *text = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(root);
     return text;

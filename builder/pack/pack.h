@@ -6,7 +6,7 @@
 #include "plan/plan.h"
 
 #define IW_PACK_FORMAT "1" /* part of every key: changes when finishing a tree gives other bytes */
-#define IW_BUNDLE_FORMAT "2" /* changes when laying or writing a bundle gives other bytes: then it is written again, and nothing rebuilt */
+#define IW_BUNDLE_FORMAT "3" /* changes when laying or writing a bundle gives other bytes: then it is written again, and nothing rebuilt */
 
 /* Runs a program of the toolchain on a tree: argv as seen inside, where the tree is at `/build/out` and the prefix below it. */
 typedef int (*iw_tool)(void *context, const char *const *argv, iw_error *err);
@@ -48,9 +48,9 @@ typedef struct iw_floor { /* measured glibc floor */
 } iw_floor;
 int iw_glibc_floor(const char *environment, iw_floor *out, iw_error *err);
 
-/* manifest.json, sbom.spdx.json into the environment (check results from `checks`: a JSON array), then the tarball
+/* manifest.json, sbom.spdx.json into the environment (check results from `checks`: a JSON array; what was audited from `audit`: a JSON object, or NULL), then the tarball
  * <stack>-<version>-<profiles>-glibc<floor>-cp311.tar.zst in options->folder. *path owned by the caller. */
-int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment, const char *checks, const iw_bundle_options *options,
+int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment, const char *checks, const char *audit, const iw_bundle_options *options,
                     char **path, char sha256[IW_SHA256_HEX], iw_error *err);
 
 #endif

@@ -272,6 +272,45 @@ class Hostile(unittest.TestCase):
         done = self.try_recipe("assembler", 1, compile="printf 'vpaddd %%ymm0, %%ymm1, %%ymm2\\n' > sly.s; as -o sly.o sly.s")
         self.assertIn("sly.s", done.stderr)
 
+    PLANTED = """\
+        printf '__attribute__((noinline)) void planted(void) { __asm__ volatile(".byte 0xc5,0xf5,0xfe,0xd0"); }\\nint main(void) { planted(); return 0; }\\n' > m.c
+        mkdir -p $DESTDIR$PREFIX/bin; gcc -O1 -o $DESTDIR$PREFIX/bin/planted m.c"""
+
+    def test_the_audit_finds_what_no_flag_and_no_assembler_sees(self):
+        done = self.try_recipe("planted", 1, install_script=self.PLANTED)
+        self.assertRegex(done.stderr, "(?s)bin/planted.*vpaddd.*avx2")
+        self.assertEqual(list((self.world.tree / "dist").glob("planted-*")), [])
+
+    def test_a_crash_in_a_check_is_explained(self):
+        excuse = """
+            checks:
+              - name: runs
+                shell: '"$IRONWHEEL_ENVIRONMENT/bin/excused"'
+            audit:
+              policy: guarded
+              exceptions:
+                - symbol: '*'
+                  file: bin/excused
+                  features: [avx2]
+                  reason: a test's lie
+            """
+        done = self.try_recipe("excused", 1, install_script=self.PLANTED.replace("bin/planted", "bin/excused"), more=excuse)
+        self.assertRegex(done.stderr, r"excused \(process \d+\) died of signal 4 .*`vpaddd ymm2, ymm1, ymm0`.*bin/excused.*needs avx2, which k10")
+
+    def test_run_and_audit_by_hand(self):
+        source, program = self.world.folder / "ill.c", self.world.folder / "ill"
+        source.write_text('int main(void) { __asm__ volatile("vpaddd %ymm0, %ymm1, %ymm2"); return 0; }\n')
+        subprocess.run(["gcc", "-o", program, source], check=True)
+        done = self.world.run("run", "--cpu", "k10", "--", program, status=132)
+        self.assertIn("in main of", done.stderr)
+        self.assertIn("needs avx2", done.stderr)
+        self.assertEqual(self.world.run("run", "--", "sh", "-c", "sh -c 'exit 7'", status=7).returncode, 7)
+        rows = [json.loads(line) for line in self.world.run("audit", program, "--json", status=1).stdout.splitlines()]
+        self.assertEqual([(row["function"], row["mnemonic"], row["feature"]) for row in rows if row["type"] == "finding"], [("main", "vpaddd", "avx2")])
+        self.assertEqual([row["verdict"] for row in rows if row["type"] == "file"], ["broken"])
+        self.world.run("audit", "/usr/bin/env", status=0)
+        self.world.run("audit", source, status=2)
+
     def test_a_path_of_the_build_left_in_a_file_stops_it(self):
         done = self.try_recipe("leftover", 1, install_script="mkdir -p $DESTDIR$PREFIX/share; echo \"at $PREFIX/share\" > $DESTDIR$PREFIX/share/data.bin; "
                                                              "printf '\\0%s' $PREFIX >> $DESTDIR$PREFIX/share/data.bin")

@@ -91,6 +91,10 @@ class Base(unittest.TestCase):
         inside = {package["name"] for package in manifest["packages"] if package["in_bundle"]}
         self.assertLessEqual({"numpy", "openssl"}, inside)
         self.assertNotIn("meson", inside)
+        self.assertEqual((manifest["audit"]["profile"], manifest["audit"]["verdict"]), ("k10", "guarded"))
+        excused = {row["file"].split("/")[-1].split(".")[0] for row in manifest["audit"]["not_clean"]}
+        self.assertEqual(excused, {"ironwheel-preflight", "python3", "libgcc_s", "libgfortran", "_multiarray_umath", "_simd", "_umath_tests"})
+        self.assertTrue(all(set(row["counts"]) == {"xsave"} for row in manifest["audit"]["not_clean"] if "libgfortran" not in row["file"]))
         sbom = json.loads((self.env / "sbom.spdx.json").read_text())
         self.assertEqual(sbom["spdxVersion"], "SPDX-2.3")
         self.assertLessEqual(names, {package["name"] for package in sbom["packages"]})
