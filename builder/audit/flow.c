@@ -31,8 +31,21 @@ void iw_region_close(iw_region *region)
     free(region->map);
     free(region->stack);
     free(region->tables);
+    free(region->journal);
     iw_sweep_free(&region->hits);
     memset(region, 0, sizeof *region);
+}
+
+/* Every change of the map goes through here, so that a trial can be taken back. */
+static void mark(iw_region *region, uint32_t offset, uint8_t bits)
+{
+    uint8_t *byte = &region->map[offset - region->begin];
+    if ((*byte & bits) == bits) return;
+    if (region->trying) {
+        iw_grow((void **)&region->journal, &region->journal_capacity, region->journal_count + 1, sizeof *region->journal);
+        region->journal[region->journal_count++] = (iw_walked){offset, *byte};
+    }
+    *byte |= bits;
 }
 
 static bool inside(const iw_region *region, uint64_t offset)
@@ -88,20 +101,18 @@ static void note_absolute_table(iw_region *region, uint32_t at, unsigned length)
 /* One instruction; returns false where this path ends. */
 static bool follow(iw_region *region, uint32_t *at, bool *after_call)
 {
-    uint8_t *map = &region->map[*at - region->begin];
-    if (*map & IW_WALK_START) return false;
+    if (region->map[*at - region->begin] & IW_WALK_START) return false;
     uint32_t result = decode_at(region->coder, region->code, *at);
     unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
     const uint8_t *bytes = region->code->data + *at;
     bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;
     if (isa == IW_ISA_BAD || odd || length > region->end - *at) {
         region->doubtful = true;
-        if (isa == IW_ISA_BAD && !*after_call) region_hit(region, *at, 1, isa), *map |= IW_WALK_START;
+        if (isa == IW_ISA_BAD && !*after_call) region_hit(region, *at, 1, isa), mark(region, *at, IW_WALK_START);
         return false;
     }
-    *map |= IW_WALK_START;
     for (unsigned i = 0; i < length; i++)
-        map[i] |= IW_WALK_CODE;
+        mark(region, *at + i, i ? IW_WALK_CODE : IW_WALK_CODE | IW_WALK_START);
     if (iw_coder_rules(region->coder)->forbidden[isa]) region_hit(region, *at, length, isa);
     iw_flow flow;
     iw_flow_of(bytes, length, &flow);
@@ -118,7 +129,7 @@ static void mark_table(iw_region *region, uint64_t address, unsigned size)
 {
     uint64_t offset = address - region->code->address;
     for (unsigned i = 0; i < size; i++)
-        if (inside(region, offset + i)) region->map[offset + i - region->begin] |= IW_WALK_TABLE;
+        if (inside(region, offset + i)) mark(region, (uint32_t)(offset + i), IW_WALK_TABLE);
 }
 
 /* Entries of 4 bytes relative to the table, or of 8 bytes absolute, for as long as they lead into the region and no code stands there. */
@@ -155,6 +166,29 @@ void iw_region_walk(iw_region *region, uint32_t from)
         if (!region->computed || region->table_done == region->table_count) return;
         read_table(region, region->tables[region->table_done++]);
     }
+}
+
+bool iw_region_try(iw_region *region, uint32_t from, uint64_t *walked)
+{
+    size_t hits = region->hits.count, tables = region->table_count, done = region->table_done;
+    bool doubtful = region->doubtful, computed = region->computed;
+    region->trying = true;
+    region->doubtful = false;
+    region->journal_count = 0;
+    iw_region_walk(region, from);
+    bool good = !region->doubtful;
+    for (size_t i = region->journal_count; i-- > 0 && !good;)
+        region->map[region->journal[i].offset - region->begin] = region->journal[i].before;
+    if (!good) {
+        region->hits.count = hits;
+        region->table_count = tables;
+        region->table_done = done;
+        region->computed = computed;
+    }
+    region->doubtful = doubtful;
+    region->trying = false;
+    *walked += region->journal_count + 1;
+    return good;
 }
 
 /* --- branches of the whole file ---------------------------------------------------------------------------------------------------------- */

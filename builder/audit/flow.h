@@ -9,6 +9,11 @@
 
 enum { IW_WALK_START = 1, IW_WALK_CODE = 2, IW_WALK_TABLE = 4 };
 
+typedef struct iw_walked {
+    uint32_t offset;
+    uint8_t before;
+} iw_walked;
+
 /* What was found in [begin, end) of a code. Zero-initialise with iw_walk_open. */
 typedef struct iw_region {
     const iw_image *image;
@@ -23,6 +28,9 @@ typedef struct iw_region {
     size_t table_count, table_capacity, table_done;
     uint64_t entries_left; /* of jump tables that may still be read: hostile ones would overlap */
     bool doubtful; /* met bytes that don't decode, or 00 00 */
+    bool trying;
+    iw_walked *journal; /* owned; what a trial changed in the map */
+    size_t journal_count, journal_capacity;
     bool computed; /* met a jump that goes nobody knows where */
 } iw_region;
 
@@ -30,6 +38,9 @@ void iw_region_open(iw_region *region, const iw_image *image, const iw_coder *co
 void iw_region_close(iw_region *region);
 /* Follows the code from there, jump tables too; what is met is in map and hits. */
 void iw_region_walk(iw_region *region, uint32_t from);
+
+/* The same, taken back where it meets anything doubtful: then false. Adds what it walked to *walked. */
+bool iw_region_try(iw_region *region, uint32_t from, uint64_t *walked);
 
 /* --- branches of the whole file ------------------------------------------------------------------------------------------------------------ */
 

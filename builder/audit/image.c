@@ -577,6 +577,7 @@ static uint32_t add_function(builder *b, const mark *m, uint32_t end, const char
     iw_grow((void **)&image->functions, &image->function_capacity, image->function_count + 1, sizeof *image->functions);
     image->functions[image->function_count] = (iw_function){.begin = m->begin, .end = end, .code = m->code, .name = name};
     image->functions[image->function_count].loose = end == m->begin;
+    image->functions[image->function_count].sure = m->rank != RANK_LABEL;
     return (uint32_t)image->function_count++;
 }
 
@@ -591,7 +592,8 @@ static void take_group(builder *b, const mark *marks, size_t count)
     for (size_t i = 1; i < count && first->rank == RANK_FUNCTION; i++)
         if (marks[i].rank == RANK_FUNCTION && marks[i].end > end) end = marks[i].end;
     bool covered = begin < b->inner.end || begin < b->outer.end, sized = first->rank <= RANK_FUNCTION;
-    if (first->rank == RANK_LABEL && covered && b->inner.kind != IW_CELL_LOOSE) return;
+    /* A label in a function is a jump's target; what follows a label of unknown kind may be something else. */
+    if (first->rank == RANK_LABEL && covered && (b->inner.kind != IW_CELL_LOOSE || b->image->functions[b->inner.function].sure)) return;
     fill(b, begin);
     if (first->rank == RANK_OBJECT) {
         b->inner = (layer){IW_CELL_DATA, end, IW_NO_FUNCTION};
@@ -611,6 +613,7 @@ static void make_cells(reader *r)
     size_t at = 0;
     for (size_t i = 0; i < image->root_count; i++)
         add_mark(r, image->codes[image->roots[i].code].address + image->roots[i].offset, 0, RANK_OPEN, false, NULL);
+    if (!image->relocatable && r->header.e_entry) add_mark(r, r->header.e_entry, 0, RANK_OPEN, false, NULL);
     if (r->mark_count) qsort(r->marks, r->mark_count, sizeof *r->marks, compare_marks);
     for (uint32_t code = 0; code < image->code_count; code++) {
         builder b = {image, code, 0, {IW_CELL_GAP, 0, IW_NO_FUNCTION}, {IW_CELL_GAP, 0, IW_NO_FUNCTION}};

@@ -38,6 +38,7 @@ typedef struct iw_cell {
 typedef struct iw_function {
     uint32_t begin, end; /* in its code */
     uint32_t code;
+    bool sure;  /* code begins here; else a mere label, which a table may have */
     bool loose; /* from a label without a size: `end` is where something else begins */
     const char *name; /* in the file; NULL: none */
 } iw_function;

@@ -252,6 +252,12 @@ static void add_pending(iw_chunk *chunk, size_t cell)
     chunk->pending[chunk->pending_count++] = (uint32_t)cell;
 }
 
+/* Begun by a symbol that says nothing about what it names. */
+static bool is_label(const iw_scan *scan, const iw_cell *cell)
+{
+    return cell->kind == IW_CELL_LOOSE && !scan->image.functions[cell->function].sure;
+}
+
 static void scan_cell(const iw_scan *scan, iw_chunk *chunk, size_t index, iw_sweep *sweep)
 {
     const iw_cell *cell = &scan->image.cells[index];
@@ -266,9 +272,9 @@ static void scan_cell(const iw_scan *scan, iw_chunk *chunk, size_t index, iw_swe
     sweep->count = 0;
     size_t stopped = iw_sweep_run(scan->coder, code->data, cell->begin, end, code->size, sweep);
     if (stopped > cell->end) chunk->resyncs++;
-    bool doubtful = is_doubtful(sweep, stopped, cell->end), gap = cell->kind == IW_CELL_GAP && !code->plt;
+    bool doubtful = is_doubtful(sweep, stopped, cell->end), gap = !code->plt && (cell->kind == IW_CELL_GAP || is_label(scan, cell));
     if (gap && !doubtful && sweep->count) doubtful = !ends_well(scan, code, cell->begin, end);
-    if ((gap || cell->kind == IW_CELL_LOOSE) && doubtful) add_pending(chunk, index);
+    if (doubtful && (gap || cell->kind == IW_CELL_LOOSE)) add_pending(chunk, index);
     else if (doubtful) walk_cell(scan, chunk, cell, end);
     else
         for (size_t i = 0; i < sweep->count; i++)
@@ -290,15 +296,9 @@ void iw_scan_chunk(iw_scan *scan, size_t index)
 /* --- gaps -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* An address that code only takes may be a table's: it counts where following it meets nothing doubtful. */
-static void try_point(const iw_scan *scan, iw_region *region, const iw_cell *cell, uint32_t offset)
+static void try_point(iw_chunk *chunk, iw_region *region, uint32_t offset)
 {
-    if (region->map[offset - region->begin] & IW_WALK_CODE) return;
-    iw_region trial;
-    iw_region_open(&trial, &scan->image, scan->coder, cell->code, region->begin, region->end);
-    iw_region_walk(&trial, offset);
-    bool good = !trial.doubtful;
-    iw_region_close(&trial);
-    if (good) iw_region_walk(region, offset);
+    if (chunk->tried < TRY && !(region->map[offset - region->begin] & IW_WALK_CODE)) iw_region_try(region, offset, &chunk->tried);
 }
 
 static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_entry_points *points)
@@ -314,12 +314,13 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
         if (p->code < cell->code || (p->code == cell->code && p->offset < cell->begin)) low = middle + 1;
         else high = middle;
     }
-    if (cell->kind == IW_CELL_LOOSE) iw_region_walk(&region, cell->begin);
+    if (cell->kind == IW_CELL_LOOSE && !is_label(scan, cell)) iw_region_walk(&region, cell->begin);
     for (unsigned pass = 0; pass < 2; pass++)
         for (size_t i = low; i < points->count && points->items[i].code == cell->code && points->items[i].offset < end; i++) {
             if (pass == 0 && points->items[i].sure) iw_region_walk(&region, points->items[i].offset);
-            if (pass == 1 && !points->items[i].sure && (chunk->tried += end - cell->begin) < TRY) try_point(scan, &region, cell, points->items[i].offset);
+            if (pass == 1 && !points->items[i].sure) try_point(chunk, &region, points->items[i].offset);
         }
+    if (is_label(scan, cell)) try_point(chunk, &region, cell->begin);
     judge_region(scan, chunk, cell, &region);
     iw_region_close(&region);
 }

@@ -110,6 +110,12 @@ static void test_hand_written(void **state)
     EXPECT(lines, "ssse3 broken pabsb | -\n", "ssse3 broken phaddw | -\n");
     assert_int_equal(count_of(lines, " broken "), 2); /* the table is no code */
     assert_true(count_of(lines, "avx undecided") <= 2);
+    iw_cleanup_free char *labelled = build(*state, "gcc -shared -fPIC -o v.so $PLANTED/hand.S; gcc -c -o v.o $PLANTED/hand.S", "v.so", "k10", NULL, 0, &verdict);
+    EXPECT(labelled, "finding helper ssse3 broken pabsb | -\n", "finding pointed ssse3 broken phaddw | -\n");
+    assert_int_equal(count_of(labelled, " broken "), 2);
+    iw_cleanup_free char *object = build(*state, "true", "v.o", "k10", NULL, 0, &verdict);
+    EXPECT(object, "finding helper ssse3 broken pabsb | -\n", "finding pointed ssse3 broken phaddw | -\n");
+    assert_int_equal(count_of(object, " broken "), 2);
 }
 
 static void test_tables(void **state)
@@ -119,6 +125,11 @@ static void test_tables(void **state)
     assert_int_equal(verdict, IW_VERDICT_CLEAN);
     assert_int_equal(count_of(lines, " broken"), 0);
     assert_true(count_of(lines, "undecided") > 0); /* named, not passed over */
+    /* With its label, which doesn't say that it's a table. */
+    iw_cleanup_free char *labelled = build(*state, "gcc -shared -fPIC -o u.so $PLANTED/tables.S; gcc -c -o u.o $PLANTED/tables.S", "u.so", "core2", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_CLEAN);
+    iw_cleanup_free char *object = build(*state, "true", "u.o", "core2", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_CLEAN);
 }
 
 static void test_silent_trap(void **state)
