@@ -105,7 +105,7 @@ static int run_checks(iw_context *context, iw_session *session, const char *envi
         if (run_list(&run, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count, verdict, err) != 0) return -1;
     }
     if (verdict->failures == 0) return 0;
-    return iw_fail(err, IW_E_CHECK, "%zu of %zu checks of stack %s failed; no bundle was written:%s\nWhat was built stays in the store.", verdict->failures,
+    return iw_fail(err, IW_E_CHECK, "%zu of %zu checks of stack %s failed:%s\nNo bundle was written; what was built stays in the store.", verdict->failures,
                    verdict->count, plan->stack->name, verdict->failed.data);
 }
 
@@ -242,6 +242,20 @@ int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_
     iw_error ignored = IW_ERROR_INIT;
     iw_remove_tree(work, &ignored);
     iw_error_clear(&ignored);
+    return status;
+}
+
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, iw_error *err)
+{
+    iw_cleanup_free char *root = NULL;
+    if (iw_session_fetch_toolchain(context, session, err) != 0 || iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
+    struct verdict verdict = {.all = json_array(), .report = json_array()};
+    int status = audit(context, session, environment, &verdict, err);
+    if (status == 0) status = run_checks(context, session, environment, root, &verdict, err);
+    json_decref(verdict.all);
+    json_decref(verdict.report);
+    json_decref(verdict.audit);
+    iw_buffer_free(&verdict.failed);
     return status;
 }
 

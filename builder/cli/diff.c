@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "cli/bundle_file.h"
 #include "cli/commands.h"
 
 struct member {
@@ -110,16 +111,27 @@ static size_t compare(iw_context *context, const struct listing *a, const struct
     return changes;
 }
 
-static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
+int iw_bundle_compare(iw_context *context, const char *one, const char *other, bool *same, iw_error *err)
 {
     struct listing a = {0}, b = {0};
-    int status = read_listing(arguments->operands[0], &a, err);
-    if (status == 0) status = read_listing(arguments->operands[1], &b, err);
+    int status = read_listing(one, &a, err);
+    if (status == 0) status = read_listing(other, &b, err);
     size_t changes = status == 0 ? compare(context, &a, &b) : 0;
     if (status == 0 && !context->json && !context->quiet) iw_print(context, "%zu of %zu members differ\n", changes, a.count > b.count ? a.count : b.count);
     listing_free(&a);
     listing_free(&b);
-    return status == 0 ? changes != 0 : -1;
+    *same = changes == 0;
+    return status;
+}
+
+static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
+{
+    bool same = false;
+    if (iw_bundle_compare(context, arguments->operands[0], arguments->operands[1], &same, err) != 0) {
+        err->kind = IW_E_ENVIRONMENT; /* as diff: 2 is trouble, 1 an answer */
+        return -1;
+    }
+    return !same;
 }
 
 static const iw_option options[] = {{NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL}};

@@ -80,6 +80,19 @@ int iw_session_fetch(iw_context *context, iw_session *session, bool all, iw_erro
     return status;
 }
 
+int iw_session_fetch_toolchain(iw_context *context, iw_session *session, iw_error *err)
+{
+    if (toolchain_is_unpacked(session)) return 0;
+    const iw_toolchain *toolchain = session->toolchain;
+    iw_wanted *wanted = iw_alloc((toolchain->package_count + 1) * sizeof *wanted);
+    for (size_t i = 0; i < toolchain->package_count; i++) wanted[i] = (iw_wanted){.package = &toolchain->packages[i]};
+    iw_fetch_options options;
+    iw_session_fetch_options(context, &options);
+    int status = iw_fetch_all(session->store, wanted, toolchain->package_count, &options, err);
+    free(wanted);
+    return status;
+}
+
 /* --- one package ------------------------------------------------------------------------------------------------------------------- */
 
 int iw_session_stack_option(iw_context *context, const char **stack, iw_error *err)

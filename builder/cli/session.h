@@ -43,6 +43,9 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
 /* Fetches that. The toolchain's packages only where its root isn't unpacked yet, or `all`. */
 int iw_session_fetch(iw_context *context, iw_session *session, bool all, iw_error *err);
 
+/* The toolchain's packages alone, where its root isn't unpacked yet. */
+int iw_session_fetch_toolchain(iw_context *context, iw_session *session, iw_error *err);
+
 /* Which stack an option or, where there is only one, the tree itself names: for commands about a package. */
 int iw_session_stack_option(iw_context *context, const char **stack, iw_error *err);
 /* The node of "name" or "name/version"; "did you mean" where there is none. */
@@ -52,6 +55,8 @@ int iw_session_node(const iw_session *session, const char *package, iw_node **no
 int iw_session_build(iw_context *context, iw_session *session, iw_error *err);
 /* Lays and writes the bundle from what the store holds. `checks`: run them first. */
 int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err);
+/* Audits an unpacked environment of the session's stack and runs its checks there, for every profile. IW_E_CHECK where it doesn't pass. */
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, iw_error *err);
 /* Where bundles go: --output, else dist/ beside recipes/ where that can be written, else dist/ here. Caller frees. */
 char *iw_session_output(iw_context *context);
 /* The bundle that was made for this very plan, where it still stands in the output folder as it was written. */

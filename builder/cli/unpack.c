@@ -9,66 +9,9 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "cli/bundle_file.h"
 #include "cli/commands.h"
 #include "store/archive.h"
-
-/* The digest that the user gave, or that <bundle>.sha256 holds; "" where there is neither. */
-static int expected_digest(const iw_arguments *arguments, const char *bundle, char hex[IW_SHA256_HEX], iw_error *err)
-{
-    const char *given = iw_text_option(arguments, "sha256");
-    iw_cleanup_free char *beside = iw_format("%s.sha256", bundle), *text = NULL;
-    hex[0] = 0;
-    if (given && !iw_is_sha256(given)) return iw_fail(err, IW_E_USAGE, "--sha256 wants 64 lower-case hex digits, not \"%s\"", given);
-    if (!given && iw_exists(beside)) {
-        if (iw_read_file(beside, 4096, &text, NULL, err) != 0) return -1;
-        text[strcspn(text, " \n")] = 0;
-        if (!iw_is_sha256(text)) return iw_fail(err, IW_E_FORMAT, "%s doesn't start with a SHA-256", beside);
-        given = text;
-    }
-    if (given) memcpy(hex, given, IW_SHA256_HEX);
-    return 0;
-}
-
-static int check_digest(const iw_arguments *arguments, const char *bundle, bool *known, iw_error *err)
-{
-    char wanted[IW_SHA256_HEX], found[IW_SHA256_HEX];
-    if (expected_digest(arguments, bundle, wanted, err) != 0 || iw_hash_file(bundle, found, NULL, err) != 0) return -1;
-    *known = wanted[0];
-    if (!wanted[0] || strcmp(wanted, found) == 0) return 0;
-    return iw_fail(err, IW_E_DIGEST, "%s is not what was packed: SHA-256 %s, expected %s; copy it again", bundle, found, wanted);
-}
-
-/* A bundle has one folder at its top. */
-static int only_folder(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
-{
-    char **name = context;
-    (void)full;
-    if (*name || !S_ISDIR(status->st_mode)) return iw_fail(err, IW_E_FORMAT, "\"%s\" stands beside the bundle's one folder: this is no bundle", relative);
-    *name = iw_strdup(relative);
-    return 1;
-}
-
-static void on_unpacked(void *context, uint64_t done, uint64_t total)
-{
-    iw_context *c = context;
-    iw_emit(c->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = c->arguments->operands[0], .phase = "unpack", .unit = "B", .count = done, .total = total});
-}
-
-static int unpack_into(iw_context *context, const char *bundle, const char *temporary, const char *parent, const char *target, char **placed, iw_error *err)
-{
-    iw_cleanup_fd int fd = open(bundle, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", bundle);
-    iw_admission admission = {.progress = on_unpacked, .context = context, .set_times = true};
-    iw_cleanup_free char *top = NULL;
-    if (iw_archive_unpack(fd, bundle, temporary, &admission, err) != 0 || iw_walk(temporary, only_folder, &top, err) != 0) return -1;
-    if (!top) return iw_fail(err, IW_E_FORMAT, "%s is empty", bundle);
-    iw_cleanup_free char *from = iw_path_join(temporary, top), *manifest = iw_path_join(from, "manifest.json");
-    if (!iw_exists(manifest)) return iw_fail(err, IW_E_FORMAT, "%s holds no manifest.json: this is no bundle", bundle);
-    char *to = target ? iw_strdup(target) : iw_path_join(parent, top);
-    *placed = to;
-    if (iw_exists(to)) return iw_fail(err, IW_E_ENVIRONMENT, "%s is there already; remove it, or name another folder", to);
-    return rename(from, to) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't move the environment to %s", to);
-}
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
@@ -76,9 +19,9 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     bool known = false;
     iw_cleanup_free char *parent = target ? iw_path_parent(target) : iw_strdup("."), *temporary = NULL, *placed = NULL;
     if (target && iw_exists(target)) return iw_fail(err, IW_E_ENVIRONMENT, "%s is there already; remove it, or name another folder", target);
-    if (check_digest(arguments, bundle, &known, err) != 0 || iw_context_show(context, err) != 0) return -1;
+    if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, err) != 0 || iw_context_show(context, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, ".ironwheel-unpack-", &temporary, err) != 0) return -1;
-    int status = unpack_into(context, bundle, temporary, parent, target, &placed, err);
+    int status = iw_bundle_unpack(context, bundle, temporary, parent, target, &placed, err);
     iw_error ignored = IW_ERROR_INIT;
     iw_remove_tree(temporary, &ignored);
     iw_error_clear(&ignored);
