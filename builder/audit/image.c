@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-enum { ROOT_LIMIT = 1 << 20, NAME_LIMIT = 16384 /* a longer name counts as none: hostile files would make sorting slow with them */ };
+enum { SECTION_RELR = 19, ROOT_LIMIT = 1 << 20, NAME_LIMIT = 16384 /* a longer name counts as none: hostile files would make sorting slow with them */ };
 
 typedef struct section {
     uint32_t type, link, info;
@@ -347,6 +347,41 @@ static int read_relocations(reader *r, const section *s, iw_error *err)
     return 0;
 }
 
+static void add_relative(iw_image *image, uint64_t address)
+{
+    const uint8_t *raw = iw_image_memory(image, address, 8);
+    uint64_t target;
+    if (!raw) return;
+    memcpy(&target, raw, sizeof target);
+    if (!iw_image_code_at(image, target)) return;
+    iw_grow((void **)&image->slots, &image->slot_capacity, image->slot_count + 1, sizeof *image->slots);
+    image->slots[image->slot_count++] = (iw_slot){address, target};
+}
+
+/* SHT_RELR (gABI): an even word is the address of a pointer; an odd one has a bit for each of the next 63 words. The pointers stand in the file. */
+static int read_relative(reader *r, const section *s, iw_error *err)
+{
+    const uint8_t *at = bytes_at(r->image, s->offset, s->size);
+    uint64_t next = 0, left = r->image->size / 8; /* each pointer takes 8 bytes of the file */
+    if (!at) return broken(r, err, "relocations are outside of it; fetch or build it again");
+    for (uint64_t i = 0; i + 8 <= s->size; i += 8) {
+        uint64_t word, count;
+        memcpy(&word, at + i, sizeof word);
+        count = word & 1 ? (uint64_t)__builtin_popcountll(word) - 1 : 1;
+        if (count > left) return broken(r, err, "it has more relocations than room for pointers; fetch or build it again");
+        left -= count;
+        if ((word & 1) == 0) {
+            add_relative(r->image, word);
+            next = word + 8;
+            continue;
+        }
+        for (unsigned bit = 1; bit < 64; bit++)
+            if (word >> bit & 1) add_relative(r->image, next + (bit - 1) * 8);
+        next += 63 * 8;
+    }
+    return 0;
+}
+
 static int compare_slots(const void *a, const void *b)
 {
     const iw_slot *x = a, *y = b;
@@ -638,6 +673,7 @@ static int read_tables(reader *r, iw_error *err)
         const section *s = &r->sections[i];
         if ((s->type == SHT_SYMTAB || s->type == SHT_DYNSYM) && read_symbols(r, s, err)) return -1;
         if (s->type == SHT_RELA && read_relocations(r, s, err)) return -1;
+        if (s->type == SECTION_RELR && read_relative(r, s, err)) return -1;
     }
     if (r->image->slot_count) qsort(r->image->slots, r->image->slot_count, sizeof *r->image->slots, compare_slots);
     return 0;
@@ -656,12 +692,11 @@ int iw_image_open(const void *data, size_t size, const char *name, iw_image *out
     if (size < sizeof r.header) return broken(&r, err, "it ends within its header; fetch or build it again");
     out->relocatable = r.header.e_type == ET_REL;
     int status = -1;
-    if (read_sections(&r, err) == 0 && find_codes(&r, err) == 0 && read_tables(&r, err) == 0) {
-        find_parts(&r);
+    if (read_sections(&r, err) == 0) find_parts(&r), status = find_codes(&r, err) || read_tables(&r, err) ? -1 : 0;
+    if (status == 0) {
         if (!out->relocatable) find_frames(&r);
         find_constructors(&r);
         make_cells(&r);
-        status = 0;
     }
     free(r.sections);
     free(r.marks);

@@ -108,6 +108,8 @@ static void test_hand_written(void **state)
     iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o h.so $PLANTED/hand.S; strip h.so", "h.so", "k10", NULL, 0, &verdict);
     assert_int_equal(verdict, IW_VERDICT_BROKEN);
     EXPECT(lines, "ssse3 broken pabsb | -\n", "ssse3 broken phaddw | -\n");
+    iw_cleanup_free char *packed = build(*state, "gcc -shared -fPIC -Wl,-z,pack-relative-relocs -o q.so $PLANTED/hand.S; strip q.so", "q.so", "k10", NULL, 0, &verdict);
+    EXPECT(packed, "ssse3 broken pabsb | -\n", "ssse3 broken phaddw | -\n");
     assert_int_equal(count_of(lines, " broken "), 2); /* the table is no code */
     assert_true(count_of(lines, "avx undecided") <= 2);
     iw_cleanup_free char *labelled = build(*state, "gcc -shared -fPIC -o v.so $PLANTED/hand.S; gcc -c -o v.o $PLANTED/hand.S", "v.so", "k10", NULL, 0, &verdict);
@@ -128,8 +130,10 @@ static void test_tables(void **state)
     /* With its label, which doesn't say that it's a table. */
     iw_cleanup_free char *labelled = build(*state, "gcc -shared -fPIC -o u.so $PLANTED/tables.S; gcc -c -o u.o $PLANTED/tables.S", "u.so", "core2", NULL, 0, &verdict);
     assert_int_equal(verdict, IW_VERDICT_CLEAN);
+    assert_int_equal(count_of(labelled, " broken"), 0);
     iw_cleanup_free char *object = build(*state, "true", "u.o", "core2", NULL, 0, &verdict);
     assert_int_equal(verdict, IW_VERDICT_CLEAN);
+    assert_int_equal(count_of(object, " broken"), 0);
 }
 
 static void test_silent_trap(void **state)
@@ -157,6 +161,7 @@ static void test_symbol_exception(void **state)
     EXPECT(lines, "finding planted ssse3 guarded pshufb | -\n", "file e.so guarded\n");
     iw_cleanup_free char *refused = build(*state, "true", "e.so", "k10", bad, 3, &verdict);
     assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    assert_int_equal(count_of(refused, "guarded"), 0);
 }
 
 static void test_range_exception(void **state)
