@@ -116,6 +116,7 @@ static int add_code(reader *r, size_t *capacity, uint64_t *total, const section 
     iw_image *image = r->image;
     const uint8_t *data = bytes_at(image, s->offset, s->size);
     if (!data) return broken(r, err, "an executable section is outside of it; fetch or build it again");
+    if (s->size > UINT64_MAX - s->address) return broken(r, err, "an executable section runs over the end of all addresses");
     *total += s->size;
     if (s->size >= UINT32_MAX || *total > 2 * (uint64_t)image->size) return broken(r, err, "its executable sections overlap or are larger than 4 GiB");
     iw_grow((void **)&image->codes, capacity, image->code_count + 1, sizeof *image->codes);

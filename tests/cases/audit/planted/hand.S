@@ -21,6 +21,7 @@ pointed:
     phaddw %xmm0, %xmm0
     ret
     .data
+    .balign 8
     .globl pointer
 pointer:
     .quad pointed
