@@ -58,7 +58,7 @@ def bench_warm(folder):
     tool = uv(folder)
     timed([tool, "sync", "-q"], project)
     row("build, nothing to do", *pairs(lambda: timed(build, ROOT), lambda: timed([tool, "sync", "-q"], project), 31), "uv sync, nothing to do")
-    row("", *pairs(lambda: timed(build, ROOT), lambda: timed(["make", "-q", "all"], ROOT), 11), "make -q all, in this tree")
+    row("", *pairs(lambda: timed(build, ROOT), lambda: timed("make -q all || true", ROOT), 11), "make -q all, in this tree")
 
 
 def bench_pack(folder):
