@@ -98,6 +98,27 @@ static void note_absolute_table(iw_region *region, uint32_t at, unsigned length)
         }
 }
 
+static unsigned operand_bytes(const uint8_t *modrm)
+{
+    unsigned mod = *modrm >> 6, rm = *modrm & 7, length = mod != 3 && rm == 4 ? 2 : 1;
+    if (mod == 1) return length + 1;
+    if (mod == 2) return length + 4;
+    return mod == 0 && (rm == 5 || (rm == 4 && (modrm[1] & 7) == 5)) ? length + 4 : length;
+}
+
+/* How long an instruction is that the decoder doesn't know: VEX and EVEX (an immediate in map 3 only), and Padlock's F3 0F A6 and A7. 0: no idea. */
+static unsigned unknown_length(const uint8_t *code, size_t available)
+{
+    if (available < 16) return 0;
+    switch (code[0]) {
+    case 0xc5: return 3 + operand_bytes(code + 3);
+    case 0xc4: return 4 + operand_bytes(code + 4) + ((code[1] & 31) == 3);
+    case 0x62: return 5 + operand_bytes(code + 5) + ((code[1] & 7) == 3);
+    case 0xf3: return code[1] == 0x0f && (code[2] == 0xa6 || code[2] == 0xa7) && code[3] >= 0xc0 ? 4 : 0;
+    default: return 0;
+    }
+}
+
 /* One instruction; returns false where this path ends. */
 static bool follow(iw_region *region, uint32_t *at, bool *after_call)
 {
@@ -106,6 +127,14 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
     unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
     const uint8_t *bytes = region->code->data + *at;
     bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;
+    unsigned stepped = region->function && isa == IW_ISA_BAD && !*after_call ? unknown_length(bytes, region->code->size - *at) : 0;
+    if (stepped && stepped < region->end - *at) {
+        region_hit(region, *at, 1, isa);
+        for (unsigned i = 0; i < stepped; i++)
+            mark(region, *at + i, i ? IW_WALK_CODE : IW_WALK_CODE | IW_WALK_START);
+        *at += stepped;
+        return true;
+    }
     if (isa == IW_ISA_BAD || odd || length > region->end - *at) {
         region->doubtful = true;
         if (isa == IW_ISA_BAD && !*after_call) region_hit(region, *at, 1, isa), mark(region, *at, IW_WALK_START);

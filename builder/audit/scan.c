@@ -185,6 +185,14 @@ static bool is_doubtful(const iw_sweep *sweep, size_t stopped, uint32_t end)
     return false;
 }
 
+static bool is_nop(const uint8_t *bytes, unsigned length)
+{
+    unsigned skip = 0;
+    while (skip + 1 < length && (bytes[skip] == 0x66 || bytes[skip] == 0x2e))
+        skip++;
+    return bytes[skip] == 0x90 || (bytes[skip] == 0x0f && skip + 1 < length && bytes[skip + 1] == 0x1f);
+}
+
 /* Does linear decoding end with something that control doesn't run past? NOPs behind it don't count. */
 static bool ends_well(const iw_scan *scan, const iw_code *code, uint32_t begin, uint32_t end)
 {
@@ -192,13 +200,9 @@ static bool ends_well(const iw_scan *scan, const iw_code *code, uint32_t begin, 
     for (uint32_t at = begin; at < end;) {
         unsigned length = iw_decode(scan->coder, code->data + at, code->size - at) & 0xff;
         const uint8_t *bytes = code->data + at;
-        unsigned skip = 0;
-        while (skip + 1 < length && (bytes[skip] == 0x66 || bytes[skip] == 0x2e))
-            skip++;
-        bool nop = bytes[skip] == 0x90 || (bytes[skip] == 0x0f && skip + 1 < length && bytes[skip + 1] == 0x1f);
         iw_flow flow;
         iw_flow_of(bytes, length, &flow);
-        if (!nop) well = flow.kind == IW_FLOW_STOP || flow.kind == IW_FLOW_JUMP || flow.kind == IW_FLOW_JUMP_BY || flow.kind == IW_FLOW_CALL || flow.kind == IW_FLOW_CALL_BY;
+        if (!is_nop(bytes, length)) well = flow.kind == IW_FLOW_STOP || flow.kind == IW_FLOW_JUMP || flow.kind == IW_FLOW_JUMP_BY || flow.kind == IW_FLOW_CALL || flow.kind == IW_FLOW_CALL_BY;
         at += length;
     }
     return well;
@@ -241,6 +245,7 @@ static void walk_cell(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
 {
     iw_region region;
     iw_region_open(&region, &scan->image, scan->coder, cell->code, cell->begin, end);
+    region.function = cell->kind == IW_CELL_FUNCTION;
     iw_region_walk(&region, cell->begin);
     judge_region(scan, chunk, cell, &region);
     iw_region_close(&region);
@@ -325,23 +330,101 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
     iw_region_close(&region);
 }
 
+/* The cells of a file, the pending ones in pieces; those still to be judged are wanted. */
+typedef struct pieces {
+    iw_cell *cells;
+    uint8_t *wanted;
+    size_t count, capacity, wanted_capacity;
+} pieces;
+
+static void add_piece(pieces *out, const iw_cell *cell, uint32_t begin, uint32_t end, bool wanted)
+{
+    iw_cell *last = out->count ? &out->cells[out->count - 1] : NULL;
+    if (wanted && begin != cell->begin && last && out->wanted[out->count - 1] && last->code == cell->code && last->begin >= cell->begin) {
+        last->end = end;
+        return;
+    }
+    iw_grow((void **)&out->cells, &out->capacity, out->count + 1, sizeof *out->cells);
+    iw_grow((void **)&out->wanted, &out->wanted_capacity, out->count + 1, sizeof *out->wanted);
+    out->wanted[out->count] = wanted;
+    out->cells[out->count++] = (iw_cell){begin, end, cell->code, begin == cell->begin ? cell->kind : IW_CELL_GAP, cell->function};
+}
+
+/* Where the next function could begin after a stop: behind filling, on a multiple of 16; or `at` itself where it isn't so. */
+static uint32_t next_function(const iw_scan *scan, const iw_code *code, uint32_t at, uint32_t end, bool *found)
+{
+    uint32_t next = at;
+    while (next < end && (code->address + next) % 16) {
+        const uint8_t *bytes = code->data + next;
+        unsigned length = 1;
+        if (!is_padding(bytes, 1)) {
+            length = iw_decode(scan->coder, bytes, code->size - next) & 0xff;
+            if (!is_nop(bytes, length)) break;
+        }
+        next += length;
+    }
+    *found = next <= end && (code->address + next) % 16 == 0;
+    return *found ? next : at;
+}
+
+/* A piece that decodes from its first byte to a stop is code; the others are left to be followed. */
+static void close_piece(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, uint32_t begin, uint32_t end, pieces *out)
+{
+    const iw_code *code = &scan->image.codes[cell->code];
+    iw_sweep sweep = {0};
+    if (begin >= end || is_padding(code->data + begin, end - begin)) return;
+    size_t stopped = iw_sweep_run(scan->coder, code->data, begin, end, code->size, &sweep);
+    bool is_code = !is_doubtful(&sweep, stopped, end) && (sweep.count == 0 || ends_well(scan, code, begin, end));
+    for (size_t i = 0; i < sweep.count && is_code; i++)
+        add_decided(scan, chunk, cell, &sweep.hits[i]);
+    add_piece(out, cell, begin, end, !is_code);
+    iw_sweep_free(&sweep);
+}
+
+static void cut_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, pieces *out)
+{
+    const iw_code *code = &scan->image.codes[cell->code];
+    uint32_t end = trim_end(code->data, cell->begin, cell->end), piece = cell->begin;
+    for (uint32_t at = cell->begin; at < end;) {
+        const uint8_t *bytes = code->data + at;
+        unsigned length = iw_decode(scan->coder, bytes, code->size - at) & 0xff;
+        iw_flow flow;
+        iw_flow_of(bytes, length, &flow);
+        at += length;
+        if (at >= end || (flow.kind != IW_FLOW_STOP && flow.kind != IW_FLOW_JUMP && flow.kind != IW_FLOW_JUMP_BY)) continue;
+        bool found;
+        uint32_t next = next_function(scan, code, at, end, &found);
+        if (!found) continue;
+        close_piece(scan, chunk, cell, piece, at, out);
+        piece = at = next;
+    }
+    close_piece(scan, chunk, cell, piece, end, out);
+}
+
 static void judge_gaps(iw_scan *scan, iw_chunk *late)
 {
-    uint8_t *wanted = iw_alloc(scan->image.cell_count + 1);
+    uint8_t *pending = iw_alloc(scan->image.cell_count + 1);
+    pieces all = {0};
     size_t count = 0;
     for (size_t i = 0; i < scan->chunk_count; i++)
         for (size_t k = 0; k < scan->chunks[i].pending_count; k++, count++)
-            wanted[scan->chunks[i].pending[k]] = 1;
+            pending[scan->chunks[i].pending[k]] = 1;
     late->current.function = IW_NO_FUNCTION;
-    if (count) {
-        iw_entry_points points = {0};
-        iw_entry_points_find(&scan->image, scan->coder, wanted, &points);
-        for (size_t i = 0; i < scan->image.cell_count; i++)
-            if (wanted[i]) judge_gap(scan, late, &scan->image.cells[i], &points);
-        free(points.items);
-    }
+    for (size_t i = 0; i < scan->image.cell_count && count; i++)
+        if (pending[i]) cut_gap(scan, late, &scan->image.cells[i], &all);
+        else add_piece(&all, &scan->image.cells[i], scan->image.cells[i].begin, scan->image.cells[i].end, false);
+    iw_image view = scan->image;
+    view.cells = all.cells;
+    view.cell_count = all.count;
+    iw_entry_points points = {0};
+    if (all.count) iw_entry_points_find(&view, scan->coder, all.wanted, &points);
+    for (size_t i = 0; i < all.count; i++)
+        if (all.wanted[i]) judge_gap(scan, late, &all.cells[i], &points);
     flush_current(late);
-    free(wanted);
+    free(points.items);
+    free(all.cells);
+    free(all.wanted);
+    free(pending);
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------------------------------- */
