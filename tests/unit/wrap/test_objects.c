@@ -272,7 +272,8 @@ static void test_hostile_lengths(void **state)
 {
     (void)state;
     static const char *const bodies[] = {"L 18446744073709551615 -1 5\n", "L 5 9223372036854775807 5\nabcde", "L 0 -1 18446744073709551615\n", "L 1 1 1\n", "L\n",
-                                         "D short\n", "D \n", "", "L 0 -1 3\nabc trailing"};
+                                         "D short\n", "D \n", "", "L 0 -1 3\nabc trailing",
+                                         "L 0 100 18446744073709551521\nabcde", "L 100 -1 18446744073709551521\nabcde"};
     struct job job;
     job_start(&job, "-c a.c -o a.o");
     assert_true(job_put(&job));

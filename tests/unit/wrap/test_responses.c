@@ -112,7 +112,18 @@ static void test_bounds(void **state)
     kit_has(iw_error_text(&err), "@self: response files name each other more than 16 deep");
     iw_strings_free(&out);
     iw_error_clear(&err);
-    /* Ten of ten of ten …: wide, not deep. */
+    for (int i = 0; i < 20; i++) { /* a chain of twenty */
+        iw_cleanup_free char *name = iw_format("c%d", i), *text = iw_format("x%d @c%d", i, i + 1);
+        kit_text(".", name, text);
+    }
+    kit_ok(EXPAND(IW_TOOL_COMPILER, "@c10"));
+    assert_int_equal(out.count, 11);
+    iw_strings_free(&out);
+    assert_int_equal(EXPAND(IW_TOOL_COMPILER, "@c1"), -1);
+    kit_has(iw_error_text(&err), "more than 16 deep");
+    iw_strings_free(&out);
+    iw_error_clear(&err);
+    /* Four of four of four …: wide, not deep. */
     for (int i = 0; i < 12; i++) {
         iw_cleanup_free char *name = iw_format("w%d", i), *text = iw_format("@w%d @w%d @w%d @w%d", i + 1, i + 1, i + 1, i + 1);
         kit_text(".", name, text);
