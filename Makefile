@@ -21,8 +21,9 @@ MODE_FLAGS_cov := -O0 -g --coverage
 ifeq ($(filter $(MODE),release dev asan tsan fuzz cov),)
 $(error MODE is release, dev, asan, tsan, fuzz or cov, not $(MODE))
 endif
-IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ibuilder $(WARNINGS) $(MODE_FLAGS_$(MODE)) \
+IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffunction-sections -fdata-sections -Ibuilder $(WARNINGS) $(MODE_FLAGS_$(MODE)) \
 	-ffile-prefix-map=$(CURDIR)/= $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+QUICK_LIBS := $(shell $(PKG_CONFIG) --libs yaml-0.1 sqlite3 libcrypto jansson) -lpthread
 IW_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lZydis -lpthread
 
 .DEFAULT_GOAL := all # rooms may have targets of their own, and are read before
@@ -47,8 +48,12 @@ room_libs = $(foreach room,$(sort $(call uses_of,$(1))),$(B)/lib$(room).a)
 $(B)/libironwheel.a: $(ALL_OBJECTS)
 	@rm -f $@; $(AR) rcD $@ $^
 
-$(B)/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
+$(B)/libexec/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
+	@mkdir -p $(@D)
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
+# What stands before it: of the library only what it calls, and so only the libraries that this needs.
+$(B)/ironwheel: $(B)/obj/builder/cli/quick_main.o $(B)/libironwheel.a $(B)/libexec/ironwheel
+	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $(filter %.o %.a,$^) -Wl,--gc-sections,-z,muldefs $(LDFLAGS) $(if $(filter release dev,$(MODE)),$(QUICK_LIBS),$(IW_LIBS))
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -129,7 +134,7 @@ man: $(B)/ironwheel ## manual pages, from the option tables, into man/
 install: all man ## into PREFIX (default /usr/local), below DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/ironwheel $(DESTDIR)$(PREFIX)/share/ironwheel $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 755 $(B)/ironwheel $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(ALL_HELPERS) $(DESTDIR)$(PREFIX)/libexec/ironwheel/
+	install -m 755 $(ALL_HELPERS) $(B)/libexec/ironwheel $(DESTDIR)$(PREFIX)/libexec/ironwheel/
 	cp -R recipes patches $(DESTDIR)$(PREFIX)/share/ironwheel/
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	@for pair in $(COMPLETIONS); do file=$(DESTDIR)$(PREFIX)/share/$${pair%%:*}; install -d $$(dirname $$file); $(B)/ironwheel completion $${pair##*:} > $$file; done

@@ -4,8 +4,7 @@
 #include "base/memory.h"
 #include "cli/commands.h"
 
-/* All is there already: said at once, without the display. */
-static int say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
+int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
     if (context->json) {
         iw_cleanup_free char *line = iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256});
@@ -24,21 +23,28 @@ static int make(iw_context *context, iw_session *session, iw_error *err)
     return -1;
 }
 
+int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err)
+{
+    *found = false;
+    for (size_t i = 0; i < session->plan->node_count; i++)
+        if (session->plan->nodes[i].action != IW_ACTION_REUSE && session->plan->nodes[i].in_bundle) return 0;
+    if (iw_flag(context->arguments, "check")) return 0;
+    return iw_session_find_bundle(context, session, path, sha256, found, err);
+}
+
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
     iw_cleanup_free char *path = NULL, *sha256 = NULL;
-    bool found = false, all = true;
+    bool found = false;
     int status = iw_session_open(context, arguments->operands[0], &session, err);
-    for (size_t i = 0; status == 0 && i < session.plan->node_count; i++)
-        all = all && (session.plan->nodes[i].action == IW_ACTION_REUSE || !session.plan->nodes[i].in_bundle);
-    if (status == 0 && all && !iw_flag(arguments, "check")) status = iw_session_find_bundle(context, &session, &path, &sha256, &found, err);
-    if (status == 0) status = found ? say_ready(context, session.stack->name, path, sha256) : make(context, &session, err);
+    if (status == 0) status = iw_build_find_ready(context, &session, &path, &sha256, &found, err);
+    if (status == 0) status = found ? iw_build_say_ready(context, session.stack->name, path, sha256) : make(context, &session, err);
     iw_session_close(&session);
     return status;
 }
 
-static const iw_option options[] = {
+const iw_option iw_build_option_table[] = {
     {"output", 'o', IW_OPTION_TEXT, "DIR", "Write the bundle to DIR (default: dist/ beside recipes/)", "folder"},
     {"check", 0, IW_OPTION_FLAG, NULL, "Run the checks and write the bundle again, even where nothing changed", NULL},
     {"level", 0, IW_OPTION_NUMBER, "N", "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
@@ -56,5 +62,5 @@ const iw_command_spec iw_command_build = {
                    "half-way starts from its sources with the objects that were compiled already.",
     .examples = "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without a network, after `ironwheel fetch base`\n"
                 "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
-    .options = options, .run = run,
+    .options = iw_build_option_table, .run = run,
 };

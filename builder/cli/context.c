@@ -26,11 +26,13 @@ static char *program_folder(void)
     return iw_path_parent(path);
 }
 
-/* In a checkout out/<mode>/ironwheel has libexec/ beside it; installed, bin/ironwheel has ../libexec/ironwheel. */
+/* In a checkout out/<mode>/ironwheel has libexec/ beside it; installed, bin/ironwheel has ../libexec/ironwheel. The whole program stands there itself. */
 static char *helpers_folder(const char *program)
 {
     const char *given = getenv("IRONWHEEL_LIBEXEC");
     if (given && *given) return iw_strdup(given);
+    iw_cleanup_free char *here = iw_path_join(program, "iw-init");
+    if (iw_exists(here)) return iw_strdup(program);
     char *beside = iw_path_join(program, "libexec");
     iw_cleanup_free char *probe = iw_path_join(beside, "iw-init");
     if (iw_exists(probe)) return beside;
@@ -75,9 +77,13 @@ static int find_root(iw_context *context, iw_error *err)
     context->root = tree_above(here);
     if (!context->root) context->root = tree_above(context->program);
     if (context->root) return 0;
-    iw_cleanup_free char *joined = iw_path_join(context->program, "../share/ironwheel");
-    context->root = iw_path_clean(joined);
-    if (is_tree(context->root)) return 0;
+    static const char *const shares[] = {"../share/ironwheel", "../../share/ironwheel"};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        iw_cleanup_free char *joined = iw_path_join(context->program, shares[i]);
+        free(context->root);
+        context->root = iw_path_clean(joined);
+        if (is_tree(context->root)) return 0;
+    }
     return iw_fail(err, IW_E_USAGE, "no recipes here: neither %s nor a folder above it holds recipes/stacks; name one with -C DIR", here);
 }
 

@@ -61,5 +61,9 @@ int iw_session_prove(iw_context *context, iw_session *session, const char *envir
 char *iw_session_output(iw_context *context);
 /* The bundle that was made for this very plan, where it still stands in the output folder as it was written. */
 int iw_session_find_bundle(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err);
+/* `build` with nothing to do, which the small program answers by itself (quick_main.c). */
+extern const iw_option iw_build_option_table[];
+int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err);
+int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256);
 
 #endif
