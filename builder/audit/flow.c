@@ -112,8 +112,12 @@ static unsigned unknown_length(const uint8_t *code, size_t available)
     if (available < 16) return 0;
     switch (code[0]) {
     case 0xc5: return 3 + operand_bytes(code + 3);
-    case 0xc4: return 4 + operand_bytes(code + 4) + ((code[1] & 31) == 3);
-    case 0x62: return 5 + operand_bytes(code + 5) + ((code[1] & 7) == 3);
+    case 0xc4:
+        if ((code[1] & 31) < 1 || (code[1] & 31) > 7) return 0;
+        return 4 + operand_bytes(code + 4) + ((code[1] & 31) == 3);
+    case 0x62:
+        if ((code[1] & 8) || !(code[2] & 4)) return 0;
+        return 5 + operand_bytes(code + 5) + ((code[1] & 7) == 3);
     case 0xf3: return code[1] == 0x0f && (code[2] == 0xa6 || code[2] == 0xa7) && code[3] >= 0xc0 ? 4 : 0;
     default: return 0;
     }
@@ -127,7 +131,7 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
     unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
     const uint8_t *bytes = region->code->data + *at;
     bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;
-    unsigned stepped = region->function && isa == IW_ISA_BAD && !*after_call ? unknown_length(bytes, region->code->size - *at) : 0;
+    unsigned stepped = region->steps_over && isa == IW_ISA_BAD && !*after_call ? unknown_length(bytes, region->code->size - *at) : 0;
     if (stepped && stepped < region->end - *at) {
         region_hit(region, *at, 1, isa);
         for (unsigned i = 0; i < stepped; i++)

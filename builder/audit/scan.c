@@ -245,7 +245,7 @@ static void walk_cell(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
 {
     iw_region region;
     iw_region_open(&region, &scan->image, scan->coder, cell->code, cell->begin, end);
-    region.function = cell->kind == IW_CELL_FUNCTION;
+    region.steps_over = cell->kind == IW_CELL_FUNCTION;
     iw_region_walk(&region, cell->begin);
     judge_region(scan, chunk, cell, &region);
     iw_region_close(&region);
@@ -319,6 +319,7 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
         if (p->code < cell->code || (p->code == cell->code && p->offset < cell->begin)) low = middle + 1;
         else high = middle;
     }
+    region.steps_over = true;
     if (cell->kind == IW_CELL_LOOSE && !is_label(scan, cell)) iw_region_walk(&region, cell->begin);
     for (unsigned pass = 0; pass < 2; pass++)
         for (size_t i = low; i < points->count && points->items[i].code == cell->code && points->items[i].offset < end; i++) {
