@@ -89,7 +89,7 @@ static int run_rebuild(iw_context *context, const iw_session *session, const cha
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     iw_cleanup_free char *program = iw_path_join(context->program, "ironwheel"), *tree = iw_path_join(folder, "another tree"), *store = iw_path_join(folder, "store");
-    iw_cleanup_free char *mirror = iw_path_join(folder, "mirror"), *jobs = iw_format("%ld", cores > 1 ? cores - 1 : 2), *path = iw_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    iw_cleanup_free char *mirror = iw_path_join(folder, "mirror"), *jobs = iw_format("%ld", cores + 1), *path = iw_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
     const char *argv[] = {program, "build", session->stack->name, "-C", tree, "--cache", store, "--import", mirror, "-j", jobs, context->quiet ? "-q" : "--verbose", NULL};
     if (!context->verbose && !context->quiet) argv[11] = NULL;
     const char *environment[] = {path, "HOME=/nonexistent", "USER=verify", "TZ=Pacific/Auckland", "LC_ALL=C", NULL};
