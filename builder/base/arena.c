@@ -55,7 +55,7 @@ void *iw_arena_alloc(iw_arena *arena, size_t size)
 char *iw_arena_strndup(iw_arena *arena, const char *text, size_t length)
 {
     char *copy = iw_arena_alloc(arena, length + 1);
-    memcpy(copy, text, length);
+    if (length) memcpy(copy, text, length);
     return copy;
 }
 

@@ -61,8 +61,10 @@ void iw_error_clear(iw_error *err)
 
 void iw_error_move(iw_error *to, iw_error *from)
 {
-    fill(to, from->kind, from->sys, from->message);
-    from->message = NULL;
+    if (to) {
+        fill(to, from->kind, from->sys, from->message);
+        from->message = NULL;
+    }
     iw_error_clear(from);
 }
 

@@ -42,7 +42,7 @@ int iw_wrap(iw_error *err, const char *format, ...) __attribute__((format(printf
 /* Frees the message and zeroes the record. */
 void iw_error_clear(iw_error *err);
 
-/* Moves the record: `*to` is cleared first, `*from` is empty afterwards. */
+/* Moves the record: `*to` (`to` may be NULL: then it is lost) is cleared first, `*from` is empty afterwards. */
 void iw_error_move(iw_error *to, iw_error *from);
 
 /* The message, or "no error"; borrowed. */

@@ -36,7 +36,7 @@ char *iw_strdup(const char *text)
 char *iw_strndup(const char *text, size_t length)
 {
     char *copy = iw_alloc(length + 1);
-    memcpy(copy, text, length);
+    if (length) memcpy(copy, text, length); /* an empty slice may have no data */
     return copy;
 }
 

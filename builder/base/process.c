@@ -42,6 +42,17 @@ static int lift(int fd)
     return fd >= 0 && fd < 3 ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : fd;
 }
 
+/* Ignored ones, too: Python and ourselves ignore SIGPIPE. But what nohup or a script's `&` told this process to ignore stays so below it. */
+static void default_signals(void)
+{
+    for (int number = 1; number < 32; number++) {
+        struct sigaction before;
+        bool from_outside = number == SIGHUP || number == SIGINT;
+        if (from_outside && sigaction(number, NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+        signal(number, SIG_DFL);
+    }
+}
+
 /* In the child. Only async-signal-safe calls. Reports errno through `report` where it can't exec. */
 static _Noreturn void child(const iw_command *command, const char *path, pid_t parent, int report)
 {
@@ -54,7 +65,7 @@ static _Noreturn void child(const iw_command *command, const char *path, pid_t p
     }
     int in = lift(command->in), out = lift(command->out), error = lift(command->error);
     bool fine = place(in, 0) && place(out, 1) && place(error, 2);
-    for (int signal_number = 1; signal_number < 32; signal_number++) signal(signal_number, SIG_DFL);
+    default_signals();
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (const int *kept = command->keep; fine && kept && *kept >= 0; kept++) fine = fcntl(*kept, F_SETFD, 0) == 0;
     if (fine && command->folder) fine = chdir(command->folder) == 0;
@@ -181,16 +192,17 @@ static void drain(struct stream *stream)
     take(stream, part, (size_t)got);
 }
 
-/* Reads both to their ends; a program that prints more than was allowed is stopped. */
+/* Reads both to their ends. A program that prints more than was allowed is stopped, and listened to no longer: its children may go on. */
 static void drain_both(struct stream streams[2], pid_t pid)
 {
-    bool killed = false;
     while (streams[0].fd >= 0 || streams[1].fd >= 0) {
         struct pollfd polled[2] = {{streams[0].fd, POLLIN, 0}, {streams[1].fd, POLLIN, 0}};
         if (poll(polled, 2, -1) < 0) continue;
         for (int i = 0; i < 2; i++)
             if (polled[i].revents) drain(&streams[i]);
-        if (streams[0].over && !killed) killed = kill(pid, SIGKILL) == 0;
+        if (!streams[0].over) continue;
+        kill(pid, SIGKILL);
+        for (int i = 0; i < 2; i++) iw_close_fd(&streams[i].fd);
     }
 }
 

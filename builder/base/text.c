@@ -16,7 +16,7 @@ iw_slice iw_slice_of(const char *text)
 
 bool iw_slice_equal(iw_slice a, const char *b)
 {
-    return strlen(b) == a.length && memcmp(a.data, b, a.length) == 0;
+    return strlen(b) == a.length && (a.length == 0 || memcmp(a.data, b, a.length) == 0);
 }
 
 bool iw_slice_next(iw_slice *rest, char separator, iw_slice *part)
@@ -224,7 +224,7 @@ static size_t smallest(size_t a, size_t b, size_t c)
 static size_t edit_distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[65];
-    if (n > 64 || m > 64) return 64;
+    if (n > 64 || m > 64) return SIZE_MAX;
     for (size_t j = 0; j <= m; j++) row[j] = j;
     for (size_t i = 1; i <= n; i++) {
         size_t diagonal = row[0];
