@@ -1,5 +1,6 @@
 #include "audit/flow.h"
 
+#include <emmintrin.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -302,16 +303,33 @@ static bool make_net(const iw_image *image, const uint8_t *wanted, net *out)
     return true;
 }
 
+/* Some of sixteen displacements may lead into the net, by their low 32 bits: quick, and never wrong when it says no. Four vectors, each of every fourth. */
+static inline bool block_may_lead(const uint8_t *bytes, uint32_t base, uint32_t size)
+{
+    const __m128i flip = _mm_set1_epi32(INT32_MIN), limit = _mm_xor_si128(_mm_set1_epi32((int32_t)size), flip);
+    __m128i at = _mm_add_epi32(_mm_set1_epi32((int32_t)base), _mm_setr_epi32(0, 4, 8, 12)), any = _mm_setzero_si128();
+    for (int i = 0; i < 4; i++, at = _mm_add_epi32(at, _mm_set1_epi32(1))) {
+        __m128i target = _mm_add_epi32(_mm_loadu_si128((const __m128i *)(const void *)(bytes + i)), at);
+        any = _mm_or_si128(any, _mm_cmplt_epi32(_mm_xor_si128(target, flip), limit)); /* unsigned */
+    }
+    return _mm_movemask_epi8(any) != 0;
+}
+
 /* Could any four bytes of the cell be the displacement of a call, jump or lea into the net? They end the instruction in all three. */
 static bool may_lead(const iw_code *code, const iw_cell *cell, const net *to)
 {
-    uint64_t size = to->high - to->low;
-    uint64_t base = code->address + 4 - to->low;
+    uint64_t size = to->high - to->low, base = code->address + 4 - to->low;
     for (uint32_t at = cell->begin; at + 4 <= cell->end; at++) {
-        int32_t value;
-        memcpy(&value, code->data + at, sizeof value);
-        uint64_t target = base + at + (uint64_t)(int64_t)value;
-        if (target < size && to->bits[target >> GRAIN >> 3] >> (target >> GRAIN & 7) & 1) return true;
+        while (at + 20 <= cell->end && !block_may_lead(code->data + at, (uint32_t)(base + at), (uint32_t)size))
+            at += 16;
+        if (at + 4 > cell->end) return false;
+        for (uint32_t end = at + 20 <= cell->end ? at + 16 : cell->end - 3; at < end; at++) {
+            int32_t value;
+            memcpy(&value, code->data + at, sizeof value);
+            uint64_t target = base + at + (uint64_t)(int64_t)value;
+            if (target < size && to->bits[target >> GRAIN >> 3] >> (target >> GRAIN & 7) & 1) return true;
+        }
+        at--;
     }
     return false;
 }
@@ -329,7 +347,7 @@ static bool is_near(const iw_image *image, const uint8_t *wanted, size_t cell)
 
 void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const uint8_t *wanted, iw_entry_points *out)
 {
-    net targets;
+    net targets = {0};
     bool all = image->relocatable || !make_net(image, wanted, &targets); /* displacements are still 0 there */
     for (size_t i = 0; i < image->cell_count; i++) {
         const iw_cell *cell = &image->cells[i];

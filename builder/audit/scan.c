@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 
-enum { CHUNK_BYTES = 2 << 20, LOOK_BACK = 64 << 20, TRY = 256 << 20 };
+enum { LONG_RUN = 64, CHUNK_BYTES = 2 << 20, LOOK_BACK = 64 << 20, TRY = 256 << 20 };
 
 /* --- exceptions -------------------------------------------------------------------------------------------------------------------------- */
 
@@ -278,7 +278,9 @@ static void scan_cell(const iw_scan *scan, iw_chunk *chunk, size_t index, iw_swe
     size_t stopped = iw_sweep_run(scan->coder, code->data, cell->begin, end, code->size, sweep);
     if (stopped > cell->end) chunk->resyncs++;
     bool doubtful = is_doubtful(sweep, stopped, cell->end), gap = !code->plt && (cell->kind == IW_CELL_GAP || is_label(scan, cell));
-    if (gap && !doubtful && sweep->count) doubtful = !ends_well(scan, code, cell->begin, end);
+    /* A label's code may run on into the next label's; a table of that length has bytes that don't decode. */
+    bool runs_on = cell->kind == IW_CELL_LOOSE && end - cell->begin >= LONG_RUN;
+    if (gap && !doubtful && sweep->count && !runs_on) doubtful = !ends_well(scan, code, cell->begin, end);
     if (doubtful && (gap || cell->kind == IW_CELL_LOOSE)) add_pending(chunk, index);
     else if (doubtful) walk_cell(scan, chunk, cell, end);
     else
@@ -304,6 +306,28 @@ void iw_scan_chunk(iw_scan *scan, size_t index)
 static void try_point(iw_chunk *chunk, iw_region *region, uint32_t offset)
 {
     if (chunk->tried < TRY && !(region->map[offset - region->begin] & IW_WALK_CODE)) iw_region_try(region, offset, &chunk->tried);
+}
+
+/* Nothing but filling is left. */
+static bool is_settled(const iw_region *region)
+{
+    for (uint32_t i = 0; i < region->end - region->begin; i++)
+        if (region->map[i] == 0 && !is_padding(region->code->data + region->begin + i, 1)) return false;
+    return true;
+}
+
+/* What begins with code for certain may need nothing else: then it's judged, and true is returned. */
+static bool judge_from_start(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell)
+{
+    iw_region region;
+    if (cell->kind != IW_CELL_LOOSE || is_label(scan, cell)) return false;
+    iw_region_open(&region, &scan->image, scan->coder, cell->code, cell->begin, cell->end);
+    region.steps_over = true;
+    iw_region_walk(&region, cell->begin);
+    bool settled = is_settled(&region);
+    if (settled) judge_region(scan, chunk, cell, &region);
+    iw_region_close(&region);
+    return settled;
 }
 
 static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_entry_points *points)
@@ -418,7 +442,12 @@ static void judge_gaps(iw_scan *scan, iw_chunk *late)
     view.cells = all.cells;
     view.cell_count = all.count;
     iw_entry_points points = {0};
-    if (all.count) iw_entry_points_find(&view, scan->coder, all.wanted, &points);
+    size_t left = 0;
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.wanted[i] && judge_from_start(scan, late, &all.cells[i])) all.wanted[i] = 0;
+        left += all.wanted[i];
+    }
+    if (left) iw_entry_points_find(&view, scan->coder, all.wanted, &points);
     for (size_t i = 0; i < all.count; i++)
         if (all.wanted[i]) judge_gap(scan, late, &all.cells[i], &points);
     flush_current(late);
