@@ -118,6 +118,16 @@ $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
 bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper; side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
+# --- fuzzing: make fuzz-wrap TIME=60 ------------------------------------------------------------------------------------------
+TIME ?= 60
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libironwheel.a
+	@mkdir -p $(@D)
+	$(CC) $(MODE_FLAGS_$(MODE)) -fsanitize=fuzzer $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
+fuzz-%: ## one of tests/fuzz for TIME seconds, with libFuzzer; what it finds is kept as a file of the corpus
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang $(O)/fuzz/fuzz/$*
+	@mkdir -p $(O)/fuzz/new-$*
+	$(O)/fuzz/fuzz/$* -max_total_time=$(TIME) -artifact_prefix=tests/fuzz/corpus/$*/ $(O)/fuzz/new-$* tests/fuzz/corpus/$*
+
 layers: ## whether each room includes only what ARCHITECTURE.md gives it
 	@python3 tests/layers.py
 lint: ## cppcheck, and a compile by clang with -Werror
@@ -145,7 +155,7 @@ compile_commands.json: Makefile $(wildcard builder/*/room.mk) ## for editors and
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-22s %s\n", "make " $$1, $$2 }'
+	@sed -n 's/^\([a-z_.%-]*\):.*## /\1\t/p' Makefile | awk -F'\t' '{ printf "  %-22s %s\n", "make " $$1, $$2 }'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
