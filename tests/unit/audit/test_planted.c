@@ -136,6 +136,34 @@ static void test_tables(void **state)
     assert_int_equal(count_of(object, " broken"), 0);
 }
 
+static void test_pieces(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -nostdlib -shared -fPIC -o k.so $PLANTED/pieces.S; strip k.so", "k.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding - ssse3 broken pabsb | -\n");
+    assert_non_null(strstr(lines, "phaddw"));
+    assert_int_equal(count_of(lines, "avx broken"), 0);
+}
+
+static void test_shadow_stack(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O2 -shared -fPIC -o i.so $PLANTED/shadow.c", "i.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding unasked shstk broken incsspq | -\n", "finding other_register shstk broken incsspq | -\n");
+    assert_int_equal(count_of(lines, "finding"), 2);
+}
+
+static void test_newer(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o y.so $PLANTED/newer.S", "y.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding planted undecodable broken (bad) | -\n", "finding planted ssse3 broken pshufb | -\n");
+    assert_int_equal(count_of(lines, "finding"), 2);
+}
+
 static void test_silent_trap(void **state)
 {
     iw_verdict verdict;
@@ -363,7 +391,8 @@ int main(void)
         cmocka_unit_test(test_function),         cmocka_unit_test(test_constructor),     cmocka_unit_test(test_resolver),  cmocka_unit_test(test_static_archive), cmocka_unit_test(test_stripped),
         cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap),    cmocka_unit_test(test_symbol_exception),
         cmocka_unit_test(test_range_exception),  cmocka_unit_test(test_probe),           cmocka_unit_test(test_containers), cmocka_unit_test(test_order),         cmocka_unit_test(test_trouble),
-        cmocka_unit_test(test_reports),        cmocka_unit_test(test_libraries),
+        cmocka_unit_test(test_reports),        cmocka_unit_test(test_libraries),      cmocka_unit_test(test_pieces),         cmocka_unit_test(test_shadow_stack),
+        cmocka_unit_test(test_newer),
     };
     return cmocka_run_group_tests_name("planted violations", tests, kit_open, kit_close);
 }
