@@ -18,12 +18,23 @@ struct closure {
     int floor;             /* 2035 for 2.35 */
 };
 
-/* "GLIBC_2.35" gives 2035; 0 for private and unversioned ones. */
+/* "GLIBC_2.35" gives 2035; 0 for private and unversioned ones. Files with packed relative relocations name no symbol of the glibc that first could
+ * read them (2.36), but this version. */
 static int glibc_number(const char *version)
 {
     unsigned major = 0, minor = 0;
-    if (sscanf(version, "GLIBC_%u.%u", &major, &minor) != 2) return 0;
+    if (strcmp(version, "GLIBC_ABI_DT_RELR") == 0) return 2036;
+    if (sscanf(version, "GLIBC_%3u.%3u", &major, &minor) != 2) return 0;
     return (int)(major * 1000 + minor);
+}
+
+/* A link to nothing, or to the build host's own library, is none. */
+static bool is_file_inside(const char *environment, const char *path)
+{
+    iw_cleanup_free char *root = realpath(environment, NULL), *real = realpath(path, NULL);
+    struct stat status;
+    if (!root || !real || stat(real, &status) != 0 || !S_ISREG(status.st_mode)) return false;
+    return iw_starts_with(real, root) && real[strlen(root)] == '/';
 }
 
 /* Whether the run path of `file` leads to the library inside the environment. */
@@ -31,13 +42,14 @@ static bool resolves(const struct closure *closure, const char *file, const iw_e
 {
     iw_slice rest = iw_slice_of(elf->rpath ? elf->rpath : ""), part;
     iw_cleanup_free char *folder = iw_path_parent(file);
+    if (strchr(soname, '/')) return false; /* looked for as it stands, not along the run path (ld.so(8)) */
     while (iw_slice_next(&rest, ':', &part)) {
         iw_cleanup_free char *text = iw_strndup(part.data, part.length);
         if (!iw_starts_with(text, "$ORIGIN")) continue;
         iw_cleanup_free char *joined = iw_format("%s%s/%s", folder, text + strlen("$ORIGIN"), soname);
         iw_cleanup_free char *clean = iw_path_clean(joined);
         iw_cleanup_free char *path = iw_path_join(closure->environment, clean);
-        if (iw_path_is_inside(clean) && iw_exists(path)) return true;
+        if (iw_path_is_inside(clean) && is_file_inside(closure->environment, path)) return true;
     }
     return false;
 }
@@ -109,6 +121,7 @@ int iw_glibc_floor(const char *environment, iw_floor *out, iw_error *err)
         iw_cleanup_free char *path = iw_path_join(environment, space + 1);
         iw_cleanup_strings iw_strings symbols = {0};
         status = iw_elf_symbols_of_version(path, version, &symbols, err);
+        if (status == 0 && symbols.count == 0) iw_buffer_add_format(&text, "%s in %s\n", version, space + 1);
         for (size_t k = 0; k < symbols.count; k++) iw_buffer_add_format(&text, "%s in %s\n", symbols.items[k], space + 1);
     }
     if (status == 0) {

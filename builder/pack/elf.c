@@ -2,12 +2,17 @@
 
 #include <fcntl.h>
 #include <gelf.h>
+#include <limits.h>
 #include <libelf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+
+/* Far above what any library has; a hostile file of a megabyte could name terabytes. */
+#define NAMES_LIMIT (1 << 20)
+#define VERSIONS_LIMIT 20000
 
 bool iw_is_glibc(const char *soname)
 {
@@ -67,52 +72,94 @@ static void set_text(char **where, const char *text)
     *where = iw_strdup(text);
 }
 
+/* Copies what one dynamic entry names; `budget` bounds all of them together: entries may share one long string. */
+static int keep_text(const char *path, GElf_Sxword tag, const char *text, size_t *budget, iw_elf *out, iw_error *err)
+{
+    size_t length = text ? strnlen(text, *budget) : 0;
+    if (!text) return iw_fail(err, IW_E_FORMAT, "%s: a dynamic entry points outside its strings", path);
+    if (length >= *budget) return iw_fail(err, IW_E_FORMAT, "%s: its dynamic section names more than %d bytes", path, NAMES_LIMIT);
+    *budget -= length + 1;
+    if (tag == DT_NEEDED) iw_strings_add(&out->needed, text);
+    if (tag == DT_SONAME) set_text(&out->soname, text);
+    if (tag == DT_RPATH) set_text(&out->rpath, text);
+    if (tag == DT_RUNPATH) set_text(&out->runpath, text);
+    return 0;
+}
+
 static int read_dynamic(Elf *elf, const char *path, iw_elf *out, iw_error *err)
 {
     GElf_Shdr header;
     Elf_Scn *section = section_of_type(elf, SHT_DYNAMIC, &header);
     if (!section) return 0;
     Elf_Data *data = elf_getdata(section, NULL);
+    size_t budget = NAMES_LIMIT;
     out->dynamic = true;
     for (int i = 0; data && header.sh_entsize && (size_t)i < header.sh_size / header.sh_entsize; i++) {
         GElf_Dyn entry;
         if (!gelf_getdyn(data, i, &entry) || entry.d_tag == DT_NULL) break;
         if (entry.d_tag != DT_NEEDED && entry.d_tag != DT_SONAME && entry.d_tag != DT_RPATH && entry.d_tag != DT_RUNPATH) continue;
-        const char *text = elf_strptr(elf, header.sh_link, entry.d_un.d_val);
-        if (!text) return iw_fail(err, IW_E_FORMAT, "%s: a dynamic entry points outside its strings", path);
-        if (entry.d_tag == DT_NEEDED) iw_strings_add(&out->needed, text);
-        if (entry.d_tag == DT_SONAME) set_text(&out->soname, text);
-        if (entry.d_tag == DT_RPATH) set_text(&out->rpath, text);
-        if (entry.d_tag == DT_RUNPATH) set_text(&out->runpath, text);
+        if (keep_text(path, entry.d_tag, elf_strptr(elf, header.sh_link, entry.d_un.d_val), &budget, out, err) != 0) return -1;
     }
     return 0;
 }
 
-/* Calls `each` for every needed version; stops where it returns false. */
+/* --- needed versions ---------------------------------------------------------------------------------------------------------------------- */
+
+/* What is asked of each needed version; `each` returns false where it wants no more. */
+struct versions {
+    Elf *elf;
+    Elf_Data *data;
+    GElf_Shdr header;
+    const char *path;
+    bool (*each)(void *context, const char *file, const char *version, unsigned index);
+    void *context;
+    size_t left; /* entries, bytes of names: chains may lead through the same bytes again and again */
+    size_t budget;
+    bool done;
+};
+
+/* Offsets in the file are relative and unsigned; those of gelf are int. */
+static bool step(const struct versions *versions, size_t *at, size_t by)
+{
+    return !__builtin_add_overflow(*at, by, at) && *at < versions->data->d_size && *at < INT_MAX;
+}
+
+static int walk_aux(struct versions *versions, const GElf_Verneed *need, size_t at, iw_error *err)
+{
+    const char *file = elf_strptr(versions->elf, versions->header.sh_link, need->vn_file);
+    for (unsigned k = 0; k < need->vn_cnt && !versions->done; k++) {
+        GElf_Vernaux aux;
+        if (versions->left-- == 0) return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", versions->path, VERSIONS_LIMIT);
+        if (!gelf_getvernaux(versions->data, (int)at, &aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
+        const char *name = elf_strptr(versions->elf, versions->header.sh_link, aux.vna_name);
+        if (!file || !name) return iw_fail(err, IW_E_FORMAT, "%s: a needed version points outside its strings", versions->path);
+        size_t length = strnlen(file, versions->budget) + strnlen(name, versions->budget);
+        if (length >= versions->budget) return iw_fail(err, IW_E_FORMAT, "%s: its needed versions name more than %d bytes", versions->path, NAMES_LIMIT);
+        versions->budget -= length;
+        versions->done = !versions->each(versions->context, file, name, aux.vna_other);
+        if (aux.vna_next == 0) break;
+        if (!step(versions, &at, aux.vna_next)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
+    }
+    return 0;
+}
+
 static int walk_versions(Elf *elf, const char *path, bool (*each)(void *context, const char *file, const char *version, unsigned index), void *context,
                          iw_error *err)
 {
-    GElf_Shdr header;
-    Elf_Scn *section = section_of_type(elf, SHT_GNU_verneed, &header);
-    Elf_Data *data = section ? elf_getdata(section, NULL) : NULL;
-    if (!data) return 0;
-    int offset = 0;
-    for (unsigned i = 0; i < header.sh_info && i < 65536; i++) {
+    struct versions versions = {.elf = elf, .path = path, .each = each, .context = context, .left = VERSIONS_LIMIT, .budget = NAMES_LIMIT};
+    Elf_Scn *section = section_of_type(elf, SHT_GNU_verneed, &versions.header);
+    versions.data = section ? elf_getdata(section, NULL) : NULL;
+    if (!versions.data) return 0;
+    size_t offset = 0;
+    for (unsigned i = 0; i < versions.header.sh_info && !versions.done; i++) {
         GElf_Verneed need;
-        if (!gelf_getverneed(data, offset, &need)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
-        const char *file = elf_strptr(elf, header.sh_link, need.vn_file);
-        int at = offset + (int)need.vn_aux;
-        for (unsigned k = 0; k < need.vn_cnt; k++) {
-            GElf_Vernaux aux;
-            if (!gelf_getvernaux(data, at, &aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
-            const char *name = elf_strptr(elf, header.sh_link, aux.vna_name);
-            if (!file || !name) return iw_fail(err, IW_E_FORMAT, "%s: a needed version points outside its strings", path);
-            if (!each(context, file, name, aux.vna_other)) return 0;
-            if (aux.vna_next == 0) break;
-            at += (int)aux.vna_next;
-        }
+        if (versions.left-- == 0) return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", path, VERSIONS_LIMIT);
+        if (!gelf_getverneed(versions.data, (int)offset, &need)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        size_t at = offset;
+        if (need.vn_cnt && !step(&versions, &at, need.vn_aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        if (walk_aux(&versions, &need, at, err) != 0) return -1;
         if (need.vn_next == 0) break;
-        offset += (int)need.vn_next;
+        if (!step(&versions, &offset, need.vn_next)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
     }
     return 0;
 }
@@ -164,17 +211,22 @@ int iw_elf_symbols_of_version(const char *path, const char *version, iw_strings 
     struct wanted wanted = {version, 0};
     int status = file_open(path, &file, err);
     if (status == 0 && file.elf) status = walk_versions(file.elf, path, find_index, &wanted, err);
-    GElf_Shdr symbols, versions;
+    GElf_Shdr symbols = {0}, versions;
     Elf_Scn *symbol_section = status == 0 && file.elf ? section_of_type(file.elf, SHT_DYNSYM, &symbols) : NULL;
     Elf_Scn *version_section = symbol_section ? section_of_type(file.elf, SHT_GNU_versym, &versions) : NULL;
     Elf_Data *symbol_data = version_section ? elf_getdata(symbol_section, NULL) : NULL;
     Elf_Data *version_data = version_section ? elf_getdata(version_section, NULL) : NULL;
+    size_t budget = NAMES_LIMIT;
     for (int i = 0; wanted.index && symbol_data && version_data; i++) {
         GElf_Sym symbol;
         GElf_Versym index;
         if (!gelf_getsym(symbol_data, i, &symbol) || !gelf_getversym(version_data, i, &index)) break;
+        if ((index & 0x7fff) != wanted.index) continue;
         const char *name = elf_strptr(file.elf, symbols.sh_link, symbol.st_name);
-        if (name && (index & 0x7fff) == wanted.index) iw_strings_add(out, name);
+        size_t length = name ? strnlen(name, budget) : 0;
+        if (!name || length >= budget) continue;
+        budget -= length + 1;
+        iw_strings_add(out, name);
     }
     file_close(&file);
     return status;
