@@ -214,7 +214,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         while (name[i] && (*environment)[i] == name[i]) i++;
         if (name[i]) continue;
         size_t length = 0;
-        for (const char *from = *environment + i; from[length] && length < sizeof path - 1; length++) path[length] = from[length];
+        for (const char *from = *environment + i; length < sizeof path - 1 && from[length]; length++) path[length] = from[length];
         path[length] = 0;
     }
     if (!path[0]) return;

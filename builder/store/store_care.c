@@ -33,7 +33,7 @@ static int count_visit(void *context, const char *relative, const char *full, co
 int iw_store_usage(iw_store *store, iw_usage *rows, size_t capacity, size_t *count, iw_error *err)
 {
     *count = 0;
-    for (size_t i = 0; iw_store_folders[i] && i < capacity; i++) {
+    for (size_t i = 0; i < capacity && iw_store_folders[i]; i++) {
         iw_cleanup_free char *path = iw_path_join(store->root, iw_store_folders[i]);
         iw_error inner = IW_ERROR_INIT;
         rows[i] = (iw_usage){.folder = iw_store_folders[i]};
