@@ -311,8 +311,7 @@ int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *option
 {
     if (nothing_to_do(plan)) return 0;
     if (options->no_sandbox)
-        return iw_fail(err, IW_E_ENVIRONMENT, "--no-sandbox can't build yet: without the toolchain's root the result would depend on this host; "
-                                              "`ironwheel doctor` says what the sandbox needs");
+        return iw_fail(err, IW_E_ENVIRONMENT, "--no-sandbox isn't there yet: nothing was built; `ironwheel doctor` says what the sandbox needs on this host");
     building b = {.run_fd = -1, .store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
     b.limit = options->packages ? options->packages : b.jobs;
     b.schedule = iw_schedule_new(plan);

@@ -93,8 +93,7 @@ static const char *probe_advice(void)
     if (knob_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
         return "AppArmor restricts user namespaces: give bwrap a profile that allows `userns`, or `sudo sysctl -w "
                "kernel.apparmor_restrict_unprivileged_userns=0` until the next boot";
-    return "in a container or another sandbox, run it outside, or allow the container user namespaces and its own /proc; "
-           "`--no-sandbox` builds with this host's own tools, and says so in the manifest";
+    return "in a container or another sandbox, run it outside, or allow the container user namespaces and its own /proc";
 }
 
 int iw_sandbox_probe(iw_error *err)

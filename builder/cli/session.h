@@ -20,7 +20,7 @@
     {"memory", 0, IW_OPTION_NUMBER, "MiB", "Memory for all compilers together (default: what is free, less 10 %)", NULL}, \
     {"packages", 0, IW_OPTION_NUMBER, "N", "Packages built at once (default: as --jobs)", NULL}, \
     {"keep-going", 'k', IW_OPTION_FLAG, NULL, "After a failure, build what doesn't need the failed package", NULL}, \
-    {"no-sandbox", 0, IW_OPTION_FLAG, NULL, "Build with this host's own tools, unprotected; the manifest says so", NULL}
+    {"no-sandbox", 0, IW_OPTION_FLAG, NULL, "Refused so far: builds need the sandbox", NULL}
 
 typedef struct iw_session {
     iw_catalog *catalog;          /* borrowed, as all but the plan */
