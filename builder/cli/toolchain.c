@@ -1,7 +1,9 @@
 /* `ironwheel toolchain show` and `ironwheel toolchain update`. */
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "cli/commands.h"
@@ -57,8 +59,13 @@ static int run_update(iw_context *context, const iw_arguments *arguments, iw_err
     if (find(context, &toolchain, err) != 0 || iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0) return -1;
     iw_session_fetch_options(context, &options);
     iw_cleanup_free char *path = iw_path_join(context->root, toolchain->path);
-    if (iw_toolchain_update(path, toolchain, &options, err) != 0) return -1;
-    if (!context->quiet && !context->json) iw_print(context, "%s written; `git diff` shows what changed, and every package will be built anew\n", path);
+    char before[IW_SHA256_HEX], after[IW_SHA256_HEX];
+    if (iw_hash_file(path, before, NULL, err) != 0 || iw_toolchain_update(path, toolchain, &options, err) != 0 || iw_hash_file(path, after, NULL, err) != 0) return -1;
+    if (context->quiet || context->json) return 0;
+    if (strcmp(before, after) == 0)
+        iw_print(context, "%s pins the newest packages already\n", path);
+    else
+        iw_print(context, "%s written; `git diff` shows what changed, and every package will be built anew\n", path);
     return 0;
 }
 

@@ -42,6 +42,7 @@ void iw_check_results_free(iw_check_result *results, size_t count)
         free(results[i].how);
         free(results[i].detail);
         free(results[i].log);
+        free(results[i].crash);
     }
     free(results);
 }
@@ -98,9 +99,23 @@ static void bind_shell(struct binds *binds, const char *root)
     bind(binds, IW_BIND_LINK, iw_strdup("../usr/bin/env"), iw_strdup("/bin/env"));
 }
 
+/* What a manylinux wheel may expect of the system, as far as headless ones do (PEP 513 and its successors). */
+static void bind_wheels(struct binds *binds, const char *root)
+{
+    static const char *const names[] = {"libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libz.so.1", NULL};
+    for (size_t i = 0; names[i]; i++) {
+        char *from = iw_format("%s/usr/lib/x86_64-linux-gnu/%s", root, names[i]);
+        if (iw_exists(from))
+            bind(binds, IW_BIND_READ_ONLY, from, iw_format("/lib/x86_64-linux-gnu/%s", names[i]));
+        else
+            free(from);
+    }
+}
+
 static void bind_all(struct binds *binds, const iw_check_run *run)
 {
     bind_glibc(binds, run->toolchain_root);
+    if (run->wheels) bind_wheels(binds, run->toolchain_root);
     bind_shell(binds, run->toolchain_root);
     bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"), iw_strdup("/opt/iw-tools/iw-trace"));
@@ -170,6 +185,7 @@ static int read_records(const iw_check_run *run, const char *records, const stru
     iw_crash_report report;
     if (iw_crash_read(records, run->profile, ENVIRONMENT, run->environment, &report, err) != 0) return -1;
     iw_cleanup_free char *said = tail(output);
+    if (report.count && !result->passed) result->crash = iw_crash_json(&report.crashes[0], run->profile, said);
     for (size_t i = 0; i < report.count && !result->passed; i++) {
         iw_cleanup_free char *words = iw_crash_text(&report.crashes[i], run->profile, said);
         iw_buffer_add_format(text, "%s\n", words);

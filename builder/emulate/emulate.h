@@ -14,6 +14,7 @@ typedef struct iw_check_run {
     const char *helpers;          /* folder with iw-trace */
     const char *logs;             /* folder for the checks' logs */
     bool force_emulator;
+    bool wheels;                  /* also libstdc++, libgcc_s, libgomp and libz of the toolchain, which published wheels take from the system */
     int cancel;
     const iw_sink *sink;
 } iw_check_run;
@@ -24,6 +25,7 @@ typedef struct iw_check_result {
     double seconds;
     char *detail;                 /* on failure: what happened, signal, instruction and place where it died, last lines */
     char *log;
+    char *crash;                  /* the first crash in it as a JSON object (iw_crash_json), or NULL */
     uint64_t jit;                 /* bytes of executable memory without a file that its processes asked for: code made at run time */
 } iw_check_result;
 
