@@ -106,7 +106,7 @@ class Kills(unittest.TestCase):
         self.world.script("slow", compile="touch started; sleep 60")
         self.world.stack("slow", {"slow": "1"})
         child = subprocess.Popen([PROGRAM, "build", "slow"], cwd=self.world.tree, env=self.world.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.PIPE, text=True)
+                                 stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # also from a background job
         until = time.monotonic() + 60
         while not list(self.world.cache.glob("work/slow-*/build/src/started")) and time.monotonic() < until:
             time.sleep(0.05)

@@ -217,6 +217,7 @@ static void test_signals(void **state)
     (void)state;
     iw_error err = IW_ERROR_INIT;
     int fd, second;
+    signal(SIGINT, SIG_DFL); /* a shell's background job has it ignored */
     signal(SIGHUP, SIG_IGN); /* as nohup does */
     kit_ok(iw_signals_open(&fd, &err));
     kit_fails(iw_signals_open(&second, &err), IW_E_ENVIRONMENT, "already");
