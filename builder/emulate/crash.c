@@ -224,12 +224,33 @@ char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char
     return iw_buffer_take(&text);
 }
 
+/* Names of files and functions may hold any bytes; JSON holds UTF-8. */
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    json_t *value = text ? json_string(text) : json_null();
+    if (!value) {
+        iw_cleanup_free char *safe = iw_strdup(text);
+        for (char *c = safe; *c; c++)
+            if ((unsigned char)*c >= 128) *c = '?';
+        value = json_string(safe);
+    }
+    json_object_set_new(object, key, value);
+}
+
 char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char *output)
 {
     iw_cleanup_free char *line = python_line(output);
-    json_t *object = json_pack("{s:s,s:s,s:I,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?}", "type", "crash", "program", crash->program, "pid", (json_int_t)crash->pid, "signal",
-                               sigabbrev_np(crash->signal) ? sigabbrev_np(crash->signal) : "?", "profile", profile->name, "instruction", crash->instruction, "feature",
-                               crash->feature, "file", crash->file, "function", crash->function, "python", line);
+    json_t *object = json_object();
+    set_text(object, "type", "crash");
+    set_text(object, "program", crash->program);
+    json_object_set_new(object, "pid", json_integer(crash->pid));
+    set_text(object, "signal", sigabbrev_np(crash->signal) ? sigabbrev_np(crash->signal) : "?");
+    set_text(object, "profile", profile->name);
+    set_text(object, "instruction", crash->instruction);
+    set_text(object, "feature", crash->feature);
+    set_text(object, "file", crash->file);
+    set_text(object, "function", crash->function);
+    set_text(object, "python", line);
     if (crash->file) json_object_set_new(object, "offset", json_integer((json_int_t)crash->offset));
     char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(object);

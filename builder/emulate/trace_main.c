@@ -112,7 +112,7 @@ static bool peek_string(pid_t pid, uint64_t address, char out[PATH_MAX])
 
 /* --- what a file is --------------------------------------------------------------------------------------------------------- */
 
-enum kind { KIND_OTHER, KIND_ELF, KIND_SCRIPT };
+enum kind { KIND_OTHER, KIND_ELF, KIND_SCRIPT, KIND_UNREADABLE };
 
 /* Path as this process sees it: relative ones start at the tracee's working folder. */
 static void path_from_here(pid_t pid, const char *path, char out[PATH_MAX + 64])
@@ -129,7 +129,7 @@ static enum kind classify(pid_t pid, const char *path, char head[256])
     path_from_here(pid, path, here);
     if (access(here, X_OK) != 0) return KIND_OTHER;
     int fd = open(here, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return KIND_OTHER;
+    if (fd < 0) return KIND_UNREADABLE; /* the kernel could run it: natively */
     memset(head, 0, 256);
     ssize_t got = read(fd, head, 255);
     close(fd);
@@ -239,12 +239,13 @@ static bool install(pid_t pid, struct user_regs_struct *regs, const struct image
     return ptrace(PTRACE_SETREGS, pid, NULL, regs) == 0;
 }
 
-/* Turns the system call into one that can't succeed: better a plain failure than a program that runs natively unseen. */
-static void refuse(pid_t pid, struct user_regs_struct *regs, const char *path, const char *why)
+/* Turns the system call into one that can't succeed: better a plain failure than a program that runs natively unseen. `sys` is the errno; never
+ * ENOEXEC, at which a shell takes the file for its own script: one that begins with a missing interpreter would end with 0. */
+static void refuse(pid_t pid, struct user_regs_struct *regs, const char *path, const char *why, int sys)
 {
     fprintf(stderr, "iw-trace: can't keep %s under emulation (%s): refused\n", path, why);
     regs->orig_rax = (unsigned long long)-1;
-    regs->rax = (unsigned long long)-ENOEXEC;
+    regs->rax = (unsigned long long)-(long long)sys;
     ptrace(PTRACE_SETREGS, pid, NULL, regs);
 }
 
@@ -270,11 +271,14 @@ static void on_exec(struct tracer *tracer, pid_t pid)
     char program[PATH_MAX];
     if (!image_make(&image, tracer, pid, path, argv0, program)) {
         char head[256];
-        if (classify(pid, path, head) != KIND_OTHER) refuse(pid, &regs, path, "unusable interpreter");
+        if (classify(pid, path, head) != KIND_OTHER) {
+            path_from_here(pid, program, here); /* the last interpreter that was looked at */
+            refuse(pid, &regs, path, "unusable interpreter", access(here, X_OK) == 0 ? EACCES : errno);
+        }
         return; /* no ELF file, no script: ENOEXEC from the kernel */
     }
     if (!install(pid, &regs, &image, count))
-        refuse(pid, &regs, path, "too many arguments");
+        refuse(pid, &regs, path, "too many arguments", E2BIG);
     else
         guest_set(tracer, pid, program);
 }

@@ -1,0 +1,102 @@
+/* What the tests of `emulate` share: a fresh folder per test, programs made by the host's gcc, failures that print the error. */
+#ifndef IW_TESTS_EMULATE_KIT_H
+#define IW_TESTS_EMULATE_KIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "base/text.h"
+
+#define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
+
+static inline void kit_check(int status, iw_error *err, const char *what, const char *file, int line)
+{
+    if (status == 0) return;
+    print_error("%s: %s\n", what, iw_error_text(err));
+    iw_error_clear(err);
+    _fail(file, line);
+}
+
+/* The call fails with this kind, and its text holds `part`. */
+#define kit_fails(call, kind_, part) \
+    do { \
+        iw_error_clear(&err); \
+        assert_int_equal((call), -1); \
+        if (err.kind != (kind_) || !strstr(iw_error_text(&err), (part))) print_error("got kind %d: %s\n", (int)err.kind, iw_error_text(&err)); \
+        assert_int_equal(err.kind, (kind_)); \
+        assert_non_null(strstr(iw_error_text(&err), (part))); \
+        iw_error_clear(&err); \
+    } while (0)
+
+static inline int kit_setup(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+    char *folder = NULL, *real;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-emulate-", &folder, NULL)) return -1;
+    real = realpath(folder, NULL);
+    free(folder);
+    *state = real;
+    return 0;
+}
+
+static inline int kit_teardown(void **state)
+{
+    iw_remove_tree(*state, NULL);
+    free(*state);
+    return 0;
+}
+
+static inline void kit_write(const char *folder, const char *path, const void *data, size_t length, mode_t mode)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *full = iw_path_join(folder, path), *parent = iw_path_parent(full);
+    kit_ok(iw_make_folders(parent, 0755, &err));
+    kit_ok(iw_write_file(full, data, length, mode, &err));
+}
+
+static inline void kit_text(const char *folder, const char *path, const char *text)
+{
+    kit_write(folder, path, text, strlen(text), 0644);
+}
+
+/* Compiles `source` to folder/path with further arguments in one text, split at spaces. */
+static inline void kit_compile(const char *folder, const char *path, const char *source, const char *arguments)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *full = iw_path_join(folder, path), *parent = iw_path_parent(full), *code = iw_format("%s.c", full);
+    kit_ok(iw_make_folders(parent, 0755, &err));
+    kit_ok(iw_write_file(code, source, strlen(source), 0644, &err));
+    iw_cleanup_strings iw_strings argv = {0};
+    iw_strings_add_all(&argv, ARGV("gcc", "-O1", "-march=x86-64", "-o", full, code));
+    iw_slice rest = iw_slice_of(arguments), part;
+    while (iw_slice_next(&rest, ' ', &part))
+        if (part.length) iw_strings_add_format(&argv, "%.*s", (int)part.length, part.data);
+    kit_ok(iw_run_capture((const char *const *)argv.items, NULL, 1 << 20, NULL, NULL, &err));
+    unlink(code);
+}
+
+/* A program of ours, from the folder that IW_HELPERS names; caller frees. */
+static inline char *kit_helper(const char *name)
+{
+    const char *folder = getenv("IW_HELPERS");
+    if (!folder) fail_msg("IW_HELPERS isn't set; run the tests by make");
+    return iw_path_join(folder, name);
+}
+
+#endif
