@@ -142,6 +142,43 @@ class Base(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertRegex(done.stdout, "(?s)popcnt|abm|sse3")
 
+    KEEP = ("HOME", "PATH", "IRONWHEEL_CACHE")
+
+    def ironwheel(self, *arguments, status=0, **env):
+        done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env={name: os.environ[name] for name in self.KEEP if name in os.environ} | env)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done
+
+    def test_verify_passes(self):
+        self.assertIn("holds what it should", self.ironwheel("verify", self.bundle).stdout)
+
+    def test_triage_tells_a_wheel_that_dies_from_one_that_runs(self):
+        index = self.folder / "index"
+        for name, code in (("fine", ""), ("ouch", '__asm__ volatile(".byte 0xc5,0xf5,0xfe,0xd0");')):
+            source = self.folder / f"{name} source"
+            source.mkdir()
+            (source / f"{name}.c").write_text(textwrap.dedent(f"""
+                #include <Python.h>
+                __attribute__((noinline, visibility("default"))) void probe(void) {{ {code} }}
+                static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", 0, -1, 0, 0, 0, 0, 0}};
+                PyMODINIT_FUNC PyInit_{name}(void) {{ probe(); return PyModule_Create(&module); }}
+            """))
+            (source / "setup.py").write_text(f"from setuptools import setup, Extension\nsetup(name='{name}', version='1.0', ext_modules=[Extension('{name}', ['{name}.c'])])\n")
+            (index / name).mkdir(parents=True)
+            run(self.python, "-m", "pip", "wheel", "--no-index", "--no-build-isolation", "--no-deps", "-w", index / name, source)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *parts: http.server.SimpleHTTPRequestHandler(*parts, directory=str(index)))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            done = self.ironwheel("triage", "fine==1.0", "ouch==1.0", "--json", status=1, PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/", PIP_CONFIG_FILE="/dev/null")
+        finally:
+            server.shutdown()
+        rows = {row["package"]: row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row}
+        self.assertEqual((rows["fine"]["verdict"], rows["fine"]["signal"]), ("runs", None))
+        ouch = rows["ouch"]
+        self.assertEqual((ouch["verdict"], ouch["signal"], ouch["feature"], ouch["function"], ouch["version"]), ("dies-at-import", "ILL", "avx2", "probe", "1.0"))
+        self.assertRegex(ouch["file"], r"ouch.*\.so$")
+
     # --- moved -------------------------------------------------------------------------------------------------------------------
 
     def test_numpy_where_it_was_moved_to(self):
