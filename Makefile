@@ -97,9 +97,10 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-deps test-stack test-repro test-asan lint layers bench
+.PHONY: test unit test-programs test-deps test-stack test-repro test-asan lint layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
+test-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS) helpers ## the unit tests of every room
 	@$(RUN_TESTS) $(UNIT_TESTS)
 test: test-deps ## everything that needs no long build: unit, command line, fixture packages (installs what it needs)

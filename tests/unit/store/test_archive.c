@@ -22,7 +22,7 @@ static void add(iw_buffer *tar, const char *name, char type, const char *link, u
     snprintf((char *)header + 100, 8, "%07o", mode);
     snprintf((char *)header + 108, 8, "%07o", 1000u);
     snprintf((char *)header + 116, 8, "%07o", 1000u);
-    snprintf((char *)header + 124, 12, "%011zo", length);
+    snprintf((char *)header + 124, 12, "%011o", (unsigned)length & 07777777777u);
     snprintf((char *)header + 136, 12, "%011o", 1700000000u);
     header[156] = (unsigned char)type;
     if (link) memcpy(header + 157, link, strlen(link) < 100 ? strlen(link) : 100);
