@@ -239,9 +239,7 @@ int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_
     json_decref(verdict.report);
     json_decref(verdict.audit);
     iw_buffer_free(&verdict.failed);
-    iw_error ignored = IW_ERROR_INIT;
-    iw_remove_tree(work, &ignored);
-    iw_error_clear(&ignored);
+    iw_remove_tree(work, NULL);
     return status;
 }
 

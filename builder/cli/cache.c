@@ -17,10 +17,7 @@ static void on_damage(void *context, const char *path, const char *why)
     damage->count++;
     if (damage->context->json) {
         json_t *line = json_pack("{s:s,s:s,s:s}", "type", "damaged", "path", path, "reason", why);
-        char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        iw_print(damage->context, "%s\n", text);
-        free(text);
-        json_decref(line);
+        iw_print_json(damage->context, line);
     } else {
         iw_print(damage->context, "damaged, removed: %s: %s\n", path, why);
     }

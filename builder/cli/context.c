@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -138,6 +139,13 @@ void iw_print(iw_context *context, const char *format, ...)
     va_end(arguments);
     fflush(stdout);
     if (context->ui) iw_ui_resume(context->ui);
+}
+
+void iw_print_json(iw_context *context, json_t *line)
+{
+    iw_cleanup_free char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    iw_print(context, "%s\n", text ? text : "{}");
+    json_decref(line);
 }
 
 /* --- Ctrl-C ----------------------------------------------------------------------------------------------------------------------- */

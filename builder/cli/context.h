@@ -39,5 +39,8 @@ int iw_context_watch_signals(iw_context *context, iw_error *err);
 
 /* To standard output, past the display. */
 void iw_print(iw_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One line of JSON there; takes the reference. */
+struct json_t;
+void iw_print_json(iw_context *context, struct json_t *line);
 
 #endif

@@ -78,10 +78,7 @@ static void tell(iw_context *context, const char *what, const char *path, const 
         json_t *line = json_pack("{s:s,s:s}", "change", what, "path", path);
         if (a) json_object_set_new(line, "a", json_string(a->digest));
         if (b) json_object_set_new(line, "b", json_string(b->digest));
-        char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        iw_print(context, "%s\n", text);
-        free(text);
-        json_decref(line);
+        iw_print_json(context, line);
         return;
     }
     iw_print(context, "%-8s %s", what, path);

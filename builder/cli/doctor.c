@@ -23,10 +23,7 @@ static void tell(struct examination *e, const char *what, bool fine, bool needed
     const char *verdict = fine ? "ok" : needed ? "lacking" : "note";
     if (e->context->json) {
         json_t *line = json_pack("{s:s,s:s,s:s}", "item", what, "verdict", verdict, "text", text);
-        char *out = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        iw_print(e->context, "%s\n", out);
-        free(out);
-        json_decref(line);
+        iw_print_json(e->context, line);
     } else if (!e->context->quiet || !fine) {
         iw_print(e->context, "%-8s %-10s %s\n", verdict, what, text);
     }

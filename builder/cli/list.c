@@ -8,14 +8,6 @@
 #include "emulate/cpuid.h"
 #include "emulate/emulate.h"
 
-static void print_object(iw_context *context, json_t *object)
-{
-    char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    iw_print(context, "%s\n", text);
-    free(text);
-    json_decref(object);
-}
-
 static int list_stacks(iw_context *context, iw_catalog *catalog, iw_error *err)
 {
     iw_list names;
@@ -27,7 +19,7 @@ static int list_stacks(iw_context *context, iw_catalog *catalog, iw_error *err)
         for (size_t p = 0; p < stack->profiles.count; p++) iw_buffer_add_format(&profiles, "%s%s", p ? "+" : "", stack->profiles.items[p]);
         iw_cleanup_free char *joined = iw_buffer_take(&profiles);
         if (context->json)
-            print_object(context, json_pack("{s:s,s:s,s:s,s:s,s:f,s:f}", "stack", stack->name, "version", stack->version, "summary", stack->summary, "profiles", joined,
+            iw_print_json(context, json_pack("{s:s,s:s,s:s,s:s,s:f,s:f}", "stack", stack->name, "version", stack->version, "summary", stack->summary, "profiles", joined,
                                             "hours", stack->hours, "disk_gb", stack->disk_gb));
         else
             iw_print(context, "%-14s %-9s %-10s about %4.1f h, %3.0f GB   %s\n", stack->name, stack->version, joined, stack->hours, stack->disk_gb, stack->summary);
@@ -45,7 +37,7 @@ static int list_packages(iw_context *context, iw_catalog *catalog, iw_error *err
             const iw_recipe *recipe;
             if (iw_catalog_recipe(catalog, names.items[i], versions.items[v], &recipe, err) != 0) return -1;
             if (context->json)
-                print_object(context, json_pack("{s:s,s:s,s:s,s:s}", "package", recipe->name, "version", recipe->version, "summary", recipe->summary, "licence",
+                iw_print_json(context, json_pack("{s:s,s:s,s:s,s:s}", "package", recipe->name, "version", recipe->version, "summary", recipe->summary, "licence",
                                                 recipe->licence));
             else
                 iw_print(context, "%-22s %-14s %s\n", recipe->name, recipe->version, recipe->summary);
@@ -62,7 +54,7 @@ static int list_toolchains(iw_context *context, iw_catalog *catalog, iw_error *e
         const iw_toolchain *toolchain;
         if (iw_catalog_toolchain(catalog, names.items[i], &toolchain, err) != 0) return -1;
         if (context->json)
-            print_object(context, json_pack("{s:s,s:s,s:i}", "toolchain", toolchain->name, "digest", toolchain->digest, "packages", (int)toolchain->package_count));
+            iw_print_json(context, json_pack("{s:s,s:s,s:i}", "toolchain", toolchain->name, "digest", toolchain->digest, "packages", (int)toolchain->package_count));
         else
             iw_print(context, "%-14s %4zu packages   %s\n", toolchain->name, toolchain->package_count, toolchain->summary ? toolchain->summary : "");
     }
@@ -136,7 +128,7 @@ static int run_profile(iw_context *context, const iw_arguments *arguments, iw_er
         bool host = iw_flag(arguments, "host"), exact = iw_host_is_profile(profile);
         iw_cleanup_free char *missing = lacks(profile);
         if (context->json)
-            print_object(context, json_pack("{s:s,s:s,s:s,s:b,s:s}", "profile", profile->name, "summary", profile->summary, "emulator", profile->emulator_cpu, "host_is",
+            iw_print_json(context, json_pack("{s:s,s:s,s:s,s:b,s:s}", "profile", profile->name, "summary", profile->summary, "emulator", profile->emulator_cpu, "host_is",
                                             exact, "host_lacks", missing));
         else if (host)
             iw_print(context, "%-12s %s%s\n", profile->name, exact ? "this host, exactly" : *missing ? "this host lacks: " : "runs on this host", missing);

@@ -16,10 +16,7 @@ static void print_json(iw_context *context, const iw_node *node)
     json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b}", "package", node->recipe->name, "version", node->recipe->version, "action", action_name(node->action),
                              "reason", node->reason ? node->reason : "", "key", node->plan_key, "in_bundle", node->in_bundle, "maybe", node->maybe);
     if (node->action != IW_ACTION_REUSE) json_object_set_new(line, "expected_seconds", json_real(node->expected_seconds));
-    char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    iw_print(context, "%s\n", text);
-    free(text);
-    json_decref(line);
+    iw_print_json(context, line);
 }
 
 static void print_rows(iw_context *context, const iw_plan *plan)

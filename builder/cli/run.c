@@ -98,9 +98,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_cleanup_free char *records = iw_path_join(folder, "crash");
     int result = start(context, catalog, profile, records, &status, err);
     if (result == 0) result = tell_crashes(context, profile, records, err);
-    iw_error ignored = IW_ERROR_INIT;
-    iw_remove_tree(folder, &ignored);
-    iw_error_clear(&ignored);
+    iw_remove_tree(folder, NULL);
     if (result != 0) return -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -28,10 +28,7 @@ static int run_show(iw_context *context, const iw_arguments *arguments, iw_error
         if (context->json) {
             json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:I}", "package", package->name, "version", package->version, "file", package->file, "sha256", package->sha256,
                                      "size", (json_int_t)package->size);
-            char *text = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-            iw_print(context, "%s\n", text);
-            free(text);
-            json_decref(line);
+            iw_print_json(context, line);
         } else {
             iw_print(context, "%-34s %s\n", package->name, package->version);
         }

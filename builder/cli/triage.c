@@ -218,10 +218,7 @@ static void tell(const struct triage *t, const struct row *row)
         json_t *line = json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:s,s:s?}", "package", row->package, "version", row->version, "profile", t->profile->name, "verdict",
                                  row->verdict, "signal", signal, "instruction", instruction, "feature", feature, "file", file, "function", function, "forbidden_instructions",
                                  (json_int_t)row->findings, "advice", what, "detail", row->detail);
-        char *out = json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER);
-        iw_print(t->context, "%s\n", out);
-        free(out);
-        json_decref(line);
+        iw_print_json(t->context, line);
     } else {
         iw_print(t->context, "%-20s %-12s %-15s %s\n", row->package, row->version ? row->version : "-", row->verdict, what);
         if (signal)
@@ -306,9 +303,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     if (status == 0) status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
     if (status == 0 && (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0)) status = -1;
     if (status == 0) status = triage_all(&t, &requirements, err);
-    iw_error ignored = IW_ERROR_INIT;
-    if (t.work) iw_remove_tree(t.work, &ignored);
-    iw_error_clear(&ignored);
+    if (t.work) iw_remove_tree(t.work, NULL);
     iw_session_close(&t.session);
     free(t.root), free(t.environment), free(t.work);
     return status == 0 ? t.dies : -1;

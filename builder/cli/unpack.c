@@ -22,9 +22,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, err) != 0 || iw_context_show(context, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, ".ironwheel-unpack-", &temporary, err) != 0) return -1;
     int status = iw_bundle_unpack(context, bundle, temporary, parent, target, &placed, err);
-    iw_error ignored = IW_ERROR_INIT;
-    iw_remove_tree(temporary, &ignored);
-    iw_error_clear(&ignored);
+    iw_remove_tree(temporary, NULL);
     if (status != 0) return -1;
     if (!context->quiet && !context->json)
         iw_print(context, "%s%s\n  . %s/bin/activate\n", placed, known ? "" : "   (no .sha256 beside the bundle: its digest was not checked)", placed);

@@ -158,9 +158,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "verify-", &work, err) != 0) return -1;
     if (!known) iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = "there is no .sha256 beside the bundle, and no --sha256: its digest was not checked"});
     int status = verify_here(context, bundle, work, err);
-    iw_error ignored = IW_ERROR_INIT;
-    iw_remove_tree(work, &ignored);
-    iw_error_clear(&ignored);
+    iw_remove_tree(work, NULL);
     return status;
 }
 
