@@ -211,8 +211,7 @@ static int make_bundle(iw_context *context, iw_session *session, const char *roo
 {
     iw_cleanup_free char *output = iw_session_output(context), *environment = NULL, *path = NULL;
     char sha256[IW_SHA256_HEX];
-    iw_bundle_options options = {.folder = output, .work = work, .toolchain_root = root, .libexec = context->helpers,
-                                 .sandboxed = !iw_flag(context->arguments, "no-sandbox"), .sink = context->sink,
+    iw_bundle_options options = {.folder = output, .work = work, .sandboxed = !iw_flag(context->arguments, "no-sandbox"), .sink = context->sink,
                                  .level = (int)iw_number_option(context->arguments, "level", 0)};
     iw_emit(context->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = session->stack->name, .phase = "bundle"});
     if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;

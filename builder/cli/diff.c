@@ -93,15 +93,14 @@ static size_t compare(iw_context *context, const struct listing *a, const struct
     while (i < a->count || k < b->count) {
         const struct member *left = i < a->count ? &a->items[i] : NULL, *right = k < b->count ? &b->items[k] : NULL;
         int order = !left ? 1 : !right ? -1 : strcmp(left->path, right->path);
+        bool same = order == 0 && strcmp(left->digest, right->digest) == 0 && left->mode == right->mode;
         if (order < 0)
             tell(context, "only A", left->path, left, NULL);
         else if (order > 0)
             tell(context, "only B", right->path, NULL, right);
-        else if (strcmp(left->digest, right->digest) != 0 || left->mode != right->mode)
+        else if (!same)
             tell(context, "differs", left->path, left, right);
-        else
-            changes--; /* none: undone below */
-        changes++;
+        changes += !same;
         i += order <= 0;
         k += order >= 0;
     }

@@ -276,7 +276,7 @@ static int lay_environment(struct triage *t, iw_error *err)
         if (plan->nodes[i].in_bundle && plan->nodes[i].action != IW_ACTION_REUSE)
             return iw_fail(err, IW_E_NOT_FOUND, "triage imports wheels with the Python of stack base, which isn't built: `ironwheel build base` first");
     if (iw_toolchain_root(t->session.store, t->session.toolchain, t->context->sink, &t->root, err) != 0) return -1;
-    iw_bundle_options options = {.work = t->work, .toolchain_root = t->root, .libexec = t->context->helpers, .sandboxed = true};
+    iw_bundle_options options = {.work = t->work, .sandboxed = true};
     return iw_bundle_lay(t->session.store, plan, &options, &t->environment, err);
 }
 

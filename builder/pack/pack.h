@@ -29,11 +29,7 @@ int iw_finish_tree(const iw_finish *finish, char **facts, iw_error *err);
 typedef struct iw_bundle_options {
     const char *folder;        /* dist/ */
     const char *work;          /* folder for the laid environment (store's tmp) */
-    int level;                 /* zstd; 0: 19?? see pack.c */
-    const char *toolchain_root;
-    iw_tool tool;              /* runs the toolchain's programs, as above; the environment is at /build/out */
-    void *context;
-    const char *libexec;       /* folder with iw-… helper programs */
+    int level;                 /* of zstd; 0: 12 */
     bool sandboxed;            /* recorded in the manifest */
     const iw_sink *sink;
 } iw_bundle_options;
