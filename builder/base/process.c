@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/guard.h"
 #include "base/memory.h"
 
 extern char **environ;
@@ -53,13 +54,27 @@ static void default_signals(void)
     }
 }
 
+static _Noreturn void fail_child(int report)
+{
+    int sys = errno;
+    (void)!write(report, &sys, sizeof sys);
+    _exit(127);
+}
+
 /* In the child. Only async-signal-safe calls. Reports errno through `report` where it can't exec. */
 static _Noreturn void child(const iw_command *command, const char *path, pid_t parent, int report)
 {
     sigset_t none;
     sigemptyset(&none);
     if (command->own_group) setpgid(0, 0);
-    if (command->die_with_parent) {
+    if (command->guarded) {
+        iw_guard_prepare(parent);
+        parent = getpid();
+        pid_t program = fork();
+        if (program < 0) fail_child(report);
+        if (program > 0) iw_guard(program);
+    }
+    if (command->die_with_parent || command->guarded) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(127);
     }
@@ -71,9 +86,7 @@ static _Noreturn void child(const iw_command *command, const char *path, pid_t p
     if (fine && command->folder) fine = chdir(command->folder) == 0;
     char *const *environment = command->environment ? (char *const *)(uintptr_t)command->environment : environ;
     if (fine) execve(path, (char *const *)(uintptr_t)command->argv, environment);
-    int sys = errno;
-    (void)!write(report, &sys, sizeof sys);
-    _exit(127);
+    fail_child(report);
 }
 
 /* The path that execve gets: looked up here, so that the message can say that it is missing. */

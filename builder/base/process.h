@@ -18,6 +18,9 @@ typedef struct iw_command {
     const int *keep;                /* further descriptors that stay open under their number, ended by -1; or NULL */
     bool own_group;                 /* setpgid: Ctrl-C in the terminal doesn't reach it */
     bool die_with_parent;           /* PR_SET_PDEATHSIG SIGKILL: when the *thread* that spawned it ends */
+    bool guarded;                   /* a guard stands between, whose pid and status iw_spawn and iw_wait give: when the thread that spawned it ends, when the
+                                       program ends or when the guard gets SIGTERM, all that descends from the program is killed, orphans too, and
+                                       waited for. To be ended by SIGTERM; after SIGKILL only the program itself follows. */
 } iw_command;
 
 /* Starts it. A failed exec is reported here (IW_E_ENVIRONMENT, "not found: …"), not as exit 127. Blocks only for the exec. */

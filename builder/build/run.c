@@ -25,7 +25,7 @@
 typedef struct run {
     const iw_sandbox_watch *watch;
     iw_sandbox_result *result;
-    pid_t pid;
+    pid_t pid; /* the guard's: bwrap, killed before its child has heard a word of it, leaves that one waiting for ever */
     bool reaped, killed;
     int wait_status;
     int pidfd;          /* readable when the child has ended; -1: the kernel has none */
@@ -151,7 +151,7 @@ static void kill_all(run *r)
     r->killed = true;
     r->drain = now() + DRAIN_SECONDS;
     if (r->reaped) return;
-    kill(r->pid, SIGKILL); /* bwrap's death takes its process namespace with it (--die-with-parent) */
+    kill(r->pid, SIGTERM); /* the guard's; it kills bwrap and all below it */
 }
 
 static int reap(run *r)
@@ -255,7 +255,7 @@ static int start(run *r, const iw_sandbox *sandbox, int output, int report, int 
                           .error = sandbox->terminal ? 2 : output,
                           .keep = kept,
                           .own_group = !sandbox->terminal,
-                          .die_with_parent = true};
+                          .guarded = true};
     return iw_spawn(&command, &r->pid, r->err);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/guard.h"
 #include "base/memory.h"
 #include "base/process.h"
 
@@ -67,13 +68,16 @@ static void close_sockets(void)
     if (dir) closedir(dir);
 }
 
-/* Nothing of the terminal or of the caller's limits may show in a build. */
-static void settle_down(pid_t parent)
+/* Nothing of the terminal or of the caller's limits may show in a build. Called with every signal blocked, until the handlers are given up that write
+ * into the parent's pipe. */
+static void settle_down(pid_t parent, const sigset_t *before)
 {
     struct rlimit none = {0, 0};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     iw_signals_close();
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+    iw_guard_adopt();
     close_sockets();
     setpgid(0, 0);
     umask(022);
@@ -93,6 +97,7 @@ static _Noreturn void work(const iw_store *parents, const iw_job *job, int event
     if (status == 0) status = iw_package_build(store, &mine, &end, &err);
     send_result(events, &end, &err);
     iw_store_close(store);
+    iw_guard_end_all(); /* where somebody killed a step's guard */
     _exit(status ? 1 : 0);
 }
 
@@ -117,14 +122,18 @@ int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job,
         close(events[1]);
         return -1;
     }
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        settle_down(parent);
+        settle_down(parent, &before);
         close(events[0]);
         close(cancel[1]);
         work(store, job, events[1], cancel[0]);
     }
     int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(events[1]);
     close(cancel[0]);
     worker->events = events[0];

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/event.h"
+#include "base/guard.h"
 #include "base/process.h"
 
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -174,6 +175,95 @@ static void test_group_and_death(void **state)
 
 /* --- capture -------------------------------------------------------------------------------------------------------------------------- */
 
+/* A guarded program that leaves orphans in other sessions and groups, one of them stopped; they hold the pipe open as long as they live. */
+static pid_t spawn_family(const char *last, int out)
+{
+    iw_error err = IW_ERROR_INIT;
+    pid_t pid;
+    iw_cleanup_free char *script = iw_format("(setsid sleep 100 & setsid sh -c 'sleep 100 & kill -STOP $$' &) & sleep 100 & echo x; %s", last);
+    iw_command command = {.argv = ARGV("sh", "-c", script), .in = -1, .out = out, .error = -1, .own_group = true, .guarded = true};
+    kit_ok(iw_spawn(&command, &pid, &err));
+    return pid;
+}
+
+/* Reads what the family says, then waits for the end of its last member. */
+static void all_ended(int in)
+{
+    char one;
+    while (read(in, &one, 1) == 1) continue;
+    close(in);
+}
+
+static void first_word(int in)
+{
+    char word[2];
+    assert_int_equal(read(in, word, 2), 2);
+}
+
+static void test_guarded(void **state)
+{
+    (void)state;
+    iw_error err = IW_ERROR_INIT;
+    static const char *const ends[] = {"exit 3", "kill -ILL $$", "sleep 100"};
+    for (int i = 0; i < 3; i++) {
+        int family[2], status;
+        assert_int_equal(pipe2(family, O_CLOEXEC), 0);
+        pid_t pid = spawn_family(ends[i], family[1]);
+        close(family[1]);
+        first_word(family[0]);
+        if (i == 2) kill(pid, SIGTERM);
+        kit_ok(iw_wait(pid, &status, &err));
+        kit_text(iw_status_text(status), i == 0 ? "exit status 3" : i == 1 ? "signal 4 (Illegal instruction)" : "signal 9 (Killed)");
+        struct pollfd now = {family[0], POLLIN, 0};
+        poll(&now, 1, 0);
+        assert_true(now.revents & POLLHUP); /* all are gone when the guard has ended */
+        all_ended(family[0]);
+    }
+    iw_command missing = {.argv = ARGV("/nonexistent/program"), .in = -1, .out = -1, .error = -1, .guarded = true};
+    pid_t pid;
+    kit_fails(iw_spawn(&missing, &pid, &err), IW_E_ENVIRONMENT, strerror(ENOENT));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void test_guarded_when_parent_dies(void **state)
+{
+    (void)state;
+    int family[2];
+    assert_int_equal(pipe2(family, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        spawn_family("sleep 100", family[1]);
+        pause();
+    }
+    close(family[1]);
+    first_word(family[0]);
+    kill(parent, SIGKILL);
+    waitpid(parent, NULL, 0);
+    all_ended(family[0]);
+}
+
+/* The guard itself killed: what it leaves goes to the nearest that adopts. */
+static void test_guard_killed(void **state)
+{
+    (void)state;
+    int family[2], status;
+    assert_int_equal(pipe2(family, O_CLOEXEC), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        iw_guard_adopt();
+        pid_t guard = spawn_family("sleep 100", family[1]);
+        first_word(family[0]);
+        kill(guard, SIGKILL);
+        waitpid(guard, NULL, 0);
+        iw_guard_end_all();
+        _exit(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 1);
+    }
+    close(family[1]);
+    assert_int_equal(waitpid(parent, &status, 0), parent);
+    assert_int_equal(status, 0);
+    all_ended(family[0]);
+}
+
 static void test_capture(void **state)
 {
     (void)state;
@@ -337,7 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_folder(test_spawn),   with_folder(test_spawn_fails),           with_folder(test_inherits_nothing), with_folder(test_swapped), with_folder(test_closed_standard),
-        cmocka_unit_test(test_group_and_death), cmocka_unit_test(test_capture), cmocka_unit_test(test_capture_grandchild), cmocka_unit_test(test_signals), cmocka_unit_test(test_event_json),
+        cmocka_unit_test(test_group_and_death), cmocka_unit_test(test_guarded), cmocka_unit_test(test_guarded_when_parent_dies), cmocka_unit_test(test_guard_killed), cmocka_unit_test(test_capture), cmocka_unit_test(test_capture_grandchild), cmocka_unit_test(test_signals), cmocka_unit_test(test_event_json),
         cmocka_unit_test(test_event_bad),       cmocka_unit_test(test_emit),
     };
     return cmocka_run_group_tests_name("base processes", tests, NULL, NULL);

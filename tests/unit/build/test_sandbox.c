@@ -184,19 +184,29 @@ static void ends_on_time(void **state)
     assert_true(result.timed_out && result.seconds < 5);
 }
 
+/* Cancelled at once and after DELAYs that meet bwrap at its start: before it forks, before its child has heard a word, and after. */
 static void is_cancelled(void **state)
 {
     box *b = *state;
-    int fds[2];
-    assert_int_equal(pipe(fds), 0);
-    assert_int_equal(write(fds[1], "x", 1), 1);
-    iw_sandbox_watch watch = {.log = -1, .cancel = fds[0]};
-    iw_sandbox_result result;
-    iw_error err = IW_ERROR_INIT;
-    if (run_with(b, "sleep 100", &watch, &result, &err)) fail_msg("%s", iw_error_text(&err));
-    assert_true(result.cancelled && result.seconds < 5);
-    close(fds[0]);
-    close(fds[1]);
+    for (int delay = 0; delay <= 30; delay++) {
+        int fds[2];
+        assert_int_equal(pipe(fds), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            usleep((useconds_t)delay * 500);
+            _exit(write(fds[1], "x", 1) != 1);
+        }
+        iw_sandbox_watch watch = {.log = -1, .cancel = fds[0]};
+        iw_sandbox_result result;
+        iw_error err = IW_ERROR_INIT;
+        if (run_with(b, "sleep 100", &watch, &result, &err)) fail_msg("%s", iw_error_text(&err));
+        assert_true(result.cancelled);
+        if (result.seconds >= 5) fail_msg("cancelled after %.1f ms, ended after %.1f s", delay * 0.5, result.seconds);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        close(fds[0]);
+        close(fds[1]);
+    }
 }
 
 static void leaves_nothing_behind(void **state)
