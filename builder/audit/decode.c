@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "audit/encoding.h"
+#include "audit/newer.h"
 #include "base/memory.h"
 
 /* Entries of the fast tables. The event mask has a bit for each (mod == 3, reg): the entry as it stands doesn't hold there, or is forbidden. */
@@ -113,10 +114,17 @@ void iw_sweep_free(iw_sweep *sweep)
 
 /* --- one instruction, any form ----------------------------------------------------------------------------------------------------------- */
 
+/* Of what Zydis rejects. */
+static uint32_t newer(const iw_coder *coder, const uint8_t *code, size_t available)
+{
+    iw_newer found;
+    return iw_newer_read(&coder->zydis, code, available, &found) ? packed(found.length, found.isa) : packed(1, IW_ISA_BAD);
+}
+
 static uint32_t ask(const iw_coder *coder, const uint8_t *code, size_t available)
 {
     ZydisDecodedInstruction in;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&coder->zydis, NULL, code, available < 15 ? available : 15, &in))) return packed(1, IW_ISA_BAD);
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&coder->zydis, NULL, code, available < 15 ? available : 15, &in))) return newer(coder, code, available);
     return packed(in.length, iw_isa_of(in.meta.isa_set, in.mnemonic));
 }
 
@@ -129,7 +137,7 @@ static inline unsigned modrm_bytes(const iw_coder *coder, unsigned modrm, unsign
 static uint32_t finish(const iw_coder *coder, const uint8_t *code, const uint8_t *after, uint16_t entry, size_t available)
 {
     unsigned isa = entry & IW_ENC_ISA;
-    if (isa == IW_ISA_BAD) return packed(1, IW_ISA_BAD);
+    if (isa == IW_ISA_BAD) return newer(coder, code, available);
     unsigned length = (unsigned)(after - code);
     if (entry & IW_ENC_MODRM) length += modrm_bytes(coder, after[0], after[1]);
     length += entry >> IW_ENC_IMM_SHIFT & 15;

@@ -1,5 +1,5 @@
 /* The decoder: instruction boundaries and classes from tables, Zydis for what they leave open. Equal to Zydis 4.0 in length, validity and class on every
- * byte sequence (tests hold it to that). */
+ * byte sequence that this decodes (tests hold it to that); of the others, those of newer.h. */
 #ifndef IW_AUDIT_DECODE_H
 #define IW_AUDIT_DECODE_H
 

@@ -107,7 +107,7 @@ static unsigned operand_bytes(const uint8_t *modrm)
     return mod == 0 && (rm == 5 || (rm == 4 && (modrm[1] & 7) == 5)) ? length + 4 : length;
 }
 
-/* How long an instruction is that the decoder doesn't know: VEX and EVEX (an immediate in map 3 only), and Padlock's F3 0F A6 and A7. 0: no idea. */
+/* How long an instruction is that nothing here knows: VEX and EVEX (an immediate in map 3 only), and Padlock's F3 0F A6 and A7. 0: no idea. */
 static unsigned unknown_length(const uint8_t *code, size_t available)
 {
     if (available < 16) return 0;
@@ -129,6 +129,7 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
 {
     if (region->map[*at - region->begin] & IW_WALK_START) return false;
     uint32_t result = decode_at(region->coder, region->code, *at);
+    if (!region->steps_over && result >> ISA_SHIFT >= IW_ISA_NEWER) result = 1 | IW_ISA_BAD << ISA_SHIFT;
     unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
     const uint8_t *bytes = region->code->data + *at;
     bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;

@@ -28,7 +28,7 @@ typedef struct iw_region {
     size_t table_count, table_capacity, table_done;
     uint64_t entries_left; /* of jump tables that may still be read: hostile ones would overlap */
     bool doubtful; /* met bytes that don't decode, or 00 00 */
-    bool steps_over; /* instructions newer than the decoder, by the rules of their encoding; they are hits all the same */
+    bool steps_over; /* takes instructions newer than Zydis for code, and steps over unknown ones by the rules of their encoding; these are hits all the same */
     bool trying;
     iw_walked *journal; /* owned; what a trial changed in the map */
     size_t journal_count, journal_capacity;

@@ -132,10 +132,42 @@ static const struct row {
 
 enum { ROWS = sizeof rows / sizeof *rows, ISA_3DNOWA = ROWS - 2, ISA_MOVDIR64B = ROWS - 1, ISA_AVX_PCLMUL = ROWS };
 _Static_assert(ROWS + 1 < IW_ISA_ODD, "too many classes");
+_Static_assert((int)IW_ISA_END <= (int)IW_ISA_LIMIT, "too many classes");
+
+#define NEWER(class, feature) [class - IW_ISA_NEWER] = {feature, NULL}
+static const char *const newer[IW_ISA_END - IW_ISA_NEWER][2] = {
+    NEWER(IW_ISA_AMX_AVX512, "amx-avx512"),
+    NEWER(IW_ISA_AMX_COMPLEX, "amx-complex"),
+    NEWER(IW_ISA_AMX_FP16, "amx-fp16"),
+    NEWER(IW_ISA_AMX_FP8, "amx-fp8"),
+    NEWER(IW_ISA_AMX_MOVRS, "amx-movrs"),
+    NEWER(IW_ISA_AMX_TF32, "amx-tf32"),
+    NEWER(IW_ISA_APXF, "apxf"),
+    NEWER(IW_ISA_AVX10_2, "avx10.2"),
+    NEWER(IW_ISA_AVXIFMA, "avxifma"),
+    NEWER(IW_ISA_AVXNECONVERT, "avxneconvert"),
+    NEWER(IW_ISA_AVXVNNIINT16, "avxvnniint16"),
+    NEWER(IW_ISA_AVXVNNIINT8, "avxvnniint8"),
+    NEWER(IW_ISA_CMPCCXADD, "cmpccxadd"),
+    NEWER(IW_ISA_FRED, "fred"),
+    NEWER(IW_ISA_LKGS, "lkgs"),
+    NEWER(IW_ISA_MOVRS, "movrs"),
+    NEWER(IW_ISA_MSR_IMM, "msr-imm"),
+    NEWER(IW_ISA_MSRLIST, "msrlist"),
+    NEWER(IW_ISA_PADLOCK2, "padlock"),
+    NEWER(IW_ISA_PBNDKB, "pbndkb"),
+    NEWER(IW_ISA_RAOINT, "raoint"),
+    NEWER(IW_ISA_SHA512, "sha512"),
+    NEWER(IW_ISA_SM3, "sm3"),
+    NEWER(IW_ISA_SM4, "sm4"),
+    NEWER(IW_ISA_USERMSR, "usermsr"),
+    NEWER(IW_ISA_WRMSRNS, "wrmsrns"),
+};
 
 const char *const *iw_isa_needs(unsigned isa)
 {
     static const char *const none[1] = {NULL};
+    if (isa >= IW_ISA_NEWER) return isa < IW_ISA_END ? newer[isa - IW_ISA_NEWER] : NULL;
     return isa == IW_ISA_BASE ? none : isa <= ROWS ? rows[isa - 1].needs : NULL;
 }
 
@@ -194,8 +226,8 @@ static bool allows(const iw_list *features, const char *need)
 void iw_isa_rules_make(const iw_list *features, iw_isa_rules *out)
 {
     memset(out, 0, sizeof *out);
-    for (unsigned isa = 1; isa <= ROWS; isa++)
-        for (const char *const *need = rows[isa - 1].needs; *need && !out->lacks[isa]; need++)
+    for (unsigned isa = 1; isa < IW_ISA_END; isa++)
+        for (const char *const *need = iw_isa_needs(isa); need && *need && !out->lacks[isa]; need++)
             if (!allows(features, *need)) out->lacks[isa] = *need;
     out->lacks[IW_ISA_BAD] = "undecodable";
     for (unsigned isa = 0; isa < IW_ISA_LIMIT; isa++)
@@ -237,7 +269,7 @@ const char *iw_isa_remark(const char *feature)
         {"rtm", "XBEGIN and XTEST fault on CPUs without it"},
         {"mwait", "MONITOR and MWAIT are for the system: they fault in programs"},
         {"shstk", "INCSSP does nothing good on a CPU without shadow stacks unless RDSSP, a no-operation there, comes first and its register is tested"},
-        {"undecodable", "no instruction that the reference decoder knows"},
+        {"undecodable", "no instruction that is known here"},
     };
     for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++)
         if (strcmp(remarks[i][0], feature) == 0) return remarks[i][1];

@@ -9,10 +9,41 @@
 
 #include "recipe/recipe.h"
 
-enum { IW_ISA_NEEDS = 3, IW_ISA_LIMIT = 128 };
+enum { IW_ISA_NEEDS = 3, IW_ISA_LIMIT = 160 };
 enum { IW_ISA_BASE = 0, IW_ISA_ODD = 126, IW_ISA_BAD = 127 }; /* ODD: "00 00", valid but hardly ever code; BAD: doesn't decode */
+/* Classes of instructions newer than Zydis (newer.h). */
+enum {
+    IW_ISA_NEWER = 128,
+    IW_ISA_AMX_AVX512 = IW_ISA_NEWER,
+    IW_ISA_AMX_COMPLEX,
+    IW_ISA_AMX_FP16,
+    IW_ISA_AMX_FP8,
+    IW_ISA_AMX_MOVRS,
+    IW_ISA_AMX_TF32,
+    IW_ISA_APXF,
+    IW_ISA_AVX10_2,
+    IW_ISA_AVXIFMA,
+    IW_ISA_AVXNECONVERT,
+    IW_ISA_AVXVNNIINT16,
+    IW_ISA_AVXVNNIINT8,
+    IW_ISA_CMPCCXADD,
+    IW_ISA_FRED,
+    IW_ISA_LKGS,
+    IW_ISA_MOVRS,
+    IW_ISA_MSR_IMM,
+    IW_ISA_MSRLIST,
+    IW_ISA_PADLOCK2,
+    IW_ISA_PBNDKB,
+    IW_ISA_RAOINT,
+    IW_ISA_SHA512,
+    IW_ISA_SM3,
+    IW_ISA_SM4,
+    IW_ISA_USERMSR,
+    IW_ISA_WRMSRNS,
+    IW_ISA_END
+};
 
-/* NULL-terminated needs of a class, the most telling first; NULL past the last class. */
+/* NULL-terminated needs of a class, the most telling first; NULL for what is no class. */
 const char *const *iw_isa_needs(unsigned isa);
 unsigned iw_isa_of(ZydisISASet set, ZydisMnemonic mnemonic);
 

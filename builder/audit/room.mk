@@ -1,4 +1,4 @@
-audit_SOURCES := isa.c tables.c decode.c instruction.c image.c flow.c scan.c pool.c audit.c report.c
+audit_SOURCES := isa.c tables.c decode.c newer.c instruction.c image.c flow.c scan.c pool.c audit.c report.c
 audit_TESTS := test_decode.c test_planted.c test_fuzz_audit.c
 audit_USES := base recipe
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/newer.h"
 #include "base/hash.h"
 #include "base/memory.h"
 
@@ -128,7 +129,7 @@ static void keep_note(const iw_scan *scan, iw_chunk *chunk, const iw_note *note)
 
 static void add_undecided(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_hit *hit)
 {
-    if (hit->isa >= IW_ISA_ODD) return; /* bytes that don't decode are undecided bytes, no instruction */
+    if (hit->isa >= IW_ISA_ODD) return; /* what doesn't decode, or only as something newer than Zydis, are undecided bytes, no instruction */
     iw_note note = {cell->code, hit->offset, cell->function, hit->length, hit->isa, IW_FINDING_UNDECIDED};
     chunk->undecided++;
     keep_note(scan, chunk, &note);
@@ -177,11 +178,12 @@ static uint32_t trim_end(const uint8_t *data, uint32_t begin, uint32_t end)
     return end;
 }
 
-static bool is_doubtful(const iw_sweep *sweep, size_t stopped, uint32_t end)
+/* What is newer than Zydis is hardly ever met: where nothing else shows bytes to be code, they are more likely a table. */
+static bool is_doubtful(const iw_sweep *sweep, size_t stopped, uint32_t end, bool trusted)
 {
     if (stopped > end) return true;
     for (size_t i = 0; i < sweep->count; i++)
-        if (sweep->hits[i].isa >= IW_ISA_ODD) return true;
+        if (sweep->hits[i].isa >= IW_ISA_ODD && (!trusted || sweep->hits[i].isa < IW_ISA_NEWER)) return true;
     return false;
 }
 
@@ -215,7 +217,7 @@ static void judge_run(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
     if (is_padding(code->data + begin, end - begin)) return;
     iw_sweep sweep = {0};
     size_t stopped = iw_sweep_run(scan->coder, code->data, begin, end, code->size, &sweep);
-    bool is_code = !is_doubtful(&sweep, stopped, end) && (trusted || sweep.count == 0 || ends_well(scan, code, begin, end));
+    bool is_code = !is_doubtful(&sweep, stopped, end, trusted) && (trusted || sweep.count == 0 || ends_well(scan, code, begin, end));
     for (size_t i = 0; i < sweep.count; i++)
         if (is_code) add_decided(scan, chunk, cell, &sweep.hits[i]);
         else add_undecided(scan, chunk, cell, &sweep.hits[i]);
@@ -277,7 +279,7 @@ static void scan_cell(const iw_scan *scan, iw_chunk *chunk, size_t index, iw_swe
     sweep->count = 0;
     size_t stopped = iw_sweep_run(scan->coder, code->data, cell->begin, end, code->size, sweep);
     if (stopped > cell->end) chunk->resyncs++;
-    bool doubtful = is_doubtful(sweep, stopped, cell->end), gap = !code->plt && (cell->kind == IW_CELL_GAP || is_label(scan, cell));
+    bool doubtful = is_doubtful(sweep, stopped, cell->end, cell->kind == IW_CELL_FUNCTION), gap = !code->plt && (cell->kind == IW_CELL_GAP || is_label(scan, cell));
     /* A label's code may run on into the next label's; a table of that length has bytes that don't decode. */
     bool runs_on = cell->kind == IW_CELL_LOOSE && end - cell->begin >= LONG_RUN;
     if (gap && !doubtful && sweep->count && !runs_on) doubtful = !ends_well(scan, code, cell->begin, end);
@@ -399,7 +401,7 @@ static void close_piece(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cel
     iw_sweep sweep = {0};
     if (begin >= end || is_padding(code->data + begin, end - begin)) return;
     size_t stopped = iw_sweep_run(scan->coder, code->data, begin, end, code->size, &sweep);
-    bool is_code = !is_doubtful(&sweep, stopped, end) && (sweep.count == 0 || ends_well(scan, code, begin, end));
+    bool is_code = !is_doubtful(&sweep, stopped, end, false) && (sweep.count == 0 || ends_well(scan, code, begin, end));
     for (size_t i = 0; i < sweep.count && is_code; i++)
         add_decided(scan, chunk, cell, &sweep.hits[i]);
     add_piece(out, cell, begin, end, !is_code);
@@ -542,8 +544,10 @@ static const char *reason_of(const iw_scan *scan, const iw_note *note, const cha
     return iw_isa_remark(feature);
 }
 
+/* `text` for people; `mnemonic` borrows it, or is static. */
 static void describe(const uint8_t *bytes, unsigned length, uint64_t address, char *text, size_t size, const char **mnemonic)
 {
+    iw_newer newer;
     ZydisDecoder decoder;
     ZydisFormatter formatter;
     ZydisDecodedInstruction in;
@@ -552,7 +556,10 @@ static void describe(const uint8_t *bytes, unsigned length, uint64_t address, ch
     memcpy(text, "(bad)", 6);
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &in, operands))) return;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &in, operands))) {
+        if (iw_newer_read(&decoder, bytes, length, &newer)) *mnemonic = memcpy(text, newer.name, sizeof newer.name);
+        return;
+    }
     *mnemonic = ZydisMnemonicGetString(in.mnemonic);
     if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &in, operands, in.operand_count_visible, text, size, address, NULL))) memcpy(text, "(bad)", 6);
 }

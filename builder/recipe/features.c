@@ -17,6 +17,12 @@ static const char *const features[] = {
     "uintr",       "vaes",         "vpclmulqdq",  "waitpkg",    "wbnoinvd",     "widekl",     "xop",        "xsave",
     "xsavec",      "xsaveopt",     "xsaves",      NULL};
 
+static const char *const beyond[] = {
+    "amx-avx512", "amx-complex", "amx-fp16", "amx-fp8", "amx-movrs", "amx-tf32", "apxf",    "avx10.2", "avxifma", "avxneconvert", "avxvnniint16", "avxvnniint8",
+    "cmpccxadd",  "fred",        "invlpgb",  "invpcid", "knc",       "lkgs",     "mcommit", "movrs",   "msr-imm", "msrlist",      "padlock",      "pbndkb",
+    "raoint",     "rdpru",       "rdtscp",   "sev-snp", "sha512",    "sm3",      "sm4",     "smap",    "smx",     "svm",          "tdx",          "usermsr",
+    "vmx",        "wrmsrns",     NULL};
+
 #define FEATURE_COUNT (sizeof features / sizeof *features - 1)
 
 const char *const *iw_features(size_t *count)
@@ -34,4 +40,14 @@ static int compare(const void *name, const void *feature)
 bool iw_feature_known(const char *name)
 {
     return bsearch(name, features, FEATURE_COUNT, sizeof *features, compare) != NULL;
+}
+
+const char *const *iw_features_beyond(void)
+{
+    return beyond;
+}
+
+bool iw_feature_named(const char *name)
+{
+    return iw_feature_known(name) || bsearch(name, beyond, sizeof beyond / sizeof *beyond - 1, sizeof *beyond, compare) != NULL;
 }

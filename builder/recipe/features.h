@@ -9,4 +9,10 @@
 const char *const *iw_features(size_t *count);
 bool iw_feature_known(const char *name);
 
+/* Names that the audit gives features which gcc 12 has no option for: what is newer than it, and what gcc leaves to the assembler. An exception may excuse
+ * them; a profile can't allow them. Sorted, NULL-terminated. */
+const char *const *iw_features_beyond(void);
+/* Either list holds it. */
+bool iw_feature_named(const char *name);
+
 #endif

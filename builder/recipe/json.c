@@ -18,14 +18,17 @@ static json_t *text_schema(iw_text_type type)
     json_object_set_new(schema, "description", json_string(rule->what));
     if (rule->pattern)
         json_object_set_new(schema, "pattern", json_string(rule->pattern));
-    if (type == IW_T_FEATURE) {
+    bool feature = type == IW_T_FEATURE || type == IW_T_NAMED_FEATURE;
+    if (feature) {
         json_t *names = json_array();
         for (const char *const *name = iw_features(NULL); *name; name++)
+            json_array_append_new(names, json_string(*name));
+        for (const char *const *name = iw_features_beyond(); *name && type == IW_T_NAMED_FEATURE; name++)
             json_array_append_new(names, json_string(*name));
         json_object_set_new(schema, "enum", names);
         json_object_del(schema, "type");
     }
-    if (type != IW_T_SHA256 && type != IW_T_COMMIT && type != IW_T_FEATURE)
+    if (type != IW_T_SHA256 && type != IW_T_COMMIT && !feature)
         json_object_set_new(schema, "maxLength", json_integer((json_int_t)rule->limit));
     return schema;
 }

@@ -282,7 +282,7 @@ static const iw_shape check_shapes[] = {
 #define EXCEPTION(member) AT(iw_exception, member)
 
 #define EXCEPTION_REST                                                                                                         \
-    {"features", IW_F_LIST, IW_T_FEATURE, IW_K_REQUIRED | IW_K_UNIQUE, EXCEPTION(features),                                    \
+    {"features", IW_F_LIST, IW_T_NAMED_FEATURE, IW_K_REQUIRED | IW_K_UNIQUE, EXCEPTION(features),                                    \
      .doc = "Instruction-set features that are excused there.", .mistaken = "feature isa"},                                    \
         {"reason", IW_F_TEXT, IW_T_TEXT, IW_K_REQUIRED, EXCEPTION(reason), .doc = "How a CPU without them never gets there.",  \
          .mistaken = "because why"}

@@ -257,6 +257,7 @@ static const iw_text_rule rules[IW_T_COUNT] = {
     [IW_T_LICENCE] = {"an SPDX licence expression", "^[A-Za-z0-9.+:() -]+$", fits_licence, 500, false},
     [IW_T_MODULE] = {"a Python module's name", "^[A-Za-z_]\\w*(\\.[A-Za-z_]\\w*)*$", fits_module, 200, false},
     [IW_T_FEATURE] = {"an instruction-set feature, as gcc's -m options name it", NULL, iw_feature_known, 32, true},
+    [IW_T_NAMED_FEATURE] = {"an instruction-set feature, as the audit names it", NULL, iw_feature_named, 32, true},
     [IW_T_RANGE] = {"0xSTART-0xEND", "^0x[0-9a-f]{1,16}-0x[0-9a-f]{1,16}$", fits_range, 37, false},
     [IW_T_ENVIRONMENT] = {"a variable's name", "^[A-Za-z_][A-Za-z0-9_]*$", fits_environment, 100, false},
     [IW_T_WORD] = {"one word", "^[A-Za-z0-9][A-Za-z0-9._+,-]*$", fits_word, 200, true},

@@ -95,7 +95,7 @@ static int fail_text(iw_reader *reader, const char *name, const iw_yaml *node, c
 {
     size_t count;
     const char *const *features = iw_features(&count);
-    const char *near = type == IW_T_FEATURE ? iw_nearest(node->text, features, count) : NULL;
+    const char *near = type == IW_T_FEATURE || type == IW_T_NAMED_FEATURE ? iw_nearest(node->text, features, count) : NULL;
     iw_cleanup_free char *shown = iw_shown(node->text);
     iw_cleanup_buffer iw_buffer hint = {0};
     iw_buffer_add_text(&hint, "");

@@ -34,6 +34,7 @@ typedef enum iw_text_type {
     IW_T_LICENCE,
     IW_T_MODULE,
     IW_T_FEATURE,
+    IW_T_NAMED_FEATURE,
     IW_T_RANGE,
     IW_T_ENVIRONMENT,
     IW_T_WORD,

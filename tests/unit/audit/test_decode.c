@@ -6,6 +6,8 @@
 #include "audit/decode.h"
 #include "audit/encoding.h"
 #include "audit/image.h"
+#include "audit/newer.h"
+#include "recipe/features.h"
 
 static size_t from_hex(const char *hex, uint8_t *out, size_t limit)
 {
@@ -69,10 +71,13 @@ static void pair_open(kit *k, pair *p)
     ZydisDecoderInit(&p->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 }
 
+/* What Zydis rejects is for newer.test. */
 static uint32_t by_zydis(const pair *p, const uint8_t *bytes, size_t available)
 {
     ZydisDecodedInstruction in;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&p->zydis, NULL, bytes, available < 15 ? available : 15, &in))) return 1 | IW_ISA_BAD << 8;
+    iw_newer newer;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&p->zydis, NULL, bytes, available < 15 ? available : 15, &in)))
+        return iw_newer_read(&p->zydis, bytes, available, &newer) ? newer.length | newer.isa << 8 : 1 | IW_ISA_BAD << 8;
     return in.length | iw_isa_of(in.meta.isa_set, in.mnemonic) << 8;
 }
 
@@ -207,6 +212,125 @@ static void test_sweep(void **state)
     free(bytes);
 }
 
+/* Whatever a finding is called, an exception can name it. */
+static void test_features_have_names(void **state)
+{
+    (void)state;
+    for (unsigned isa = 1; isa < IW_ISA_LIMIT; isa++)
+        for (const char *const *need = iw_isa_needs(isa); need && *need; need++)
+            if (!iw_feature_named(*need)) fail_msg("no exception could name %s", *need);
+    assert_false(iw_feature_named("undecodable"));
+}
+
+/* --- newer than Zydis -------------------------------------------------------------------------------------------------------------------- */
+
+enum { NEWER_LIMIT = 1000, NEWER_STEP = 32 };
+
+typedef struct newer_case {
+    uint8_t bytes[NEWER_STEP]; /* NOPs behind it */
+    size_t length;
+    char feature[16], name[24], meaning[64];
+} newer_case;
+
+static size_t read_newer(newer_case *cases)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *text = NULL;
+    size_t length, count = 0;
+    kit_ok(iw_read_file("tests/cases/audit/newer.test", 1 << 20, &text, &length, &err));
+    iw_slice rest = {text, length}, line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        char hex[40];
+        iw_cleanup_free char *copy = iw_strndup(line.data, line.length);
+        newer_case *c = &cases[count];
+        if (*copy == '#' || !*copy) continue;
+        assert_true(count < NEWER_LIMIT);
+        assert_int_equal(sscanf(copy, "%39s %15s %23s %63[^\n]", hex, c->feature, c->name, c->meaning), 4);
+        memset(c->bytes, 0x90, sizeof c->bytes);
+        c->length = from_hex(hex, c->bytes, 15);
+        count++;
+    }
+    return count;
+}
+
+/* Names and lengths, by every way that leads there; and cut off anywhere it's nothing. */
+static void test_newer(void **state)
+{
+    kit *k = *state;
+    newer_case *cases = iw_alloc(NEWER_LIMIT * sizeof *cases);
+    size_t count = read_newer(cases);
+    pair p;
+    pair_open(k, &p);
+    assert_true(count > 600);
+    for (size_t i = 0; i < count; i++) {
+        const newer_case *c = &cases[i];
+        iw_sweep sweep = {0};
+        iw_instruction in;
+        uint32_t found = iw_decode(p.coder, c->bytes, sizeof c->bytes);
+        const char *feature = found >> 8 == IW_ISA_BAD ? "undecodable" : iw_isa_needs(found >> 8) && iw_isa_needs(found >> 8)[0] ? iw_isa_needs(found >> 8)[0] : "-";
+        if ((found & 255) != c->length || strcmp(feature, c->feature) != 0) fail_msg("%s: length %u, %s", c->meaning, found & 255, feature);
+        for (size_t cut = 1; cut < c->length; cut++)
+            if (iw_decode(p.coder, c->bytes, cut) != (1 | IW_ISA_BAD << 8)) fail_msg("%s: known from %zu bytes", c->meaning, cut);
+        iw_sweep_run(p.coder, c->bytes, 0, c->length, sizeof c->bytes, &sweep);
+        assert_int_equal(sweep.count, 1);
+        assert_int_equal(sweep.hits[0].isa, found >> 8);
+        iw_sweep_free(&sweep);
+        assert_int_equal(iw_instruction_read(c->bytes, sizeof c->bytes, 0, kit_profile(k, "x86-64-v3"), &in), 0);
+        assert_string_equal(in.text, c->name);
+        assert_string_equal(in.feature, c->feature);
+        assert_false(in.allowed);
+    }
+    iw_coder_free(p.coder);
+    free(cases);
+}
+
+/* The line of objdump for an offset: the count of its bytes, and the mnemonic in `text`; 0 where it says (bad). */
+static unsigned objdump_says(const char *listing, size_t offset, char *text, size_t size)
+{
+    iw_cleanup_free char *label = iw_format("\n%8zx:\t", offset);
+    const char *line = strstr(listing, label);
+    unsigned count = 0;
+    assert_non_null(line);
+    line += strlen(label);
+    for (; line[0] != ' ' && line[0] != '\t' && line[0] != '\n'; line += 3)
+        count++;
+    line += strspn(line, " \t");
+    if (iw_starts_with(line, "{")) line = strchr(line, ' ') + 1; /* {vex} */
+    snprintf(text, size, "%.*s", (int)strcspn(line, " \n"), line);
+    return strncmp(text, "(bad)", 5) == 0 ? 0 : count;
+}
+
+/* Debian's binutils 2.40 know eight of these features. */
+static void test_newer_by_objdump(void **state)
+{
+    static const char *const known[] = {"amx-fp16", "avxifma", "avxneconvert", "avxvnniint8", "cmpccxadd", "msrlist", "raoint", "wrmsrns"};
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    newer_case *cases = iw_alloc(NEWER_LIMIT * sizeof *cases);
+    size_t count = read_newer(cases), agreed[8] = {0}, length;
+    iw_cleanup_buffer iw_buffer all = {0};
+    for (size_t i = 0; i < count; i++)
+        iw_buffer_add(&all, cases[i].bytes, NEWER_STEP);
+    iw_cleanup_free char *path = iw_path_join(k->folder, "newer.bin"), *listing_path = iw_path_join(k->folder, "newer.txt"), *listing = NULL;
+    kit_ok(iw_write_file(path, all.data, all.length, 0644, &err));
+    kit_run(k, "objdump -D -b binary -m i386:x86-64 -M intel --insn-width=16 newer.bin >newer.txt");
+    kit_ok(iw_read_file(listing_path, 1 << 24, &listing, &length, &err));
+    for (size_t i = 0; i < count; i++) {
+        char mnemonic[40];
+        unsigned bytes = objdump_says(listing, i * NEWER_STEP, mnemonic, sizeof mnemonic);
+        for (size_t f = 0; f < 8; f++) {
+            if (strcmp(cases[i].feature, known[f]) != 0) continue;
+            size_t first = strcspn(cases[i].meaning, " ");
+            if (bytes != cases[i].length || strlen(mnemonic) != first || strncmp(mnemonic, cases[i].meaning, first) != 0)
+                fail_msg("objdump has %s of %u bytes for %s of %zu", mnemonic, bytes, cases[i].meaning, cases[i].length);
+            agreed[f]++;
+        }
+    }
+    for (size_t f = 0; f < 8; f++)
+        assert_true(agreed[f] > 0);
+    free(cases);
+}
+
 static void test_read_one(void **state)
 {
     iw_instruction in;
@@ -226,7 +350,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_instructions, kit_open, kit_close), cmocka_unit_test_setup_teardown(test_random, kit_open, kit_close),
         cmocka_unit_test_setup_teardown(test_libraries, kit_open, kit_close),    cmocka_unit_test_setup_teardown(test_sweep, kit_open, kit_close),
-        cmocka_unit_test_setup_teardown(test_read_one, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_read_one, kit_open, kit_close),     cmocka_unit_test_setup_teardown(test_newer, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_newer_by_objdump, kit_open, kit_close), cmocka_unit_test(test_features_have_names),
     };
     return cmocka_run_group_tests_name("decoding", tests, NULL, NULL);
 }

@@ -121,6 +121,10 @@ static void test_features_are_gccs(void **state)
     }
     assert_null(features[count]);
     assert_false(iw_feature_known("sse9"));
+    for (const char *const *name = iw_features_beyond(); *name; name++) {
+        assert_true(name == iw_features_beyond() || strcmp(name[-1], *name) < 0);
+        assert_true(iw_feature_named(*name) && !iw_feature_known(*name));
+    }
     for (size_t i = 0; i < all.count && gcc_major() == 12; i++)
         if (!iw_feature_known(all.items[i]) && !other(all.items[i]))
             fail_msg("-m%s is neither a feature nor known to be none", all.items[i]);
