@@ -60,13 +60,25 @@ struct verdict {
     json_t *audit; /* for the manifest */
 };
 
+/* What the emulator doesn't stop at: there only the audit looks. */
+static json_t *unseen_by(const iw_check_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; result->unseen[i]; i++) json_array_append_new(list, json_string(result->unseen[i]));
+    return list;
+}
+
 static void keep_results(struct verdict *verdict, const iw_check_result *results, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const iw_check_result *r = &results[i];
-        json_array_append_new(verdict->all, json_pack("{s:s,s:s,s:s,s:b}", "package", r->package, "name", r->name, "profile", r->profile, "passed", r->passed));
-        json_array_append_new(verdict->report, json_pack("{s:s,s:s,s:s,s:b,s:s,s:f}", "package", r->package, "name", r->name, "profile", r->profile, "passed",
-                                                         r->passed, "how", r->how, "seconds", r->seconds));
+        json_t *kept = json_pack("{s:s,s:s,s:s,s:b}", "package", r->package, "name", r->name, "profile", r->profile, "passed", r->passed);
+        if (r->jit) json_object_set_new(kept, "run_time_code", json_true());
+        json_array_append_new(verdict->all, kept);
+        json_t *told = json_pack("{s:s,s:s,s:s,s:b,s:s,s:f,s:I}", "package", r->package, "name", r->name, "profile", r->profile, "passed", r->passed, "how", r->how, "seconds",
+                                 r->seconds, "run_time_code", (json_int_t)r->jit);
+        json_object_set_new(told, "unseen", unseen_by(r));
+        json_array_append_new(verdict->report, told);
         verdict->count++;
         if (r->passed) continue;
         verdict->failures++;
@@ -88,22 +100,35 @@ static int run_list(const iw_check_run *run, const iw_plan *plan, const char *pa
     return status;
 }
 
-/* Every check of every package in the bundle, and the stack's own, once for each of its profiles. */
+/* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
+static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char *name, iw_catalog *catalog, struct verdict *verdict, iw_error *err)
+{
+    if (iw_catalog_profile(catalog, name, &run->profile, err) != 0) return -1;
+    iw_cleanup_free char *unseen = iw_host_is_profile(run->profile) ? NULL : iw_emulator_note(run->profile);
+    if (unseen) iw_emit(run->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = plan->stack->name, .detail = unseen});
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        if (plan->nodes[i].in_bundle && run_list(run, plan, recipe->name, recipe->checks, recipe->check_count, verdict, err) != 0) return -1;
+    }
+    return run_list(run, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count, verdict, err);
+}
+
+/* Once for each profile of the stack, and for those that these stand for. */
 static int run_checks(iw_context *context, iw_session *session, const char *environment, const char *root, struct verdict *verdict, iw_error *err)
 {
     const iw_plan *plan = session->plan;
     iw_cleanup_free char *folder = iw_format("%s-%s-checks", plan->stack->name, plan->stack->version), *logs = iw_store_path(session->store, "logs", folder);
+    iw_check_run run = {.environment = environment, .toolchain_root = root, .helpers = context->helpers, .logs = logs, .cancel = context->cancel, .sink = context->sink};
+    iw_cleanup_strings iw_strings names = {0};
     for (size_t p = 0; p < plan->stack->profiles.count; p++) {
         const iw_profile *profile;
         if (iw_catalog_profile(session->catalog, plan->stack->profiles.items[p], &profile, err) != 0) return -1;
-        iw_check_run run = {.environment = environment, .toolchain_root = root, .profile = profile, .helpers = context->helpers, .logs = logs,
-                            .cancel = context->cancel, .sink = context->sink};
-        for (size_t i = 0; i < plan->node_count; i++) {
-            const iw_recipe *recipe = plan->nodes[i].recipe;
-            if (plan->nodes[i].in_bundle && run_list(&run, plan, recipe->name, recipe->checks, recipe->check_count, verdict, err) != 0) return -1;
-        }
-        if (run_list(&run, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count, verdict, err) != 0) return -1;
+        if (!iw_strings_has(&names, profile->name)) iw_strings_add(&names, profile->name);
+        for (size_t i = 0; i < profile->also.count; i++)
+            if (!iw_strings_has(&names, profile->also.items[i])) iw_strings_add(&names, profile->also.items[i]);
     }
+    for (size_t i = 0; i < names.count; i++)
+        if (run_profile_checks(&run, plan, names.items[i], session->catalog, verdict, err) != 0) return -1;
     if (verdict->failures == 0) return 0;
     return iw_fail(err, IW_E_CHECK, "%zu of %zu checks of stack %s failed:%s\nNo bundle was written; what was built stays in the store.", verdict->failures,
                    verdict->count, plan->stack->name, verdict->failed.data);

@@ -117,6 +117,15 @@ static char *lacks(const iw_profile *profile)
     return iw_buffer_take(&out);
 }
 
+static json_t *unseen_by(const iw_profile *profile)
+{
+    const char *unseen[IW_UNSEEN_LIMIT];
+    json_t *list = json_array();
+    iw_emulator_unseen(profile, unseen);
+    for (size_t i = 0; unseen[i]; i++) json_array_append_new(list, json_string(unseen[i]));
+    return list;
+}
+
 static int run_profile(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_catalog *catalog;
@@ -128,8 +137,8 @@ static int run_profile(iw_context *context, const iw_arguments *arguments, iw_er
         bool host = iw_flag(arguments, "host"), exact = iw_host_is_profile(profile);
         iw_cleanup_free char *missing = lacks(profile);
         if (context->json)
-            iw_print_json(context, json_pack("{s:s,s:s,s:s,s:b,s:s}", "profile", profile->name, "summary", profile->summary, "emulator", profile->emulator_cpu, "host_is",
-                                            exact, "host_lacks", missing));
+            iw_print_json(context, json_pack("{s:s,s:s,s:s,s:o,s:b,s:s}", "profile", profile->name, "summary", profile->summary, "emulator", profile->emulator_cpu, "emulator_unseen",
+                                            unseen_by(profile), "host_is", exact, "host_lacks", missing));
         else if (host)
             iw_print(context, "%-12s %s%s\n", profile->name, exact ? "this host, exactly" : *missing ? "this host lacks: " : "runs on this host", missing);
         else

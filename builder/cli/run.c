@@ -58,6 +58,8 @@ static int start(iw_context *context, iw_catalog *catalog, const iw_profile *pro
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
     if (!iw_host_is_profile(profile)) {
         if (find_emulator(context, catalog, &emulator, err) != 0) return -1;
+        iw_cleanup_free char *note = iw_emulator_note(profile);
+        if (context->verbose) fprintf(stderr, "ironwheel: %s\n", note);
         iw_strings_add(&argv, trace);
         iw_strings_add(&argv, emulator);
         iw_strings_add(&argv, profile->emulator_cpu);
@@ -113,7 +115,8 @@ const iw_command_spec iw_command_run = {
     .name = "run", .operands = "-- COMMAND...", .least = 0, .most = 0, .complete = NULL,
     .summary = "Run a command on the CPU of a profile, emulated where need be",
     .description = "Natively where this host has exactly the profile's features, under qemu-user otherwise, child processes included, with a clean environment. A crash is explained: "
-                   "signal, instruction, the feature that it needs, function and library. Exit status: the command's, or 128 and the signal's number.",
+                   "signal, instruction, the feature that it needs, function and library. The emulator doesn't stop at every missing feature (LZCNT, XOP, TBM, LWP; -v lists "
+                   "them): `ironwheel audit` finds those. Exit status: the command's, or 128 and the signal's number.",
     .examples = "ironwheel run --cpu k10 -- python3 -c 'import pyarrow'\twhat a wheel dies of there\n",
     .options = options, .run = run,
 };

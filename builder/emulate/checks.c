@@ -269,6 +269,7 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     if (status == 0) {
         result->seconds = ended.seconds;
         result->passed = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0 && !ended.timed_out && !ended.network;
+        if (!native) iw_emulator_unseen(run->profile, result->unseen);
         result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
         iw_cleanup_buffer iw_buffer crashes = {0};
         status = read_records(run, records, &output, result, &crashes, err);

@@ -1,11 +1,11 @@
 /* iw-crash.so: loaded into a program (LD_PRELOAD), it writes down what a fatal signal met, before the program dies of it as it would have: natively as well
- * as under qemu-user, in threads and in child processes. Also, when the program ends, how much executable memory without a file it has asked for:
- * code made at run time (qemu-user's own maps don't tell).
+ * as under qemu-user, in threads and in child processes. Also, at the first time and when the program ends, how much executable memory without a file
+ * it has asked for: code made at run time (qemu-user's own maps don't tell; programs that are static, or call the kernel by themselves, aren't seen).
  *
  * Freestanding: it runs on the old CPU, inside of any program, with whatever C library there is. Records go to the file that IRONWHEEL_CRASH names,
  * each by one append:
  *   crash <pid> <signal> <si_code> <si_addr hex> <rip hex> <bytes at rip, hex, or -> <program>
- *   jit <pid> <bytes of such memory> <program>
+ *   jit <pid> <bytes of such memory, since the process's last such record> <program>
  * a crash is followed by the lines of /proc/self/maps (proc(5)); "end" ends either. */
 #include <asm/unistd.h>
 #include <signal.h>
@@ -229,7 +229,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 #define PROT_EXEC_BIT 4
 #define MAP_ANONYMOUS_BIT 0x20
 
-static uint64_t made;
+static uint64_t made, told;
 extern int *__errno_location(void) __attribute__((weak));
 
 static long answer(long result)
@@ -265,6 +265,30 @@ static int has_file(uint64_t address)
     return found;
 }
 
+/* Not while a crash is being recorded: that has the one report there is. */
+static void tell_made(void)
+{
+    uint64_t all = __atomic_load_n(&made, __ATOMIC_SEQ_CST);
+    if (all == told || __atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) return;
+    used = 0;
+    add("jit ");
+    add_number((uint64_t)call(__NR_getpid, 0, 0, 0, 0), 10);
+    add_char(' ');
+    add_number(all - told, 10);
+    add_char(' ');
+    add_program();
+    add("end\n");
+    write_report();
+    told = all;
+    __atomic_store_n(&busy, 0, __ATOMIC_SEQ_CST);
+}
+
+/* The first time at once: a process may end without its destructors (_exit, a signal). */
+static void note_made(size_t length)
+{
+    if (__atomic_fetch_add(&made, length, __ATOMIC_SEQ_CST) == 0 && path[0]) tell_made();
+}
+
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
 void *mmap64(void *address, size_t length, int protection, int flags, int fd, long offset);
 int mprotect(void *address, size_t length, int protection);
@@ -276,7 +300,7 @@ __attribute__((visibility("default"))) void *mmap(void *address, size_t length, 
     register long r8 __asm__("r8") = fd;
     register long r9 __asm__("r9") = offset;
     __asm__ volatile("syscall" : "=a"(result) : "a"(__NR_mmap), "D"(address), "S"(length), "d"((long)protection), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-    if (result > 0 && (protection & PROT_EXEC_BIT) && (flags & MAP_ANONYMOUS_BIT)) __atomic_fetch_add(&made, length, __ATOMIC_RELAXED);
+    if (result > 0 && (protection & PROT_EXEC_BIT) && (flags & MAP_ANONYMOUS_BIT)) note_made(length);
     return (void *)answer(result);
 }
 
@@ -287,20 +311,11 @@ __attribute__((visibility("default"))) void *mmap64(void *address, size_t length
 
 __attribute__((visibility("default"))) int mprotect(void *address, size_t length, int protection)
 {
-    if (path[0] && (protection & PROT_EXEC_BIT) && !has_file((uint64_t)(uintptr_t)address)) __atomic_fetch_add(&made, length, __ATOMIC_RELAXED);
+    if (path[0] && (protection & PROT_EXEC_BIT) && !has_file((uint64_t)(uintptr_t)address)) note_made(length);
     return (int)answer(call(__NR_mprotect, (long)address, (long)length, protection, 0));
 }
 
 __attribute__((destructor)) static void stop(void)
 {
-    if (!path[0] || !made || __atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) return;
-    used = 0;
-    add("jit ");
-    add_number((uint64_t)call(__NR_getpid, 0, 0, 0, 0), 10);
-    add_char(' ');
-    add_number(made, 10);
-    add_char(' ');
-    add_program();
-    add("end\n");
-    write_report();
+    if (path[0]) tell_made();
 }

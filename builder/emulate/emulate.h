@@ -7,6 +7,14 @@
 #include "base/event.h"
 #include "recipe/recipe.h"
 
+/* What the emulator (qemu-user 7.2, under every CPU model) runs or mistakes for something else where the CPU lacks it: there the audit is the only guard.
+ * Pinned; a test runs an instruction of every feature under every profile's model. LZCNT runs as BSR, as on such a CPU. */
+enum { IW_UNSEEN_LIMIT = 8 };
+/* Those that the profile lacks, NULL-terminated. */
+void iw_emulator_unseen(const iw_profile *profile, const char *out[IW_UNSEEN_LIMIT]);
+/* The same as a sentence, with what the profile leaves out because no emulator runs it. Caller frees. */
+char *iw_emulator_note(const iw_profile *profile);
+
 typedef struct iw_check_run {
     const char *environment;      /* host path of the laid, relocated environment */
     const char *toolchain_root;   /* glibc and the emulator come from it */
@@ -26,6 +34,7 @@ typedef struct iw_check_result {
     char *detail;                 /* on failure: what happened, signal, instruction and place where it died, last lines */
     char *log;
     char *crash;                  /* the first crash in it as a JSON object (iw_crash_json), or NULL */
+    const char *unseen[IW_UNSEEN_LIMIT]; /* NULL-terminated, static: features that the profile lacks and its emulator doesn't stop at */
     uint64_t jit;                 /* bytes of executable memory without a file that its processes asked for: code made at run time */
 } iw_check_result;
 

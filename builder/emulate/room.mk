@@ -1,5 +1,5 @@
-emulate_SOURCES := cpuid.c checks.c crash.c
-emulate_TESTS := test_cpuid.c test_trace.c
+emulate_SOURCES := cpuid.c checks.c crash.c unseen.c
+emulate_TESTS := test_cpuid.c test_trace.c test_emulator.c
 emulate_USES := base recipe build audit
 HELPERS += iw-trace
 iw-trace_HELPER := emulate/trace_main.c

@@ -414,6 +414,8 @@ static const iw_key profile_keys[] = {
     {"numpy", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED | IW_K_BUILT, PROFILE(numpy_baseline), .doc = "numpy's `cpu-baseline`.",
      .mistaken = "numpy-baseline"},
     {"emulator", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED, PROFILE(emulator_cpu), .doc = "`qemu-x86_64 -cpu`.", .mistaken = "qemu emulator-cpu"},
+    {"also", IW_F_LIST, IW_T_NAME, IW_K_UNIQUE, PROFILE(also),
+     .doc = "Other profiles, under whose emulators the checks run, too: CPUs that this one stands for.", .mistaken = "checks emulators"},
 };
 
 const iw_shape iw_shape_profile = {.name = "profile", .label = "a profile", SHAPE(profile_keys, iw_profile_draft), NO_PLACE, NO_KIND};

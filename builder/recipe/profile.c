@@ -80,6 +80,9 @@ int iw_load_profile(iw_catalog *catalog, const char *name, const char *file, iw_
         return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           draft->profile.name, name);
     draft->profile.path = file;
+    for (size_t i = 0; i < draft->profile.also.count; i++)
+        if (strcmp(draft->profile.also.items[i], name) == 0)
+            return iw_fail_at(err, &iw_yaml_find(root, "also")->place, "\"also\" names other profiles; \"%s\" is this one", name);
     *out = &draft->profile;
     return iw_profile_finish(catalog->arena, draft->march, draft->tune, &draft->profile);
 }
@@ -169,6 +172,7 @@ static iw_profile *join(iw_arena *arena, const iw_profile *const *profiles, size
     joined->name = name;
     joined->summary = iw_arena_format(arena, "All of %s", name);
     joined->features = intersect(arena, profiles, count);
+    joined->also = (iw_list){0};
     const char *march = profiles[0]->flags.items[0] + strlen("-march=");
     const char *tune = profiles[0]->flags.items[1];
     tune = iw_starts_with(tune, "-mtune=") ? tune + strlen("-mtune=") : NULL;

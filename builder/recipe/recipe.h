@@ -150,6 +150,7 @@ typedef struct iw_profile {
     const char *assembler_march; /* for -Wa,-march=…: amdfam10 */
     iw_list features;         /* allowed, as GCC's -m flags name them without -m: sse3, sse4a, popcnt, abm … */
     const char *rust_cpu, *openblas_target, *numpy_baseline, *emulator_cpu; /* e.g. amdfam10, BARCELONA, sse3, phenom */
+    iw_list also;             /* profiles under whose emulators the checks run, too; not those of a joined one's parts */
     const char *meaning;
 } iw_profile;
 

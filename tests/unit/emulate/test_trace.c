@@ -187,10 +187,41 @@ static void test_checks(void **state)
     assert_null(results);
 }
 
+/* An engine that makes code: PMULLD (SSE4.1) for whatever CPU it believes to have, or, with an argument, PADDD, in a child that ends without further ado. */
+static const char engine[] = "#include <string.h>\n#include <sys/mman.h>\n#include <sys/wait.h>\n#include <unistd.h>\n"
+                             "int main(int argc, char **argv) { (void)argv; pid_t child = argc > 1 ? fork() : 0; int status = 0;\n"
+                             "  if (child) return waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;\n"
+                             "  unsigned char *code = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);\n"
+                             "  memcpy(code, argc > 1 ? \"\\x66\\x0f\\xfe\\xc1\\xc3\" : \"\\x66\\x0f\\x38\\x40\\xc1\\xc3\", argc > 1 ? 5 : 6);\n"
+                             "  mprotect(code, 8192, PROT_READ | PROT_EXEC); ((void (*)(void))code)(); _exit(0); }\n";
+
+static void test_run_time_code(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *environment = iw_path_join(*state, "env"), *logs = iw_path_join(*state, "logs");
+    kit_compile(environment, "bin/engine", engine, "");
+    static const char *const forbidden[] = {"bin/engine", NULL}, *const allowed[] = {"bin/engine", "child", NULL};
+    const iw_check checks[] = {{.name = "forbidden", .kind = IW_CHECK_COMMAND, .arguments = {forbidden, 1}, .timeout = 60},
+                               {.name = "allowed", .kind = IW_CHECK_COMMAND, .arguments = {allowed, 2}, .timeout = 60}};
+    iw_check_run run = {.environment = environment, .toolchain_root = "", .profile = k10(), .helpers = getenv("IW_HELPERS"), .logs = logs, .force_emulator = true, .cancel = -1};
+    iw_check_result *results = NULL;
+    kit_ok(iw_run_checks(&run, "sample", checks, 2, &results, &err));
+    assert_false(results[0].passed);
+    assert_int_equal(results[0].jit, 8192);
+    if (!strstr(results[0].detail, "`pmulld xmm0, xmm1` in code made at run time: no file is mapped there. It needs sse4.1, which k10 doesn't have.") ||
+        !strstr(results[0].detail, "turn that engine off, or tell it the CPU"))
+        fail_msg("%s", results[0].detail);
+    assert_non_null(strstr(results[0].crash, "\"file\":null"));
+    if (!results[1].passed) fail_msg("%s", results[1].detail);
+    assert_int_equal(results[1].jit, 8192); /* what the child made */
+    assert_string_equal(results[1].unseen[0], "lwp");
+    iw_check_results_free(results, 2);
+}
+
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {with_folder(test_children),        with_folder(test_scripts), with_folder(test_endings), with_folder(test_crash_record),
-                                       with_folder(test_hostile_records), with_folder(test_checks)};
+                                       with_folder(test_hostile_records), with_folder(test_checks),  with_folder(test_run_time_code)};
     return cmocka_run_group_tests_name("emulate trace", tests, NULL, NULL);
 }
