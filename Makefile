@@ -117,8 +117,9 @@ test-repro: test-deps ## build stack base twice, in other places, at other times
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
 	@mkdir -p $(@D)
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
-bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper; side by side in one run
+bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper, the audit (FILES=…, default this host's largest library); side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
+	@$(MAKE) --no-print-directory bench-audit
 # --- fuzzing: make fuzz-wrap TIME=60 ------------------------------------------------------------------------------------------
 TIME ?= 60
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/libironwheel.a

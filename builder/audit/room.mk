@@ -10,10 +10,13 @@ $(B)/audit-generate: builder/audit/generate.c builder/audit/isa.c
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -O2 -Ibuilder $(WARNINGS) -o $@ $^ -lZydis
 
-# Decoders side by side: `make bench-audit FILES="…/libtorch_cpu.so"`.
-.PHONY: bench-audit test-audit-every
-bench-audit: $(B)/tests/bench/audit_bench
-	@$(B)/tests/bench/audit_bench $(FILES)
+# Decoders side by side: `make bench-audit FILES="…/libtorch_cpu.so"`; iced-x86 among them where there is cargo (it is fetched and built then).
+.PHONY: bench-audit bench-iced test-audit-every
+bench-iced:
+	@command -v cargo >/dev/null || { echo "no cargo here: iced-x86 is left out"; exit 0; }; \
+	  cargo build --quiet --release --manifest-path tests/bench/iced/Cargo.toml --target-dir $(O)/iced || echo "iced-x86 could not be built: it is left out"
+bench-audit: bench-iced $(B)/tests/bench/audit_bench
+	@IW_ICED=$(O)/iced/release/iced-bench $(B)/tests/bench/audit_bench $(FILES)
 
 # Every byte offset of every library of this host, or below FOLDER (unpacked wheels), against Zydis: half an hour.
 test-audit-every: $(B)/tests/audit/test_decode

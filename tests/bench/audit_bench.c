@@ -1,6 +1,6 @@
 /* How fast the audit decodes: `audit_bench [FILE…]` (default: the largest library of this host). One core: the sum of the bytes, our sweep, the whole audit
- * with its tables of functions, Zydis in minimal and in full mode; all cores: the whole audit; and objdump. MB of code per second of one
- * core's time, side by side, best of three (objdump and Zydis once, on a part). */
+ * with its tables of functions, Zydis in minimal and in full mode, iced-x86 where IW_ICED names tests/bench/iced, built; all cores: the whole audit; and
+ * objdump. MB of code per second of one core's time, side by side, best of three (objdump and Zydis once, on a part). */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +94,21 @@ static double objdump_rate(const char *path, const iw_code *code)
     return (double)size / (children() - start) / 1e6;
 }
 
+/* 0: not built. */
+static double iced_rate(const char *path, const iw_image *image, const iw_code *code)
+{
+    const char *program = getenv("IW_ICED");
+    iw_cleanup_free char *offset = iw_format("%zu", (size_t)(code->data - image->data)), *size = iw_format("%zu", code->size), *out = NULL;
+    iw_error err = IW_ERROR_INIT;
+    if (!program || access(program, X_OK) != 0) return 0;
+    const char *const argv[] = {program, path, offset, size, NULL};
+    if (iw_run_capture(argv, NULL, 1000, &out, NULL, &err)) {
+        fprintf(stderr, "%s\n", iw_error_text(&err));
+        exit(2);
+    }
+    return strtod(out, NULL);
+}
+
 /* Of one core with one thread, of the clock on the wall with all. */
 static double audit_seconds(const char *path, const iw_profile *profile, unsigned threads)
 {
@@ -115,9 +130,15 @@ static double least(double a, double b)
     return a == 0 || b < a ? b : a;
 }
 
-static void row(const char *what, double rate, double zydis, double objdump)
+typedef struct rates {
+    double zydis, iced, objdump;
+} rates;
+
+static void row(const char *what, double rate, const rates *others)
 {
-    printf("  %-40s %8.1f MB/s  %6.1f x Zydis minimal  %7.1f x objdump\n", what, rate, rate / zydis, objdump > 0 ? rate / objdump : 0);
+    printf("  %-40s %8.1f MB/s  %6.1f x Zydis minimal", what, rate, rate / others->zydis);
+    if (others->iced > 0) printf("  %5.2f x iced-x86", rate / others->iced);
+    printf("  %7.1f x objdump\n", others->objdump > 0 ? rate / others->objdump : 0);
 }
 
 static void bench(const char *path, const iw_profile *profile)
@@ -146,15 +167,17 @@ static void bench(const char *path, const iw_profile *profile)
         one = least(one, audit_seconds(path, profile, 1));
         all = least(all, audit_seconds(path, profile, 0));
     }
-    double minimal = zydis_rate(largest, true), full = zydis_rate(largest, false), objdump = objdump_rate(path, largest), mb = (double)bytes / 1e6;
+    const rates others = {zydis_rate(largest, true), iced_rate(path, &image, largest), objdump_rate(path, largest)};
+    double full = zydis_rate(largest, false), mb = (double)bytes / 1e6;
     printf("%s: %.0f MB of code, %.2f bytes an instruction, for %s (%llu)\n", path, mb, (double)bytes / (double)instructions, profile->name, (unsigned long long)(sum & 1));
-    row("sum of the bytes", mb / summing, minimal, objdump);
-    row("our sweep, one core", mb / sweeping, minimal, objdump);
-    row("the whole audit, one thread", mb / one, minimal, objdump);
-    row("the whole audit, all cores, by the wall", mb / all, minimal, objdump);
-    row("Zydis, minimal", minimal, minimal, objdump);
-    row("Zydis, full", full, minimal, objdump);
-    row("objdump -d", objdump, minimal, objdump);
+    row("sum of the bytes", mb / summing, &others);
+    row("our sweep, one core", mb / sweeping, &others);
+    row("the whole audit, one thread", mb / one, &others);
+    row("the whole audit, all cores, by the wall", mb / all, &others);
+    if (others.iced > 0) row("iced-x86", others.iced, &others);
+    row("Zydis, minimal", others.zydis, &others);
+    row("Zydis, full", full, &others);
+    row("objdump -d", others.objdump, &others);
     iw_coder_free(coder);
     iw_image_close(&image);
     free(data);
