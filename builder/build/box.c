@@ -2,11 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "build/host.h"
 #include "build/root.h"
+#include "build/steps.h"
+#include "wrap/names.h"
 #include "wrap/policy.h"
 
 /* What iw_box_describe collects: a growing list of binds whose texts live in `texts`. */
@@ -51,35 +55,73 @@ void iw_box_describe(const iw_box *box, const char *folder, const char *const *a
 {
     binding b = {NULL, 0, 0, texts};
     *sandbox = (iw_sandbox){.environment = box->environment, .folder = folder, .command = argv, .keep_fd = -1};
-    bind_all(box, &b);
+    if (box->root) bind_all(box, &b);
     sandbox->root = box->root;
+    sandbox->host = !box->root;
     sandbox->binds = b.items;
     sandbox->bind_count = b.count;
-    if (box->helpers) sandbox->init = IW_TOOLS_FOLDER "/iw-init";
+    if (box->helpers) sandbox->init = box->root ? IW_TOOLS_FOLDER "/iw-init" : hold(texts, iw_path_join(box->helpers, "iw-init"));
     *binds = b.items;
 }
 
 /* --- what the wrapper is told ------------------------------------------------------------------------------------------------------ */
 
+/* gcc asks the last map first. */
+static void add_maps(const iw_tree *tree, iw_strings *maps)
+{
+    iw_strings_add_format(maps, "%s=..", tree->seen_build);
+    iw_strings_add_format(maps, "%s/src=.", tree->seen_build);
+    iw_strings_add_format(maps, "%s=.", tree->seen_prefix);
+}
+
+static int link_into(const char *folder, const char *name, const char *target, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_path_join(folder, name);
+    if (symlink(target, path) == 0) return 0;
+    return iw_fail_errno(err, IW_E_IO, "linking %s to %s", path, target);
+}
+
+/* Every name that the wrapper stands for and that the host has. */
+static int link_tools(const iw_box *box, const char *real, iw_error *err)
+{
+    iw_cleanup_free char *bin = iw_path_join(box->run, "bin"), *wrapper = iw_path_join(box->helpers, "iw-cc");
+    if (iw_make_folders(bin, 0755, err) || iw_make_folders(real, 0755, err)) return -1;
+    for (const char *const *name = iw_wrapped_names(); *name; name++) {
+        iw_cleanup_free char *tool = iw_host_find(*name);
+        if (tool && (link_into(bin, *name, wrapper, err) || link_into(real, *name, tool, err))) return -1;
+    }
+    return 0;
+}
+
 int iw_box_prepare(const iw_box *box, const iw_recipe *recipe, const iw_profile *profile, const char *toolchain, iw_error *err)
 {
     iw_cleanup_free char *objects = iw_path_join(box->run, "objects");
     iw_cleanup_free char *path = iw_path_join(box->run, "policy");
-    /* gcc asks the last map first. */
-    static const char *const maps[] = {"/build=..", "/build/src=.", IW_PREFIX "=.", NULL};
     iw_policy policy = {.deny = recipe->build.deny_flags,
                         .assembler_march = iw_strdup(profile->assembler_march),
                         .rust_cpu = iw_strdup(profile->rust_cpu),
-                        .source = iw_strdup("/build/src"),
-                        .log = iw_strdup(IW_WRAPPER_LOG),
-                        .real = iw_strdup("/" IW_REAL_FOLDER),
+                        .source = iw_path_join(box->tree->seen_build, "src"),
+                        .log = iw_path_join(box->tree->seen_build, IW_WRAPPER_LOG),
+                        .real = box->root ? iw_strdup("/" IW_REAL_FOLDER) : iw_path_join(box->run, "real"),
+                        .host = !box->root,
                         .toolchain = iw_strdup(toolchain)};
     iw_strings_add_all(&policy.flags, profile->flags.items);
-    iw_strings_add_all(&policy.maps, maps);
+    add_maps(box->tree, &policy.maps);
     for (size_t i = 0; i < recipe->build.allow_isa_count; i++) iw_strings_add(&policy.allow, recipe->build.allow_isa[i].file);
-    int status = iw_make_folders(objects, 0755, err) || iw_policy_write(path, &policy, err) ? -1 : 0;
+    int status = iw_make_folders(objects, 0755, err) || iw_policy_write(path, &policy, err) || (policy.host && link_tools(box, policy.real, err)) ? -1 : 0;
     iw_policy_clear(&policy);
     return status;
+}
+
+void iw_box_environment(const iw_box *box, const iw_recipe *recipe, const iw_profile *profile, unsigned jobs, iw_strings *out)
+{
+    if (box->root) {
+        iw_step_environment(recipe, profile, &iw_step_paths_boxed, jobs, out);
+        return;
+    }
+    iw_cleanup_free char *host = iw_host_path(), *path = iw_format("%s/bin:%s/bin:%s", box->tree->seen_prefix, box->run, host);
+    const iw_step_paths paths = {box->tree->seen_prefix, box->tree->seen_build, path, box->tree->objects, box->run};
+    iw_step_environment(recipe, profile, &paths, jobs, out);
 }
 
 /* --- running ----------------------------------------------------------------------------------------------------------------------- */

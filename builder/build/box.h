@@ -7,10 +7,10 @@
 
 #define IW_TOOLS_FOLDER "/opt/iw-tools"
 #define IW_RUN_FOLDER "/run/ironwheel"
-#define IW_WRAPPER_LOG "/build/wrapper.log" /* as the wrapper sees it */
+#define IW_WRAPPER_LOG "wrapper.log" /* below /build */
 
 typedef struct iw_box {
-    const char *root;         /* toolchain's root; borrowed, as all below */
+    const char *root;         /* toolchain's root; borrowed, as all below. NULL: no sandbox, the host's own tools */
     const char *helpers;      /* folder with iw-cc and iw-init */
     const iw_tree *tree;
     const char *run;          /* host folder that is /run/ironwheel; NULL: none */
@@ -19,7 +19,10 @@ typedef struct iw_box {
     int cancel;
 } iw_box;
 
-/* Makes run/objects and run/policy, which tells the wrapper what the profile and the recipe allow. */
+/* The environment of a recipe's steps in this box (whose own `environment` isn't read): iw_step_environment with the places as the steps see them. */
+void iw_box_environment(const iw_box *box, const iw_recipe *recipe, const iw_profile *profile, unsigned jobs, iw_strings *out);
+/* Makes run/objects and run/policy, which tells the wrapper what the profile and the recipe allow. Without a sandbox also run/bin, where the wrapper
+ * stands under the name of each of the host's compilers, assemblers and linkers, first in PATH, and run/real with links to those. */
 int iw_box_prepare(const iw_box *box, const iw_recipe *recipe, const iw_profile *profile, const char *toolchain, iw_error *err);
 
 

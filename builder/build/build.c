@@ -30,7 +30,7 @@ typedef struct building {
     iw_schedule *schedule;
     unsigned jobs;
     size_t limit;      /* packages at once */
-    char *root;        /* toolchain; NULL until the first worker needs it */
+    char *root;        /* toolchain; NULL until the first worker needs it, and for the host's own */
     char *run;         /* folder for the workers' /run/ironwheel */
     int run_fd;        /* the same, open: a socket's path may not be long */
     iw_slots *slots;
@@ -109,17 +109,18 @@ static int try_reuse(building *b, iw_node *node, bool *reused, iw_error *err)
     return 0;
 }
 
-/* What the first worker needs: a sandbox, the toolchain, a folder for sockets. */
+/* What the first worker needs: a folder for sockets, a sandbox and the toolchain, unless the host's own tools are to build. */
 static int make_ready(building *b, iw_error *err)
 {
-    if (b->root) return 0;
+    if (b->run) return 0;
+    bool host = b->plan->toolchain->is_host;
     iw_cleanup_free char *temporary = iw_path_join(iw_store_root(b->store), "tmp");
-    if (iw_sandbox_probe(err) || iw_make_folders(temporary, 0755, err) || iw_temporary_folder(temporary, "run-", &b->run, err)) return -1;
+    if ((!host && iw_sandbox_probe(err)) || iw_make_folders(temporary, 0755, err) || iw_temporary_folder(temporary, "run-", &b->run, err)) return -1;
     b->run_fd = open(b->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->run_fd < 0) return iw_fail_errno(err, IW_E_IO, "opening %s", b->run);
     b->slots = iw_slots_new(b->jobs, b->options->memory ? b->options->memory : available_memory());
     if (iw_broker_open(b->slots, &b->broker, err)) return -1;
-    return iw_toolchain_root(b->store, b->plan->toolchain, b->options->sink, &b->root, err);
+    return host ? 0 : iw_toolchain_root(b->store, b->plan->toolchain, b->options->sink, &b->root, err);
 }
 
 /* What one job of a kind took at most in an earlier build, else what the recipe says. */
@@ -310,8 +311,6 @@ static bool nothing_to_do(const iw_plan *plan)
 int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *options, iw_error *err)
 {
     if (nothing_to_do(plan)) return 0;
-    if (options->no_sandbox)
-        return iw_fail(err, IW_E_ENVIRONMENT, "--no-sandbox isn't there yet: nothing was built; `ironwheel doctor` says what the sandbox needs on this host");
     building b = {.run_fd = -1, .store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
     b.limit = options->packages ? options->packages : b.jobs;
     b.schedule = iw_schedule_new(plan);

@@ -12,7 +12,6 @@ typedef struct iw_build_options {
     uint64_t memory;           /* MiB for all jobs; 0: measured */
     unsigned packages;         /* built at once; 0: jobs */
     bool keep_going;           /* after a failure, what doesn't need the failed one */
-    bool no_sandbox;
     const char *helpers;       /* folder with iw-cc, iw-init, iw-trace */
     int cancel;                /* readable: stop cleanly; -1: none */
     const iw_sink *sink;

@@ -150,7 +150,8 @@ static int run_step(work *w, const iw_step *step, iw_error *err)
 static int run_steps(work *w, iw_error *err)
 {
     iw_step steps[IW_STEP_LIMIT];
-    size_t count = iw_steps_make(w->recipe, &iw_step_paths_boxed, steps);
+    const iw_step_paths paths = {.prefix = w->tree.seen_prefix, .build = w->tree.seen_build};
+    size_t count = iw_steps_make(w->recipe, &paths, steps);
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++) status = run_step(w, &steps[i], err);
     iw_steps_free(steps, count);
@@ -162,7 +163,7 @@ static int run_steps(work *w, iw_error *err)
 static int stray_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
 {
     const work *w = context;
-    const char *inside = &IW_PREFIX[1];
+    const char *inside = &w->tree.seen_prefix[1];
     if (strcmp(full, w->tree.out) == 0) return 1;
     if (S_ISDIR(status->st_mode)) return 0;
     return iw_fail(err, IW_E_BUILD, "the install step put /%s outside the prefix (/%s): only what is below $DESTDIR$PREFIX can be packed",
@@ -200,7 +201,7 @@ static int run_tool(void *context, const char *const *argv, iw_error *err)
     iw_sandbox_result result;
     iw_box light = w->box;
     light.helpers = NULL;
-    if (iw_box_run(&light, "/build", argv, w->log, NULL, NULL, &result, err)) return -1;
+    if (iw_box_run(&light, w->tree.seen_build, argv, w->log, NULL, NULL, &result, err)) return -1;
     if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0) return 0;
     iw_cleanup_free char *tail = iw_log_tail(w->end->log, TAIL_BYTES);
     iw_cleanup_free char *how = iw_status_text(result.status);
@@ -219,10 +220,10 @@ static void forbid_paths(const work *w, iw_strings *paths)
 static int finish_tree(work *w, iw_error *err)
 {
     iw_cleanup_strings iw_strings forbidden = {0};
-    iw_cleanup_free char *inside = iw_format("/build/out%s", IW_PREFIX);
+    iw_cleanup_free char *inside = iw_format("%s/out%s", w->tree.seen_build, w->tree.seen_prefix);
     iw_cleanup_free char *out = iw_path_join(w->tree.build, "out");
     forbid_paths(w, &forbidden);
-    iw_finish finish = {.tree = w->tree.out, .tree_inside = inside, .prefix = IW_PREFIX, .recipe = w->recipe,
+    iw_finish finish = {.tree = w->tree.out, .tree_inside = inside, .prefix = w->tree.seen_prefix, .recipe = w->recipe,
                         .forbidden = (const char *const *)forbidden.items, .tool = run_tool, .context = w, .sink = w->job->sink};
     if (begin(w, "pack", err) || iw_walk(out, stray_visit, w, err)) return -1;
     if (w->recipe->build.remove.count && (iw_walk(w->tree.out, remove_visit, w, err) || drop_empty_folders(w, err))) return -1;
@@ -246,7 +247,7 @@ static int pack_tree(work *w, iw_error *err)
     iw_artifact artifact = {.name = iw_strdup(w->recipe->name), .version = iw_strdup(w->recipe->version),
                             .plan_key = iw_strdup(node->plan_key), .build_key = iw_strdup(w->job->build_key)};
     iw_wrapper_summary wrapper;
-    iw_cleanup_free char *log = iw_path_join(w->tree.folder, &IW_WRAPPER_LOG[1]); /* build/… */
+    iw_cleanup_free char *log = iw_path_join(w->tree.build, IW_WRAPPER_LOG);
     iw_wrapper_summary_read(log, &wrapper);
     tell_removed(w, &wrapper);
     artifact.facts = iw_artifact_facts(w->recipe, w->finish_facts, &wrapper, w->seconds);
@@ -292,10 +293,10 @@ static int lock_tree(work *w, iw_error *err)
 
 static int prepare(work *w, iw_error *err)
 {
-    if (iw_tree_start(&w->tree, err) || iw_root_covered(w->job->root, &w->covered, err)) return -1;
-    iw_step_environment(w->recipe, w->job->plan->profile, &iw_step_paths_boxed, w->job->jobs, &w->environment);
-    w->box = (iw_box){.root = w->job->root, .helpers = w->job->helpers, .tree = &w->tree, .run = w->job->run, .covered = &w->covered,
-                      .environment = (const char *const *)w->environment.items, .cancel = w->job->cancel};
+    if (iw_tree_start(&w->tree, err) || (w->job->root && iw_root_covered(w->job->root, &w->covered, err))) return -1;
+    w->box = (iw_box){.root = w->job->root, .helpers = w->job->helpers, .tree = &w->tree, .run = w->job->run, .covered = &w->covered, .cancel = w->job->cancel};
+    iw_box_environment(&w->box, w->recipe, w->job->plan->profile, w->job->jobs, &w->environment);
+    w->box.environment = (const char *const *)w->environment.items;
     return iw_box_prepare(&w->box, w->recipe, w->job->plan->profile, w->job->plan->toolchain->digest, err);
 }
 
@@ -313,7 +314,7 @@ int iw_package_build(iw_store *store, const iw_job *job, iw_job_end *end, iw_err
     work w = {.store = store, .job = job, .recipe = job->node->recipe, .end = end, .log = -1, .seconds = json_object()};
     w.subject = iw_format("%s/%s", w.recipe->name, w.recipe->version);
     end->phase = "lock";
-    iw_tree_init(&w.tree, store, job->node);
+    iw_tree_init(&w.tree, store, job->node, job->root != NULL);
     int status = lock_tree(&w, err);
     if (status == 0 && !end->reused) status = build(&w, err);
     if (w.log >= 0) close(w.log);

@@ -10,7 +10,7 @@ typedef struct iw_job { /* all borrowed */
     const iw_plan *plan;
     const iw_node *node;    /* the artifacts of its laid nodes are known */
     const char *build_key;
-    const char *root;       /* prepared toolchain */
+    const char *root;       /* prepared toolchain; NULL: the host's own tools, without a sandbox */
     const char *helpers;
     const char *run;        /* folder that is /run/ironwheel inside, with the broker's socket */
     unsigned jobs;

@@ -94,13 +94,14 @@ static void on_line(void *context, const char *line)
     if (l->line) l->line(l->context, line);
 }
 
-static char *script_for(const iw_recipe *recipe)
+static char *script_for(const iw_tree *tree, const iw_recipe *recipe)
 {
     iw_buffer script = {0};
+    iw_cleanup_free char *folder = iw_path_join(tree->seen_build, "patches"), *quoted = iw_shell_quote(folder);
     for (size_t i = 0; i < recipe->patch_count; i++)
         iw_buffer_add_format(&script,
-                             "echo iw-patch %zu\npatch -p%u -F0 -f --no-backup-if-mismatch -i /build/patches/%04zu.patch\n",
-                             i + 1, recipe->patches[i].strip, i + 1);
+                             "echo iw-patch %zu\npatch -p%u -F0 -f --no-backup-if-mismatch -i %s/%04zu.patch\n",
+                             i + 1, recipe->patches[i].strip, quoted, i + 1);
     return iw_buffer_take(&script);
 }
 
@@ -109,10 +110,10 @@ int iw_patches_apply(const iw_box *box, const iw_recipe *recipe, int log, void (
 {
     listening l = {.line = line, .context = context};
     iw_sandbox_result result;
-    iw_cleanup_free char *script = script_for(recipe);
+    iw_cleanup_free char *script = script_for(box->tree, recipe), *source = iw_path_join(box->tree->seen_build, "src");
     const char *const argv[] = {"/bin/sh", "-e", "-c", script, NULL};
     if (recipe->patch_count == 0) return 0;
-    if (iw_box_run(box, "/build/src", argv, log, on_line, &l, &result, err)) return -1;
+    if (iw_box_run(box, source, argv, log, on_line, &l, &result, err)) return -1;
     if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0) return 0;
     size_t i = l.reject.patch > 0 && l.reject.patch <= recipe->patch_count ? l.reject.patch - 1 : 0;
     const iw_patch *patch = &recipe->patches[i];

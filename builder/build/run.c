@@ -26,6 +26,7 @@ typedef struct run {
     const iw_sandbox_watch *watch;
     iw_sandbox_result *result;
     pid_t pid; /* the guard's: bwrap, killed before its child has heard a word of it, leaves that one waiting for ever */
+    bool host; /* no bwrap */
     bool reaped, killed;
     int wait_status;
     int pidfd;          /* readable when the child has ended; -1: the kernel has none */
@@ -179,6 +180,8 @@ static int conclude(run *r)
     int code = 0;
     if (r->killed)
         r->result->status = r->wait_status;
+    else if (r->host)
+        r->result->status = WIFSIGNALED(r->wait_status) ? (128 + WTERMSIG(r->wait_status)) << 8 : r->wait_status;
     else if (exit_code(r, &code))
         r->result->status = (code & 0xff) << 8;
     else {
@@ -239,17 +242,22 @@ static int step(run *r, bool *ended)
 
 static int start(run *r, const iw_sandbox *sandbox, int output, int report, int keep)
 {
+    r->host = sandbox->host;
     iw_cleanup_strings iw_strings argv = {0};
     iw_cleanup_strings iw_strings plain = {0};
     iw_sandbox inner = *sandbox;
     if (sandbox->init) inner.keep_fd = keep;
     iw_sandbox_arguments(&inner, &plain);
     iw_strings_add(&argv, plain.items[0]);
-    iw_strings_add(&argv, "--json-status-fd");
-    iw_strings_add_format(&argv, "%d", report);
+    if (!sandbox->host) {
+        iw_strings_add(&argv, "--json-status-fd");
+        iw_strings_add_format(&argv, "%d", report);
+    }
     iw_strings_add_all(&argv, (const char *const *)plain.items + 1);
     const int kept[] = {report, inner.keep_fd, -1};
     iw_command command = {.argv = (const char *const *)argv.items,
+                          .environment = sandbox->host ? sandbox->environment : NULL,
+                          .folder = sandbox->host ? sandbox->folder : NULL,
                           .in = sandbox->terminal ? 0 : -1,
                           .out = sandbox->terminal ? 1 : output,
                           .error = sandbox->terminal ? 2 : output,

@@ -43,8 +43,24 @@ static void add_environment(iw_strings *argv, const char *const *environment)
     }
 }
 
+static void add_command(const iw_sandbox *sandbox, iw_strings *argv)
+{
+    if (sandbox->init) {
+        iw_strings_add(argv, sandbox->init);
+        iw_strings_add(argv, "--socket");
+        iw_strings_add_format(argv, "%d", sandbox->keep_fd);
+        iw_strings_add(argv, "--");
+    }
+    iw_strings_add_all(argv, sandbox->command);
+}
+
 void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
 {
+    if (sandbox->host) {
+        add_command(sandbox, argv);
+        return;
+    }
+
     static const char *const mounts[] = {"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", NULL};
     static const char *const seal[] = {"--remount-ro", "/", NULL};
     iw_strings_add(argv, "bwrap");
@@ -61,13 +77,7 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
     iw_strings_add(argv, "--chdir");
     iw_strings_add(argv, sandbox->folder ? sandbox->folder : "/");
     iw_strings_add(argv, "--");
-    if (sandbox->init) {
-        iw_strings_add(argv, sandbox->init);
-        iw_strings_add(argv, "--socket");
-        iw_strings_add_format(argv, "%d", sandbox->keep_fd);
-        iw_strings_add(argv, "--");
-    }
-    iw_strings_add_all(argv, sandbox->command);
+    add_command(sandbox, argv);
 }
 
 /* --- probing ------------------------------------------------------------------------------------------------------------------ */
@@ -107,7 +117,7 @@ int iw_sandbox_probe(iw_error *err)
         iw_fail(err, IW_E_ENVIRONMENT, "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt install bubblewrap`, or "
                                        "your distribution's package of that name");
     else
-        iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s", iw_error_text(&inner), probe_advice());
+        iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this host's own tools", iw_error_text(&inner), probe_advice());
     iw_error_clear(&inner);
     return -1;
 }

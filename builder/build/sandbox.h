@@ -27,6 +27,7 @@ typedef struct iw_sandbox {
     bool network_loopback;        /* a loopback interface of its own; nothing else ever */
     int keep_fd;                  /* passed to the first process, or -1 */
     const char *init;             /* path inside of iw-init, or NULL: without the network filter */
+    bool host;                    /* no sandbox: the command runs as it is, in `folder` with `environment`; root and binds are left out of account */
     bool terminal;                /* a person's shell: keeps the terminal as input, output and session */
 } iw_sandbox;
 

@@ -10,7 +10,7 @@
 #include "build/sandbox.h"
 #include "store/archive.h"
 
-const iw_step_paths iw_step_paths_boxed = {IW_PREFIX, "/build", IW_PREFIX "/bin:/usr/bin:/bin"};
+const iw_step_paths iw_step_paths_boxed = {IW_PREFIX, "/build", IW_PREFIX "/bin:/usr/bin:/bin", IW_RUN_FOLDER "/objects", NULL};
 
 char *iw_shell_quote(const char *word)
 {
@@ -224,7 +224,10 @@ static void set_places(iw_strings *out, const iw_step_paths *paths, unsigned job
     set_format(out, "LDFLAGS", "-L%s/lib -Wl,-rpath,%s/lib", paths->prefix, paths->prefix);
     set_format(out, "PKG_CONFIG_PATH", "%s/lib/pkgconfig:%s/share/pkgconfig", paths->prefix, paths->prefix);
     set(out, "CMAKE_PREFIX_PATH", paths->prefix);
-    set(out, "IRONWHEEL_OBJECTS", IW_RUN_FOLDER "/objects");
+    set(out, "IRONWHEEL_OBJECTS", paths->objects);
+    if (!paths->run) return;
+    set_format(out, "IRONWHEEL_POLICY", "%s/policy", paths->run);
+    set_format(out, "IRONWHEEL_BROKER", "%s/broker", paths->run);
 }
 
 static void set_fixed(iw_strings *out)

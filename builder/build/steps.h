@@ -12,6 +12,8 @@ typedef struct iw_step_paths {
     const char *prefix;  /* IW_PREFIX */
     const char *build;   /* "/build": out, src, files, home, tmp, cmake, wheel, target below it */
     const char *path;    /* PATH */
+    const char *objects; /* the object cache */
+    const char *run;     /* folder with the wrapper's policy and the broker's socket; NULL: where the wrapper looks by itself */
 } iw_step_paths;
 
 extern const iw_step_paths iw_step_paths_boxed;

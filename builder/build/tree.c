@@ -14,14 +14,16 @@
 #include "build/build.h"
 #include "build/sandbox.h"
 
-void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node)
+void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node, bool sandboxed)
 {
     memset(tree, 0, sizeof *tree);
     tree->name = iw_format("%s-%s-%.12s", node->recipe->name, node->recipe->version, node->plan_key);
     tree->folder = iw_store_path(store, "work", tree->name);
     tree->build = iw_path_join(tree->folder, "build");
     tree->prefix = iw_path_join(tree->folder, "prefix");
-    tree->out = iw_format("%s/out%s", tree->build, IW_PREFIX);
+    tree->seen_build = iw_strdup(sandboxed ? "/build" : tree->build);
+    tree->seen_prefix = iw_strdup(sandboxed ? IW_PREFIX : tree->prefix);
+    tree->out = iw_format("%s/out%s", tree->build, tree->seen_prefix);
     tree->logs = iw_store_path(store, "logs", tree->name);
     tree->objects = iw_path_join(iw_store_root(store), "objects");
     tree->lock = -1;
@@ -29,7 +31,7 @@ void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node)
 
 void iw_tree_clear(iw_tree *tree)
 {
-    char *all[] = {tree->name, tree->folder, tree->build, tree->prefix, tree->out, tree->logs, tree->objects};
+    char *all[] = {tree->name, tree->folder, tree->build, tree->prefix, tree->seen_build, tree->seen_prefix, tree->out, tree->logs, tree->objects};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     if (tree->name && tree->lock >= 0) close(tree->lock);
     memset(tree, 0, sizeof *tree);

@@ -11,13 +11,14 @@
 typedef struct iw_tree {
     char *name;                        /* <name>-<version>-<12 of plan key> */
     char *folder, *build, *prefix; /* host paths */
-    char *out;                         /* build/out + prefix: what becomes the artifact */
+    char *seen_build, *seen_prefix;    /* where a step sees them: /build and IW_PREFIX, or the same paths without a sandbox */
+    char *out;                         /* build/out + seen_prefix: what becomes the artifact */
     char *logs, *objects;
     int lock;                          /* -1: not locked */
 } iw_tree;
 
 /* Only paths. Free with iw_tree_clear, which unlocks too. */
-void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node);
+void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node, bool sandboxed);
 void iw_tree_clear(iw_tree *tree);
 /* Takes the lock. `wait` false: *locked tells whether nobody else had it. */
 int iw_tree_lock(iw_tree *tree, bool wait, bool *locked, iw_error *err);

@@ -236,7 +236,7 @@ static int make_bundle(iw_context *context, iw_session *session, const char *roo
 {
     iw_cleanup_free char *output = iw_session_output(context), *environment = NULL, *path = NULL;
     char sha256[IW_SHA256_HEX];
-    iw_bundle_options options = {.folder = output, .work = work, .sandboxed = !iw_flag(context->arguments, "no-sandbox"), .sink = context->sink,
+    iw_bundle_options options = {.folder = output, .work = work, .sandboxed = !session->host, .sink = context->sink,
                                  .level = (int)iw_number_option(context->arguments, "level", 0)};
     iw_emit(context->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = session->stack->name, .phase = "bundle"});
     if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;
@@ -255,7 +255,7 @@ static int make_bundle(iw_context *context, iw_session *session, const char *roo
 int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err)
 {
     iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""), *work = NULL;
-    if (iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
+    if (!session->host && iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "bundle-", &work, err) != 0) return -1;
     struct verdict verdict = {.all = json_array(), .report = json_array()};
     int status = make_bundle(context, session, root, work, checks, &verdict, err);
@@ -292,6 +292,12 @@ static void announce(iw_context *context, const iw_plan *plan)
     }
 }
 
+static void warn_of_host(iw_context *context, const iw_session *session)
+{
+    iw_cleanup_free char *text = iw_format("no sandbox: this host's own tools build (%s); what comes of it depends on this host, and the manifest says so", session->host->summary);
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = text});
+}
+
 int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
 {
     const iw_arguments *arguments = context->arguments;
@@ -300,9 +306,10 @@ int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
     if (iw_session_fetch(context, session, false, err) != 0) return -1;
     if (blocked && iw_session_replan(context, session, err) != 0) return -1;
     announce(context, session->plan);
+    if (session->host) warn_of_host(context, session);
     iw_build_options options = {.jobs = (unsigned)iw_number_option(arguments, "jobs", 0), .memory = iw_number_option(arguments, "memory", 0),
                                 .packages = (unsigned)iw_number_option(arguments, "packages", 0), .keep_going = iw_flag(arguments, "keep-going"),
-                                .no_sandbox = iw_flag(arguments, "no-sandbox"), .helpers = context->helpers, .cancel = context->cancel, .sink = context->sink};
+                                .helpers = context->helpers, .cancel = context->cancel, .sink = context->sink};
     if (iw_build_plan(session->store, session->plan, &options, err) != 0) return -1;
     return iw_session_bundle(context, session, true, err);
 }

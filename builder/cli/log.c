@@ -68,6 +68,7 @@ static int run_shell(iw_context *context, const iw_arguments *arguments, iw_erro
 
 static const iw_option shell_options[] = {
     {"stack", 's', IW_OPTION_TEXT, "STACK", "The stack whose build is meant (default: base)", NULL},
+    IW_NO_SANDBOX_OPTION,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 

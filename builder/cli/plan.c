@@ -56,6 +56,7 @@ static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error
 
 static const iw_option plan_options[] = {
     {"offline", 0, IW_OPTION_FLAG, NULL, "Plan as for `build --offline`: a package whose source isn't in the store is fetch-blocked", NULL},
+    IW_NO_SANDBOX_OPTION,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "build/host.h"
 #include "pack/pack.h"
 #include "wrap/policy.h"
 
@@ -25,6 +26,8 @@ int iw_session_open(iw_context *context, const char *stack, iw_session *session,
 {
     *session = (iw_session){0};
     if (iw_context_catalog(context, &session->catalog, err) != 0 || iw_context_store(context, &session->store, err) != 0) return -1;
+    if (iw_flag(context->arguments, "no-sandbox") && iw_host_toolchain(&session->host, err) != 0) return -1;
+    if (session->host) iw_catalog_use_toolchain(session->catalog, session->host);
     if (iw_catalog_stack(session->catalog, stack, &session->stack, err) != 0) return -1;
     if (iw_catalog_toolchain(session->catalog, session->stack->toolchain, &session->toolchain, err) != 0) return -1;
     return iw_session_replan(context, session, err);
@@ -34,6 +37,9 @@ void iw_session_close(iw_session *session)
 {
     iw_plan_free(session->plan);
     session->plan = NULL;
+    if (session->host) iw_catalog_use_toolchain(session->catalog, NULL);
+    iw_host_toolchain_free(session->host);
+    session->host = NULL;
 }
 
 /* --- fetch ------------------------------------------------------------------------------------------------------------------------ */
@@ -64,6 +70,7 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
 
 static bool toolchain_is_unpacked(const iw_session *session)
 {
+    if (session->host) return true;
     iw_cleanup_free char *folder = iw_store_path(session->store, "toolchains", session->toolchain->digest);
     iw_cleanup_free char *stamp = iw_path_join(folder, "stamp");
     return iw_exists(stamp);

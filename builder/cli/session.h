@@ -14,19 +14,24 @@
     {"debian-mirror", 0, IW_OPTION_TEXT, "URL", "Debian mirror (default: IRONWHEEL_DEBIAN_MIRROR, else what apt is configured with)", NULL}, \
     {"downloads", 0, IW_OPTION_NUMBER, "N", "Downloads at once (default: 6)", NULL}
 
+/* Options of every command that plans builds. */
+#define IW_NO_SANDBOX_OPTION \
+    {"no-sandbox", 0, IW_OPTION_FLAG, NULL, "Build with this host's own tools, without isolation; the manifest says so", NULL}
+
 /* Options of every command that runs builds. */
 #define IW_BUILD_OPTIONS \
     {"jobs", 'j', IW_OPTION_NUMBER, "N", "Compilers at once (default: all cores)", NULL}, \
     {"memory", 0, IW_OPTION_NUMBER, "MiB", "Memory for all compilers together (default: what is free, less 10 %)", NULL}, \
     {"packages", 0, IW_OPTION_NUMBER, "N", "Packages built at once (default: as --jobs)", NULL}, \
     {"keep-going", 'k', IW_OPTION_FLAG, NULL, "After a failure, build what doesn't need the failed package", NULL}, \
-    {"no-sandbox", 0, IW_OPTION_FLAG, NULL, "Refused so far: builds need the sandbox", NULL}
+    IW_NO_SANDBOX_OPTION
 
 typedef struct iw_session {
     iw_catalog *catalog;          /* borrowed, as all but the plan */
     iw_store *store;
     const iw_stack *stack;
     const iw_toolchain *toolchain;
+    iw_toolchain *host;           /* owned: the host's own tools, with --no-sandbox; it is `toolchain` then */
     iw_plan *plan;
 } iw_session;
 

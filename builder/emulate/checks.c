@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "build/host.h"
 #include "build/sandbox.h"
 #include "emulate/cpuid.h"
 #include "emulate/crash.h"
@@ -112,6 +113,35 @@ static void bind_wheels(struct binds *binds, const char *root)
     }
 }
 
+/* Where things are, as a check sees them. Owned texts. */
+struct places {
+    char *environment, *trace, *init, *crash, *emulator, *records, *text, *scratch;
+};
+
+static void places_free(struct places *p)
+{
+    char *all[] = {p->environment, p->trace, p->init, p->crash, p->emulator, p->records, p->text, p->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static struct places boxed_places(void)
+{
+    return (struct places){iw_strdup(ENVIRONMENT), iw_strdup("/opt/iw-tools/iw-trace"), iw_strdup("/opt/iw-tools/iw-init"), iw_strdup(CRASH_LIBRARY),
+                           iw_strdup(EMULATOR), iw_strdup(CRASH_RECORDS), iw_strdup("/run/check"), iw_strdup("/tmp")};
+}
+
+/* Without a sandbox: where they are on the host. */
+static int host_places(const iw_check_run *run, const char *records, const char *text, struct places *places, iw_error *err)
+{
+    char *emulator = iw_host_find("qemu-x86_64-static");
+    if (!emulator) emulator = iw_host_find("qemu-x86_64");
+    *places = (struct places){iw_strdup(run->environment), iw_path_join(run->helpers, "iw-trace"), iw_path_join(run->helpers, "iw-init"),
+                              iw_path_join(run->helpers, "iw-crash.so"), emulator, iw_strdup(records), iw_strdup(text ? text : ""),
+                              iw_path_join(run->logs, "scratch")};
+    if (emulator) return iw_remove_tree(places->scratch, err) || iw_make_folders(places->scratch, 0700, err) ? -1 : 0;
+    return iw_fail(err, IW_E_ENVIRONMENT, "checks without a sandbox need qemu-x86_64-static or qemu-x86_64 in PATH (Debian: `sudo apt install qemu-user-static`)");
+}
+
 static void bind_all(struct binds *binds, const iw_check_run *run)
 {
     bind_glibc(binds, run->toolchain_root);
@@ -126,7 +156,7 @@ static void bind_all(struct binds *binds, const iw_check_run *run)
 
 /* --- one check ---------------------------------------------------------------------------------------------------------------- */
 
-static void add_command(iw_strings *argv, const iw_check *check)
+static void add_command(iw_strings *argv, const iw_check *check, const struct places *places)
 {
     switch (check->kind) {
     case IW_CHECK_IMPORT: {
@@ -134,23 +164,23 @@ static void add_command(iw_strings *argv, const iw_check *check)
         iw_buffer_add_text(&code, "import ");
         for (size_t i = 0; i < check->arguments.count; i++)
             iw_buffer_add_format(&code, "%s%s", i ? ", " : "", check->arguments.items[i]);
-        iw_strings_add(argv, ENVIRONMENT "/bin/python3");
+        iw_strings_add_format(argv, "%s/bin/python3", places->environment);
         iw_strings_add(argv, "-c");
         iw_strings_add(argv, code.data);
         iw_buffer_free(&code);
         break;
     }
     case IW_CHECK_PYTHON:
-        iw_strings_add(argv, ENVIRONMENT "/bin/python3");
-        iw_strings_add(argv, "/run/check");
+        iw_strings_add_format(argv, "%s/bin/python3", places->environment);
+        iw_strings_add(argv, places->text);
         break;
     case IW_CHECK_SHELL:
         iw_strings_add(argv, "/bin/sh");
         iw_strings_add(argv, "-eu");
-        iw_strings_add(argv, "/run/check");
+        iw_strings_add(argv, places->text);
         break;
     case IW_CHECK_COMMAND:
-        iw_strings_add_format(argv, ENVIRONMENT "/%s", check->arguments.items[0]);
+        iw_strings_add_format(argv, "%s/%s", places->environment, check->arguments.items[0]);
         iw_strings_add_all(argv, check->arguments.items + 1);
         break;
     }
@@ -180,10 +210,10 @@ static char *tail(const struct output *output)
 }
 
 /* What died in it, and what made code at run time, by the records. */
-static int read_records(const iw_check_run *run, const char *records, const struct output *output, iw_check_result *result, iw_buffer *text, iw_error *err)
+static int read_records(const iw_check_run *run, const char *records, const struct output *output, const char *seen, iw_check_result *result, iw_buffer *text, iw_error *err)
 {
     iw_crash_report report;
-    if (iw_crash_read(records, run->profile, ENVIRONMENT, run->environment, &report, err) != 0) return -1;
+    if (iw_crash_read(records, run->profile, seen, run->environment, &report, err) != 0) return -1;
     iw_cleanup_free char *said = tail(output);
     if (report.count && !result->passed) result->crash = iw_crash_json(&report.crashes[0], run->profile, said);
     for (size_t i = 0; i < report.count && !result->passed; i++) {
@@ -231,6 +261,18 @@ static int write_text(const char *logs, const iw_check *check, char **path, iw_e
     return 0;
 }
 
+static void add_environment(iw_strings *environment, const struct places *places)
+{
+    static const char *const fixed[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1", NULL};
+    iw_strings_add_format(environment, "PATH=%s/bin:/usr/bin:/bin", places->environment);
+    iw_strings_add_format(environment, "HOME=%s", places->scratch);
+    iw_strings_add_format(environment, "TMPDIR=%s", places->scratch);
+    iw_strings_add_all(environment, fixed);
+    iw_strings_add_format(environment, "IRONWHEEL_ENVIRONMENT=%s", places->environment);
+    iw_strings_add_format(environment, "LD_PRELOAD=%s", places->crash);
+    iw_strings_add_format(environment, "IRONWHEEL_CRASH=%s", places->records);
+}
+
 static int run_one(const iw_check_run *run, const iw_check *check, iw_check_result *result, iw_error *err)
 {
     bool native = !run->force_emulator && iw_host_is_profile(run->profile);
@@ -238,26 +280,34 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     if (write_text(run->logs, check, &text, err) != 0) return -1;
     iw_cleanup_free char *records = iw_path_join(run->logs, "check-crash");
     if (iw_write_file(records, "", 0, 0644, err) != 0) return -1;
+    bool host = !run->toolchain_root;
+    struct places places;
+    if (!host) places = boxed_places();
+    else if (host_places(run, records, text, &places, err) != 0) {
+        places_free(&places);
+        return -1;
+    }
     struct binds binds = {0};
-    bind_all(&binds, run);
-    bind(&binds, IW_BIND_WRITABLE, iw_strdup(records), iw_strdup(CRASH_RECORDS));
-    if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup("/run/check"));
-    iw_cleanup_strings iw_strings argv = {0};
+    if (!host) {
+        bind_all(&binds, run);
+        bind(&binds, IW_BIND_WRITABLE, iw_strdup(records), iw_strdup(CRASH_RECORDS));
+        if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup(places.text));
+    }
+    iw_cleanup_strings iw_strings argv = {0}, environment = {0};
     if (!native) {
-        iw_strings_add(&argv, "/opt/iw-tools/iw-trace");
-        iw_strings_add(&argv, EMULATOR);
+        iw_strings_add(&argv, places.trace);
+        iw_strings_add(&argv, places.emulator);
         iw_strings_add(&argv, run->profile->emulator_cpu);
     }
-    add_command(&argv, check);
-    static const char *const environment[] = {"PATH=" ENVIRONMENT "/bin:/usr/bin:/bin", "HOME=/tmp", "TMPDIR=/tmp", "LC_ALL=C.UTF-8",
-                                              "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1",
-                                              "IRONWHEEL_ENVIRONMENT=" ENVIRONMENT, "LD_PRELOAD=" CRASH_LIBRARY, "IRONWHEEL_CRASH=" CRASH_RECORDS, NULL};
-    iw_sandbox sandbox = {.binds = binds.items, .bind_count = binds.count, .environment = environment, .folder = "/tmp",
-                          .command = (const char *const *)argv.items, .network_loopback = check->loopback, .keep_fd = -1,
-                          .init = "/opt/iw-tools/iw-init"};
+    add_command(&argv, check, &places);
+    add_environment(&environment, &places);
+    iw_sandbox sandbox = {.host = host, .binds = binds.items, .bind_count = binds.count, .environment = (const char *const *)environment.items,
+                          .folder = places.scratch, .command = (const char *const *)argv.items, .network_loopback = check->loopback, .keep_fd = -1,
+                          .init = places.init};
     iw_cleanup_fd int log = open(result->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (log < 0) {
         binds_free(&binds);
+        places_free(&places);
         return iw_fail_errno(err, IW_E_IO, "can't write the check's log %s", result->log);
     }
     struct output output = {0};
@@ -272,10 +322,12 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
         if (!native) iw_emulator_unseen(run->profile, result->unseen);
         result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
         iw_cleanup_buffer iw_buffer crashes = {0};
-        status = read_records(run, records, &output, result, &crashes, err);
+        status = read_records(run, records, &output, places.environment, result, &crashes, err);
         if (status == 0 && !result->passed) result->detail = explain(check, &ended, &output, crashes.data ? crashes.data : "");
     }
     iw_strings_free(&output.lines);
+    if (host) iw_remove_tree(places.scratch, NULL);
+    places_free(&places);
     return status;
 }
 

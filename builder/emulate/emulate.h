@@ -17,7 +17,7 @@ char *iw_emulator_note(const iw_profile *profile);
 
 typedef struct iw_check_run {
     const char *environment;      /* host path of the laid, relocated environment */
-    const char *toolchain_root;   /* glibc and the emulator come from it */
+    const char *toolchain_root;   /* glibc and the emulator come from it; NULL: no sandbox, the host's */
     const iw_profile *profile;
     const char *helpers;          /* folder with iw-trace */
     const char *logs;             /* folder for the checks' logs */

@@ -75,6 +75,7 @@ char *iw_manifest(const iw_plan *plan, const iw_floor *floor, const char *checks
     json_object_set_new(glibc, "because_of", symbols);
     json_object_set_new(toolchain, "name", json_string(plan->toolchain->name));
     json_object_set_new(toolchain, "digest", json_string(plan->toolchain->digest));
+    if (plan->toolchain->is_host) json_object_set_new(toolchain, "tools", text_or_null(plan->toolchain->summary));
     json_object_set_new(root, "format", json_integer(1));
     json_object_set_new(root, "bundle", json_string(stem));
     json_object_set_new(root, "stack", json_string(plan->stack->name));

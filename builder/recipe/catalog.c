@@ -230,9 +230,14 @@ int iw_catalog_profile(iw_catalog *catalog, const char *name, const iw_profile *
     return 0;
 }
 
+void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host)
+{
+    catalog->toolchain = host;
+}
+
 int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out, iw_error *err)
 {
-    *out = find_loaded(catalog, IW_FILE_TOOLCHAIN, name);
+    *out = catalog->toolchain ? catalog->toolchain : find_loaded(catalog, IW_FILE_TOOLCHAIN, name);
     if (*out)
         return 0;
     const char *file = named_file(catalog, "toolchain", name, err);

@@ -21,6 +21,7 @@ struct iw_catalog {
     char *root;
     iw_loaded *loaded;
     size_t loaded_count, loaded_capacity;
+    const iw_toolchain *toolchain; /* instead of every other, or NULL */
 };
 
 /* Names that are being read, innermost first: for cycles. */

@@ -181,7 +181,8 @@ typedef struct iw_toolchain {
     iw_list roots;
     const iw_toolchain_package *packages;
     size_t package_count;
-    char digest[IW_SHA256_HEX]; /* over name, version and sha256 of every package, sorted */
+    bool is_host;               /* no packages of ours: what this host has, found by PATH */
+    char digest[IW_SHA256_HEX]; /* over name, version and sha256 of every package, sorted; of the host's tools: over name and sha256 of each */
 } iw_toolchain;
 
 typedef struct iw_catalog iw_catalog;
@@ -196,6 +197,8 @@ int iw_catalog_recipe(iw_catalog *catalog, const char *name, const char *version
 int iw_catalog_stack(iw_catalog *catalog, const char *name, const iw_stack **out, iw_error *err);
 int iw_catalog_profile(iw_catalog *catalog, const char *name, const iw_profile **out, iw_error *err);
 int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out, iw_error *err);
+/* From now on iw_catalog_toolchain gives this one for every name: the host's own tools (`host` is borrowed until the catalog is freed). */
+void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host);
 
 /* Names and versions that exist, sorted (versions by bytes); borrowed. */
 int iw_catalog_names(iw_catalog *catalog, iw_list *out, iw_error *err);

@@ -282,7 +282,7 @@ static void read_call(struct call *call, const char *const *argv)
     call->kind = iw_tool_kind_of(call->name);
     if (iw_policy_read(path ? path : POLICY, &call->policy, &err) != 0) iw_real_fail(call->name, iw_error_text(&err));
     call->policy.nested = getenv("IRONWHEEL_SLOT") != NULL;
-    call->real = (iw_real){.name = call->name, .folder = call->policy.real, .kind = call->kind};
+    call->real = (iw_real){.name = call->name, .folder = call->policy.real, .links = call->policy.host, .kind = call->kind};
     if (iw_expand_responses(call->kind, argv, &call->given, &call->real.expanded, &err) != 0) iw_real_fail(call->name, iw_error_text(&err));
     if (iw_policy_apply(&call->policy, call->kind, &call->given, &call->argv, &call->removed, &err) != 0) {
         note(call, "denied", iw_error_text(&err));

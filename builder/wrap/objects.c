@@ -252,7 +252,7 @@ static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy
     if (iw_read_file(result->dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 || iw_depfile_parse(text, &paths) != 0) return false;
     for (size_t i = 0; i < paths.count; i++) {
         const char *path = paths.items[i];
-        if (strcmp(path, compile->source) == 0 || (policy->toolchain && iw_starts_with(path, "/usr/"))) continue;
+        if (strcmp(path, compile->source) == 0 || (policy->toolchain && !policy->host && iw_starts_with(path, "/usr/"))) continue;
         if (strchr(path, '\n') || !hash_input(path, &result->started, assembler, hex)) return false;
         iw_buffer_add_format(out, "D %s %s\n", hex, path);
     }

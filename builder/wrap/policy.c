@@ -48,6 +48,7 @@ int iw_policy_write(const char *path, const iw_policy *policy, iw_error *err)
     add_line(&out, "log", policy->log);
     add_line(&out, "real", policy->real);
     add_line(&out, "toolchain", policy->toolchain);
+    add_line(&out, "host", policy->host ? "1" : NULL);
     return iw_write_file(path, out.data, out.length, 0644, err);
 }
 
@@ -73,6 +74,10 @@ static int read_line(iw_policy *policy, const char *key, const char *value)
         else
             set_text(known[i].text, value);
         return 0;
+    }
+    if (strcmp(key, "host") == 0) {
+        policy->host = strcmp(value, "1") == 0;
+        return policy->host ? 0 : -1;
     }
     if (strcmp(key, "mode") != 0) return -1;
     policy->deny = strcmp(value, "deny") == 0;

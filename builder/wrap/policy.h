@@ -11,7 +11,7 @@
 /* Part of every key: changes only with what the wrapper makes of a command line (golden lists in tests/cases/wrap hold it). */
 #define IW_POLICY_NUMBER "1"
 
-/* Policy file, one `key value` a line: flags (one flag), assembler-march, rust-cpu, mode (strip or deny), allow (glob below the sources), source (the
+/* Policy file, one `key value` a line: flags (one flag), assembler-march, rust-cpu, mode (strip or deny), host (1), allow (glob below the sources), source (the
  * sources' folder), map (from=to), log (path), real (folder of the real tools), toolchain (digest). Repeated keys add up where several make sense. */
 typedef struct iw_policy {
     iw_strings flags;       /* the profile's, appended: -march=… -mno-… */
@@ -23,7 +23,8 @@ typedef struct iw_policy {
     iw_strings maps;        /* -ffile-prefix-map values */
     char *log;              /* where removed flags and cache hits are noted; or NULL */
     char *real;             /* folder of the real tools */
-    char *toolchain;        /* digest, part of cache keys; where it is set, nothing below /usr changes */
+    char *toolchain;        /* digest, part of cache keys; where it is set and `host` isn't, nothing below /usr changes */
+    bool host;              /* no sandbox: `real` holds links to the host's own tools, whose headers may change */
     /* Not in the file: */
     const char *folder;     /* that relative names start from; borrowed; NULL: the working folder */
     bool nested;            /* called by a compiler that has been through the wrapper: its assembler's flags are ours */

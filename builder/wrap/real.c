@@ -71,11 +71,22 @@ static char *write_response(const iw_real *real, const iw_strings *argv)
 
 /* --- the tool ------------------------------------------------------------------------------------------------------------------------------- */
 
+/* argv[0]: gcc finds its parts from where it believes to stand. Caller frees. */
+static char *stands_at(const iw_real *real, const char *path)
+{
+    char target[4096];
+    ssize_t length = real->links ? readlink(path, target, sizeof target - 1) : -1;
+    if (length <= 0) return iw_format("/usr/bin/%s", real->name);
+    target[length] = '\0';
+    return iw_strdup(target);
+}
+
 _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv)
 {
     iw_cleanup_free char *path = iw_format("%s/%s", real->folder ? real->folder : "/usr/libexec/iw-real", real->name);
     iw_strings command = {0};
-    iw_strings_add_format(&command, "/usr/bin/%s", real->name); /* gcc finds its parts from where it believes to stand */
+    iw_cleanup_free char *stand = stands_at(real, path);
+    iw_strings_add(&command, stand);
     if (needs_response(real, argv)) {
         iw_cleanup_free char *response = write_response(real, argv);
         iw_strings_add(&command, response);

@@ -12,6 +12,7 @@
 typedef struct iw_real {
     const char *name;   /* as called: "gcc" */
     const char *folder; /* of the real tools */
+    bool links;         /* that folder holds links to them */
     iw_tool_kind kind;
     bool expanded;      /* the caller gave response files: the real tool gets one where there is much to say */
 } iw_real;

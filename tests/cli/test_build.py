@@ -108,6 +108,80 @@ class Build(unittest.TestCase):
         self.assertIn("README.txt", done.stdout)
 
 
+class NoSandbox(unittest.TestCase):
+    """The host's own tools, where no sandbox can be had."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = world = fixture.World()
+        cls.addClassCleanup(world.close)
+        world.script("quiet", needs="needs:\n  run: [libword]\n", compile="""
+            printf '#include <word.h>\\n#include <stdio.h>\\nint main(void) { return puts(word()) < 0; }\\n' > quiet.c
+            $CC -mavx2 -march=native -O2 $CPPFLAGS -o quiet quiet.c $LDFLAGS -lword
+            """.replace("$CC", "gcc"), install_script="install -D -m 755 quiet $DESTDIR$PREFIX/bin/quiet", more="""\
+            checks:
+              - name: says-it
+                shell: test "$("$IRONWHEEL_ENVIRONMENT/bin/quiet")" = wheel
+            """)
+        world.stack("plain", {"quiet": "1"}, pins={"libword": "1.0"})
+        cls.plan = world.plan("plain", "--no-sandbox")
+        cls.events, cls.result = world.build("plain", "--no-sandbox", "-o", str(world.folder / "by host"), env={"CFLAGS": "-mavx", "OPENBLAS_CORETYPE": "HASWELL"})
+
+    def manifest(self, result, name):
+        where = self.world.folder / name
+        self.world.run("unpack", result["bundle"], where)
+        return where, json.loads((where / "manifest.json").read_text())
+
+    def test_it_is_recorded_and_said(self):
+        _, manifest = self.manifest(self.result, "recorded")
+        self.assertIs(manifest["sandboxed"], False)
+        self.assertEqual(manifest["toolchain"]["name"], "host")
+        self.assertIn("gcc", manifest["toolchain"]["tools"])
+        self.assertTrue(any("no sandbox" in event.get("detail", "") for event in self.events if event["type"] == "note"))
+
+    def test_nothing_of_it_is_ever_taken_for_a_sandboxed_build(self):
+        boxed = self.world.plan("plain")
+        self.assertEqual({row["action"] for row in boxed.values()}, {"build"})
+        self.assertFalse({row["key"] for row in boxed.values()} & {row["key"] for row in self.plan.values()})
+        self.assertEqual({row["action"] for row in self.world.plan("plain", "--no-sandbox").values()}, {"reuse"})
+        _, result = self.world.build("plain", "-o", str(self.world.folder / "boxed"))
+        self.assertIs(self.manifest(result, "in the box")[1]["sandboxed"], True)
+
+    def test_it_runs_elsewhere_and_holds_no_path_of_this_host(self):
+        where, _ = self.manifest(self.result, "röm ing")
+        self.assertEqual(subprocess.run([where / "bin/quiet"], stdout=subprocess.PIPE, text=True, env={}).stdout, "wheel\n")
+        for file in filter(pathlib.Path.is_file, where.rglob("*")):
+            self.assertNotIn(str(self.world.folder).encode(), file.read_bytes(), file)
+
+    def test_the_wrapper_still_takes_flags_out(self):
+        notes = " ".join(event["detail"] for event in self.events if event["type"] == "note")
+        for flag in ("-mavx2", "-march=native"):
+            self.assertIn(flag, notes)
+
+    def test_no_network_either(self):
+        self.world.script("caller", compile="python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 1)' || true")
+        self.world.stack("calling", {"caller": "1"})
+        self.assertIn("192.0.2.1", self.world.run("build", "calling", "--no-sandbox", status=1).stderr)
+
+    def test_a_compiler_named_by_its_path_meets_the_assembler_of_ours(self):
+        done = self.world.run("build", "words", "--no-sandbox", status=1)
+        self.assertIn("is not supported on `amdfam10", done.stderr)
+
+    def test_one_that_goes_round_that_too_meets_the_audit(self):
+        self.world.script("round", compile="""
+            printf 'float d[256]; float sum(void) { float s = 0; for (int i = 0; i < 256; i++) s += d[i] * d[i]; return s; }\\n' > sum.c
+            /usr/bin/gcc -B/usr/bin -O3 -mavx2 -shared -fPIC -o libsum.so sum.c
+            """, install_script="install -D libsum.so $DESTDIR$PREFIX/lib/libsum.so")
+        self.world.stack("rounds", {"round": "1"})
+        done = self.world.run("build", "rounds", "--no-sandbox", status=1)
+        self.assertIn("lib/libsum.so", done.stderr)
+        self.assertIn("avx", done.stderr)
+
+    def test_missing_tools_are_named(self):
+        done = self.world.run("build", "plain", "--no-sandbox", status=2, env={"PATH": "/nonexistent"})
+        self.assertIn("patchelf", done.stderr)
+
+
 class Changes(unittest.TestCase):
     """What a change makes necessary, and no more."""
 

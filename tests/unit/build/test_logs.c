@@ -52,7 +52,7 @@ static void keeps_the_logs_of_the_run_before(void **state)
 {
     place *p = *state;
     iw_tree tree;
-    iw_tree_init(&tree, p->store, &p->node);
+    iw_tree_init(&tree, p->store, &p->node, true);
     assert_string_equal(tree.name, "num-py-1.2-3-0123456789ab");
     assert_int_equal(iw_tree_start(&tree, &p->err), 0);
     write_log(p, &tree, "compile", "first\n");
@@ -73,8 +73,8 @@ static void is_locked_for_one(void **state)
     place *p = *state;
     iw_tree one, two;
     bool locked = false;
-    iw_tree_init(&one, p->store, &p->node);
-    iw_tree_init(&two, p->store, &p->node);
+    iw_tree_init(&one, p->store, &p->node, true);
+    iw_tree_init(&two, p->store, &p->node, true);
     assert_int_equal(iw_tree_lock(&one, false, &locked, &p->err), 0);
     assert_true(locked);
     assert_int_equal(iw_tree_lock(&two, false, &locked, &p->err), 0);
@@ -90,7 +90,7 @@ static void finds_a_log(void **state)
     place *p = *state;
     iw_tree tree;
     char *path = NULL;
-    iw_tree_init(&tree, p->store, &p->node);
+    iw_tree_init(&tree, p->store, &p->node, true);
     assert_int_equal(iw_tree_start(&tree, &p->err), 0);
     write_log(p, &tree, "configure", "c\n");
     write_log(p, &tree, "compile", "m\n");
