@@ -97,7 +97,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-programs test-deps test-stack test-repro test-asan lint layers bench
+.PHONY: test unit test-programs test-deps test-stack test-fleet test-repro test-asan lint layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
 test-programs: $(UNIT_TESTS)
@@ -111,6 +111,9 @@ test-asan: ## the unit tests under ASan and UBSan
 test-stack: test-deps ## build stack base, prove it from outside, compare its digest (half an hour with an empty store)
 	@$(MAKE) --no-print-directory all
 	@$(RUN_TESTS)-stack tests/stack
+test-fleet: test-deps ## build stack base-fleet, which passes under Core 2, K10 and Nehalem alike, and prove that (as long as test-stack; not part of CI)
+	@$(MAKE) --no-print-directory all
+	@$(RUN_TESTS)-fleet tests/fleet
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
 	@$(MAKE) --no-print-directory all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py
