@@ -206,8 +206,9 @@ void iw_region_walk(iw_region *region, uint32_t from)
 bool iw_region_try(iw_region *region, uint32_t from, uint64_t *walked)
 {
     size_t hits = region->hits.count, tables = region->table_count, done = region->table_done;
-    bool doubtful = region->doubtful, computed = region->computed;
+    bool doubtful = region->doubtful, computed = region->computed, steps_over = region->steps_over;
     region->trying = true;
+    region->steps_over = false;
     region->doubtful = false;
     region->journal_count = 0;
     iw_region_walk(region, from);
@@ -221,6 +222,7 @@ bool iw_region_try(iw_region *region, uint32_t from, uint64_t *walked)
         region->computed = computed;
     }
     region->doubtful = doubtful;
+    region->steps_over = steps_over;
     region->trying = false;
     *walked += region->journal_count + 1;
     return good;

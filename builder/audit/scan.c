@@ -332,6 +332,25 @@ static bool judge_from_start(const iw_scan *scan, iw_chunk *chunk, const iw_cell
     return settled;
 }
 
+/* The assembler's own filling before an aligned place: NOPs of four bytes or more. Hardly any table has that by chance. */
+static bool behind_filling(const uint8_t *data, uint32_t at)
+{
+    static const struct filling {
+        uint8_t bytes[8], length;
+    } fillings[] = {{{0x90, 0x90, 0x90, 0x90}, 4}, {{0x0f, 0x1f, 0x40}, 4}, {{0x0f, 0x1f, 0x44}, 5}, {{0x0f, 0x1f, 0x80}, 7}, {{0x0f, 0x1f, 0x84}, 8}};
+    for (size_t i = 0; i < sizeof fillings / sizeof *fillings; i++)
+        if (at >= fillings[i].length && memcmp(data + at - fillings[i].length, fillings[i].bytes, fillings[i].length) == 0) return true;
+    return false;
+}
+
+/* Code that nothing leads to, between tables: it counts where following it from behind such filling meets nothing doubtful. */
+static void try_filled(iw_chunk *chunk, iw_region *region, uint32_t end)
+{
+    const iw_code *code = region->code;
+    for (uint32_t at = region->begin + (uint32_t)(-(code->address + region->begin) & 15); at < end; at += 16)
+        if (behind_filling(code->data, at)) try_point(chunk, region, at);
+}
+
 static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell, const iw_entry_points *points)
 {
     iw_region region;
@@ -353,6 +372,7 @@ static void judge_gap(const iw_scan *scan, iw_chunk *chunk, const iw_cell *cell,
             if (pass == 1 && !points->items[i].sure) try_point(chunk, &region, points->items[i].offset);
         }
     if (is_label(scan, cell)) try_point(chunk, &region, cell->begin);
+    try_filled(chunk, &region, end);
     judge_region(scan, chunk, cell, &region);
     iw_region_close(&region);
 }

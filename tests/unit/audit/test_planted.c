@@ -138,6 +138,15 @@ static void test_tables(void **state)
     assert_int_equal(count_of(object, " broken"), 0);
 }
 
+static void test_island(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -shared -fPIC -o l.so $PLANTED/island.S; strip l.so", "l.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding - avx broken vaddps | -\n");
+    assert_int_equal(count_of(lines, " broken "), 1); /* neither table */
+}
+
 static void test_pieces(void **state)
 {
     iw_verdict verdict;
@@ -437,7 +446,7 @@ int main(void)
         cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap),    cmocka_unit_test(test_symbol_exception),
         cmocka_unit_test(test_range_exception),  cmocka_unit_test(test_probe),           cmocka_unit_test(test_containers), cmocka_unit_test(test_order),         cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_reports),        cmocka_unit_test(test_libraries),      cmocka_unit_test(test_pieces),         cmocka_unit_test(test_shadow_stack),
-        cmocka_unit_test(test_newer),            cmocka_unit_test(test_tables_of_openssl),
+        cmocka_unit_test(test_island),           cmocka_unit_test(test_newer),            cmocka_unit_test(test_tables_of_openssl),
     };
     return cmocka_run_group_tests_name("planted violations", tests, kit_open, kit_close);
 }
