@@ -48,6 +48,7 @@ char *iw_event_to_json(const iw_event *event)
     if (event->type == IW_EVENT_RESULT) {
         set_text(object, "bundle", event->path);
         set_text(object, "sha256", event->detail);
+        set_text(object, "report", event->subject);
     } else {
         set_text(object, "subject", event->subject);
         set_text(object, "phase", event->phase);
@@ -70,7 +71,7 @@ static int read_event(json_t *object, iw_event *event)
     while (name && type < NAME_COUNT && strcmp(names[type], name) != 0) type++;
     if (!name || type == NAME_COUNT) return -1;
     *event = (iw_event){.type = (iw_event_type)type};
-    event->subject = json_string_value(json_object_get(object, "subject"));
+    event->subject = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "report" : "subject"));
     event->phase = json_string_value(json_object_get(object, "phase"));
     event->detail = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail"));
     event->path = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "bundle" : "path"));

@@ -1,16 +1,28 @@
 /* `ironwheel build STACK`. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/fs.h"
 #include "base/memory.h"
 #include "cli/commands.h"
 
+char *iw_report_path(const char *bundle)
+{
+    static const char ending[] = ".tar.zst";
+    size_t length = strlen(bundle);
+    return iw_format("%.*s.report.html", (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length), bundle);
+}
+
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
+    iw_cleanup_free char *report = iw_report_path(path);
+    bool reported = iw_exists(report);
     if (context->json) {
-        iw_cleanup_free char *line = iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256});
+        iw_cleanup_free char *line = iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256, .subject = reported ? report : NULL});
         iw_print(context, "%s\n", line);
     } else if (!context->quiet) {
         iw_print(context, "%s: nothing to do, the bundle is there\n  %s\n  sha256 %s\n", stack, path, sha256);
+        if (reported) iw_print(context, "  report %s\n", report);
     }
     return 0;
 }
@@ -59,7 +71,9 @@ const iw_command_spec iw_command_build = {
     .description = "Fetches what is missing, builds every package of the stack that the store doesn't hold yet, lays the environment together, runs the checks "
                    "under the CPU model of every profile, and writes one relocatable tarball.\n\n"
                    "A build that stopped, for whatever reason, goes on when the command is given again: finished packages are reused, and a package that was "
-                   "half-way starts from its sources with the objects that were compiled already.",
+                   "half-way starts from its sources with the objects that were compiled already.\n\n"
+                   "Beside the bundle stand BUNDLE.sha256, BUNDLE.checks.json, and a report, one HTML page: what is in it, what was patched and why, what the audit and the checks "
+                   "found.",
     .examples = "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without a network, after `ironwheel fetch base`\n"
                 "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
     .options = iw_build_option_table, .run = run,

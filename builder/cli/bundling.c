@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "cli/reporting.h"
 #include "cli/session.h"
 #include "emulate/emulate.h"
 #include "pack/pack.h"
@@ -58,7 +59,23 @@ struct verdict {
     iw_buffer failed;
     size_t count, failures;
     json_t *audit; /* for the manifest */
+    json_t *every; /* files of the audit, for the report */
+    json_t *started; /* borrowed: what this run built, and when; or NULL */
 };
+
+static struct verdict verdict_new(void)
+{
+    return (struct verdict){.all = json_array(), .report = json_array(), .every = json_array()};
+}
+
+static void verdict_free(struct verdict *verdict)
+{
+    json_decref(verdict->all);
+    json_decref(verdict->report);
+    json_decref(verdict->audit);
+    json_decref(verdict->every);
+    iw_buffer_free(&verdict->failed);
+}
 
 /* What the emulator doesn't stop at: there only the audit looks. */
 static json_t *unseen_by(const iw_check_result *result)
@@ -138,6 +155,7 @@ static int run_checks(iw_context *context, iw_session *session, const char *envi
 
 struct auditing {
     json_t *files;      /* those that aren't clean */
+    json_t *every;      /* all, with more of each: for the report */
     iw_buffer broken;
     size_t broken_count;
     const char *environment;
@@ -152,14 +170,30 @@ static void on_finding(void *context, const iw_audit_finding *finding)
     iw_buffer_add_text(&auditing->findings, text);
 }
 
+static json_t *top_functions(const iw_audit_file *file)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < file->top_count; i++) {
+        json_t *name = json_string(file->top[i].name);
+        if (name) json_array_append_new(list, json_pack("{s:o,s:I}", "name", name, "count", (json_int_t)file->top[i].count));
+    }
+    return list;
+}
+
 static void on_file(void *context, const iw_audit_file *file)
 {
     struct auditing *auditing = context;
     size_t length = strlen(auditing->environment);
     const char *path = strncmp(file->file, auditing->environment, length) == 0 ? file->file + length + 1 : file->file;
-    if (file->verdict == IW_VERDICT_CLEAN || file->verdict == IW_VERDICT_SKIPPED) return;
+    if (file->verdict == IW_VERDICT_SKIPPED) return;
     json_t *counts = json_object();
     for (size_t i = 0; i < file->count_count; i++) json_object_set_new(counts, file->counts[i].feature, json_integer((json_int_t)file->counts[i].count));
+    json_array_append_new(auditing->every, json_pack("{s:s,s:s,s:O,s:I,s:o}", "file", path, "verdict", iw_verdict_name(file->verdict), "counts", counts, "code_bytes",
+                                                     (json_int_t)file->code_bytes, "top", top_functions(file)));
+    if (file->verdict == IW_VERDICT_CLEAN) {
+        json_decref(counts);
+        return;
+    }
     json_array_append_new(auditing->files, json_pack("{s:s,s:s,s:o}", "file", path, "verdict", iw_verdict_name(file->verdict), "counts", counts));
     if (file->verdict != IW_VERDICT_BROKEN) return;
     auditing->broken_count++;
@@ -189,7 +223,7 @@ static json_t *describe_audit(const iw_plan *plan, const iw_audit_summary *summa
 /* Every instruction of everything in the environment, held against the stack's profiles together. */
 static int audit(iw_context *context, const iw_session *session, const char *environment, struct verdict *verdict, iw_error *err)
 {
-    struct auditing auditing = {.files = json_array(), .environment = environment};
+    struct auditing auditing = {.files = json_array(), .every = verdict->every, .environment = environment};
     size_t exception_count;
     iw_exception *exceptions = all_exceptions(session->plan, &exception_count);
     iw_audit_options options = {.profile = session->plan->profile, .exceptions = exceptions, .exception_count = exception_count,
@@ -232,6 +266,24 @@ static int write_companions(const char *bundle, const char *sha256, const struct
     return status;
 }
 
+/* What was found, as the report wants it. */
+static iw_reporting reporting_of(const struct verdict *verdict, const char *environment, const char *bundle, const char *by)
+{
+    return (iw_reporting){.environment = environment, .bundle = bundle, .by = by, .audit = verdict->audit, .every = verdict->every,
+                          .checks = verdict->count ? verdict->report : NULL, .started = verdict->started};
+}
+
+/* A bundle without its report is still a bundle: what goes wrong here is a note. */
+static bool report(iw_context *context, const iw_session *session, const iw_reporting *reporting, const char *path)
+{
+    iw_error err = IW_ERROR_INIT;
+    if (iw_write_report(session, reporting, path, &err) == 0) return true;
+    iw_wrap(&err, "the report wasn't written");
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = iw_error_text(&err)});
+    iw_error_clear(&err);
+    return false;
+}
+
 static int make_bundle(iw_context *context, iw_session *session, const char *root, const char *work, bool checks, struct verdict *verdict, iw_error *err)
 {
     iw_cleanup_free char *output = iw_session_output(context), *environment = NULL, *path = NULL;
@@ -245,39 +297,46 @@ static int make_bundle(iw_context *context, iw_session *session, const char *roo
     iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT), *audited = verdict->audit ? json_dumps(verdict->audit, JSON_COMPACT) : NULL;
     if (iw_bundle_write(session->store, session->plan, environment, results, audited, &options, &path, sha256, err) != 0) return -1;
     if (write_companions(path, sha256, verdict, err) != 0) return -1;
+    iw_cleanup_free char *by = iw_format("%s %s", context->arguments->command->name, session->stack->name), *page = iw_report_path(path);
+    iw_reporting reporting = reporting_of(verdict, environment, path, by);
+    reporting.sha256 = sha256;
+    bool reported = report(context, session, &reporting, page);
     iw_cleanup_free char *key = bundle_note_key(context, session);
     if (iw_store_note_bundle(session->store, key, path, sha256, err) != 0) return -1;
     iw_emit(context->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = session->stack->name, .phase = "bundle", .detail = "written"});
-    iw_emit(context->sink, (iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256});
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256, .subject = reported ? page : NULL});
     return 0;
 }
 
-int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err)
+static int bundle(iw_context *context, iw_session *session, bool checks, json_t *started, iw_error *err)
 {
     iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""), *work = NULL;
     if (!session->host && iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "bundle-", &work, err) != 0) return -1;
-    struct verdict verdict = {.all = json_array(), .report = json_array()};
+    struct verdict verdict = verdict_new();
+    verdict.started = started;
     int status = make_bundle(context, session, root, work, checks, &verdict, err);
-    json_decref(verdict.all);
-    json_decref(verdict.report);
-    json_decref(verdict.audit);
-    iw_buffer_free(&verdict.failed);
+    verdict_free(&verdict);
     iw_remove_tree(work, NULL);
     return status;
 }
 
-int iw_session_prove(iw_context *context, iw_session *session, const char *environment, iw_error *err)
+int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err)
+{
+    return bundle(context, session, checks, NULL, err);
+}
+
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *path, const char *page, bool *reported, iw_error *err)
 {
     iw_cleanup_free char *root = NULL;
     if (iw_session_fetch_toolchain(context, session, err) != 0 || iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
-    struct verdict verdict = {.all = json_array(), .report = json_array()};
+    struct verdict verdict = verdict_new();
     int status = audit(context, session, environment, &verdict, err);
     if (status == 0) status = run_checks(context, session, environment, root, &verdict, err);
-    json_decref(verdict.all);
-    json_decref(verdict.report);
-    json_decref(verdict.audit);
-    iw_buffer_free(&verdict.failed);
+    iw_reporting reporting = reporting_of(&verdict, environment, path, "verify");
+    if (status != 0) reporting.problem = iw_error_text(err);
+    *reported = page && (status == 0 || err->kind == IW_E_CHECK) && report(context, session, &reporting, page);
+    verdict_free(&verdict);
     return status;
 }
 
@@ -298,6 +357,24 @@ static void warn_of_host(iw_context *context, const iw_session *session)
     iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = text});
 }
 
+/* When this run began with each package that it built, for the report. */
+struct clock {
+    const iw_sink *next;
+    int64_t first;
+    json_t *begun, *built; /* {"name/version": seconds} */
+};
+
+static void on_event(void *context, const iw_event *event)
+{
+    struct clock *clock = context;
+    if (clock->first == 0) clock->first = event->when;
+    if (event->subject && event->type == IW_EVENT_STARTED && !json_object_get(clock->begun, event->subject))
+        json_object_set_new(clock->begun, event->subject, json_real((double)(event->when - clock->first) / 1000));
+    if (event->subject && event->type == IW_EVENT_FINISHED && event->detail && strcmp(event->detail, "built") == 0)
+        json_object_set(clock->built, event->subject, json_object_get(clock->begun, event->subject));
+    iw_emit(clock->next, *event);
+}
+
 int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
 {
     const iw_arguments *arguments = context->arguments;
@@ -307,9 +384,14 @@ int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
     if (blocked && iw_session_replan(context, session, err) != 0) return -1;
     announce(context, session->plan);
     if (session->host) warn_of_host(context, session);
+    struct clock clock = {.next = context->sink, .begun = json_object(), .built = json_object()};
+    iw_sink sink = {.emit = on_event, .context = &clock};
     iw_build_options options = {.jobs = (unsigned)iw_number_option(arguments, "jobs", 0), .memory = iw_number_option(arguments, "memory", 0),
                                 .packages = (unsigned)iw_number_option(arguments, "packages", 0), .keep_going = iw_flag(arguments, "keep-going"),
-                                .helpers = context->helpers, .cancel = context->cancel, .sink = context->sink};
-    if (iw_build_plan(session->store, session->plan, &options, err) != 0) return -1;
-    return iw_session_bundle(context, session, true, err);
+                                .helpers = context->helpers, .cancel = context->cancel, .sink = &sink};
+    int status = iw_build_plan(session->store, session->plan, &options, err);
+    if (status == 0) status = bundle(context, session, true, clock.built, err);
+    json_decref(clock.begun);
+    json_decref(clock.built);
+    return status;
 }

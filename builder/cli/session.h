@@ -60,8 +60,11 @@ int iw_session_node(const iw_session *session, const char *package, iw_node **no
 int iw_session_build(iw_context *context, iw_session *session, iw_error *err);
 /* Lays and writes the bundle from what the store holds. `checks`: run them first. */
 int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err);
-/* Audits an unpacked environment of the session's stack and runs its checks there, for every profile. IW_E_CHECK where it doesn't pass. */
-int iw_session_prove(iw_context *context, iw_session *session, const char *environment, iw_error *err);
+/* Audits an unpacked environment of the session's stack and runs its checks there, for every profile. IW_E_CHECK where it doesn't pass. Either way a report about
+ * `bundle` is written to `report`, whose folder exists; *reported tells whether it was (a note says why not). */
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *bundle, const char *report, bool *reported, iw_error *err);
+/* Where a bundle's report stands: "<bundle without .tar.zst>.report.html". Caller frees. */
+char *iw_report_path(const char *bundle);
 /* Where bundles go: --output, else dist/ beside recipes/ where that can be written, else dist/ here. Caller frees. */
 char *iw_session_output(iw_context *context);
 /* The bundle that was made for this very plan, where it still stands in the output folder as it was written. */

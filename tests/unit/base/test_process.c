@@ -360,8 +360,8 @@ static void round_trip(const iw_event *event)
     assert_int_equal(got.type, event->type);
     same_text(got.detail, event->detail);
     same_text(got.path, event->path);
+    same_text(got.subject, event->subject);
     if (event->type != IW_EVENT_RESULT) {
-        same_text(got.subject, event->subject);
         same_text(got.phase, event->phase);
         same_text(got.unit, event->unit);
         assert_int_equal(got.count, event->count);
@@ -382,6 +382,8 @@ static void test_event_json(void **state)
     }
     kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}), "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
     kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}), "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
+    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = "b", .detail = "ab", .subject = "b.report.html"}),
+             "{\"type\":\"result\",\"bundle\":\"b\",\"sha256\":\"ab\",\"report\":\"b.report.html\"}");
 }
 
 static void test_event_bad(void **state)
