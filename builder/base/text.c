@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -236,6 +237,18 @@ static size_t edit_distance(const char *a, const char *b)
         }
     }
     return row[m];
+}
+
+char *iw_project_name(const char *project)
+{
+    iw_buffer out = {0};
+    for (const char *c = project; *c; c++) {
+        if (!strchr("-_.", *c))
+            iw_buffer_add_char(&out, (char)tolower((unsigned char)*c));
+        else if (!out.length || out.data[out.length - 1] != '-')
+            iw_buffer_add_char(&out, '-');
+    }
+    return iw_buffer_take(&out);
 }
 
 const char *iw_nearest(const char *word, const char *const *candidates, size_t count)

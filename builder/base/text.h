@@ -57,6 +57,8 @@ bool iw_parse_unsigned(const char *text, uint64_t limit, uint64_t *out);
 /* Glob on a path: `?` and `*` don't match `/`, `**` matches any number of whole components, [..] as usual. A pattern that
  * matches a folder matches what is below it. */
 bool iw_glob_match(const char *pattern, const char *path);
+/* A Python project's name as PEP 503 normalises it: lower case, runs of - _ . become one -. Caller frees. */
+char *iw_project_name(const char *project);
 /* Of `count` candidates the one nearest to `word` (edit distance at most a third of its length), or NULL: for "did you mean". */
 const char *iw_nearest(const char *word, const char *const *candidates, size_t count);
 /* "1.4 GB", "312 kB", "12 B" (powers of ten), "1 h 05 min", "4 min 10 s", "3.2 s": caller frees. */

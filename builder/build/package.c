@@ -92,7 +92,8 @@ static int lay_sources(work *w, iw_error *err)
     if (begin(w, "unpack", err)) return -1;
     for (size_t i = 0; i < w->recipe->source_count; i++) {
         iw_source source = w->recipe->sources[i];
-        if (w->recipe->build.system == IW_SYSTEM_WHEEL && i == 0) source.unpack = false; /* pip takes the file */
+        /* pip takes the file; patches want what is in it */
+        if (w->recipe->build.system == IW_SYSTEM_WHEEL && i == 0 && w->recipe->patch_count == 0) source.unpack = false;
         bool loose = source.kind == IW_SOURCE_LOCAL && !source.unpack;
         if (iw_source_lay(w->store, w->recipe, &source, loose ? files : src, err)) return -1;
     }

@@ -118,10 +118,25 @@ static void compile_script(iw_buffer *out, const iw_build *build)
     }
 }
 
+#define PIP "python3 -m pip install --no-deps --no-index --no-compile --no-warn-script-location --ignore-installed --root \"$DESTDIR\" --prefix \"$PREFIX\""
+
+/* pip installs files only, and takes the tags from their names: what was unpacked for patches becomes a wheel again, uncompressed. It holds its RECORD to
+ * nothing, and finishing writes a new one. */
+static char *packed_again(const iw_recipe *recipe)
+{
+    static const char program[] = "import os, sys, zipfile\n"
+                                  "with zipfile.ZipFile(sys.argv[1], \"w\", strict_timestamps=False) as wheel:\n"
+                                  "    for folder, folders, files in os.walk(\".\"):\n"
+                                  "        folders[:] = sorted(set(folders) - {\".iw\"})\n"
+                                  "        for file in sorted(files):\n"
+                                  "            wheel.write(os.path.join(folder, file))\n";
+    iw_cleanup_free char *name = iw_shell_quote(recipe->sources[0].file);
+    return iw_format("mkdir -p \"$IRONWHEEL_BUILD/wheel\"\ncd \"$SRC\"\npython3 -c '%s' \"$IRONWHEEL_BUILD\"/wheel/%s\n" PIP " \"$IRONWHEEL_BUILD\"/wheel/%s", program,
+                     name, name);
+}
+
 static void install_script(iw_buffer *out, const iw_build *build)
 {
-    static const char pip[] = "python3 -m pip install --no-deps --no-index --no-compile --no-warn-script-location --ignore-installed "
-                              "--root \"$DESTDIR\" --prefix \"$PREFIX\"";
     switch (build->system) {
     case IW_SYSTEM_AUTOTOOLS: make_install(out, build, ""); break;
     case IW_SYSTEM_MAKE: make_install(out, build, " PREFIX=\"$PREFIX\""); break;
@@ -129,12 +144,12 @@ static void install_script(iw_buffer *out, const iw_build *build)
         iw_buffer_add_text(out, "cmake --install \"$IRONWHEEL_BUILD/cmake\"");
         add_words(out, build->install);
         break;
-    case IW_SYSTEM_PYTHON: iw_buffer_add_format(out, "%s \"$IRONWHEEL_BUILD\"/wheel/*.whl", pip); break;
+    case IW_SYSTEM_PYTHON: iw_buffer_add_text(out, PIP " \"$IRONWHEEL_BUILD\"/wheel/*.whl"); break;
     case IW_SYSTEM_CARGO:
         iw_buffer_add_text(out, "cargo install --offline --frozen --no-track --path . --root \"$DESTDIR$PREFIX\"");
         add_words(out, build->arguments);
         break;
-    case IW_SYSTEM_WHEEL: iw_buffer_add_format(out, "%s \"$SRC\"/*.whl", pip); break;
+    case IW_SYSTEM_WHEEL: iw_buffer_add_text(out, PIP " \"$SRC\"/*.whl"); break;
     case IW_SYSTEM_SCRIPT: break;
     }
 }
@@ -168,7 +183,8 @@ size_t iw_steps_make(const iw_recipe *recipe, const iw_step_paths *paths, iw_ste
     add_step(steps, &count, "prepare", folder, iw_strdup(build->prepare));
     add_step(steps, &count, "configure", folder, either(build->configure, configure_script, build));
     add_step(steps, &count, "compile", folder, either(build->compile, compile_script, build));
-    add_step(steps, &count, "install", folder, either(build->install_script, install_script, build));
+    bool patched = build->system == IW_SYSTEM_WHEEL && recipe->patch_count && !build->install_script;
+    add_step(steps, &count, "install", folder, patched ? packed_again(recipe) : either(build->install_script, install_script, build));
     add_step(steps, &count, "finish", tree, iw_strdup(build->finish));
     return count;
 }

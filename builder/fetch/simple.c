@@ -34,19 +34,6 @@ void iw_pypi_pages_free(iw_pypi_pages *pages)
     free(pages);
 }
 
-/* PEP 503: lower case, runs of - _ . become one -. */
-static char *normalise(const char *project)
-{
-    iw_buffer out = {0};
-    for (const char *c = project; *c; c++) {
-        if (!strchr("-_.", *c))
-            iw_buffer_add_char(&out, (char)tolower((unsigned char)*c));
-        else if (!out.length || out.data[out.length - 1] != '-')
-            iw_buffer_add_char(&out, '-');
-    }
-    return iw_buffer_take(&out);
-}
-
 /* --- addresses ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Joins a reference of the page to the page's address (RFC 3986, without `..`). */
@@ -192,7 +179,7 @@ static int find_on_index(iw_pypi_pages *pages, const char *index, const char *pr
 int iw_pypi_find(iw_pypi_pages *pages, const iw_strings *indexes, const iw_source *source, const iw_transfer_options *options,
                  iw_strings *urls, iw_error *err)
 {
-    iw_cleanup_free char *project = normalise(source->name);
+    iw_cleanup_free char *project = iw_project_name(source->name);
     iw_error first = IW_ERROR_INIT;
     bool known = false;
     size_t before = urls->count;

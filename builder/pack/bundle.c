@@ -1,4 +1,5 @@
 /* Laying an environment together, and writing the bundle. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -106,16 +107,49 @@ static int write_activate(const char *environment, const iw_plan *plan, iw_error
     return 0;
 }
 
-/* name==version of every Python package of the bundle: pip on top of it may add packages, but not replace these. */
+#define SITE "lib/python3.11/site-packages"
+
+/* "name==version" of every Python package that is installed, sorted: as pip itself sees them, for a recipe may hold several (NVIDIA's), and a version of
+ * ours may have a label that the package's own lacks. */
+static int read_installed(const char *environment, iw_strings *out, iw_error *err)
+{
+    iw_cleanup_free char *site = iw_path_join(environment, SITE);
+    DIR *open = opendir(site);
+    if (!open) return errno == ENOENT ? 0 : iw_fail_errno(err, IW_E_IO, "can't read %s", site);
+    for (const struct dirent *entry; (entry = readdir(open));) { /* NAME-VERSION.dist-info, without further dashes */
+        const char *dash = strchr(entry->d_name, '-');
+        if (!dash || !iw_ends_with(dash, ".dist-info")) continue;
+        iw_cleanup_free char *name = iw_strndup(entry->d_name, (size_t)(dash - entry->d_name)), *project = iw_project_name(name);
+        iw_strings_add_format(out, "%s==%.*s", project, (int)(strlen(dash + 1) - strlen(".dist-info")), dash + 1);
+    }
+    closedir(open);
+    iw_strings_sort(out);
+    return 0;
+}
+
+/* The one of `installed` that this recipe gives, or NULL. */
+static const char *installed_by(const iw_strings *installed, const iw_recipe *recipe)
+{
+    iw_cleanup_free char *project = iw_project_name(recipe->name), *start = iw_format("%s==", project);
+    for (size_t i = 0; i < installed->count; i++)
+        if (iw_starts_with(installed->items[i], start)) return installed->items[i];
+    return NULL;
+}
+
+/* What is installed, in the order of building, then what no recipe is named after: pip on top of the bundle may add packages, but not replace these. */
 static int write_constraints(const char *environment, const iw_plan *plan, iw_error *err)
 {
+    iw_cleanup_strings iw_strings installed = {0}, named = {0};
+    if (read_installed(environment, &installed, err) != 0) return -1;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const char *line = plan->nodes[i].in_bundle ? installed_by(&installed, plan->nodes[i].recipe) : NULL;
+        if (line) iw_strings_add(&named, line);
+    }
     iw_cleanup_buffer iw_buffer out = {0};
     iw_buffer_add_text(&out, "# What this bundle holds; pip takes nothing else in their place while it is active.\n");
-    for (size_t i = 0; i < plan->node_count; i++) {
-        const iw_recipe *recipe = plan->nodes[i].recipe;
-        bool python = recipe->build.system == IW_SYSTEM_PYTHON || recipe->build.system == IW_SYSTEM_WHEEL || strcmp(recipe->name, "pip") == 0;
-        if (plan->nodes[i].in_bundle && python) iw_buffer_add_format(&out, "%s==%s\n", recipe->name, recipe->version);
-    }
+    for (size_t i = 0; i < named.count; i++) iw_buffer_add_format(&out, "%s\n", named.items[i]);
+    for (size_t i = 0; i < installed.count; i++)
+        if (!iw_strings_has(&named, installed.items[i])) iw_buffer_add_format(&out, "%s\n", installed.items[i]);
     return write_text(environment, "constraints.txt", out.data, 0644, err);
 }
 
@@ -158,7 +192,7 @@ int iw_bundle_lay(iw_store *store, const iw_plan *plan, const iw_bundle_options 
     if (iw_remove_tree(folder, err) != 0 || iw_make_folders(folder, 0755, err) != 0) return -1;
     iw_floor floor = {0};
     int status = lay_artifacts(store, plan, folder, options->sink, err);
-    if (status == 0) status = iw_check_closure(folder, err);
+    if (status == 0) status = iw_check_closure(folder, plan, err);
     if (status == 0) status = iw_glibc_floor(folder, &floor, err);
     if (status == 0) status = place_launcher(folder, plan, floor.version, err);
     iw_cleanup_free char *bin = iw_path_join(folder, "bin");

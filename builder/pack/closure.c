@@ -13,6 +13,7 @@
 
 struct closure {
     const char *environment;
+    const iw_plan *plan;   /* what its recipes excuse; or NULL */
     iw_strings missing;    /* lines for the message */
     iw_strings users;      /* "GLIBC_2.35 lib/x.so" */
     int floor;             /* 2035 for 2.35 */
@@ -54,11 +55,24 @@ static bool resolves(const struct closure *closure, const char *file, const iw_e
     return false;
 }
 
+/* Whether a recipe says that only the host can have this library. */
+static bool is_the_hosts(const struct closure *closure, const char *file, const char *soname)
+{
+    for (size_t i = 0; closure->plan && i < closure->plan->node_count; i++) {
+        const iw_recipe *recipe = closure->plan->nodes[i].recipe;
+        for (size_t k = 0; closure->plan->nodes[i].in_bundle && k < recipe->host_library_count; k++)
+            if (strcmp(recipe->host_libraries[k].name, soname) == 0 && iw_glob_match(recipe->host_libraries[k].file, file)) return true;
+    }
+    return false;
+}
+
 static void check_libraries(struct closure *closure, const char *relative, const iw_elf *elf)
 {
-    for (size_t i = 0; i < elf->needed.count; i++)
-        if (!iw_is_glibc(elf->needed.items[i]) && !resolves(closure, relative, elf, elf->needed.items[i]))
-            iw_strings_add_format(&closure->missing, "  %s needs %s", relative, elf->needed.items[i]);
+    for (size_t i = 0; i < elf->needed.count; i++) {
+        const char *soname = elf->needed.items[i];
+        if (!iw_is_glibc(soname) && !resolves(closure, relative, elf, soname) && !is_the_hosts(closure, relative, soname))
+            iw_strings_add_format(&closure->missing, "  %s needs %s", relative, soname);
+    }
 }
 
 static void check_versions(struct closure *closure, const char *relative, const iw_elf *elf)
@@ -94,14 +108,14 @@ static void closure_clear(struct closure *closure)
     iw_strings_free(&closure->users);
 }
 
-int iw_check_closure(const char *environment, iw_error *err)
+int iw_check_closure(const char *environment, const iw_plan *plan, iw_error *err)
 {
-    struct closure closure = {.environment = environment};
+    struct closure closure = {.environment = environment, .plan = plan};
     int status = iw_walk(environment, visit, &closure, err);
     if (status == 0 && closure.missing.count) {
         iw_buffer text = {0};
         for (size_t i = 0; i < closure.missing.count && i < 20; i++) iw_buffer_add_format(&text, "\n%s", closure.missing.items[i]);
-        status = iw_fail(err, IW_E_BUILD, "shared libraries are missing in the bundle, and are not glibc's own:%s\nAdd the package that has them to `needs: run`",
+        status = iw_fail(err, IW_E_BUILD, "shared libraries are missing in the bundle, and are not glibc's own:%s\nAdd the package that has them to `needs: run`; what only a host can have, as a GPU's driver, goes to `relocation: host-libraries`",
                          text.data);
         iw_buffer_free(&text);
     }

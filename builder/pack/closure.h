@@ -2,8 +2,9 @@
 #ifndef IW_PACK_CLOSURE_H
 #define IW_PACK_CLOSURE_H
 
-#include "base/error.h"
+#include "plan/plan.h"
 
-int iw_check_closure(const char *environment, iw_error *err);
+/* What recipes of the plan's bundle excuse (`relocation: host-libraries`) may be missing; `plan` may be NULL. */
+int iw_check_closure(const char *environment, const iw_plan *plan, iw_error *err);
 
 #endif

@@ -42,6 +42,15 @@ static json_t *describe_patch(const iw_patch *patch)
     return object;
 }
 
+static json_t *describe_host_library(const iw_host_library *library)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "name", json_string(library->name));
+    json_object_set_new(object, "file", json_string(library->file));
+    json_object_set_new(object, "reason", json_string(library->reason));
+    return object;
+}
+
 static json_t *describe_package(const iw_node *node)
 {
     const iw_recipe *recipe = node->recipe;
@@ -60,6 +69,11 @@ static json_t *describe_package(const iw_node *node)
     json_object_set_new(object, "needs", needs);
     json_object_set_new(object, "sources", sources);
     json_object_set_new(object, "patches", patches);
+    if (recipe->host_library_count) {
+        json_t *libraries = json_array();
+        for (size_t i = 0; i < recipe->host_library_count; i++) json_array_append_new(libraries, describe_host_library(&recipe->host_libraries[i]));
+        json_object_set_new(object, "host_libraries", libraries);
+    }
     return object;
 }
 

@@ -116,6 +116,11 @@ static void add_described(iw_hash *hash, const iw_recipe *recipe)
         iw_hash_add_field(hash, "reason", recipe->keep_prefix[i].reason);
         iw_hash_add_field(hash, "shown by", recipe->keep_prefix[i].check);
     }
+    for (size_t i = 0; i < recipe->host_library_count; i++) {
+        iw_hash_add_field(hash, "host library", recipe->host_libraries[i].name);
+        iw_hash_add_field(hash, "file", recipe->host_libraries[i].file);
+        iw_hash_add_field(hash, "reason", recipe->host_libraries[i].reason);
+    }
     add_number(hash, "guarded", recipe->guarded);
     for (size_t i = 0; i < recipe->exception_count; i++) {
         const iw_exception *e = &recipe->exceptions[i];

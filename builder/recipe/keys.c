@@ -218,16 +218,40 @@ static const iw_shape keep_shapes[] = {
      .place_offset = offsetof(iw_reasoned, place), NO_KIND},
 };
 
+#define HOST_LIBRARY(member) AT(iw_host_library, member)
+
+static const iw_key host_library_keys[] = {
+    {"name", IW_F_TEXT, IW_T_FILE_NAME, IW_K_REQUIRED, HOST_LIBRARY(name), .doc = "The library, as the files name it: `libcuda.so.1`.",
+     .mistaken = "library soname"},
+    {"file", IW_F_TEXT, IW_T_GLOB, IW_K_REQUIRED, HOST_LIBRARY(file), .doc = "Files that may need it, below the prefix.", .mistaken = "files"},
+    {"reason", IW_F_TEXT, IW_T_TEXT, IW_K_REQUIRED, HOST_LIBRARY(reason), .doc = "Why no bundle can hold it, and what goes on without it.",
+     .mistaken = "because why"},
+};
+
+static const iw_shape host_library_shapes[] = {
+    {.name = "relocation: host-libraries", .label = "an item of \"host-libraries\"", SHAPE(host_library_keys, iw_host_library),
+     .place_offset = offsetof(iw_host_library, place), NO_KIND},
+};
+
 typedef struct iw_kept {
     const iw_reasoned *items;
     size_t count;
+    const iw_host_library *libraries;
+    size_t library_count;
 } iw_kept;
 
-_Static_assert(offsetof(iw_recipe, keep_prefix_count) - offsetof(iw_recipe, keep_prefix) == offsetof(iw_kept, count), "read at once");
+#define KEPT(of_recipe, member) \
+    _Static_assert(offsetof(iw_recipe, of_recipe) - offsetof(iw_recipe, keep_prefix) == offsetof(iw_kept, member), "read at once")
+KEPT(keep_prefix_count, count);
+KEPT(host_libraries, libraries);
+KEPT(host_library_count, library_count);
 
 static const iw_key relocation_keys[] = {
     {"keep", IW_F_MAPPINGS, IW_T_COUNT, IW_K_BUILT | IW_K_SET, AT(iw_kept, items), COUNT(iw_kept, count), BELOW(keep_shapes),
      .doc = "Files that may hold the build prefix.", .mistaken = "allow"},
+    {"host-libraries", IW_F_MAPPINGS, IW_T_COUNT, 0, AT(iw_kept, libraries), COUNT(iw_kept, library_count), BELOW(host_library_shapes),
+     .doc = "Shared libraries that only the host can have, as a GPU's driver. Any other that a file of the bundle needs must be in the bundle, or be glibc's own.",
+     .mistaken = "host_libraries libraries external system"},
 };
 
 static const iw_shape relocation_shapes[] = {
@@ -356,7 +380,7 @@ static const iw_key recipe_keys[] = {
      .mistaken = "depends dependencies requires requirements deps"},
     {"build", IW_F_MAPPING, IW_T_COUNT, IW_K_BODY | IW_K_BUILT, RECIPE(build), BELOW(build_shapes), .doc = "How it is built."},
     {"relocation", IW_F_MAPPING, IW_T_COUNT, IW_K_BUILT, RECIPE(keep_prefix), BELOW(relocation_shapes),
-     .doc = "Excuses for files that hold the build prefix.", .mistaken = "relocate prefix"},
+     .doc = "Excuses for files that hold the build prefix, or need what only a host has.", .mistaken = "relocate prefix"},
     {"checks", IW_F_MAPPINGS, IW_T_COUNT, 0, RECIPE(checks), COUNT(iw_recipe_draft, recipe.check_count), BELOW(check_shapes),
      .doc = "Run in the finished, relocated environment, under every profile of the stack.", .mistaken = "tests test check"},
     {"audit", IW_F_MAPPING, IW_T_COUNT, 0, RECIPE(guarded), BELOW(audit_shapes), .doc = "What the audit may find."},

@@ -89,6 +89,11 @@ typedef struct iw_reasoned { /* a file pattern with a reason */
     const char *file, *reason, *check; /* check may be NULL */
 } iw_reasoned;
 
+typedef struct iw_host_library { /* a shared library that a bundle can't hold */
+    iw_place place;
+    const char *name, *file, *reason; /* file: a glob on the files that need it */
+} iw_host_library;
+
 typedef struct iw_build {
     iw_place place;
     iw_system system;
@@ -136,6 +141,8 @@ typedef struct iw_recipe {
     iw_build build;
     const iw_reasoned *keep_prefix;
     size_t keep_prefix_count;
+    const iw_host_library *host_libraries;
+    size_t host_library_count;
     const iw_check *checks;
     size_t check_count;
     bool guarded;

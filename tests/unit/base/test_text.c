@@ -299,6 +299,16 @@ static void test_glob_cost(void **state)
 
 /* --- for people ------------------------------------------------------------------------------------------------------------------- */
 
+static void test_project_names(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {{"PyYAML", "pyyaml"}, {"jaraco.text", "jaraco-text"}, {"a_.-B--c", "a-b-c"}, {"", ""}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        iw_cleanup_free char *name = iw_project_name(pairs[i][0]);
+        assert_string_equal(name, pairs[i][1]);
+    }
+}
+
 static void test_nearest(void **state)
 {
     (void)state;
@@ -384,7 +394,7 @@ int main(void)
         cmocka_unit_test(test_too_far),    cmocka_unit_test(test_arena),       cmocka_unit_test(test_cleanup),     cmocka_unit_test(test_slices),
         cmocka_unit_test(test_buffer),     cmocka_unit_test(test_strings),     cmocka_unit_test(test_starts_ends), cmocka_unit_test(test_unsigned),
         cmocka_unit_test(test_glob),       cmocka_unit_test(test_glob_cost),   cmocka_unit_test(test_nearest),     cmocka_unit_test(test_bytes_and_seconds),
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_project_names), cmocka_unit_test(test_inside),
     };
     return cmocka_run_group_tests_name("base text", tests, NULL, NULL);
 }

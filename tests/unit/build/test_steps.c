@@ -33,6 +33,11 @@ static void every_system(void **state)
     own.build.install_script = NULL;
     iw_buffer_add_text(&out, "==== own target\n");
     describe(&own, &out);
+    static const iw_source wheel = {.kind = IW_SOURCE_PYPI, .file = "it's-1-py3-none-any.whl"};
+    static const iw_patch patch = {.file = "0001-a.patch"};
+    iw_recipe patched = {.name = "x", .sources = &wheel, .source_count = 1, .patches = &patch, .patch_count = 1, .build = {.system = IW_SYSTEM_WHEEL, .directory = "."}};
+    iw_buffer_add_text(&out, "==== a patched wheel\n");
+    describe(&patched, &out);
     iw_golden("tests/cases/build/steps.txt", out.data);
     iw_buffer_free(&out);
 }

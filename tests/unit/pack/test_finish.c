@@ -75,7 +75,7 @@ static void test_run_paths(void **state)
     run_path_is(tree, "lib/libown.so.1", "$ORIGIN/private");
     run_path_is(tree, "lib/private/libdeep.so.1", "");
     run_path_is(tree, "lib/python3.11/site-packages/m/ext.so", "$ORIGIN/../../..");
-    kit_ok(iw_check_closure(tree, &err));
+    kit_ok(iw_check_closure(tree, NULL, &err));
     assert_int_equal(rename(tree, moved), 0);
     iw_error why = IW_ERROR_INIT; /* and it runs from another path */
     assert_int_equal(iw_run_capture(ARGV(program), ARGV("A=b"), 10, NULL, NULL, &why), -1);
@@ -233,20 +233,44 @@ static void test_closure(void **state)
     kit_compile(tree, "lib/libown.so.1", "int own(void) { return 1; }", "-shared -fPIC -Wl,-soname,libown.so.1");
     iw_cleanup_free char *with = iw_format("%s -Wl,-rpath,$ORIGIN/../lib -Wl,--disable-new-dtags", library), *bad = iw_format("%s -Wl,-rpath,%s/lib -Wl,--disable-new-dtags", library, tree);
     kit_compile(tree, "bin/program", "int own(void); int main(void) { return own(); }", with);
-    kit_ok(iw_check_closure(tree, &err));
+    kit_ok(iw_check_closure(tree, NULL, &err));
     assert_int_equal(rename(library, version), 0);
-    kit_fails(iw_check_closure(tree, &err), IW_E_BUILD, "bin/program needs libown.so.1");
+    kit_fails(iw_check_closure(tree, NULL, &err), IW_E_BUILD, "bin/program needs libown.so.1");
     assert_int_equal(symlink("libown.so.1.2", library), 0);
-    kit_ok(iw_check_closure(tree, &err));
+    kit_ok(iw_check_closure(tree, NULL, &err));
     assert_int_equal(rename(version, away), 0); /* a link to nothing */
-    kit_fails(iw_check_closure(tree, &err), IW_E_BUILD, "bin/program needs libown.so.1");
+    kit_fails(iw_check_closure(tree, NULL, &err), IW_E_BUILD, "bin/program needs libown.so.1");
     assert_int_equal(unlink(library), 0);
     assert_int_equal(symlink(away, library), 0); /* a link to outside */
-    kit_fails(iw_check_closure(tree, &err), IW_E_BUILD, "needs: run");
+    kit_fails(iw_check_closure(tree, NULL, &err), IW_E_BUILD, "needs: run");
     assert_int_equal(unlink(library), 0);
     assert_int_equal(rename(away, library), 0);
     kit_compile(tree, "bin/absolute", "int own(void); int main(void) { return own(); }", bad); /* finds it only here */
-    kit_fails(iw_check_closure(tree, &err), IW_E_BUILD, "bin/absolute needs libown.so.1");
+    kit_fails(iw_check_closure(tree, NULL, &err), IW_E_BUILD, "bin/absolute needs libown.so.1");
+    assert_null(strstr(iw_error_text(&err), "bin/program"));
+}
+
+/* Only the file and the library that a recipe of the bundle names are excused. */
+static void test_host_libraries(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *tree = iw_path_join(*state, "tree"), *library = iw_path_join(tree, "libdriver.so.1"), *with = iw_format("-shared -fPIC %s", library);
+    kit_compile(tree, "libdriver.so.1", "int drive(void) { return 1; }", "-shared -fPIC -Wl,-soname,libdriver.so.1");
+    kit_compile(tree, "lib/libgpu.so", "int drive(void); int gpu(void) { return drive(); }", with);
+    assert_int_equal(unlink(library), 0);
+    kit_fails(iw_check_closure(tree, NULL, &err), IW_E_BUILD, "relocation: host-libraries");
+    iw_host_library excuse = {.name = "libdriver.so.1", .file = "lib/*.so", .reason = "the driver"};
+    iw_recipe recipe = {.name = "gpu", .version = "1", .host_libraries = &excuse, .host_library_count = 1};
+    iw_node node = {.recipe = &recipe, .in_bundle = true};
+    iw_plan plan = {.nodes = &node, .node_count = 1};
+    kit_ok(iw_check_closure(tree, &plan, &err));
+    node.in_bundle = false;
+    kit_fails(iw_check_closure(tree, &plan, &err), IW_E_BUILD, "lib/libgpu.so needs libdriver.so.1");
+    node.in_bundle = true;
+    excuse.file = "bin/*";
+    kit_fails(iw_check_closure(tree, &plan, &err), IW_E_BUILD, "lib/libgpu.so needs libdriver.so.1");
+    excuse.file = "lib/*.so", excuse.name = "libdriver.so.2";
+    kit_fails(iw_check_closure(tree, &plan, &err), IW_E_BUILD, "lib/libgpu.so needs libdriver.so.1");
 }
 
 static void test_floor(void **state)
@@ -274,7 +298,7 @@ static void test_floor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {with_folder(test_run_paths), with_folder(test_scripts),           with_folder(test_script_of_other_interpreter), with_folder(test_pkg_config),
-                                       with_folder(test_forbidden), with_folder(test_removed_and_links), with_folder(test_record),                      with_folder(test_closure),
+                                       with_folder(test_forbidden), with_folder(test_removed_and_links), with_folder(test_record),                      with_folder(test_closure),                     with_folder(test_host_libraries),
                                        with_folder(test_floor)};
     return cmocka_run_group_tests_name("pack finish", tests, NULL, NULL);
 }

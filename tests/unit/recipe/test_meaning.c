@@ -60,6 +60,8 @@ static const char base[] =
     "relocation:\n"
     "  keep:\n"
     "    - {file: keep1, reason: why3, check: c-py}\n"
+    "  host-libraries:\n"
+    "    - {name: libh1.so, file: hf1, reason: why6}\n"
     "checks:\n"
     "  - {import: [mod], name: c-import, timeout: 10, network: none, requires: [q1]}\n"
     "  - {python: pass, name: c-py, timeout: 11, network: none, requires: [q2]}\n"
@@ -90,7 +92,7 @@ static const iw_change changes[] = {
     {"recipe", "patches", "one.patch", "same.patch", false},
     {"recipe", "needs", "  run: [nr]\n", "", true},
     {"recipe", "build", "system: make", "system: autotools", true},
-    {"recipe", "relocation", "relocation:\n  keep:\n    - {file: keep1, reason: why3, check: c-py}\n", "", true},
+    {"recipe", "relocation", "    - {file: keep1, reason: why3, check: c-py}\n", "    - {file: other, reason: why3, check: c-py}\n", true},
     {"recipe", "checks", "  - {command: [bin/c], name: c-com, timeout: 12, network: none, requires: [q3]}\n", "", false},
     {"recipe", "audit", "policy: guarded", "policy: clean", false},
 
@@ -174,6 +176,10 @@ static const iw_change changes[] = {
     {"relocation: keep", "file", "keep1", "keep2", true},
     {"relocation: keep", "reason", "why3", "other", false},
     {"relocation: keep", "check", ", check: c-py", "", false},
+    {"relocation", "host-libraries", "  host-libraries:\n    - {name: libh1.so, file: hf1, reason: why6}\n", "", false},
+    {"relocation: host-libraries", "name", "libh1.so", "libh2.so", false},
+    {"relocation: host-libraries", "file", "hf1", "other", false},
+    {"relocation: host-libraries", "reason", "why6", "other", false},
 
     {"checks: import", "import", "[mod]", "[mod, dom]", false},
     {"checks: import", "name", "c-import", "other", false},
