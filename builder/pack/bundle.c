@@ -108,6 +108,7 @@ static int write_activate(const char *environment, const iw_plan *plan, iw_error
 }
 
 #define SITE "lib/python3.11/site-packages"
+#define STAND_IN "+ironwheel" /* the version of a package of ours in the place of one that isn't built yet, which may come with pip */
 
 /* "name==version" of every Python package that is installed, sorted: as pip itself sees them, for a recipe may hold several (NVIDIA's), and a version of
  * ours may have a label that the package's own lacks. */
@@ -118,7 +119,7 @@ static int read_installed(const char *environment, iw_strings *out, iw_error *er
     if (!open) return errno == ENOENT ? 0 : iw_fail_errno(err, IW_E_IO, "can't read %s", site);
     for (const struct dirent *entry; (entry = readdir(open));) { /* NAME-VERSION.dist-info, without further dashes */
         const char *dash = strchr(entry->d_name, '-');
-        if (!dash || !iw_ends_with(dash, ".dist-info")) continue;
+        if (!dash || !iw_ends_with(dash, ".dist-info") || iw_ends_with(dash, STAND_IN ".dist-info")) continue;
         iw_cleanup_free char *name = iw_strndup(entry->d_name, (size_t)(dash - entry->d_name)), *project = iw_project_name(name);
         iw_strings_add_format(out, "%s==%.*s", project, (int)(strlen(dash + 1) - strlen(".dist-info")), dash + 1);
     }

@@ -211,6 +211,7 @@ static void fill_store(struct world *w)
     kit_text(other, "lib/python3.11/site-packages/num_py-1.2.dist-info/METADATA", "Name: num.py\n"); /* without the recipe's label */
     kit_text(other, "lib/python3.11/site-packages/Zeta.more-3.dist-info/METADATA", "Name: Zeta.more\n");
     kit_text(other, "lib/python3.11/site-packages/a_part-2.dist-info/METADATA", "Name: a-part\n");
+    kit_text(other, "lib/python3.11/site-packages/datasets-0+ironwheel.dist-info/METADATA", "Name: datasets\n"); /* gives way to the real one */
     kit_text(other, "lib/python3.11/site-packages/num_py/tool-9.dist-info/METADATA", "Name: tool\n"); /* somebody's own copy */
     kit_ok(iw_store_open(cache, NULL, &w->store, &err));
     const char *trees[] = {python, other};
