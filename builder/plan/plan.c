@@ -79,6 +79,20 @@ static int set_reason(iw_plan_body *body, iw_store *store, iw_node *node, iw_err
     return 0;
 }
 
+/* What fetch said, for a line that has named the file already: without a first line that says no more, the others in one. Caller frees. */
+static char *one_line(const char *note)
+{
+    iw_cleanup_buffer iw_buffer out = {0};
+    iw_slice rest = iw_slice_of(note), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_slice text = iw_slice_trim(line);
+        static const char heading[] = " could not be fetched:";
+        bool says_nothing = text.length >= strlen(heading) && memcmp(text.data + text.length - strlen(heading), heading, strlen(heading)) == 0;
+        if (text.length && !says_nothing) iw_buffer_add_format(&out, "%s%.*s", out.length ? "; " : "", (int)text.length, text.data);
+    }
+    return iw_buffer_take(&out);
+}
+
 /* Whether a source has to come over the network, and why it can't. Crates are files that only their lock names: fetch finds those. */
 static int check_source(iw_plan_body *body, iw_store *store, iw_node *node, const iw_source *source, bool offline, iw_error *err)
 {
@@ -92,7 +106,8 @@ static int check_source(iw_plan_body *body, iw_store *store, iw_node *node, cons
     if (!has && offline) {
         node->reason = iw_arena_format(body->arena, "%s; its source %s is not in the store, and there is no network (--offline)", node->reason, file);
     } else if (note) {
-        node->reason = iw_arena_format(body->arena, "%s; its source %s could not be fetched the last time: %s", node->reason, file, note);
+        iw_cleanup_free char *why = one_line(note);
+        node->reason = iw_arena_format(body->arena, "%s; its source %s could not be fetched the last time: %s", node->reason, file, why);
     } else {
         return 0;
     }

@@ -249,6 +249,18 @@ class Networks(unittest.TestCase):
         done = self.world.run("build", "words", "--offline", status=1)
         self.assertIn("libword-1.0.tar.gz", done.stderr)
 
+    def test_a_host_that_cannot_be_reached_is_named(self):
+        self.world.server.files.pop("/files/libword-1.0.tar.gz")
+        recipe = self.world.tree / "recipes/libword/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace(f"{self.world.server.url}/gone", "http://127.0.0.1:1"))  # nobody listens there
+        done = self.world.run("fetch", "words", status=1)
+        self.assertRegex(done.stderr, r"libword-1\.0\.tar\.gz could not be fetched:\n +http://127\.0\.0\.1:1/libword-1\.0\.tar\.gz: .*connect")
+        row = self.world.plan()["libword"]
+        self.assertEqual(row["action"], "fetch-blocked")
+        self.assertIn("its source libword-1.0.tar.gz could not be fetched the last time: http://127.0.0.1:1/libword-1.0.tar.gz: ", row["reason"])
+        self.assertNotIn("\n", row["reason"])
+        self.world.run("build", "words", "--offline", status=1)
+
     def test_a_mirror_folder_serves_another_rig(self):
         mirror = self.world.folder / "stick"
         self.world.run("fetch", "words", "--export", mirror)

@@ -468,6 +468,9 @@ static void test_fetch_blocked(void **state)
     must(iw_store_note_fetch(w->store, node(w, "a")->recipe->sources[0].sha256, "no route to host", &err), &err);
     plan(w);
     expect(w, "a", IW_ACTION_FETCH_BLOCKED, "never built; its source a-1.tar.gz could not be fetched the last time: no route to host");
+    must(iw_store_note_fetch(w->store, node(w, "a")->recipe->sources[0].sha256, "a-1.tar.gz could not be fetched:\n  http://one/: no route\n  http://two/: 404\n", &err), &err);
+    plan(w);
+    expect(w, "a", IW_ACTION_FETCH_BLOCKED, "never built; its source a-1.tar.gz could not be fetched the last time: http://one/: no route; http://two/: 404");
     build_all(w);
     w->offline = true;
     plan(w);
