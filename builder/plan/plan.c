@@ -134,25 +134,37 @@ static double guess_seconds(const iw_recipe *recipe)
     return guess;
 }
 
-static int expect(iw_store *store, iw_node *node, iw_error *err)
+/* Another version's time tells something only where that is built the same way: torch from source takes hours, its wheel a minute. */
+static bool is_like(iw_catalog *catalog, const iw_recipe *recipe, const char *version)
+{
+    iw_error ignored = IW_ERROR_INIT;
+    const iw_recipe *other = NULL;
+    if (strcmp(version, recipe->version) == 0) return true;
+    bool there = iw_catalog_recipe(catalog, recipe->name, version, &other, &ignored) == 0;
+    iw_error_clear(&ignored);
+    return there && other->build.system == recipe->build.system;
+}
+
+static int expect(iw_catalog *catalog, iw_store *store, iw_node *node, iw_error *err)
 {
     iw_measure measure;
-    bool found;
-    if (iw_store_measured(store, node->recipe->name, node->recipe->version, "", &measure, &found, err) != 0) return -1;
-    node->expected_seconds = found ? measure.seconds : guess_seconds(node->recipe);
+    iw_cleanup_free char *of = NULL;
+    if (iw_store_measured_of(store, node->recipe->name, node->recipe->version, "", &measure, &of, err) != 0) return -1;
+    node->measured = of && is_like(catalog, node->recipe, of);
+    node->expected_seconds = node->measured ? measure.seconds : guess_seconds(node->recipe);
     return 0;
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------------------- */
 
-static int decide(iw_plan_body *body, iw_store *store, iw_node *node, bool offline, iw_error *err)
+static int decide(iw_plan_body *body, iw_catalog *catalog, iw_store *store, iw_node *node, bool offline, iw_error *err)
 {
     bool found = false;
     if (look_up(&body->plan, store, node, &found, err) != 0) return -1;
     node->action = found ? IW_ACTION_REUSE : IW_ACTION_BUILD;
     if (found) return 0;
     if (set_reason(body, store, node, err) != 0 || check_sources(body, store, node, offline, err) != 0) return -1;
-    return expect(store, node, err);
+    return expect(catalog, store, node, err);
 }
 
 static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store, const iw_plan_options *options, iw_error *err)
@@ -164,7 +176,7 @@ static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store, const 
     iw_keys_make(body);
     iw_keys_make_bundle(body);
     for (size_t i = 0; i < plan->node_count; i++)
-        if (decide(body, store, &plan->nodes[i], options && options->offline, err) != 0) return -1;
+        if (decide(body, catalog, store, &plan->nodes[i], options && options->offline, err) != 0) return -1;
     return 0;
 }
 

@@ -24,6 +24,7 @@ struct iw_node {
     bool maybe;               /* built only if something below it changes its bytes */
     char build_key[IW_SHA256_HEX]; /* known where every dependency's content is; else "" */
     iw_artifact artifact;     /* where action is REUSE */
+    bool measured;            /* expected_seconds comes from an earlier build */
     double expected_seconds;  /* from earlier builds, else from the recipe's size class; 0 for reuse */
 };
 

@@ -79,7 +79,7 @@ static int tell_times(iw_store *store, const iw_node *node, iw_buffer *out, iw_e
     iw_measure m;
     bool found;
     if (iw_store_measured(store, node->recipe->name, node->recipe->version, "", &m, &found, err) != 0) return -1;
-    if (!found) {
+    if (!found || (node->action != IW_ACTION_REUSE && !node->measured)) {
         if (node->action == IW_ACTION_REUSE) return 0;
         iw_cleanup_free char *guess = iw_format_seconds(node->expected_seconds);
         iw_buffer_add_format(out, "time: never measured; a rough guess is %s\n", guess);

@@ -71,6 +71,8 @@ int iw_store_record(iw_store *store, const char *package, const char *version, c
 /* The latest of that package (the same version where there is one, else another); *found false where there is none. */
 int iw_store_measured(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, bool *found,
                       iw_error *err);
+/* The same, and which version that was; *of NULL where there is none, else owned by the caller. */
+int iw_store_measured_of(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, char **of, iw_error *err);
 /* Last attempt to fetch failed? (`fetch-blocked` in plan). `message` NULL clears it. */
 int iw_store_note_fetch(iw_store *store, const char *sha256, const char *message, iw_error *err);
 int iw_store_fetch_note(iw_store *store, const char *sha256, char **message, iw_error *err); /* NULL where none; caller frees */

@@ -45,7 +45,7 @@ static const char *const texts[IW_QUERIES] = {
     [IW_Q_PLAN_PUT] = "REPLACE INTO plan (plan_key, build_key) VALUES (?1, ?2)",
     [IW_Q_MEASURE_PUT] = "REPLACE INTO measure (package, version, phase, seconds, peak, number) VALUES (?1, ?2, ?3, ?4, ?5, "
                          "(SELECT coalesce(max(number), 0) + 1 FROM measure))",
-    [IW_Q_MEASURE_GET] = "SELECT seconds, peak FROM measure WHERE package = ?1 AND phase = ?3 ORDER BY version = ?2 DESC, number DESC LIMIT 1",
+    [IW_Q_MEASURE_GET] = "SELECT seconds, peak, version FROM measure WHERE package = ?1 AND phase = ?3 ORDER BY version = ?2 DESC, number DESC LIMIT 1",
     [IW_Q_FETCH_PUT] = "REPLACE INTO fetch (sha256, message) VALUES (?1, ?2)",
     [IW_Q_FETCH_DROP] = "DELETE FROM fetch WHERE sha256 = ?1",
     [IW_Q_FETCH_GET] = "SELECT message FROM fetch WHERE sha256 = ?1",

@@ -41,15 +41,25 @@ int iw_store_record(iw_store *store, const char *package, const char *version, c
     return put_measure(store->index, package, version, phase, measure, err);
 }
 
-int iw_store_measured(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, bool *found, iw_error *err)
+int iw_store_measured_of(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, char **of, iw_error *err)
 {
     sqlite3_stmt *row;
     const iw_value values[] = {IW_TEXT(package), IW_TEXT(version), IW_TEXT(phase)};
+    *of = NULL;
     if (iw_index_query(store->index, IW_Q_MEASURE_GET, values, 3, &row, err) != 0) return -1;
-    *found = row != NULL;
     *out = row ? (iw_measure){sqlite3_column_double(row, 0), (uint64_t)sqlite3_column_int64(row, 1)} : (iw_measure){0};
+    if (row) *of = iw_strdup(iw_column_text(row, 2));
     iw_index_end(store->index);
     return 0;
+}
+
+int iw_store_measured(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, bool *found, iw_error *err)
+{
+    char *of;
+    int status = iw_store_measured_of(store, package, version, phase, out, &of, err);
+    *found = status == 0 && of;
+    free(of);
+    return status;
 }
 
 /* The words of one line; false where it isn't one (the last may be torn). */

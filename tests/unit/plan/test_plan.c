@@ -488,6 +488,20 @@ static void test_estimates(void **state)
     plan(w);
     assert_true(node(w, "python")->expected_seconds > 199 && node(w, "python")->expected_seconds < 201);
     assert_true(node(w, "zlib")->expected_seconds > 0);
+    assert_true(node(w, "python")->measured && !node(w, "zlib")->measured);
+    /* Another version's time, where that is built the same way. */
+    recipe_with(w, "zlib", "2", "", "", "make");
+    stack(w, "k10", "numpy: 1", "zlib: 1, cython: 1");
+    put(w, "recipes/cython/2.yaml", "name: cython\nversion: 2\nsummary: A test\nlicence: MIT\n"
+                                    "sources:\n  - url: http://127.0.0.1:9/cython-2.tar.gz\n"
+                                    "    sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\nbuild: {system: make}\n");
+    must(iw_store_record(w->store, "zlib", "2", "", (iw_measure){70, 0}, &err), &err);
+    must(iw_store_record(w->store, "cython", "2", "", (iw_measure){7000, 0}, &err), &err);
+    must(iw_store_record(w->store, "numpy", "gone", "", (iw_measure){7000, 0}, &err), &err);
+    plan(w);
+    assert_true(node(w, "zlib")->expected_seconds > 69 && node(w, "zlib")->expected_seconds < 71);
+    assert_true(!node(w, "cython")->measured && node(w, "cython")->expected_seconds < 6000);
+    assert_true(!node(w, "numpy")->measured && node(w, "numpy")->expected_seconds < 6000);
 }
 
 static void why_has(world *w, const char *name, const char *part)
