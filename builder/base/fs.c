@@ -67,25 +67,40 @@ int iw_sync_folder(const char *path, iw_error *err)
     return sync_fd(fd, path, err);
 }
 
-static int rename_and_sync(const char *from, const char *to, iw_error *err)
+static int move(const char *from, const char *to, iw_error *err)
 {
     int status = iw_fault(IW_FAULT_RENAME) ? -1 : rename(from, to);
-    if (status != 0) return iw_fail_errno(err, IW_E_IO, "can't move %s to %s", from, to);
+    return status == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't move %s to %s", from, to);
+}
+
+static int rename_and_sync(const char *from, const char *to, iw_error *err)
+{
+    if (move(from, to, err) != 0) return -1;
     iw_cleanup_free char *folder = iw_path_parent(to);
     return iw_sync_folder(folder, err);
 }
 
-int iw_write_file(const char *path, const void *data, size_t length, mode_t mode, iw_error *err)
+static int write_file(const char *path, const void *data, size_t length, mode_t mode, bool durable, iw_error *err)
 {
     iw_cleanup_free char *temporary = iw_format("%s.XXXXXX", path);
     iw_cleanup_fd int fd = iw_fault(IW_FAULT_OPEN) ? -1 : mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't make a file beside %s", path);
     int status = iw_write_all(fd, data, length, path, err);
     if (status == 0 && fchmod(fd, mode) != 0) status = iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", path);
-    if (status == 0) status = sync_fd(fd, path, err);
-    if (status == 0) status = rename_and_sync(temporary, path, err);
+    if (status == 0 && durable) status = sync_fd(fd, path, err);
+    if (status == 0) status = durable ? rename_and_sync(temporary, path, err) : move(temporary, path, err);
     if (status != 0) unlink(temporary);
     return status;
+}
+
+int iw_write_file(const char *path, const void *data, size_t length, mode_t mode, iw_error *err)
+{
+    return write_file(path, data, length, mode, true, err);
+}
+
+int iw_write_passing(const char *path, const void *data, size_t length, mode_t mode, iw_error *err)
+{
+    return write_file(path, data, length, mode, false, err);
 }
 
 int iw_publish(const char *from, const char *to, iw_error *err)

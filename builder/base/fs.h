@@ -15,6 +15,8 @@
 int iw_read_file(const char *path, size_t limit, char **out, size_t *length, iw_error *err);
 /* Durable replacement of `path` (mode e.g. 0644): a reader sees the old or the new content, never a part. */
 int iw_write_file(const char *path, const void *data, size_t length, mode_t mode, iw_error *err);
+/* The same, but not durable: for files in a tree that a crash leaves for good (a work tree, a laid environment). */
+int iw_write_passing(const char *path, const void *data, size_t length, mode_t mode, iw_error *err);
 /* Write all; retries EINTR and short writes. */
 int iw_write_all(int fd, const void *data, size_t length, const char *what, iw_error *err);
 int iw_make_folders(const char *path, mode_t mode, iw_error *err); /* like mkdir -p */

@@ -265,13 +265,16 @@ static void record_times(work *w)
     const char *phase;
     json_t *value;
     double total = 0;
+    size_t count = 0;
+    iw_phase_measure *measures = iw_alloc((json_object_size(w->seconds) + 1) * sizeof *measures);
     json_object_foreach(w->seconds, phase, value)
     {
-        iw_measure measure = {json_real_value(value), 0};
-        total += measure.seconds;
-        iw_store_record(w->store, w->recipe->name, w->recipe->version, phase, measure, NULL);
+        measures[count++] = (iw_phase_measure){phase, {json_real_value(value), 0}};
+        total += json_real_value(value);
     }
-    iw_store_record(w->store, w->recipe->name, w->recipe->version, "", (iw_measure){total, 0}, NULL);
+    measures[count++] = (iw_phase_measure){"", {total, 0}};
+    iw_store_record_all(w->store, w->recipe->name, w->recipe->version, measures, count, NULL);
+    free(measures);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------------ */

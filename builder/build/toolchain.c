@@ -63,7 +63,7 @@ static bool read_stamp(const char *path, stamp *out)
 static int write_stamp(const char *path, const stamp *s, iw_error *err)
 {
     iw_cleanup_free char *text = iw_format("format %s\ncontent %s\nquick %s\n", IW_ROOT_FORMAT, s->content, s->quick);
-    return iw_write_file(path, text, strlen(text), 0644, err);
+    return iw_write_passing(path, text, strlen(text), 0644, err);
 }
 
 int iw_root_stamp(const char *root, const char *path, iw_error *err)

@@ -351,7 +351,7 @@ static int lay_crate(iw_store *store, const iw_crate *crate, const char *vendor,
     iw_admission admission = {.strip = 1, .set_times = true};
     if (iw_archive_unpack(fd, name, folder, &admission, err) != 0) return -1;
     iw_cleanup_free char *path = iw_path_join(folder, ".cargo-checksum.json"), *text = iw_format("{\"files\":{},\"package\":\"%s\"}\n", crate->checksum);
-    return iw_write_file(path, text, strlen(text), 0644, err);
+    return iw_write_passing(path, text, strlen(text), 0644, err);
 }
 
 int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source, const char *folder, iw_error *err)
@@ -370,5 +370,5 @@ int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *sou
     if (old && strstr(old, "[source.crates-io]"))
         return iw_fail(err, IW_E_RECIPE, "%s:%d: the source's own .cargo/config.toml replaces crates-io already; patch that out", source->place.file, source->place.line);
     iw_cleanup_free char *text = iw_format("%s%s", old ? old : "", replacement);
-    return iw_write_file(config, text, strlen(text), 0644, err);
+    return iw_write_passing(config, text, strlen(text), 0644, err);
 }

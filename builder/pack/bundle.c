@@ -26,7 +26,7 @@
 static int write_text(const char *environment, const char *relative, const char *text, mode_t mode, iw_error *err)
 {
     iw_cleanup_free char *path = iw_path_join(environment, relative);
-    return iw_write_file(path, text, strlen(text), mode, err);
+    return iw_write_passing(path, text, strlen(text), mode, err);
 }
 
 /* --- launcher ------------------------------------------------------------------------------------------------------------------------------- */
@@ -63,7 +63,7 @@ static int patch_launcher(const char *path, const iw_plan *plan, const char *flo
     if (strlen(config) >= CONFIG_SIZE) return iw_fail(err, IW_E_BUILD, "the launcher's configuration is too long (%zu bytes)", strlen(config));
     memset(mark, 0, CONFIG_SIZE);
     memcpy(mark, config, strlen(config));
-    return iw_write_file(path, binary, length, 0755, err);
+    return iw_write_passing(path, binary, length, 0755, err);
 }
 
 /* The real interpreter moves to libexec/ (as deep as bin/, so that its run path stays right), the launcher takes its place. */

@@ -215,7 +215,7 @@ static int replace_file(const char *path, const iw_buffer *text, iw_error *err)
 {
     struct stat status;
     if (stat(path, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't look at %s", path);
-    return iw_write_file(path, text->data, text->length, status.st_mode & 0777, err);
+    return iw_write_passing(path, text->data, text->length, status.st_mode & 0777, err);
 }
 
 /* "#!/opt/iw-prefix/bin/python3.11 -E" becomes a shell header that starts the interpreter beside the script, through any links, from any path. To

@@ -88,5 +88,5 @@ int iw_record_fix(const char *tree, const char *relative, iw_error *err)
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line))
         if (add_line(&out, tree, folder, relative, iw_slice_trim(line), err) != 0) return -1;
-    return iw_write_file(path, out.data ? out.data : "", out.length, 0644, err);
+    return iw_write_passing(path, out.data ? out.data : "", out.length, 0644, err);
 }

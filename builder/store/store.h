@@ -68,6 +68,12 @@ typedef struct iw_measure {
     uint64_t peak_memory;  /* MiB of the largest step of the kind */
 } iw_measure;
 int iw_store_record(iw_store *store, const char *package, const char *version, const char *phase, iw_measure measure, iw_error *err);
+/* Several phases, with one wait for the disk. */
+typedef struct iw_phase_measure {
+    const char *phase;
+    iw_measure measure;
+} iw_phase_measure;
+int iw_store_record_all(iw_store *store, const char *package, const char *version, const iw_phase_measure *measures, size_t count, iw_error *err);
 /* The latest of that package (the same version where there is one, else another); *found false where there is none. */
 int iw_store_measured(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, bool *found,
                       iw_error *err);

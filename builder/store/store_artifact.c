@@ -122,6 +122,19 @@ static int put_plan(iw_index *index, const char *plan_key, const char *build_key
     return iw_index_query(index, IW_Q_PLAN_PUT, (iw_value[]){IW_TEXT(plan_key), IW_TEXT(build_key)}, 2, NULL, err);
 }
 
+/* Both, which one wait for the disk makes durable; an index that is damaged is made again meanwhile, which a transaction can't see. */
+static int put_both(iw_index *index, const iw_artifact *a, iw_quick q, iw_error *err)
+{
+    iw_error ignored = IW_ERROR_INIT;
+    bool begun = iw_index_query(index, IW_Q_BEGIN, NULL, 0, NULL, &ignored) == 0;
+    bool fine = begun && put_row(index, a, q, &ignored) == 0 && put_plan(index, a->plan_key, a->build_key, &ignored) == 0 &&
+                iw_index_query(index, IW_Q_COMMIT, NULL, 0, NULL, &ignored) == 0;
+    iw_error_clear(&ignored);
+    if (fine) return 0;
+    if (begun) iw_index_query(index, IW_Q_ROLLBACK, NULL, 0, NULL, NULL);
+    return put_row(index, a, q, err) != 0 ? -1 : put_plan(index, a->plan_key, a->build_key, err);
+}
+
 /* A row as an artifact; false where its seal doesn't fit. */
 static bool take_row(sqlite3_stmt *row, iw_artifact *out, iw_quick *quick)
 {
@@ -328,8 +341,7 @@ static int publish(iw_store *store, const char *temporary, const iw_artifact *a,
     if (result == 0) result = iw_write_file(json, text, strlen(text), 0444, err);
     free(text);
     if (result == 0 && lstat(tar, &status) != 0) result = iw_fail_errno(err, IW_E_IO, "can't look at %s", tar);
-    if (result == 0) result = put_row(store->index, a, iw_quick_of(&status), err);
-    return result == 0 ? put_plan(store->index, a->plan_key, a->build_key, err) : -1;
+    return result == 0 ? put_both(store->index, a, iw_quick_of(&status), err) : -1;
 }
 
 /* Something is there for this build key already: the same, or not. */

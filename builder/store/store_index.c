@@ -316,6 +316,7 @@ int iw_index_query(iw_index *index, iw_query query, const iw_value *values, int 
         if ((there && set_aside(index, &seen, err) != 0) || open_or_rebuild(index, err) != 0) return -1;
         code = run(index, query, values, count, row);
     }
+    if (query == IW_Q_ROLLBACK) index->in_transaction = false; /* SQLite may have rolled back by itself */
     if (code != SQLITE_OK) return failed(index, code, query == IW_Q_BEGIN || row ? "read" : "write", err);
     if (query == IW_Q_BEGIN) index->in_transaction = true;
     if (query == IW_Q_COMMIT || query == IW_Q_ROLLBACK) index->in_transaction = false;

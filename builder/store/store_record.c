@@ -41,6 +41,16 @@ int iw_store_record(iw_store *store, const char *package, const char *version, c
     return put_measure(store->index, package, version, phase, measure, err);
 }
 
+int iw_store_record_all(iw_store *store, const char *package, const char *version, const iw_phase_measure *measures, size_t count, iw_error *err)
+{
+    bool begun = count > 1 && iw_index_query(store->index, IW_Q_BEGIN, NULL, 0, NULL, NULL) == 0;
+    int status = 0;
+    for (size_t i = 0; i < count && status == 0; i++) status = iw_store_record(store, package, version, measures[i].phase, measures[i].measure, err);
+    if (begun && status == 0) status = iw_index_query(store->index, IW_Q_COMMIT, NULL, 0, NULL, err);
+    if (begun && status != 0) iw_index_query(store->index, IW_Q_ROLLBACK, NULL, 0, NULL, NULL);
+    return status;
+}
+
 int iw_store_measured_of(iw_store *store, const char *package, const char *version, const char *phase, iw_measure *out, char **of, iw_error *err)
 {
     sqlite3_stmt *row;

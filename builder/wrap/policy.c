@@ -49,7 +49,7 @@ int iw_policy_write(const char *path, const iw_policy *policy, iw_error *err)
     add_line(&out, "real", policy->real);
     add_line(&out, "toolchain", policy->toolchain);
     add_line(&out, "host", policy->host ? "1" : NULL);
-    return iw_write_file(path, out.data, out.length, 0644, err);
+    return iw_write_passing(path, out.data, out.length, 0644, err);
 }
 
 static void set_text(char **where, const char *value)

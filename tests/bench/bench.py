@@ -3,9 +3,13 @@
     IW_PROGRAM=out/release/ironwheel IW_HELPERS=out/release/libexec python3 tests/bench/bench.py [ROW...]
 
 Rows: warm (a run with nothing to do; stack base must be built), pack, steps (orchestration), wrapper. Nothing here is a test: a busy machine gives other figures."""
+import base64
 import json
 import os
 import pathlib
+import re
+import resource
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -72,26 +76,113 @@ def bench_pack(folder):
     print(f"{'':24} {(folder / 'ours.tar.zst').stat().st_size / 1e6:10.1f} MB  {'':34} {(folder / 'other.tar.zst').stat().st_size / 1e6:10.1f} MB")
 
 
+ARTIFACT_LEVEL = 3  # of zstd, as the store packs
+POLICY = """\
+name: policy
+version: 1
+summary: What the wrapper is told and what a step sees
+licence: MIT
+build:
+  system: script
+  install-script: mkdir -p $DESTDIR$PREFIX; base64 -w0 /run/ironwheel/policy > $DESTDIR$PREFIX/policy; env -0 | base64 -w0 > $DESTDIR$PREFIX/environment
+"""
+HAND = """\
+set -e
+cd build
+mkdir -p src home files tmp patches out/opt/iw-prefix prefix run/objects objects
+cp policy run/policy
+tar -xf "$SOURCE" -C src --strip-components=1
+tar -xf "$PACKAGING" -C patches --strip-components=2 "$PATCH"
+cd ..
+{box} /bin/sh -ec 'cat /build/patches/*.patch | patch -s -d src -p1' > patch.log 2>&1
+{step} /bin/sh -exc './configure --prefix="$PREFIX" --libdir="$PREFIX/lib" {arguments}' > configure.log 2>&1
+{step} /bin/sh -exc 'make -j"$JOBS"' > compile.log 2>&1
+{step} /bin/sh -exc 'make DESTDIR="$DESTDIR" install' > install.log 2>&1
+{tree} /bin/sh -exc '{finish}' > finish.log 2>&1
+{tree} /bin/sh -exc 'rm -rf bin lib/*.la; strip --strip-debug --preserve-dates lib/*.so.*.*; patchelf --force-rpath --set-rpath "" lib/*.so.*.*; patchelf --remove-rpath lib/*.so.*.*
+sed -i "s,/opt/iw-prefix,\\${{pcfiledir}}/../..," lib/pkgconfig/*.pc' > pack.log 2>&1
+tar -C build/out/opt/iw-prefix --sort=name --mtime=@315532800 --owner=0 --group=0 --format=pax -cf - . | zstd -q -{level} -o artifact.tar.zst
+rm -rf build
+"""
+
+
+def sandboxed(build, root, environment, folder):
+    """bubblewrap as builder/build/sandbox.c and box.c call it, but for the network filter."""
+    tools, names = pathlib.Path(os.environ.get("IW_HELPERS", PROGRAM.parent / "libexec")), (root / "usr/libexec/iw-real/names").read_text().split()
+    words = ["bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--clearenv", "--cap-drop", "ALL", "--hostname", "ironwheel", "--new-session", "--uid", "1000",
+             "--gid", "1000", "--ro-bind", root, "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", build, "/build", "--ro-bind", build / "prefix",
+             "/opt/iw-prefix", "--ro-bind", tools, "/opt/iw-tools"]
+    for name in names:
+        words += ["--ro-bind", tools / "iw-cc", f"/usr/bin/{name}"]
+    words += ["--ro-bind", build / "run", "/run/ironwheel", "--bind", build / "objects", "/run/ironwheel/objects"]
+    for pair in environment:
+        words += ["--setenv", *pair.split("=", 1)]
+    return shlex.join(map(str, [*words, "--chdir", folder, "--"]))
+
+
+def measured(command, cwd, env=None):
+    """Wall and CPU seconds, and what it printed."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    out = subprocess.run(command, cwd=cwd, env=CLEAN | (env or {}), check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - began, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, out
+
+
 def bench_steps(folder):
-    """xz: configure, make, make install, from an unpacked tree, by hand with this host's gcc (the toolchain's own version on Debian 12), against the whole of `ironwheel build`
-    without the fetch and the bundle."""
-    tree = folder / "tree"
+    """xz from its source file to its artifact, by `ironwheel build` without the fetch, the plan and the bundle, against a shell script that runs the same steps in the same
+    sandbox through the same wrapper, finishes the tree, and packs it."""
+    tree, store = folder / "tree", pathlib.Path(CLEAN.get("IRONWHEEL_CACHE", ROOT / "cache"))
     for name in ("recipes", "patches"):
         shutil.copytree(ROOT / name, tree / name, symlinks=True)
-    (tree / "recipes/stacks/steps.yaml").write_text("name: steps\nversion: 1\nsummary: For measuring\ntoolchain: debian12\nprofiles: [k10]\npackages:\n  xz: 5.8.1\n")
-    store = pathlib.Path(CLEAN.get("IRONWHEEL_CACHE", ROOT / "cache"))
-    ours, steps = [], []
-    for i in range(4):
-        private = folder / f"store{i}"
+    (tree / "recipes/policy").mkdir()
+    (tree / "recipes/policy/1.yaml").write_text(POLICY)
+    for name, package in (("steps", "xz: 5.8.1"), ("policy", "policy: 1")):
+        (tree / f"recipes/stacks/{name}.yaml").write_text(f"name: {name}\nversion: 1\nsummary: For measuring\ntoolchain: debian12\nprofiles: [k10]\npackages:\n  {package}\n")
+    private = folder / "store"
+
+    def empty():
+        shutil.rmtree(private, ignore_errors=True)
         private.mkdir()
         for name in ("sources", "toolchains"):
             subprocess.run(["cp", "-al", str(store / name), str(private / name)], check=True)
-        events = subprocess.run([str(PROGRAM), "build", "steps", "--json"], cwd=tree, env=CLEAN | {"IRONWHEEL_CACHE": str(private)}, check=True, stdout=subprocess.PIPE, text=True).stdout
-        mine = [event for event in map(json.loads, events.splitlines()) if event.get("subject") == "xz/5.8.1" and event["type"] == "finished"]
-        steps.append(sum(event["count"] for event in mine if event.get("phase") in ("configure", "compile", "install", "prepare", "finish")) / 1000)
-        ours.append(next(event["count"] for event in mine if "phase" not in event) / 1000)
-        shutil.rmtree(private)
-    row("xz, the whole package", statistics.median(ours[1:]), statistics.median(steps[1:]), "its steps alone, as they ran", "s", 1)
+
+    env = {"IRONWHEEL_CACHE": str(private)}
+    empty()
+    subprocess.run([str(PROGRAM), "build", "policy"], cwd=tree, env=CLEAN | env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # without a Python it makes no bundle
+    files = {}
+    with tempfile.TemporaryDirectory() as laid:
+        subprocess.run(["tar", "-xf", str(next((private / "artifacts").glob("*.tar.zst"))), "-C", laid], check=True)
+        files = {path.name: base64.b64decode(path.read_bytes()) for path in pathlib.Path(laid).iterdir()}
+    seen = [pair for pair in files["environment"].decode().split("\0") if pair and pair.split("=")[0] not in ("PWD", "OLDPWD", "SHLVL", "_")]
+    recipe = (tree / "recipes/xz/5.8.1.yaml").read_text()
+    digests, patch = re.findall(r"sha256: ([0-9a-f]{64})", recipe), re.search(r"files: \[(.*?)\]", recipe)[1]
+    arguments, finish = re.sub(r"\s+", " ", re.search(r"arguments: \[(.*?)\]", recipe, re.S)[1]).replace(",", ""), re.search(r"finish: (.*)", recipe)[1]
+    root = next((store / "toolchains").glob("*/root"))
+    given = {"SOURCE": str(store / "sources" / digests[0]), "PACKAGING": str(store / "sources" / digests[1]), "PATCH": patch}
+
+    def ours():
+        empty()
+        _, cpu, out = measured([str(PROGRAM), "build", "steps", "--json", "-o", str(folder / "dist")], tree, env)
+        _, rest, _ = measured([str(PROGRAM), "build", "steps", "--json", "--check", "-o", str(folder / "dist")], tree, env)  # audit, checks, bundle
+        wall = next(event["count"] for event in map(json.loads, out.splitlines()) if event.get("subject") == "xz/5.8.1" and event["type"] == "finished" and "phase" not in event)
+        return wall / 1000, cpu - rest
+
+    def hand():
+        place = folder / "hand"
+        shutil.rmtree(place, ignore_errors=True)
+        (place / "build").mkdir(parents=True)
+        (place / "build/policy").write_bytes(files["policy"])
+        box = lambda where: sandboxed(place / "build", root, seen, where)
+        script = HAND.format(box=box("/build"), step=box("/build/src"), tree=box("/build/out/opt/iw-prefix"), arguments=arguments, finish=finish.replace("'", ""), level=ARTIFACT_LEVEL)
+        (place / "script").write_text(script)
+        wall, cpu, _ = measured(["/bin/sh", "script"], place, given)
+        return wall, cpu
+
+    runs = [(ours(), hand()) if i % 2 else tuple(reversed((hand(), ours()))) for i in range(int(os.environ.get("IW_BENCH_ROUNDS", 5)) + 1)][1:]
+    for at, what in ((0, "wall"), (1, "CPU")):
+        row(f"xz, {what} time", statistics.median(a[at] for a, _ in runs), statistics.median(b[at] for _, b in runs), "the same steps, by a script", "s", 1)
+        ratios = sorted(a[at] / b[at] for a, b in runs)
+        print(f"{'':24} pair by pair: {' '.join(f'{ratio:.3f}' for ratio in ratios)}; median {statistics.median(ratios):.3f}")
 
 
 def bench_wrapper(folder):
