@@ -89,8 +89,7 @@ static _Noreturn void child(const iw_command *command, const char *path, pid_t p
     fail_child(report);
 }
 
-/* The path that execve gets: looked up here, so that the message can say that it is missing. */
-static char *find_program(const char *name)
+char *iw_find_program(const char *name)
 {
     if (strchr(name, '/')) return iw_strdup(name);
     const char *path = getenv("PATH");
@@ -140,7 +139,7 @@ int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err)
 {
     *pid = -1;
     if (iw_fault(IW_FAULT_SPAWN)) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't start %s", command->argv[0]);
-    iw_cleanup_free char *path = find_program(command->argv[0]);
+    iw_cleanup_free char *path = iw_find_program(command->argv[0]);
     if (!path) return iw_fail(err, IW_E_ENVIRONMENT, "program not found: %s (see: ironwheel doctor)", command->argv[0]);
     int report[2];
     if (open_report(command, report, err) != 0) return -1;

@@ -26,6 +26,9 @@ typedef struct iw_command {
 /* Starts it. A failed exec is reported here (IW_E_ENVIRONMENT, "not found: …"), not as exit 127. Blocks only for the exec. */
 int iw_spawn(const iw_command *command, pid_t *pid, iw_error *err);
 
+/* The absolute path of a program in this process's PATH (a name with `/` as it is), or NULL. Never from the working folder. Caller frees. */
+char *iw_find_program(const char *name);
+
 /* How it ended: status as waitpid gives it. Blocks; retries EINTR. */
 int iw_wait(pid_t pid, int *status, iw_error *err);
 

@@ -108,16 +108,18 @@ static const char *probe_advice(void)
 
 int iw_sandbox_probe(iw_error *err)
 {
-    static const char *const argv[] = {"bwrap", "--unshare-all", "--unshare-user", "--uid",  "1000", "--gid", "1000", "--cap-drop",
-                                       "ALL",   "--ro-bind",     "/",              "/",      "--proc", "/proc", "--dev", "/dev",
-                                       "--tmpfs", "/tmp",        "--die-with-parent", "--new-session", "--", "/bin/true", NULL};
+    static const char *const argv[] = {"/bin/true", NULL};
+    const iw_sandbox sandbox = {.root = "/", .command = argv, .keep_fd = -1};
+    iw_sandbox_result result;
     iw_error inner = IW_ERROR_INIT;
-    if (iw_run_capture(argv, NULL, 4096, NULL, NULL, &inner) == 0) return 0;
-    if (inner.kind == IW_E_ENVIRONMENT)
-        iw_fail(err, IW_E_ENVIRONMENT, "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt install bubblewrap`, or "
-                                       "your distribution's package of that name");
-    else
-        iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this host's own tools", iw_error_text(&inner), probe_advice());
+    iw_cleanup_free char *program = iw_find_program("bwrap");
+    if (!program)
+        return iw_fail(err, IW_E_ENVIRONMENT, "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt install bubblewrap`, or "
+                                              "your distribution's package of that name");
+    /* Out of the terminal's reach, as every run of it: a Ctrl-C meanwhile is no sign that there is none. */
+    int status = iw_sandbox_run(&sandbox, NULL, &result, &inner);
+    if (status == 0 && result.status != 0) status = iw_fail(&inner, IW_E_ENVIRONMENT, "a program in it failed");
+    if (status != 0) iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this host's own tools", iw_error_text(&inner), probe_advice());
     iw_error_clear(&inner);
-    return -1;
+    return status;
 }

@@ -251,6 +251,23 @@ static void logs_all_and_bounds_lines(void **state)
     close(fd);
 }
 
+/* The terminal's Ctrl-C goes to the whole group of processes: the probe of one that handles it isn't hit. A program in bubblewrap's place shows its group. */
+static void probe_is_out_of_the_terminals_reach(void **state)
+{
+    box *b = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *fake = iw_path_join(b->folder, "bwrap"), *seen = iw_path_join(b->folder, "group");
+    iw_cleanup_free char *before = iw_strdup(getenv("PATH")), *path = iw_format("%s:%s", b->folder, before), *group = NULL;
+    iw_cleanup_free char *text = iw_format("#!/bin/sh\nps -o pgid= -p $$ > %s\nexit 1\n", seen);
+    if (iw_write_file(fake, text, strlen(text), 0755, &err)) fail_msg("%s", iw_error_text(&err));
+    setenv("PATH", path, 1);
+    assert_int_equal(iw_sandbox_probe(&err), -1);
+    setenv("PATH", before, 1);
+    iw_error_clear(&err);
+    assert_int_equal(iw_read_file(seen, 100, &group, NULL, &err), 0);
+    assert_true(atoi(group) > 1 && atoi(group) != (int)getpgrp());
+}
+
 static void probe_says_what_to_install(void **state)
 {
     (void)state;
@@ -272,6 +289,6 @@ int main(void)
                                        RUN(sees_the_same_user_and_environment), RUN(hides_the_host), RUN(writes_stay_inside),
                                        RUN(network_is_reported_though_swallowed), RUN(ends_on_time), RUN(is_cancelled),
                                        RUN(leaves_nothing_behind), RUN(says_why_it_could_not_start), RUN(logs_all_and_bounds_lines),
-                                       cmocka_unit_test(probe_says_what_to_install)};
+                                       RUN(probe_is_out_of_the_terminals_reach), cmocka_unit_test(probe_says_what_to_install)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
