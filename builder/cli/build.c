@@ -29,7 +29,8 @@ int iw_build_say_ready(iw_context *context, const char *stack, const char *path,
 
 static int make(iw_context *context, iw_session *session, iw_error *err)
 {
-    if (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0) return -1;
+    iw_context_show(context);
+    if (iw_context_watch_signals(context, err) != 0) return -1;
     if (iw_session_build(context, session, err) == 0) return 0;
     if (err->kind == IW_E_CANCELLED) iw_wrap(err, "stopped; nothing that was finished is lost: `ironwheel build %s` goes on from there", session->stack->name);
     return -1;

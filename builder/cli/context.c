@@ -119,15 +119,13 @@ int iw_context_store(iw_context *context, iw_store **out, iw_error *err)
 
 /* --- the user --------------------------------------------------------------------------------------------------------------------- */
 
-int iw_context_show(iw_context *context, iw_error *err)
+void iw_context_show(iw_context *context)
 {
-    (void)err;
-    if (context->ui) return 0;
+    if (context->ui) return;
     iw_ui_options options = {.mode = context->json ? IW_UI_JSON : context->quiet ? IW_UI_QUIET : IW_UI_AUTO,
                              .verbosity = context->quiet ? -1 : context->verbose ? 1 : 0, .out = 1, .error = 2, .colour_allowed = true};
     context->ui = iw_ui_open(&options);
     context->sink = iw_ui_sink(context->ui);
-    return 0;
 }
 
 void iw_print(iw_context *context, const char *format, ...)
@@ -223,16 +221,14 @@ static void stop_watching(struct iw_watch *watch)
 
 /* --- life ------------------------------------------------------------------------------------------------------------------------- */
 
-int iw_context_open(iw_context *context, const iw_arguments *arguments, iw_error *err)
+void iw_context_open(iw_context *context, const iw_arguments *arguments)
 {
-    (void)err;
     *context = (iw_context){.arguments = arguments, .cancel = -1};
     context->json = iw_flag(arguments, "json");
     context->quiet = iw_flag(arguments, "quiet");
     context->verbose = iw_flag(arguments, "verbose");
     context->program = program_folder();
     context->helpers = helpers_folder(context->program);
-    return 0;
 }
 
 void iw_context_close(iw_context *context)

@@ -25,7 +25,7 @@ typedef struct iw_context {
 } iw_context;
 
 /* Fills `context` for parsed arguments (borrowed). */
-int iw_context_open(iw_context *context, const iw_arguments *arguments, iw_error *err);
+void iw_context_open(iw_context *context, const iw_arguments *arguments);
 void iw_context_close(iw_context *context);
 
 /* Each opens once and gives the borrowed handle. The tree: -C, else IRONWHEEL_ROOT, else the working folder or the nearest above it that holds
@@ -33,7 +33,7 @@ void iw_context_close(iw_context *context);
 int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err);
 int iw_context_store(iw_context *context, iw_store **out, iw_error *err);
 /* The display, for commands whose work takes time; results go to standard output by iw_print. */
-int iw_context_show(iw_context *context, iw_error *err);
+void iw_context_show(iw_context *context);
 /* From here on Ctrl-C makes `cancel` readable; a second one ends the program at once (what runs in sandboxes dies with it). */
 int iw_context_watch_signals(iw_context *context, iw_error *err);
 

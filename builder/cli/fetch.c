@@ -20,7 +20,10 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 {
     iw_session session;
     int status = iw_session_open(context, arguments->operands[0], &session, err);
-    if (status == 0 && (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0)) status = -1;
+    if (status == 0) {
+        iw_context_show(context);
+        status = iw_context_watch_signals(context, err);
+    }
     if (status == 0) status = fetch(context, &session, err);
     if (status != 0 && err->kind == IW_E_CANCELLED) iw_wrap(err, "stopped; what has come stays, also parts of files");
     if (status == 0 && !context->json && !context->quiet) {

@@ -44,7 +44,8 @@ int main(int argc, char **argv)
             status = print_help(&arguments);
         } else {
             iw_context context;
-            if (iw_context_open(&context, &arguments, &err) == 0) status = arguments.command->run(&context, &arguments, &err);
+            iw_context_open(&context, &arguments);
+            status = arguments.command->run(&context, &arguments, &err);
             iw_context_close(&context);
         }
     }

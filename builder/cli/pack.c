@@ -18,7 +18,10 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_session session;
     int status = iw_session_open(context, arguments->operands[0], &session, err);
     if (status == 0) status = refuse_unbuilt(session.plan, err);
-    if (status == 0 && (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0)) status = -1;
+    if (status == 0) {
+        iw_context_show(context);
+        status = iw_context_watch_signals(context, err);
+    }
     if (status == 0) status = iw_session_bundle(context, &session, true, err);
     iw_session_close(&session);
     return status;

@@ -42,7 +42,8 @@ static bool answer(int argc, char **argv)
         iw_error_clear(&err);
         return false;
     }
-    if (iw_flag(&arguments, "help") || iw_flag(&arguments, "version") || iw_flag(&arguments, "no-sandbox") || iw_context_open(&context, &arguments, &err) != 0) return false;
+    if (iw_flag(&arguments, "help") || iw_flag(&arguments, "version") || iw_flag(&arguments, "no-sandbox")) return false;
+    iw_context_open(&context, &arguments);
     if (iw_session_open(&context, arguments.operands[0], &session, &err) == 0 && iw_build_find_ready(&context, &session, &path, &sha256, &found, &err) == 0 && found)
         found = iw_build_say_ready(&context, session.stack->name, path, sha256) == 0;
     iw_session_close(&session);

@@ -53,7 +53,9 @@ static int run_update(iw_context *context, const iw_arguments *arguments, iw_err
     const iw_toolchain *toolchain;
     iw_fetch_options options;
     (void)arguments;
-    if (find(context, &toolchain, err) != 0 || iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0) return -1;
+    if (find(context, &toolchain, err) != 0) return -1;
+    iw_context_show(context);
+    if (iw_context_watch_signals(context, err) != 0) return -1;
     iw_session_fetch_options(context, &options);
     iw_cleanup_free char *path = iw_path_join(context->root, toolchain->path);
     char before[IW_SHA256_HEX], after[IW_SHA256_HEX];

@@ -301,7 +301,10 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         if (requirements.items[i][0] == '-' || strchr(requirements.items[i], '/')) return iw_fail(err, IW_E_USAGE, "\"%s\" is no NAME==VERSION", requirements.items[i]);
     int status = iw_session_open(context, "base", &t.session, err);
     if (status == 0) status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
-    if (status == 0 && (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0)) status = -1;
+    if (status == 0) {
+        iw_context_show(context);
+        status = iw_context_watch_signals(context, err);
+    }
     if (status == 0) status = triage_all(&t, &requirements, err);
     if (t.work) iw_remove_tree(t.work, NULL);
     iw_session_close(&t.session);

@@ -176,7 +176,8 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_cleanup_free char *work = NULL;
     if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, err) != 0 || iw_context_store(context, &store, err) != 0) return -1;
     iw_cleanup_free char *parent = iw_store_path(store, "tmp", "");
-    if (iw_context_show(context, err) != 0 || iw_context_watch_signals(context, err) != 0) return -1;
+    iw_context_show(context);
+    if (iw_context_watch_signals(context, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "verify-", &work, err) != 0) return -1;
     if (!known) iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = "there is no .sha256 beside the bundle, and no --sha256: its digest was not checked"});
     int status = verify_here(context, bundle, work, err);
