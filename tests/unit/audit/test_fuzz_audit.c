@@ -1,11 +1,9 @@
 /* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/audit, each file once, and each again cut short and with bytes changed. */
-#include "kit.h"
-
-#include <dirent.h>
+#define CORPUS "tests/fuzz/corpus/audit"
 
 #include "../../fuzz/fuzz_audit.c"
 
-#define CORPUS "tests/fuzz/corpus/audit"
+#include "../corpus.h"
 
 static void replay(uint8_t *data, size_t length)
 {
@@ -25,19 +23,7 @@ static void replay(uint8_t *data, size_t length)
 static void test_corpus(void **state)
 {
     (void)state;
-    size_t count = 0;
-    DIR *folder = opendir(CORPUS);
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.') continue;
-        iw_cleanup_free char *path = iw_path_join(CORPUS, entry->d_name), *data = NULL;
-        size_t length;
-        assert_int_equal(iw_read_file(path, 4 << 20, &data, &length, NULL), 0);
-        replay((uint8_t *)data, length);
-        count++;
-    }
-    closedir(folder);
-    assert_true(count >= 20);
+    replay_corpus(replay);
 }
 
 int main(void)

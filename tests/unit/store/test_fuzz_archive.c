@@ -1,28 +1,14 @@
 /* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/archive, each file once. */
-#include "kit.h"
-
-#include <dirent.h>
+#define CORPUS "tests/fuzz/corpus/archive"
 
 #include "../../fuzz/fuzz_archive.c"
 
-#define CORPUS "tests/fuzz/corpus/archive"
+#include "../corpus.h"
 
 static void test_corpus(void **state)
 {
     (void)state;
-    size_t count = 0;
-    DIR *folder = opendir(CORPUS);
-    assert_non_null(folder);
-    for (const struct dirent *entry; (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.') continue;
-        iw_cleanup_free char *path = iw_path_join(CORPUS, entry->d_name), *data = NULL;
-        size_t length;
-        assert_int_equal(iw_read_file(path, 4 << 20, &data, &length, NULL), 0);
-        assert_int_equal(LLVMFuzzerTestOneInput((const uint8_t *)data, length), 0);
-        count++;
-    }
-    closedir(folder);
-    assert_true(count >= 20);
+    replay_corpus(replay_once);
 }
 
 int main(void)
