@@ -28,9 +28,9 @@ static int expected_digest(const char *given, const char *bundle, char hex[IW_SH
     return 0;
 }
 
-int iw_bundle_check_digest(const char *bundle, const char *given, bool *known, iw_error *err)
+int iw_bundle_check_digest(const char *bundle, const char *given, bool *known, char found[IW_SHA256_HEX], iw_error *err)
 {
-    char wanted[IW_SHA256_HEX], found[IW_SHA256_HEX];
+    char wanted[IW_SHA256_HEX];
     if (expected_digest(given, bundle, wanted, err) != 0 || iw_hash_file(bundle, found, NULL, err) != 0) return -1;
     *known = wanted[0];
     if (!wanted[0] || strcmp(wanted, found) == 0) return 0;

@@ -326,7 +326,8 @@ int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_
     return bundle(context, session, checks, NULL, err);
 }
 
-int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *path, const char *page, bool *reported, iw_error *err)
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *path, const char *sha256, const char *page, bool *reported,
+                     iw_error *err)
 {
     iw_cleanup_free char *root = NULL;
     if (iw_session_fetch_toolchain(context, session, err) != 0 || iw_toolchain_root(session->store, session->toolchain, context->sink, &root, err) != 0) return -1;
@@ -334,6 +335,7 @@ int iw_session_prove(iw_context *context, iw_session *session, const char *envir
     int status = audit(context, session, environment, &verdict, err);
     if (status == 0) status = run_checks(context, session, environment, root, &verdict, err);
     iw_reporting reporting = reporting_of(&verdict, environment, path, "verify");
+    reporting.sha256 = sha256;
     if (status != 0) reporting.problem = iw_error_text(err);
     *reported = page && (status == 0 || err->kind == IW_E_CHECK) && report(context, session, &reporting, page);
     verdict_free(&verdict);

@@ -61,8 +61,9 @@ int iw_session_build(iw_context *context, iw_session *session, iw_error *err);
 /* Lays and writes the bundle from what the store holds. `checks`: run them first. */
 int iw_session_bundle(iw_context *context, iw_session *session, bool checks, iw_error *err);
 /* Audits an unpacked environment of the session's stack and runs its checks there, for every profile. IW_E_CHECK where it doesn't pass. Either way a report about
- * `bundle` is written to `report`, whose folder exists; *reported tells whether it was (a note says why not). */
-int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *bundle, const char *report, bool *reported, iw_error *err);
+ * `bundle` (its path and SHA-256) is written to `report` (NULL: to nowhere); *reported tells whether it was (a note says why not). */
+int iw_session_prove(iw_context *context, iw_session *session, const char *environment, const char *bundle, const char *sha256, const char *report,
+                     bool *reported, iw_error *err);
 /* Where a bundle's report stands: "<bundle without .tar.zst>.report.html". Caller frees. */
 char *iw_report_path(const char *bundle);
 /* Where bundles go: --output, else dist/ beside recipes/ where that can be written, else dist/ here. Caller frees. */

@@ -16,10 +16,11 @@
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     const char *bundle = arguments->operands[0], *target = arguments->operand_count > 1 ? arguments->operands[1] : NULL;
+    char found[IW_SHA256_HEX];
     bool known = false;
     iw_cleanup_free char *parent = target ? iw_path_parent(target) : iw_strdup("."), *temporary = NULL, *placed = NULL;
     if (target && iw_exists(target)) return iw_fail(err, IW_E_ENVIRONMENT, "%s is there already; remove it, or name another folder", target);
-    if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, err) != 0) return -1;
+    if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, found, err) != 0) return -1;
     iw_context_show(context);
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, ".ironwheel-unpack-", &temporary, err) != 0) return -1;
     int status = iw_bundle_unpack(context, bundle, temporary, parent, target, &placed, err);

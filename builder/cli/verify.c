@@ -143,7 +143,7 @@ static void say(iw_context *context, const char *bundle, const char *report)
     }
 }
 
-static int verify_here(iw_context *context, const char *bundle, const char *work, iw_error *err)
+static int verify_here(iw_context *context, const char *bundle, const char *sha256, const char *work, iw_error *err)
 {
     iw_cleanup_free char *unpacking = iw_path_join(work, "unpacking"), *first = NULL, *moved = iw_path_join(work, "moved h\xc3\xa9re");
     json_t *manifest = NULL;
@@ -158,7 +158,7 @@ static int verify_here(iw_context *context, const char *bundle, const char *work
         iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session.stack->name, .detail = differences});
     if (status == 0) status = check_floor(moved, manifest, err);
     iw_cleanup_free char *report = status == 0 ? report_place(context, bundle) : NULL;
-    if (status == 0) status = iw_session_prove(context, &session, moved, bundle, report, &reported, err);
+    if (status == 0) status = iw_session_prove(context, &session, moved, bundle, sha256, report, &reported, err);
     if (status == 0 && iw_flag(context->arguments, "rebuild")) status = rebuild(context, &session, bundle, work, &same, err);
     if (status == 0 && !same) status = iw_fail(err, IW_E_CHECK, "%s and what was built again differ (see above)", bundle);
     if (status != 0 && reported) iw_wrap(err, "see %s", report);
@@ -171,16 +171,17 @@ static int verify_here(iw_context *context, const char *bundle, const char *work
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     const char *bundle = arguments->operands[0];
+    char sha256[IW_SHA256_HEX];
     bool known = false;
     iw_store *store;
     iw_cleanup_free char *work = NULL;
-    if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, err) != 0 || iw_context_store(context, &store, err) != 0) return -1;
+    if (iw_bundle_check_digest(bundle, iw_text_option(arguments, "sha256"), &known, sha256, err) != 0 || iw_context_store(context, &store, err) != 0) return -1;
     iw_cleanup_free char *parent = iw_store_path(store, "tmp", "");
     iw_context_show(context);
     if (iw_context_watch_signals(context, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "verify-", &work, err) != 0) return -1;
     if (!known) iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = "there is no .sha256 beside the bundle, and no --sha256: its digest was not checked"});
-    int status = verify_here(context, bundle, work, err);
+    int status = verify_here(context, bundle, sha256, work, err);
     iw_remove_tree(work, NULL);
     return status;
 }

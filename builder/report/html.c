@@ -48,7 +48,7 @@ static bool is_hidden(uint32_t code)
            (code >= 0x2066 && code <= 0x2069) || code == 0xfeff;
 }
 
-static void add_escaped(iw_buffer *out, const char *text)
+static void add_escaped(iw_buffer *out, const char *text, bool path)
 {
     const unsigned char *c = (const unsigned char *)text, *end = c + IW_REPORT_TEXT;
     while (*c && c < end) {
@@ -61,6 +61,7 @@ static void add_escaped(iw_buffer *out, const char *text)
             iw_buffer_add_text(out, name);
         else
             iw_buffer_add(out, c, length);
+        if (path && *c == '/') iw_buffer_add_text(out, "<wbr>");
         c += length ? length : 1;
     }
     if (*c) iw_buffer_add_text(out, "…");
@@ -82,9 +83,9 @@ void iw_page_add(iw_page *page, const char *html, ...)
     va_list values;
     va_start(values, html);
     for (const char *c = html; *c; c++) {
-        if (c[0] == '%' && c[1] == 's') {
+        if (c[0] == '%' && (c[1] == 's' || c[1] == 'p')) {
             const char *text = va_arg(values, const char *);
-            add_escaped(&page->out, text ? text : "–");
+            add_escaped(&page->out, text ? text : "–", c[1] == 'p');
             c++;
         } else if (c[0] == '%' && c[1] == 'n') {
             add_number(&page->out, va_arg(values, int64_t));

@@ -19,7 +19,8 @@ typedef struct iw_page {
     const json_t *manifest, *details;
 } iw_page;
 
-/* `html` as it is, but for %s: a text, escaped (NULL: a dash), and %n: an int64_t with its digits in threes, and %f: seconds (double) as "4 min 10 s". */
+/* `html` as it is, but for %s: a text, escaped (NULL: a dash), %p: a path, which may break after a slash, %n: an int64_t with its
+ * digits in threes, and %f: seconds (double) as "4 min 10 s". */
 void iw_page_add(iw_page *page, const char *html, ...);
 /* Whether another row may be written, `index` being there already. */
 bool iw_page_room(const iw_page *page, size_t index);

@@ -130,28 +130,58 @@ static void add_source(iw_page *page, const json_t *source)
 static void add_patch(iw_page *page, const json_t *patch)
 {
     static const char *const keys[][2] = {{"origin", "Origin"}, {"author", "Author"}, {"forwarded", "Forwarded"}};
-    const char *why = iw_page_text(patch, "description"), *from = iw_page_text(patch, "from");
-    iw_page_add(page, "<li><b>%s</b>", iw_page_text(patch, "file"));
-    if (why)
-        iw_page_add(page, "<br><span class=\"reason\">%s</span>", why);
-    else if (from)
-        iw_page_add(page, "<br><span class=\"quiet\">as the source named %s applies it</span>", from);
-    else
-        iw_page_add(page, "<br><span class=\"quiet\">gives no reason</span>");
+    const char *why = iw_page_text(patch, "description");
+    iw_page_add(page, "<li><b>%p</b><br><span class=\"reason\">%s</span>", iw_page_text(patch, "file"), why ? why : "It gives no reason.");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (iw_page_text(patch, keys[i][0])) iw_page_add(page, "<br><span class=\"quiet\">%s: %s</span>", keys[i][1], iw_page_text(patch, keys[i][0]));
     if (iw_page_text(patch, "sha256")) iw_page_add(page, "<br>sha256 <code>%s</code>", iw_page_text(patch, "sha256"));
     iw_page_add(page, "</li>\n");
 }
 
-static void add_list(iw_page *page, const char *title, const json_t *list, void (*add)(iw_page *, const json_t *))
+static bool is_from_source(const json_t *patch)
+{
+    return iw_page_text(patch, "from") && !iw_page_text(patch, "description");
+}
+
+/* The recipe's own with their reasons, then those that come with a source. */
+static void add_patches(iw_page *page, const json_t *patches)
+{
+    size_t count = json_array_size(patches), shown = 0, from_source = 0;
+    for (size_t i = 0; i < count; i++) from_source += is_from_source(json_array_get(patches, i));
+    if (from_source < count) iw_page_add(page, "<h4>Patches</h4>\n<ul class=\"plain\">\n");
+    for (size_t i = 0; i < count; i++)
+        if (!is_from_source(json_array_get(patches, i)) && iw_page_room(page, shown)) {
+            add_patch(page, json_array_get(patches, i));
+            shown++;
+        }
+    iw_page_left_out(page, "li", 0, shown, count - from_source);
+    if (from_source < count) iw_page_add(page, "</ul>\n");
+    if (!from_source) return;
+    iw_page_add(page, "<h4>Patches that a source brings</h4>\n<p class=\"quiet\">The distribution’s own; the reason stands at the top of each, in that source.</p>\n<ul class=\"plain close\">\n");
+    shown = 0;
+    for (size_t i = 0; i < count; i++)
+        if (is_from_source(json_array_get(patches, i)) && iw_page_room(page, shown)) {
+            iw_page_add(page, "<li><code>%p</code> <span class=\"quiet\">in %s</span></li>\n", iw_page_text(json_array_get(patches, i), "file"), iw_page_text(json_array_get(patches, i), "from"));
+            shown++;
+        }
+    iw_page_left_out(page, "li", 0, shown, from_source);
+    iw_page_add(page, "</ul>\n");
+}
+
+static void add_rows(iw_page *page, const json_t *list, void (*add)(iw_page *, const json_t *))
 {
     size_t count = json_array_size(list), i = 0;
-    if (!count) return;
-    iw_page_add(page, "<h4>%s</h4>\n<ul class=\"plain\">\n", title);
+    iw_page_add(page, "<ul class=\"plain\">\n");
     for (; i < count && iw_page_room(page, i); i++) add(page, json_array_get(list, i));
     iw_page_left_out(page, "li", 0, i, count);
     iw_page_add(page, "</ul>\n");
+}
+
+static void add_list(iw_page *page, const char *title, const json_t *list, void (*add)(iw_page *, const json_t *))
+{
+    if (!json_array_size(list)) return;
+    iw_page_add(page, "<h4>%s</h4>\n", title);
+    add_rows(page, list, add);
 }
 
 static void add_names(iw_page *page, const char *title, const json_t *names)
@@ -201,11 +231,12 @@ static void add_package(iw_page *page, const json_t *package)
     if (patches) iw_page_add(page, "<span class=\"tag\">");
     if (patches) iw_page_count(page, patches, patches == 1 ? "patch" : "patche");
     if (patches) iw_page_add(page, "</span> ");
-    if (known) iw_page_add(page, "<span class=\"tag\">%s</span> ", json_is_number(json_object_get(known, "started")) ? "built" : "reused");
-    if (seconds >= 0) iw_page_add(page, "<span class=\"figure\">%f</span>", seconds);
-    iw_page_add(page, "</span></summary>\n<div class=\"inside\">\n<p>%s. <span class=\"quiet\">Licence: %s</span></p>\n", iw_page_text(package, "summary"), iw_page_text(package, "licence"));
+    if (known) iw_page_add(page, json_is_number(json_object_get(known, "started")) ? "<span class=\"tag\">built</span>" : "<span>reused</span>");
+    iw_page_add(page, "</span>");
+    if (seconds >= 0) iw_page_add(page, " <span class=\"figure\">%f</span>", seconds);
+    iw_page_add(page, "</summary>\n<div class=\"inside\">\n<p>%s. <span class=\"quiet\">Licence: %s</span></p>\n", iw_page_text(package, "summary"), iw_page_text(package, "licence"));
     add_list(page, "Sources", iw_page_list(package, "sources"), add_source);
-    add_list(page, "Patches", iw_page_list(package, "patches"), add_patch);
+    add_patches(page, iw_page_list(package, "patches"));
     if (json_object_size(flags)) {
         iw_page_add(page, "<h4>Flags that the compiler wrapper took out</h4>\n");
         add_counts(page, flags);
@@ -254,11 +285,15 @@ static void add_file(iw_page *page, const json_t *file)
     const char *verdict = iw_page_text(file, "verdict");
     const json_t *top = iw_page_list(file, "top");
     bool broken = is_verdict(file, "broken");
-    iw_page_add(page, "<li><span class=\"verdict %s\">%s</span> <code>%s</code>\n", broken ? "bad" : "unsure", verdict, iw_page_text(file, "file"));
+    iw_page_add(page, "<li><span class=\"verdict %s\">%s</span> <code>%p</code>\n", broken ? "bad" : "unsure", verdict, iw_page_text(file, "file"));
     add_counts(page, iw_page_object(file, "counts"));
-    if (json_array_size(top)) {
+    if (json_array_size(top) && json_array_size(top) <= 2) {
+        for (size_t i = 0; i < json_array_size(top); i++)
+            iw_page_add(page, i ? " and <code>%s</code>" : "<p class=\"quiet\">in <code>%s</code>", iw_page_text(json_array_get(top, i), "name"));
+        iw_page_add(page, "</p>\n");
+    } else if (json_array_size(top)) {
         iw_page_add(page, "<details><summary>Functions with most of them</summary>\n");
-        add_list(page, "Functions", top, add_function);
+        add_rows(page, top, add_function);
         iw_page_add(page, "</details>\n");
     }
     iw_page_add(page, "</li>\n");
@@ -292,7 +327,7 @@ static void add_clean(iw_page *page, const json_t *every)
         if (!is_verdict(file, "clean")) continue;
         if (all++ != shown || !iw_page_room(page, shown)) continue;
         shown++;
-        iw_page_add(page, "<tr><td><code>%s</code></td><td class=\"figure\">%n</td></tr>\n", iw_page_text(file, "file"),
+        iw_page_add(page, "<tr><td><code>%p</code></td><td class=\"figure\">%n</td></tr>\n", iw_page_text(file, "file"),
                     (int64_t)json_integer_value(json_object_get(file, "code_bytes")));
     }
     iw_page_left_out(page, "tr", 2, shown, all);
@@ -325,7 +360,7 @@ static void add_audit(iw_page *page, const standing *s)
     add_not_clean(page, iw_page_list(s->audit, "not_clean"));
     if (json_array_size(exceptions)) {
         iw_page_add(page, "<details><summary>Reviewed exceptions and their reasons</summary>\n");
-        add_list(page, "Exceptions", exceptions, add_exception);
+        add_rows(page, exceptions, add_exception);
         iw_page_add(page, "</details>\n");
     }
     add_clean(page, iw_page_list(s->audit, "every"));
@@ -416,22 +451,48 @@ static void add_checks(iw_page *page, const standing *s)
 
 /* --- glibc, keys ------------------------------------------------------------------------------------------------------------------------- */
 
-static void add_symbol(iw_page *page, const json_t *symbol)
+/* "hypot in lib/libword.so": the part before " in " of a line that needs the floor's version, the whole where there is none. */
+static size_t symbol_length(const char *line)
 {
-    iw_page_add(page, "<li><code>%s</code></li>\n", json_string_value(symbol));
+    const char *end = strstr(line, " in ");
+    return end ? (size_t)(end - line) : strlen(line);
+}
+
+static const char *symbol_line(const json_t *lines, size_t i)
+{
+    const char *line = json_string_value(json_array_get(lines, i));
+    return line ? line : "";
+}
+
+static bool same_symbol(const char *a, const char *b)
+{
+    return symbol_length(a) == symbol_length(b) && strncmp(a, b, symbol_length(a)) == 0;
+}
+
+/* A symbol, where it stands first, with every file that needs it. */
+static void add_symbol(iw_page *page, const json_t *lines, size_t first, size_t shown)
+{
+    const char *line = symbol_line(lines, first);
+    for (size_t i = 0; i < first; i++)
+        if (same_symbol(symbol_line(lines, i), line)) return;
+    iw_cleanup_free char *name = iw_format("%.*s", (int)symbol_length(line), line);
+    iw_page_add(page, "<li><b><code>%s</code></b>", name);
+    for (size_t i = first; i < shown; i++) {
+        const char *other = symbol_line(lines, i);
+        if (same_symbol(other, line) && other[symbol_length(other)]) iw_page_add(page, "<br><code>%p</code>", other + symbol_length(other) + strlen(" in "));
+    }
+    iw_page_add(page, "</li>\n");
 }
 
 static void add_floor(iw_page *page)
 {
-    const json_t *glibc = iw_page_object(page->manifest, "glibc");
-    iw_page_add(page, "<section aria-labelledby=\"glibc\">\n<h2 id=\"glibc\">glibc</h2>\n<p>Runs with glibc <b>%s</b> or newer. These symbols need that version:</p>\n",
-                iw_page_text(glibc, "floor"));
-    const json_t *symbols = iw_page_list(glibc, "because_of");
-    size_t count = json_array_size(symbols), i = 0;
-    iw_page_add(page, "<ul class=\"plain\">\n");
-    for (; i < count && iw_page_room(page, i); i++) add_symbol(page, json_array_get(symbols, i));
-    iw_page_left_out(page, "li", 0, i, count);
-    iw_page_add(page, "</ul>\n</section>\n\n");
+    const json_t *glibc = iw_page_object(page->manifest, "glibc"), *lines = iw_page_list(glibc, "because_of");
+    size_t count = json_array_size(lines), shown = count < IW_REPORT_ROWS ? count : IW_REPORT_ROWS;
+    iw_page_add(page, "<section aria-labelledby=\"glibc\">\n<h2 id=\"glibc\">glibc</h2>\n<p>Runs with glibc <b>%s</b> or newer.", iw_page_text(glibc, "floor"));
+    iw_page_add(page, count ? " These symbols, in these files, need that version:</p>\n<ul class=\"plain\">\n" : "</p>\n");
+    for (size_t i = 0; i < shown; i++) add_symbol(page, lines, i, shown);
+    iw_page_left_out(page, "li", 0, shown, count);
+    iw_page_add(page, count ? "</ul>\n</section>\n\n" : "</section>\n\n");
 }
 
 static void add_identity(iw_page *page)

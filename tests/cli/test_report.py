@@ -8,7 +8,7 @@ import unittest
 
 import fixture
 
-VOID = {"meta", "link", "br", "img", "input", "hr", "rect"}
+VOID = {"meta", "wbr", "link", "br", "img", "input", "hr", "rect"}
 
 
 class Page(html.parser.HTMLParser):
@@ -98,6 +98,7 @@ class Report(unittest.TestCase):
         self.assertIn(str(report), done.stdout)
         words = Page(report.read_text()).words()
         self.assertIn("Reused", words)
+        self.assertIn(self.result["sha256"], words)
         self.assertNotIn("Built in this run", words)
         self.assertIn("its one check passes", words)
 
