@@ -153,31 +153,82 @@ class Base(unittest.TestCase):
     def test_verify_passes(self):
         self.assertIn("holds what it should", self.ironwheel("verify", self.bundle).stdout)
 
-    def test_triage_tells_a_wheel_that_dies_from_one_that_runs(self):
-        index = self.folder / "index"
-        for name, code in (("fine", ""), ("ouch", '__asm__ volatile(".byte 0xc5,0xf5,0xfe,0xd0");')):
-            source = self.folder / f"{name} source"
-            source.mkdir()
-            (source / f"{name}.c").write_text(textwrap.dedent(f"""
-                #include <Python.h>
-                __attribute__((noinline, visibility("default"))) void probe(void) {{ {code} }}
-                static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{name}", 0, -1, 0, 0, 0, 0, 0}};
-                PyMODINIT_FUNC PyInit_{name}(void) {{ probe(); return PyModule_Create(&module); }}
-            """))
-            (source / "setup.py").write_text(f"from setuptools import setup, Extension\nsetup(name='{name}', version='1.0', ext_modules=[Extension('{name}', ['{name}.c'])])\n")
-            (index / name).mkdir(parents=True)
-            run(self.python, "-m", "pip", "wheel", "--no-index", "--no-build-isolation", "--no-deps", "-w", index / name, source)
+    def make_wheel(self, index, name, version, code="", module=None):
+        """A wheel of one extension module that runs `code` when it is imported, or, as `_NAME` below a Python `module`, when that asks for it."""
+        own = f"_{name}" if module else name
+        source = pathlib.Path(tempfile.mkdtemp(prefix=f"{name} {version} ", dir=self.folder))
+        (source / f"{own}.c").write_text(textwrap.dedent(f"""
+            #include <Python.h>
+            __attribute__((noinline, visibility("default"))) void probe(void) {{ {code} }}
+            static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "{own}", 0, -1, 0, 0, 0, 0, 0}};
+            PyMODINIT_FUNC PyInit_{own}(void) {{ probe(); return PyModule_Create(&module); }}
+        """))
+        if module:
+            (source / f"{name}.py").write_text(module)
+        (source / "setup.py").write_text(f"from setuptools import setup, Extension\nsetup(name='{name}', version='{version}', py_modules={[name] if module else []}, "
+                                         f"ext_modules=[Extension('{own}', ['{own}.c'])])\n")
+        (index / name).mkdir(parents=True, exist_ok=True)
+        run(self.python, "-m", "pip", "wheel", "--no-index", "--no-build-isolation", "--no-deps", "-w", index / name, source)
+        links = [f'<a href="{wheel.name}#sha256={hashlib.sha256(wheel.read_bytes()).hexdigest()}">{wheel.name}</a>' for wheel in sorted((index / name).glob("*.whl"))]
+        (index / name / "index.html").write_text("<!DOCTYPE html><html><body>" + "".join(links) + "</body></html>")
+
+    def triage(self, index, *arguments, status=1):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *parts: http.server.SimpleHTTPRequestHandler(*parts, directory=str(index)))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            done = self.ironwheel("triage", "fine==1.0", "ouch==1.0", "--json", status=1, PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/", PIP_CONFIG_FILE="/dev/null")
+            done = self.ironwheel("triage", *arguments, "--json", status=status, PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/", PIP_CONFIG_FILE="/dev/null")
         finally:
             server.shutdown()
-        rows = {row["package"]: row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row}
-        self.assertEqual((rows["fine"]["verdict"], rows["fine"]["signal"]), ("runs", None))
+            server.server_close()
+        return {row["package"]: row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row}
+
+    AVX2 = '__asm__ volatile(".byte 0xc5,0xf5,0xfe,0xd0");'
+
+    def test_triage_tells_a_wheel_that_dies_from_one_that_runs(self):
+        index = self.folder / "index"
+        self.make_wheel(index, "fine", "1.0")
+        self.make_wheel(index, "ouch", "1.0", self.AVX2)
+        self.make_wheel(index, "regex", "9.0", self.AVX2, module="def __getattr__(name):\n    if not name.startswith('__'):\n        import _regex\n    raise AttributeError(name)\n")
+        rows = self.triage(index, "fine==1.0", "ouch==1.0", "regex==9.0", "nonesuch==1.0", "--again")
+        self.assertEqual((rows["fine"]["verdict"], rows["fine"]["signal"], rows["fine"]["kept"]), ("runs", None, False))
         ouch = rows["ouch"]
         self.assertEqual((ouch["verdict"], ouch["signal"], ouch["feature"], ouch["function"], ouch["version"]), ("dies-at-import", "ILL", "avx2", "probe", "1.0"))
         self.assertRegex(ouch["file"], r"ouch.*\.so$")
+        self.assertEqual((rows["regex"]["verdict"], rows["regex"]["function"]), ("dies-in-use", "probe"), "its recipe's checks use it")
+        self.assertIn("build recipe regex/", rows["regex"]["advice"])
+        self.assertEqual((rows["nonesuch"]["verdict"], rows["nonesuch"]["version"]), ("unknown", None))
+        kept = self.triage(index, "fine==1.0", "ouch==1.0")
+        self.assertEqual({name: row["kept"] for name, row in kept.items()}, {"fine": True, "ouch": True})
+        self.assertEqual({**kept["ouch"], "kept": False}, ouch)
+        self.make_wheel(self.folder / "other index", "fine", "1.0", self.AVX2)
+        self.assertEqual(self.triage(self.folder / "other index", "fine==1.0")["fine"]["verdict"], "dies-at-import", "other bytes under the same name and version")
+
+    def test_triage_finds_the_newest_that_runs(self):
+        index = self.folder / "versions"
+        for version in ("1.0", "1.1", "1.2", "1.10", "2.0"):
+            self.make_wheel(index, "border", version, self.AVX2 if version in ("1.10", "2.0") else "")
+        self.make_wheel(index, "border", "3.0rc1")
+        row = self.triage(index, "--newest", "border")["border"]
+        self.assertEqual((row["version"], row["verdict"], row["newest_working"], row["oldest_failing"]), ("2.0", "dies-at-import", "1.2", "1.10"))
+        self.assertEqual((row["advice"], row["versions_tried"] <= 5), ("use version 1.2", True))
+        self.make_wheel(index, "leaner", "1.0", module="import _leaner, border\n")
+        rows = self.triage(index, "--newest", "leaner", "border==1.1", status=0)
+        self.assertEqual(list(rows), ["leaner"], "a pin isn't searched")
+        self.assertRegex(rows["leaner"]["detail"], r"imports border==1.1 and doesn't ask for it")
+        self.assertEqual(self.triage(index, "leaner")["leaner"]["verdict"], "dies-at-import", "beside the newest border")
+
+    def test_triage_takes_a_lock_file(self):
+        index = self.folder / "locked"
+        self.make_wheel(index, "pinned", "1.0")
+        self.make_wheel(index, "pinned", "2.0", self.AVX2)
+        locks = {"uv.lock": 'version = 1\n[[package]]\nname = "pinned"\nversion = "1.0"\nsource = { registry = "x" }\n[[package]]\nname = "own"\nversion = "0"\nsource = { virtual = "." }\n',
+                 "pylock.toml": 'lock-version = "1.0"\n[[packages]]\nname = "pinned"\nversion = "1.0"\n[[packages]]\nname = "own"\n[packages.directory]\npath = "."\n',
+                 "requirements.txt": "# pins\npinned==1.0  # this one\n--no-binary x\n"}
+        for name, text in locks.items():
+            path = self.folder / name
+            path.write_text(text)
+            rows = self.triage(index, "-r", path, status=0)
+            self.assertEqual([(row["package"], row["version"]) for row in rows.values()], [("pinned", "1.0")], name)
 
     # --- moved -------------------------------------------------------------------------------------------------------------------
 

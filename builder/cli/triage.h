@@ -1,0 +1,43 @@
+/* What `triage` tries and knows of one package. Internal to its three files. */
+#ifndef IW_CLI_TRIAGE_H
+#define IW_CLI_TRIAGE_H
+
+#include "cli/session.h"
+
+#define IW_TRIAGE_SITE "triage" /* below the laid environment: what pip brought */
+
+typedef struct iw_triage {
+    iw_context *context;
+    iw_session session;      /* of stack base, whose interpreter imports them */
+    const iw_profile *profile;
+    char *root, *environment, *work; /* toolchain; laid base; folder for what passes */
+    iw_strings pins;         /* every "NAME==VERSION" that was given */
+    bool again;              /* results that were kept don't count */
+} iw_triage;
+
+typedef struct iw_triage_row {
+    char *package, *version; /* what pip resolved; version NULL: nothing */
+    const char *verdict;     /* runs, dies-at-import, dies-in-use, unknown; static */
+    char *crash;             /* JSON (iw_crash_json), or NULL */
+    char *detail;            /* one line, or NULL */
+    uint64_t findings;       /* instructions outside the profile in its files and those of what it needs */
+    bool kept;               /* from an earlier run */
+    char *newest_working, *oldest_failing; /* what --newest found, or NULL */
+    size_t tried;            /* versions, by --newest */
+} iw_triage_row;
+
+void iw_triage_row_clear(iw_triage_row *row);
+/* As PEP 503 compares names, without a version. Caller frees. */
+char *iw_plain_name(const char *requirement);
+
+/* Resolves `requirement`; then the kept result for these very wheels, this profile, this Python and these checks, else downloads, audits, imports and uses them on
+ * the emulated CPU, and keeps what came of it. What pip can't bring is `unknown`, with the reason; -1 only for trouble of our own. `row` must be zeroed; the
+ * caller clears it. */
+int iw_triage_try(iw_triage *triage, const char *requirement, iw_triage_row *row, iw_error *err);
+/* Searches the package's versions for the newest that runs and the one above it, which doesn't. Fills `row` with the newest version's result, newest_working,
+ * oldest_failing and tried. */
+int iw_triage_newest(iw_triage *triage, const char *package, iw_triage_row *row, iw_error *err);
+/* pip's options and environment that all its calls here share, and running it. */
+int iw_triage_pip(const iw_triage *triage, const iw_strings *arguments, char **out, iw_error *err);
+
+#endif
