@@ -7,8 +7,6 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
-#include "base/path.h"
-#include "base/process.h"
 #include "build/build.h"
 #include "cli/commands.h"
 #include "cli/triage.h"
@@ -16,16 +14,26 @@
 
 /* --- telling --------------------------------------------------------------------------------------------------------------------------- */
 
-/* Caller frees. */
-static char *advice(const iw_triage *t, const iw_triage_row *row)
+/* "numpy/1.26.4": the recipe of that version, or the newest; NULL where this tree has none. Caller frees. */
+static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
 {
     iw_list versions = {0};
     iw_error none = IW_ERROR_INIT;
-    bool recipe = iw_catalog_versions(t->session.catalog, row->package, &versions, &none) == 0 && versions.count;
+    const char *best = NULL;
+    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) == 0 && versions.count) best = versions.items[versions.count - 1];
+    for (size_t i = 0; i < versions.count && row->version; i++)
+        if (strcmp(versions.items[i], row->version) == 0) best = versions.items[i];
     iw_error_clear(&none);
+    return best ? iw_format("%s/%s", row->package, best) : NULL;
+}
+
+/* Caller frees. */
+static char *advice(const iw_triage *t, const iw_triage_row *row)
+{
+    iw_cleanup_free char *recipe = recipe_for(t, row);
     if (strcmp(row->verdict, "runs") == 0) return iw_strdup(row->findings ? "keep the wheel; what its checks don't reach may still die" : "keep the wheel");
     if (row->newest_working) return iw_format("use version %s", row->newest_working);
-    if (recipe) return iw_format("build recipe %s/%s", row->package, versions.items[versions.count - 1]);
+    if (recipe) return iw_format("build recipe %s", recipe);
     if (!row->version) return iw_strdup("needs a recipe");
     if (strcmp(row->verdict, "unknown") == 0) return iw_strdup("look at the reason: it failed without a crash");
     return iw_strdup(row->tried ? "needs a recipe: no version that was tried runs" : "needs a recipe, or another version (--newest looks for one)");
@@ -60,8 +68,9 @@ static json_t *row_json(const iw_triage *t, const iw_triage_row *row, const stru
 static char *crash_text(const struct told *told)
 {
     if (!told->signal) return NULL;
-    return iw_format("SIG%s at `%s`%s%s in %s of %s", told->signal, told->instruction ? told->instruction : "?", told->feature ? ", which needs " : "", told->feature ? told->feature : "",
+    iw_cleanup_free char *text = iw_format("SIG%s at `%s`%s%s in %s of %s", told->signal, told->instruction ? told->instruction : "?", told->feature ? ", which needs " : "", told->feature ? told->feature : "",
                      told->function ? told->function : "?", told->file ? told->file : "code made at run time");
+    return iw_triage_tame(text);
 }
 
 static void tell_plainly(const iw_triage *t, const iw_triage_row *row, const char *crash, const char *what)
@@ -74,21 +83,27 @@ static void tell_plainly(const iw_triage *t, const iw_triage_row *row, const cha
                  row->oldest_failing ? row->oldest_failing : "", row->tried);
 }
 
-/* A row of a Markdown table; `|` would end a cell. */
+/* A cell of a Markdown table: `|` would end it, and nothing in it may be taken for HTML. */
+static void add_cell(iw_buffer *out, const char *text)
+{
+    iw_buffer_add_text(out, "| ");
+    for (const char *c = text; *c; c++) {
+        if (*c == '|') iw_buffer_add_char(out, '\\');
+        if (*c == '<')
+            iw_buffer_add_text(out, "&lt;");
+        else
+            iw_buffer_add_char(out, *c);
+    }
+    iw_buffer_add_char(out, ' ');
+}
+
 static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const char *crash, const char *what)
 {
-    iw_cleanup_free char *line = iw_format("| %s | %s | %s | %llu | %s | %s |", row->package, row->version ? row->version : "–", row->verdict, (unsigned long long)row->findings,
-                                           crash ? crash : row->detail ? row->detail : "", what);
-    iw_buffer out = {0};
-    size_t bars = 0;
-    for (const char *c = line; *c; c++) {
-        bool inside = *c == '|' && !(c[1] == '\0' || (c == line) || (c[-1] == ' ' && c[1] == ' ' && bars < 7));
-        bars += *c == '|';
-        if (inside) iw_buffer_add_char(&out, '\\');
-        iw_buffer_add_char(&out, *c);
-    }
-    iw_print(t->context, "%s\n", out.data);
-    iw_buffer_free(&out);
+    iw_cleanup_buffer iw_buffer line = {0};
+    iw_cleanup_free char *findings = row->version ? iw_format("%llu", (unsigned long long)row->findings) : iw_strdup("–");
+    const char *const cells[] = {row->package, row->version ? row->version : "–", row->verdict, findings, crash ? crash : row->detail ? row->detail : "", what};
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
+    iw_print(t->context, "%s|\n", line.data);
 }
 
 static void tell(const iw_triage *t, const iw_triage_row *row)
@@ -119,49 +134,6 @@ static int triage_one(iw_triage *t, const char *requirement, bool *dies, iw_erro
     }
     iw_triage_row_clear(&row);
     return status;
-}
-
-/* Lines of a requirements file, without comments and options. */
-static int read_requirements(const char *path, iw_strings *out, iw_error *err)
-{
-    iw_cleanup_free char *text = NULL;
-    if (iw_read_file(path, 1 << 20, &text, NULL, err) != 0) return -1;
-    iw_slice rest = iw_slice_of(text), line;
-    while (iw_slice_next(&rest, '\n', &line)) {
-        const char *comment = memchr(line.data, '#', line.length);
-        if (comment) line.length = (size_t)(comment - line.data);
-        line = iw_slice_trim(line);
-        if (line.length && line.data[0] != '-') iw_strings_add_format(out, "%.*s", (int)line.length, line.data);
-    }
-    return 0;
-}
-
-/* uv.lock and pylock.toml (PEP 751) list [[package]] or [[packages]] with name and version; those from a folder have no wheel on an index. */
-static const char lock_code[] =
-    "import sys, tomllib\n"
-    "with open(sys.argv[1], 'rb') as file:\n"
-    "    lock = tomllib.load(file)\n"
-    "for package in lock.get('package', []) + lock.get('packages', []):\n"
-    "    source = package.get('source', package)\n"
-    "    if 'version' in package and not {'virtual', 'editable', 'directory'} & set(source):\n"
-    "        print(f\"{package['name']}=={package['version']}\")\n";
-
-static bool is_lock(const char *path)
-{
-    const char *name = iw_path_base(path);
-    return iw_ends_with(name, ".lock") || iw_ends_with(name, ".toml");
-}
-
-/* Read by the Python of stack base, which knows TOML. */
-static int read_lock(const iw_triage *t, const char *path, iw_strings *out, iw_error *err)
-{
-    iw_cleanup_free char *python = iw_path_join(t->environment, "bin/python3"), *text = NULL;
-    const char *argv[] = {python, "-c", lock_code, path, NULL};
-    if (iw_run_capture(argv, NULL, 1 << 20, &text, NULL, err) != 0) return iw_wrap(err, "reading the lock file %s", path);
-    iw_slice rest = iw_slice_of(text), line;
-    while (iw_slice_next(&rest, '\n', &line))
-        if (line.length) iw_strings_add_format(out, "%.*s", (int)line.length, line.data);
-    return out->count ? 0 : iw_fail(err, IW_E_FORMAT, "%s locks no package of an index", path);
 }
 
 static int lay_environment(iw_triage *t, iw_error *err)
@@ -196,7 +168,7 @@ static int triage_all(iw_triage *t, iw_strings *requirements, bool *dies, iw_err
     const char *file = iw_text_option(t->context->arguments, "requirement");
     iw_cleanup_free char *parent = iw_store_path(t->session.store, "tmp", "");
     if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "triage-", &t->work, err) != 0 || lay_environment(t, err) != 0) return -1;
-    if (file && is_lock(file) && read_lock(t, file, requirements, err) != 0) return -1;
+    if (file && iw_triage_is_lock(file) && iw_triage_read_lock(t, file, requirements, err) != 0) return -1;
     if (take_pins(t, requirements, err) != 0) return -1;
     if (iw_flag(t->context->arguments, "markdown") && !t->context->json)
         iw_print(t->context, "| package | version | verdict | instructions beyond %s | what happened | what to do |\n| --- | --- | --- | --- | --- | --- |\n", t->profile->name);
@@ -211,11 +183,11 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     bool dies = false;
     iw_cleanup_strings iw_strings requirements = {0};
     const char *file = iw_text_option(arguments, "requirement"), *name = iw_text_option(arguments, "profile");
-    for (size_t i = 0; i < arguments->operand_count; i++) iw_strings_add(&requirements, arguments->operands[i]);
-    if (file && !is_lock(file) && read_requirements(file, &requirements, err) != 0) return -1;
-    if (!requirements.count && !(file && is_lock(file))) return iw_fail(err, IW_E_USAGE, "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
-    for (size_t i = 0; i < requirements.count; i++)
-        if (requirements.items[i][0] == '-' || strchr(requirements.items[i], '/')) return iw_fail(err, IW_E_USAGE, "\"%s\" is no NAME==VERSION", requirements.items[i]);
+    for (size_t i = 0; i < arguments->operand_count; i++)
+        if (iw_triage_read_operand(arguments->operands[i], &requirements, err) != 0) return -1;
+    if (file && !iw_triage_is_lock(file) && iw_triage_read_requirements(file, &requirements, err) != 0) return -1;
+    if (!requirements.count && !(file && iw_triage_is_lock(file)))
+        return iw_fail(err, IW_E_USAGE, "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
     int status = iw_session_open(context, "base", &t.session, err);
     if (status == 0) status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
     if (status == 0) {

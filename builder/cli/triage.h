@@ -1,4 +1,4 @@
-/* What `triage` tries and knows of one package. Internal to its three files. */
+/* What `triage` tries and knows of one package. Internal to its four files. */
 #ifndef IW_CLI_TRIAGE_H
 #define IW_CLI_TRIAGE_H
 
@@ -26,6 +26,16 @@ typedef struct iw_triage_row {
     size_t tried;            /* versions, by --newest */
 } iw_triage_row;
 
+/* --- what to try: every requirement that comes out is a name, with versions and a marker perhaps; none is a path, a URL or an option of pip --------- */
+int iw_triage_read_operand(const char *text, iw_strings *out, iw_error *err);
+int iw_triage_read_requirements(const char *path, iw_strings *out, iw_error *err);
+bool iw_triage_is_lock(const char *path); /* by its name */
+/* By the Python of stack base, which knows TOML; what the file locks to other places than an index is told as a note. */
+int iw_triage_read_lock(const iw_triage *triage, const char *path, iw_strings *out, iw_error *err);
+
+/* --- trying ---------------------------------------------------------------------------------------------------------------------------- */
+/* Somebody's text for a terminal and JSON: control characters, and what isn't UTF-8, become "?". Caller frees. */
+char *iw_triage_tame(const char *text);
 void iw_triage_row_clear(iw_triage_row *row);
 /* As PEP 503 compares names, without a version. Caller frees. */
 char *iw_plain_name(const char *requirement);

@@ -1,7 +1,6 @@
 /* One package of `triage`: brought by pip, audited, imported and used on the emulated CPU; results are kept. */
 #include "cli/triage.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,22 +26,15 @@ void iw_triage_row_clear(iw_triage_row *row)
 
 char *iw_plain_name(const char *name)
 {
-    iw_buffer out = {0};
-    for (; *name && !strchr("=<>!~[; ", *name); name++) {
-        bool separator = strchr("-_.", *name) != NULL;
-        if (!separator)
-            iw_buffer_add_char(&out, (char)tolower((unsigned char)*name));
-        else if (!out.length || out.data[out.length - 1] != '-')
-            iw_buffer_add_char(&out, '-');
-    }
-    return iw_buffer_take(&out);
+    iw_cleanup_free char *own = iw_strndup(name, strcspn(name, "=<>!~[; "));
+    return iw_project_name(own);
 }
 
 /* --- bringing the wheels --------------------------------------------------------------------------------------------------------- */
 
 int iw_triage_pip(const iw_triage *t, const iw_strings *arguments, char **out, iw_error *err)
 {
-    static const char *const always[] = {"-m", "pip", "--disable-pip-version-check", "--no-input", NULL};
+    static const char *const always[] = {"-I", "-m", "pip", "--disable-pip-version-check", "--no-input", NULL};
     static const char *const kept[] = {"HOME", "PATH", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy",
                                        "XDG_CONFIG_HOME", "XDG_CACHE_HOME"};
     iw_cleanup_free char *python = iw_path_join(t->environment, "bin/python3");
@@ -53,6 +45,7 @@ int iw_triage_pip(const iw_triage *t, const iw_strings *arguments, char **out, i
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (getenv(kept[i])) iw_strings_add_format(&environment, "%s=%s", kept[i], getenv(kept[i]));
     iw_strings_add(&environment, "LC_ALL=C.UTF-8");
+    iw_strings_add_format(&environment, "TMPDIR=%s", t->work); /* gigabytes, perhaps, that /tmp may not hold */
     return iw_run_capture((const char *const *)argv.items, (const char *const *)environment.items, REPORT_LIMIT, out, NULL, err);
 }
 
@@ -81,7 +74,8 @@ static char *last_line(const char *text)
     for (const char *at = best; *at; at += strcspn(at, "\n"), at += *at == '\n')
         if (strspn(at, " \t\n") < strcspn(at, "\n") + 1 && at[strspn(at, " \t")] && at[strspn(at, " \t")] != '\n') best = at, length = strcspn(at, "\n");
     iw_slice line = iw_slice_trim((iw_slice){best, length});
-    return iw_strndup(line.data, line.length);
+    iw_cleanup_free char *own = iw_strndup(line.data, line.length);
+    return iw_triage_tame(own);
 }
 
 /* pip runs natively, but nothing of what it brings: wheels only, not compiled, into a folder of their own. Dry: only the report of what would come. */
@@ -107,7 +101,10 @@ static int bring(const iw_triage *t, const struct wanted *wanted, const char *re
 static char *why_not_brought(const char *said)
 {
     if (strstr(said, "No matching distribution found")) return iw_strdup("no wheel is published for this Python: pip would build it from source, for this host");
-    return last_line(said);
+    const char *error = NULL;
+    for (const char *at = said; (at = strstr(at, "ERROR: ")) != NULL; at++) error = at + strlen("ERROR: ");
+    iw_cleanup_free char *line = error ? iw_strndup(error, strcspn(error, "\n")) : NULL;
+    return error ? iw_triage_tame(line) : last_line(said);
 }
 
 /* The wheel's digest as the index told it; NULL where it didn't. */
@@ -331,8 +328,12 @@ static int try_wanted(iw_triage *t, const struct wanted *wanted, iw_triage_row *
         return 0;
     }
     if (read_report(report, row, &digests, err) != 0) return -1;
+    if (!row->version) {
+        row->detail = iw_strdup("pip wouldn't install it for this Python: its marker leaves it out");
+        return 0;
+    }
     path = result_path(t, row, digests);
-    if (!t->again && row->version && *digests && take_kept(path, row)) return 0;
+    if (!t->again && *digests && take_kept(path, row)) return 0;
     return try_anew(t, wanted, report, row, err);
 }
 

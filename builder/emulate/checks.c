@@ -261,6 +261,16 @@ static int write_text(const char *logs, const iw_check *check, char **path, iw_e
     return 0;
 }
 
+/* Every machine's user has a name; getpass.getuser and torch's compiler ask for it. */
+static int bind_accounts(struct binds *binds, const char *logs, iw_error *err)
+{
+    static const char accounts[] = "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n";
+    iw_cleanup_free char *file = iw_path_join(logs, "check-passwd");
+    if (iw_write_passing(file, accounts, strlen(accounts), 0644, err) != 0) return -1;
+    bind(binds, IW_BIND_READ_ONLY, iw_steal(&file), iw_strdup("/etc/passwd"));
+    return 0;
+}
+
 static void add_environment(iw_strings *environment, const struct places *places)
 {
     static const char *const fixed[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1", NULL};
@@ -289,6 +299,10 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     }
     struct binds binds = {0};
     if (!host) {
+        if (bind_accounts(&binds, run->logs, err) != 0) {
+            places_free(&places);
+            return -1;
+        }
         bind_all(&binds, run);
         bind(&binds, IW_BIND_WRITABLE, iw_strdup(records), iw_strdup(CRASH_RECORDS));
         if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup(places.text));

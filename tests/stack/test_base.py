@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import threading
 import unittest
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
@@ -173,14 +174,16 @@ class Base(unittest.TestCase):
         (index / name / "index.html").write_text("<!DOCTYPE html><html><body>" + "".join(links) + "</body></html>")
 
     def triage(self, index, *arguments, status=1):
+        return {row["package"]: row for row in map(json.loads, self.triage_text(index, *arguments, "--json", status=status).splitlines()) if "verdict" in row}
+
+    def triage_text(self, index, *arguments, status=1):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *parts: http.server.SimpleHTTPRequestHandler(*parts, directory=str(index)))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            done = self.ironwheel("triage", *arguments, "--json", status=status, PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/", PIP_CONFIG_FILE="/dev/null")
+            return self.ironwheel("triage", *arguments, status=status, PIP_INDEX_URL=f"http://127.0.0.1:{server.server_address[1]}/", PIP_CONFIG_FILE="/dev/null").stdout
         finally:
             server.shutdown()
             server.server_close()
-        return {row["package"]: row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row}
 
     AVX2 = '__asm__ volatile(".byte 0xc5,0xf5,0xfe,0xd0");'
 
@@ -229,6 +232,43 @@ class Base(unittest.TestCase):
             path.write_text(text)
             rows = self.triage(index, "-r", path, status=0)
             self.assertEqual([(row["package"], row["version"]) for row in rows.values()], [("pinned", "1.0")], name)
+
+    def test_triage_refuses_what_no_index_holds(self):
+        for line, why in (("other @ https://example.org/other.whl", "is a file, a folder or a URL"), ("git+https://example.org/x", "is a file, a folder or a URL"),
+                          ("./here", "is a file"), ("..", "is a file"), ("here-1.0-py3-none-any.whl", "is a file"), ("file:here", "is a file"), ("-e .", "asks for more than this file"),
+                          ("--requirement=other.txt", "asks for more than this file"), ("--extra-index-url https://example.org", "names another index"), ("evil\033[2J==1", r"evil\?\[2J==1"),
+                          ("name==", "is no NAME==VERSION"), ("name[x", "is no NAME==VERSION"), ("name>=1,", "is no NAME==VERSION"), ("\udcff==1", "is no NAME==VERSION")):
+            path = self.folder / "hostile.txt"
+            path.write_bytes(b"\xef\xbb\xbf# pins\nfine==1.0 \\\n    --hash=sha256:00  # its digest\r\n" + os.fsencode(line) + b"\n")
+            self.assertRegex(self.ironwheel("triage", "-r", path, status=2).stderr, r"hostile\.txt:4: .*" + why, line)
+        (self.folder / "hostile.txt").write_bytes(b"fine==1.0\n\0")
+        self.assertIn("is no text", self.ironwheel("triage", "-r", self.folder / "hostile.txt", status=1).stderr)
+        for text, status, why in (('[[package]]\nname = "a\\n--index-url=x"\nversion = "1"\n', 2, "is a file, a folder or a URL"), ("[[package]\n", 1, "TOMLDecodeError"),
+                                  ('[[package]]\nname = "far"\nversion = "1"\nsource = { git = "https://example.org/far" }\n', 1, "far==1 comes from a repository")):
+            (self.folder / "uv.lock").write_text(text)
+            self.assertIn(why, self.ironwheel("triage", "-r", self.folder / "uv.lock", status=status).stderr)
+
+    def add_wheel(self, index, name, members):
+        """A wheel of these files alone, however odd."""
+        (index / name).mkdir(parents=True, exist_ok=True)
+        wheel, info = f"{name}-1.0-py3-none-any.whl", f"{name}-1.0.dist-info"
+        metadata = {f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+        with zipfile.ZipFile(index / name / wheel, "w") as archive:
+            for member, text in {**members, **metadata, f"{info}/RECORD": "".join(f"{member},,\n" for member in members)}.items():
+                archive.writestr(member, text)
+        (index / name / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{wheel}">{wheel}</a></body></html>')
+
+    def test_triage_of_hostile_wheels(self):
+        index = self.folder / "hostile index"
+        self.add_wheel(index, "climber", {"../../../../../../../../../../../../tmp/ironwheel-climbed": "x", "climber.py": ""})
+        self.add_wheel(index, "painter", {"painter.py": "raise ValueError('\\x1b[2J | <b> \\u202e')\n"})
+        self.add_wheel(index, "pip", {"pip/__init__.py": "", "pip/__main__.py": "raise SystemExit('natively')\n"})
+        rows = self.triage(index, "climber", "painter", "pip")
+        self.assertEqual({name: row["verdict"] for name, row in rows.items()}, {"climber": "unknown", "painter": "unknown", "pip": "runs"})
+        self.assertIn("outside", rows["climber"]["detail"])
+        self.assertFalse(os.path.lexists("/tmp/ironwheel-climbed"))
+        self.assertNotRegex(rows["painter"]["detail"], r"[\x00-\x1f]")
+        self.assertRegex(self.triage_text(index, "--markdown", "painter"), r"\| painter \| 1\.0 \| unknown \| 0 \| ValueError: \?\[2J \\\| &lt;b>")
 
     # --- moved -------------------------------------------------------------------------------------------------------------------
 

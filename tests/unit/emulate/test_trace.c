@@ -156,7 +156,8 @@ static void test_checks(void **state)
     iw_cleanup_free char *environment = iw_path_join(*state, "env"), *logs = iw_path_join(*state, "logs");
     kit_compile(environment, "bin/probe", probe, "");
     kit_compile(environment, "bin/dies", dies, "");
-    static const char *const probes[] = {"bin/probe", "x", NULL}, *const died[] = {"bin/dies", NULL};
+    kit_compile(environment, "bin/who", "#include <pwd.h>\n#include <unistd.h>\nint main(void) { return getpwuid(getuid()) ? 0 : 1; }\n", "");
+    static const char *const probes[] = {"bin/probe", "x", NULL}, *const died[] = {"bin/dies", NULL}, *const who[] = {"bin/who", NULL};
     const iw_check checks[] = {
         {.name = "probe", .kind = IW_CHECK_COMMAND, .arguments = {probes, 2}, .timeout = 60},
         {.name = "shell", .kind = IW_CHECK_SHELL, .text = "test \"$(\"$IRONWHEEL_ENVIRONMENT/bin/probe\")\" = 'avx=0 sse4a=1 - -'\n", .timeout = 60},
@@ -164,10 +165,12 @@ static void test_checks(void **state)
         {.name = "child dies", .kind = IW_CHECK_SHELL, .text = "\"$IRONWHEEL_ENVIRONMENT/bin/dies\"\n", .timeout = 60},
         {.name = "fails", .kind = IW_CHECK_SHELL, .text = "echo a reason; exit 3\n", .timeout = 60},
         {.name = "too long", .kind = IW_CHECK_SHELL, .text = "while :; do :; done\n", .timeout = 1},
+        {.name = "who", .kind = IW_CHECK_COMMAND, .arguments = {who, 1}, .timeout = 60},
     };
     iw_check_run run = {.environment = environment, .toolchain_root = "", .profile = k10(), .helpers = getenv("IW_HELPERS"), .logs = logs, .force_emulator = true, .cancel = -1};
     iw_check_result *results = NULL;
-    kit_ok(iw_run_checks(&run, "sample", checks, 6, &results, &err));
+    kit_ok(iw_run_checks(&run, "sample", checks, 7, &results, &err));
+    if (!results[6].passed) fail_msg("the user has no name: %s", results[6].detail);
     for (int i = 0; i < 2; i++)
         if (!results[i].passed) fail_msg("%s: %s", results[i].name, results[i].detail);
     assert_string_equal(results[0].how, "qemu-x86_64 -cpu " MODEL);
@@ -182,7 +185,7 @@ static void test_checks(void **state)
     assert_false(results[5].passed);
     assert_non_null(strstr(results[5].detail, "took longer than its 1 seconds"));
     assert_true(iw_exists(results[3].log));
-    iw_check_results_free(results, 6);
+    iw_check_results_free(results, 7);
     kit_ok(iw_run_checks(&run, "sample", NULL, 0, &results, &err));
     assert_null(results);
 }
