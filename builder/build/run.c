@@ -186,6 +186,7 @@ static int conclude(run *r)
         r->result->status = (code & 0xff) << 8;
     else {
         iw_cleanup_free char *how = iw_status_text(r->wait_status);
+        if (WIFSIGNALED(r->wait_status)) return iw_fail(r->err, IW_E_ENVIRONMENT, "the sandbox was ended from outside (%s); the same command starts it again", how);
         return iw_fail(r->err, IW_E_ENVIRONMENT, "the sandbox could not be started (%s): %s", how, r->tail.length ? r->tail.data : "no output");
     }
     return 0;

@@ -209,6 +209,27 @@ static void is_cancelled(void **state)
     }
 }
 
+/* As the kernel's out-of-memory killer does, or a user: once it runs, the process below this one is killed. */
+static void kill_at_first_line(void *context, const char *line)
+{
+    (void)context, (void)line;
+    iw_cleanup_free char *children = NULL;
+    assert_int_equal(iw_read_file("/proc/thread-self/children", 4096, &children, NULL, NULL), 0);
+    assert_true(atoi(children) > 1);
+    kill(atoi(children), SIGKILL);
+}
+
+static void tells_a_kill_from_outside(void **state)
+{
+    iw_sandbox_watch watch = {.line = kill_at_first_line, .log = -1, .cancel = -1};
+    iw_sandbox_result result;
+    iw_error err = IW_ERROR_INIT;
+    assert_int_equal(run_with(*state, "echo here; sleep 100", &watch, &result, &err), -1);
+    assert_non_null(strstr(iw_error_text(&err), "ended from outside (signal 9"));
+    assert_true(result.seconds < 5);
+    iw_error_clear(&err);
+}
+
 static void leaves_nothing_behind(void **state)
 {
     box *b = *state;
@@ -287,7 +308,7 @@ int main(void)
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_the_policy), RUN(runs_and_reports_status),
                                        RUN(sees_the_same_user_and_environment), RUN(hides_the_host), RUN(writes_stay_inside),
-                                       RUN(network_is_reported_though_swallowed), RUN(ends_on_time), RUN(is_cancelled),
+                                       RUN(network_is_reported_though_swallowed), RUN(ends_on_time), RUN(is_cancelled), RUN(tells_a_kill_from_outside),
                                        RUN(leaves_nothing_behind), RUN(says_why_it_could_not_start), RUN(logs_all_and_bounds_lines),
                                        RUN(probe_is_out_of_the_terminals_reach), cmocka_unit_test(probe_says_what_to_install)};
     return cmocka_run_group_tests(tests, NULL, NULL);
