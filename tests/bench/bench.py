@@ -2,7 +2,8 @@
 
     IW_PROGRAM=out/release/ironwheel IW_HELPERS=out/release/libexec python3 tests/bench/bench.py [ROW...]
 
-Rows: warm (a run with nothing to do; stack base must be built), pack, steps (orchestration), wrapper. Nothing here is a test: a busy machine gives other figures."""
+Rows: warm (a run with nothing to do; stack base must be built), pack, steps (orchestration), wrapper, torch (stacks tts-debian and tts-cuda must be built, else it is
+left out). Nothing here is a test: a busy machine gives other figures."""
 import base64
 import json
 import os
@@ -206,8 +207,47 @@ def bench_wrapper(folder):
         "gcc alone")
 
 
+MATMUL = """
+import statistics, time, torch
+torch.backends.mkldnn.enabled = False
+a, b = torch.randn(512, 512), torch.randn(512, 512)
+times = []
+for _ in range(60):
+    began = time.perf_counter()
+    a @ b
+    times.append(time.perf_counter() - began)
+print(statistics.median(times[10:]))
+"""
+
+
+def built_environment(stack, folder):
+    """The Python of a stack's bundle, unpacked; None where something of it would have to be built first."""
+    plan = subprocess.run([str(PROGRAM), "plan", stack, "--json"], cwd=ROOT, env=CLEAN, stdout=subprocess.PIPE, text=True)
+    if plan.returncode or any(json.loads(line)["action"] != "reuse" for line in plan.stdout.splitlines()):
+        return None
+    result = subprocess.run([str(PROGRAM), "build", stack, "--json"], cwd=ROOT, env=CLEAN, check=True, stdout=subprocess.PIPE, text=True).stdout
+    subprocess.run([str(PROGRAM), "unpack", json.loads(result.splitlines()[-1])["bundle"], str(folder / stack)], cwd=ROOT, env=CLEAN, check=True, stdout=subprocess.DEVNULL)
+    return str(folder / stack / "bin/python3")
+
+
+def bench_torch(folder):
+    """Ours, compiled for the K10, and the published wheel, on this host's CPU: as it is, and limited as far as its variables go."""
+    ours, published = built_environment("tts-debian", folder), built_environment("tts-cuda", folder)
+    if not ours or not published:
+        print(f"torch: left out, for {'tts-cuda' if ours else 'tts-debian'} isn't built in this store")
+        return
+    row("import torch", *pairs(lambda: timed([ours, "-c", "import torch"]), lambda: timed([published, "-c", "import torch"]), 9), "the published wheel", "s", 1)
+
+    def multiply(python, **limits):
+        return float(subprocess.run([python, "-c", MATMUL], env=CLEAN | limits, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+    default = {"ATEN_CPU_CAPABILITY": "default"}
+    for what, limits in (("published, ATen's default kernels", default), ("the same, MKL held to SSE2", default | {"MKL_CBWR": "COMPATIBLE"})):
+        row("matmul 512, float32", *pairs(lambda: multiply(ours), lambda: multiply(published, **limits), 5), what)
+
+
 def main():
-    rows = {"warm": bench_warm, "pack": bench_pack, "steps": bench_steps, "wrapper": bench_wrapper}
+    rows = {"warm": bench_warm, "pack": bench_pack, "steps": bench_steps, "wrapper": bench_wrapper, "torch": bench_torch}
     for name in sys.argv[1:] or rows:
         with tempfile.TemporaryDirectory(prefix="ironwheel-bench-", dir=os.environ.get("IRONWHEEL_BENCH_DIR")) as folder:
             rows[name](pathlib.Path(folder))
