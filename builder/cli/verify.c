@@ -112,7 +112,8 @@ static int rebuild(iw_context *context, const iw_session *session, const char *b
 {
     iw_cleanup_free char *folder = iw_path_join(work, "rebuild"), *dist = iw_path_join(folder, "another tree/dist"), *other = NULL;
     if (make_rig(context, session, folder, err) != 0) return -1;
-    iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = "building it again: another tree, user, time zone and -j, an empty store, and the sources that are here"});
+    iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name,
+                                      .detail = "building it again: another tree, user, time zone and -j, an empty store, and the sources that are here"});
     iw_ui_pause(context->ui);
     int status = run_rebuild(context, session, folder, err);
     iw_ui_resume(context->ui);
