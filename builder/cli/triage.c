@@ -14,17 +14,21 @@
 
 /* --- telling --------------------------------------------------------------------------------------------------------------------------- */
 
-/* "numpy/1.26.4": the recipe of that version, or the newest; NULL where this tree has none. Caller frees. */
+/* "torch/2.7.0 or torch/2.7.0+cu126": the recipes of that version, or the newest; NULL where this tree has none. Caller frees. */
 static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
 {
     iw_list versions = {0};
     iw_error none = IW_ERROR_INIT;
-    const char *best = NULL;
-    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) == 0 && versions.count) best = versions.items[versions.count - 1];
-    for (size_t i = 0; i < versions.count && row->version; i++)
-        if (strcmp(versions.items[i], row->version) == 0) best = versions.items[i];
+    iw_buffer out = {0};
+    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) != 0) versions.count = 0;
     iw_error_clear(&none);
-    return best ? iw_format("%s/%s", row->package, best) : NULL;
+    for (size_t i = 0; i < versions.count && row->version; i++) {
+        const char *version = versions.items[i];
+        size_t length = strlen(row->version);
+        if (strncmp(version, row->version, length) == 0 && (!version[length] || version[length] == '+')) iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", row->package, version);
+    }
+    if (!out.length && versions.count) iw_buffer_add_format(&out, "%s/%s", row->package, (const char *)versions.items[versions.count - 1]);
+    return out.length ? iw_buffer_take(&out) : NULL;
 }
 
 /* Caller frees. */
@@ -101,7 +105,8 @@ static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const
 {
     iw_cleanup_buffer iw_buffer line = {0};
     iw_cleanup_free char *findings = row->version ? iw_format("%llu", (unsigned long long)row->findings) : iw_strdup("–");
-    const char *const cells[] = {row->package, row->version ? row->version : "–", row->verdict, findings, crash ? crash : row->detail ? row->detail : "", what};
+    iw_cleanup_free char *border = row->oldest_failing ? iw_format("%s; %s is the oldest above it that doesn't run", what, row->oldest_failing) : iw_strdup(what);
+    const char *const cells[] = {row->package, row->version ? row->version : "–", row->verdict, findings, crash ? crash : row->detail ? row->detail : "", border};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
     iw_print(t->context, "%s|\n", line.data);
 }

@@ -47,7 +47,8 @@ int iw_triage_try(iw_triage *triage, const char *requirement, iw_triage_row *row
 /* Searches the package's versions for the newest that runs and the one above it, which doesn't. Fills `row` with the newest version's result, newest_working,
  * oldest_failing and tried. */
 int iw_triage_newest(iw_triage *triage, const char *package, iw_triage_row *row, iw_error *err);
-/* pip's options and environment that all its calls here share, and running it. */
+/* Runs the Python's own pip with the options and environment that all its calls here share; *out (may be NULL) gets what it printed, caller frees. Its reason
+ * in one line, where it fails; IW_E_CANCELLED on Ctrl-C. */
 int iw_triage_pip(const iw_triage *triage, const iw_strings *arguments, char **out, iw_error *err);
 
 #endif

@@ -82,6 +82,7 @@ int iw_triage_newest(iw_triage *t, const char *package, iw_triage_row *row, iw_e
     bool works = false, any = false;
     size_t good = 0;
     if (list_versions(t, package, &versions, &why) != 0) {
+        if (why.kind == IW_E_CANCELLED) return iw_fail(err, why.kind, "%s", iw_error_text(&why));
         *row = (iw_triage_row){.package = iw_plain_name(package), .verdict = "unknown", .detail = iw_strdup(iw_error_text(&why))};
         iw_error_clear(&why);
         return 0;

@@ -1,9 +1,15 @@
 /* One package of `triage`: brought by pip, audited, imported and used on the emulated CPU; results are kept. */
 #include "cli/triage.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "audit/audit.h"
 #include "base/fs.h"
@@ -32,6 +38,63 @@ char *iw_plain_name(const char *name)
 
 /* --- bringing the wheels --------------------------------------------------------------------------------------------------------- */
 
+/* The last line that says something. Caller frees. */
+static char *last_line(const char *text)
+{
+    iw_slice rest = iw_slice_of(text ? text : ""), line, best = {"", 0};
+    while (iw_slice_next(&rest, '\n', &line)) {
+        line = iw_slice_trim(line);
+        if (line.length) best = line;
+    }
+    iw_cleanup_free char *own = iw_strndup(best.data, best.length);
+    return iw_triage_tame(own);
+}
+
+/* Why pip brought nothing, from what it said; caller frees. */
+static char *why_not_brought(const char *said)
+{
+    if (strstr(said, "No matching distribution found")) return iw_strdup("no wheel is published for this Python: pip would build it from source, for this host");
+    const char *error = NULL;
+    for (const char *at = said; (at = strstr(at, "ERROR: ")) != NULL; at++) error = at + strlen("ERROR: ");
+    iw_cleanup_free char *line = error ? iw_strndup(error, strcspn(error, "\n")) : NULL;
+    return error ? iw_triage_tame(line) : last_line(said);
+}
+
+/* Ctrl-C ends it, too: a download of gigabytes isn't waited for. */
+static int run_until_stopped(const iw_triage *t, const iw_command *command, int *status, iw_error *err)
+{
+    pid_t pid;
+    if (iw_spawn(command, &pid, err) != 0) return -1;
+    int ended = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd polled[2] = {{ended, POLLIN, 0}, {t->context->cancel, POLLIN, 0}};
+    while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
+    bool stopped = polled[1].revents && !polled[0].revents;
+    if (stopped) kill(pid, SIGTERM);
+    iw_close_fd(&ended);
+    if (iw_wait(pid, status, err) != 0) return -1;
+    return stopped ? iw_fail(err, IW_E_CANCELLED, "stopped while pip ran") : 0;
+}
+
+/* What it prints goes to files: it may be long, and nobody reads it meanwhile. */
+static int run_pip(const iw_triage *t, const char *const *argv, const char *const *environment, char **out, iw_error *err)
+{
+    iw_cleanup_free char *said = iw_path_join(t->work, "pip.out"), *complained = iw_path_join(t->work, "pip.err"), *text = NULL;
+    iw_command command = {.argv = argv, .environment = environment, .in = -1, .own_group = true, .die_with_parent = true};
+    int status = 0, result = -1;
+    command.out = open(said, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    command.error = open(complained, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (command.out < 0 || command.error < 0)
+        iw_fail_errno(err, IW_E_IO, "can't write in %s", t->work);
+    else
+        result = run_until_stopped(t, &command, &status, err);
+    if (command.out >= 0) close(command.out);
+    if (command.error >= 0) close(command.error);
+    if (result == 0 && status == 0) return out ? iw_read_file(said, REPORT_LIMIT, out, NULL, err) : 0;
+    if (result != 0 || iw_read_file(complained, REPORT_LIMIT, &text, NULL, err) != 0) return -1;
+    iw_cleanup_free char *why = why_not_brought(text);
+    return iw_fail(err, IW_E_IO, "%s", why);
+}
+
 int iw_triage_pip(const iw_triage *t, const iw_strings *arguments, char **out, iw_error *err)
 {
     static const char *const always[] = {"-I", "-m", "pip", "--disable-pip-version-check", "--no-input", NULL};
@@ -46,7 +109,7 @@ int iw_triage_pip(const iw_triage *t, const iw_strings *arguments, char **out, i
         if (getenv(kept[i])) iw_strings_add_format(&environment, "%s=%s", kept[i], getenv(kept[i]));
     iw_strings_add(&environment, "LC_ALL=C.UTF-8");
     iw_strings_add_format(&environment, "TMPDIR=%s", t->work); /* gigabytes, perhaps, that /tmp may not hold */
-    return iw_run_capture((const char *const *)argv.items, (const char *const *)environment.items, REPORT_LIMIT, out, NULL, err);
+    return run_pip(t, (const char *const *)argv.items, (const char *const *)environment.items, out, err);
 }
 
 /* What pip is asked for: the package, then what it was found to import without asking for it. */
@@ -64,18 +127,6 @@ static int write_constraints(const iw_triage *t, const struct wanted *wanted, co
         if (strcmp(name, wanted->package) != 0) iw_buffer_add_format(&text, "%s\n", t->pins.items[i]);
     }
     return iw_write_file(path, text.data ? text.data : "", text.length, 0644, err);
-}
-
-/* The last line that says something. Caller frees. */
-static char *last_line(const char *text)
-{
-    const char *best = text ? text : "";
-    size_t length = strcspn(best, "\n");
-    for (const char *at = best; *at; at += strcspn(at, "\n"), at += *at == '\n')
-        if (strspn(at, " \t\n") < strcspn(at, "\n") + 1 && at[strspn(at, " \t")] && at[strspn(at, " \t")] != '\n') best = at, length = strcspn(at, "\n");
-    iw_slice line = iw_slice_trim((iw_slice){best, length});
-    iw_cleanup_free char *own = iw_strndup(line.data, line.length);
-    return iw_triage_tame(own);
 }
 
 /* pip runs natively, but nothing of what it brings: wheels only, not compiled, into a folder of their own. Dry: only the report of what would come. */
@@ -97,14 +148,13 @@ static int bring(const iw_triage *t, const struct wanted *wanted, const char *re
     return iw_triage_pip(t, &arguments, NULL, err);
 }
 
-/* Why pip brought nothing; caller frees. */
-static char *why_not_brought(const char *said)
+/* What pip can't bring is unknown, but a stop is no reason. */
+static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
 {
-    if (strstr(said, "No matching distribution found")) return iw_strdup("no wheel is published for this Python: pip would build it from source, for this host");
-    const char *error = NULL;
-    for (const char *at = said; (at = strstr(at, "ERROR: ")) != NULL; at++) error = at + strlen("ERROR: ");
-    iw_cleanup_free char *line = error ? iw_strndup(error, strcspn(error, "\n")) : NULL;
-    return error ? iw_triage_tame(line) : last_line(said);
+    int status = why->kind == IW_E_CANCELLED ? iw_fail(err, why->kind, "%s", iw_error_text(why)) : 0;
+    if (status == 0) row->detail = iw_strdup(iw_error_text(why));
+    iw_error_clear(why);
+    return status;
 }
 
 /* The wheel's digest as the index told it; NULL where it didn't. */
@@ -304,11 +354,7 @@ static int try_anew(iw_triage *t, const struct wanted *wanted, const char *repor
 {
     iw_error why = IW_ERROR_INIT;
     iw_cleanup_free char *digests = NULL;
-    if (bring(t, wanted, report, false, &why) != 0) {
-        row->detail = why_not_brought(iw_error_text(&why));
-        iw_error_clear(&why);
-        return 0;
-    }
+    if (bring(t, wanted, report, false, &why) != 0) return not_brought(row, &why, err);
     free(iw_steal(&row->version)); /* what came counts, not what was to come */
     if (read_report(report, row, &digests, err) || count_findings(t, row, err) || try_import(t, row, err) || try_use(t, row, err)) return -1;
     if (!row->version || !*digests) return 0;
@@ -322,11 +368,7 @@ static int try_wanted(iw_triage *t, const struct wanted *wanted, iw_triage_row *
     iw_error why = IW_ERROR_INIT;
     row->package = iw_strdup(wanted->package);
     row->verdict = "unknown";
-    if (bring(t, wanted, report, true, &why) != 0) {
-        row->detail = why_not_brought(iw_error_text(&why));
-        iw_error_clear(&why);
-        return 0;
-    }
+    if (bring(t, wanted, report, true, &why) != 0) return not_brought(row, &why, err);
     if (read_report(report, row, &digests, err) != 0) return -1;
     if (!row->version) {
         row->detail = iw_strdup("pip wouldn't install it for this Python: its marker leaves it out");
@@ -373,7 +415,7 @@ int iw_triage_try(iw_triage *t, const char *requirement, iw_triage_row *row, iw_
     }
     for (size_t i = 1; status == 0 && i < wanted.all.count && !row->detail; i++)
         row->detail = iw_format("%s imports %s and doesn't ask for it: tried with it", row->package, wanted.all.items[i]);
-    iw_emit(t->context->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = requirement, .phase = "triage", .detail = row->kept ? "known" : "tried"});
+    if (status == 0) iw_emit(t->context->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = requirement, .phase = "triage", .detail = row->kept ? "known" : "tried"});
     iw_strings_free(&wanted.all);
     return status;
 }

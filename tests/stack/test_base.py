@@ -248,6 +248,29 @@ class Base(unittest.TestCase):
             (self.folder / "uv.lock").write_text(text)
             self.assertIn(why, self.ironwheel("triage", "-r", self.folder / "uv.lock", status=status).stderr)
 
+    def test_triage_stops_while_pip_runs(self):
+        asked, answer = threading.Event(), threading.Event()
+
+        class Slow(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.set()
+                answer.wait(60)
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {name: os.environ[name] for name in self.KEEP if name in os.environ} | {"PIP_INDEX_URL": f"http://127.0.0.1:{server.server_address[1]}/", "PIP_CONFIG_FILE": "/dev/null"}
+        program = subprocess.Popen([PROGRAM, "triage", "--json", "slow==1.0", "other==1.0"], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            self.assertTrue(asked.wait(120))
+            program.terminate()
+            out, err = program.communicate(timeout=30)
+        finally:
+            answer.set()
+            server.shutdown()
+            server.server_close()
+        self.assertEqual((program.returncode, [line for line in out.splitlines() if "verdict" in line]), (130, []), "a stop is no verdict")
+        self.assertIn("stopped while pip ran", err)
+
     def add_wheel(self, index, name, members):
         """A wheel of these files alone, however odd."""
         (index / name).mkdir(parents=True, exist_ok=True)
