@@ -223,7 +223,7 @@ static const char use_code[] =
 
 static int try_code(const iw_triage *t, const char *package, const char *name, const char *code, unsigned timeout, iw_check_result **result, iw_error *err)
 {
-    iw_cleanup_free char *logs = iw_store_path(t->session.store, "logs", "triage");
+    iw_cleanup_free char *logs = iw_path_join(t->work, "logs"); /* of this run alone: others may try the same package at the same time */
     iw_check check = {.name = name, .kind = IW_CHECK_PYTHON, .text = code, .timeout = timeout, .loopback = true};
     iw_check_run run = {.environment = t->environment, .toolchain_root = t->root, .profile = t->profile, .helpers = t->context->helpers, .logs = logs, .wheels = true,
                         .cancel = t->context->cancel};
