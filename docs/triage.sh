@@ -1,0 +1,64 @@
+#!/bin/sh
+# Prints docs/triage.md: `make docs-triage`. Results are kept in the store, so that a run that was stopped goes on where it was; the packages around torch take some
+# gigabytes each, for the time that they are tried.
+set -eu
+ironwheel=$1
+pins="numpy==1.26.4 pandas==2.2.3 pyarrow==17.0.0 transformers==4.57.3 scipy==1.13.1 numba==0.60.0 librosa==0.11.0 soundfile==0.13.1 datasets==3.6.0 tokenizers==0.22.1
+safetensors==0.6.2 onnxruntime==1.20.1 monotonic_align==1.0.0 torch==2.7.0 torchaudio==2.7.0 bitsandbytes==0.46.0"
+names="pandas pyarrow transformers scipy numba librosa soundfile datasets tokenizers safetensors onnxruntime monotonic_align"
+# With ALL=1 also those that bring several versions of torch, gigabytes for each.
+far_pins="torchcodec==0.4.0"
+far_names="torch torchaudio torchcodec bitsandbytes"
+if [ "${ALL:-}" ]; then pins="$pins $far_pins" names="$names $far_names"; fi
+
+# Exit status 1 says that not all run.
+triage() {
+    "$ironwheel" triage -q "$@" || [ $? -eq 1 ]
+}
+
+cat <<'END'
+# Which published wheels run on a Phenom II
+
+This page is made by `make docs-triage`, which runs the commands that it shows. Each package was brought by pip from the package index, for Python 3.11, with
+what it needs; its wheels were audited, then imported, and put to the checks of this tree's recipe of that name, if there is one, on an emulated Phenom
+(`qemu-x86_64 -cpu phenom`), in a sandbox. Nothing of a wheel ran natively.
+
+- **runs**: it was imported, and the checks that there are didn't crash. What they don't reach may still die; and a check that failed without a crash, since it asks for what
+  only this tree's build has, counts for nothing.
+- **dies-at-import**, **dies-in-use**: the CPU refused an instruction, or a division by zero; the table says which, and where.
+- **unknown**: it neither worked nor crashed; the reason is what pip or Python said.
+
+The third column counts instructions that a Phenom II doesn't have, in the package's files and in those of all that it needs. It predicts nothing.
+END
+printf '\n## At the pins of a stack for speech synthesis\n\n    ironwheel triage --markdown %s\n\n' "$(echo $pins)"
+triage --markdown $pins
+printf '\n## The newest, as of %s\n\n    ironwheel triage --markdown --newest numpy\n\n' "$(date -u +%Y-%m-%d)"
+triage --markdown --newest numpy
+numpy=$(triage --json --newest numpy | sed -n 's/.*"newest_working":"\([^"]*\)".*/\1/p')
+printf '\nThe others, with the newest numpy that runs, for pip would bring the newest of all, and every one that needs numpy would die of it:\n\n'
+printf '    ironwheel triage --markdown --newest numpy==%s %s\n\n' "$numpy" "$names"
+triage --markdown --newest "numpy==$numpy" $names
+[ "${ALL:-}" ] || printf '\nNot tried for this page: %s, and the newest %s. `make docs-triage ALL=1` does.\n' "$(echo $far_pins | sed 's/ /, /g')" "$(echo $far_names | sed 's/ /, /g')"
+cat <<'END'
+
+## What was believed, and what was found
+
+- **"A wheel full of AVX can't run."** numpy 1.26.4's wheel, with the OpenBLAS in it, holds 1.4 million instructions that the CPU doesn't have, and runs: it
+  asks the CPU before it uses any of them. pyarrow needs one, `pinsrq`, in a constructor that runs when the library is loaded, and dies.
+- **"numpy 2 doesn't run."** It does, up to the version that the second table names. From 2.4 on its wheels are compiled for x86-64-v2 (SSE4.2), and die in a static
+  initialiser. A package that dies in a file of numpy's isn't at fault itself: pip brought it the newest numpy. pandas, scipy, numba and librosa run beside an older one.
+- **"`tensor // 0` raises SIGFPE in torch"**, so that dynamo's map of operators has to be cut, and matrix products on the CPU given up. The division is oneDNN's, not
+  the user's: the table shows `idiv` in `Xbyak::util::Cpu::Cpu()`, the constructor with which oneDNN looks at the CPU, at its first use. It divides by the number
+  of threads of a core, which it takes from CPUID's leaf 0xB; these CPUs don't have that leaf, so that it stays 0. `import torch` doesn't call it and `tensor // 0` doesn't;
+  the first product does, and so does dynamo's map, which tries `matmul` among its operators. [patches/torch](../patches/torch) turns oneDNN off where the CPU can't
+  run it.
+- **torchaudio and bitsandbytes** die of the same division, in torch's library: with a torch that is patched or built from source there is nothing against them in this
+  table. bitsandbytes calls oneDNN while it is imported.
+- **"A newer torch cures it."** Half of it. The newest, 2.15.0, was tried on 2026-11-23, and that run was stopped before its last checks, so that it has no row: its matrix
+  products pass, for its oneDNN doesn't divide by zero any more; its first Conv1d raises `RuntimeError: could not create a primitive`, and oneDNN's authors ask
+  for SSE4.1; its check that forks after a parallel region was still waiting for the forked process when it was stopped.
+- **"datasets is broken."** It dies in pyarrow, which it imports. (The recipe that the table names is a stand-in, for what imports datasets and doesn't use it.)
+- **numba** makes code at run time, for the CPU that it finds. Its check compiled and ran three functions on the emulated Phenom, with the right results.
+
+Nothing here was run on a GPU, or on a real Phenom II.
+END
