@@ -255,7 +255,7 @@ static const iw_recipe *recipe_of(const iw_triage *t, const char *name)
     return recipe;
 }
 
-/* Only a crash counts: a check may hold what our build alone has. */
+/* Only a crash counts: a check may hold what our build alone has. What else failed is told. */
 static int try_use(const iw_triage *t, iw_triage_row *row, iw_error *err)
 {
     const iw_recipe *recipe = recipe_of(t, row->package);
@@ -268,6 +268,10 @@ static int try_use(const iw_triage *t, iw_triage_row *row, iw_error *err)
         if (result->crash) {
             row->verdict = "dies-in-use";
             row->crash = iw_steal(&result->crash);
+            free(iw_steal(&row->detail));
+        } else if (!result->passed && !row->detail) {
+            iw_cleanup_free char *why = last_line(result->detail);
+            row->detail = iw_format("check %s failed, without a crash: %s", check->name, why);
         }
         iw_check_results_free(result, 1);
     }
