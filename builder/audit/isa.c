@@ -237,6 +237,7 @@ void iw_isa_rules_make(const iw_list *features, iw_isa_rules *out)
 const char *iw_isa_remark(const char *feature)
 {
     static const char *const remarks[][2] = {
+        {"3dnow", "leaves x87 without a free register until FEMMS, which gcc forgets: long doubles become NaN"},
         {"lzcnt", "runs as BSR on CPUs without it: no fault, a wrong result; Intel's since Haswell, AMD's since K10 have it"},
         {"popcnt", "Intel's since Nehalem, AMD's since K10 have it"},
         {"movbe", "Atom, Intel's since Haswell, AMD's since Jaguar and Excavator have it"},

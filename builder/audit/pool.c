@@ -159,7 +159,7 @@ iw_pool *iw_pool_open(const iw_audit_options *options, unsigned threads, iw_audi
 {
     iw_pool *pool = iw_alloc(sizeof *pool);
     iw_isa_rules rules;
-    iw_isa_rules_make(&options->profile->features, &rules);
+    iw_isa_rules_make(&options->profile->usable, &rules);
     memset(summary, 0, sizeof *summary);
     pool->options = options;
     pool->coder = iw_coder_new(&rules);

@@ -149,7 +149,7 @@ void iw_keys_make_bundle(iw_plan_body *body)
     iw_hash_add_field(hash, "profile name", plan->profile->name);
     iw_hash_add_field(hash, "emulator", plan->profile->emulator_cpu);
     if (plan->profile->also.count) add_list(hash, "also", &plan->profile->also);
-    add_list(hash, "features", &plan->profile->features);
+    add_list(hash, "features", &plan->profile->usable);
     for (size_t i = 0; i < stack->package_count; i++) {
         iw_hash_add_field(hash, "package", stack->packages[i].name);
         iw_hash_add_field(hash, "version", stack->packages[i].version);

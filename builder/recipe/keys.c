@@ -429,6 +429,8 @@ static const iw_key profile_keys[] = {
      .doc = "Every instruction-set feature that may be used, as gcc's -m options name them; the compiler gets `-m…` for these and `-mno-…` for "
             "all others.",
      .mistaken = "feature isa allowed"},
+    {"shunned", IW_F_LIST, IW_T_FEATURE, IW_K_UNIQUE, PROFILE(shunned),
+     .doc = "Of the features, those that nothing may use although the CPU has them: the audit takes them for missing. A recipe whose compiler uses one needs a patch."},
     {"assembler", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED | IW_K_BUILT, PROFILE(assembler_march),
      .doc = "GNU as's `-march`, with `+feature` where it has no name for the CPU.", .mistaken = "as"},
     {"rust", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED | IW_K_BUILT, PROFILE(rust_cpu), .doc = "rustc's `-C target-cpu`.",

@@ -39,6 +39,14 @@ static iw_list make_flags(iw_arena *arena, const char *march, const char *tune, 
     return keep_strings(arena, &flags);
 }
 
+static iw_list without(iw_arena *arena, const iw_list *features, const iw_list *shunned)
+{
+    iw_cleanup_strings iw_strings rest = {0};
+    for (size_t i = 0; i < features->count; i++)
+        if (!has(shunned, features->items[i])) iw_strings_add(&rest, features->items[i]);
+    return keep_strings(arena, &rest);
+}
+
 static const char *make_meaning(iw_arena *arena, const iw_profile *profile)
 {
     iw_cleanup_buffer iw_buffer out = {0};
@@ -64,6 +72,7 @@ int iw_profile_finish(iw_arena *arena, const char *march, const char *tune, iw_p
 {
     sort_features(arena, &profile->features);
     profile->flags = make_flags(arena, march, tune, &profile->features);
+    profile->usable = without(arena, &profile->features, &profile->shunned);
     profile->meaning = make_meaning(arena, profile);
     return 0;
 }
@@ -151,6 +160,14 @@ static iw_list intersect(iw_arena *arena, const iw_profile *const *profiles, siz
     return keep_strings(arena, &common);
 }
 
+static iw_list shunned_by_any(iw_arena *arena, const iw_profile *const *profiles, size_t count)
+{
+    iw_cleanup_strings iw_strings all = {0};
+    for (size_t i = 0; i < count; i++)
+        iw_strings_add_all(&all, profiles[i]->shunned.items);
+    return keep_strings(arena, &all);
+}
+
 static bool agree(const iw_profile *const *profiles, size_t count, size_t offset)
 {
     const char *first, *other;
@@ -172,6 +189,7 @@ static iw_profile *join(iw_arena *arena, const iw_profile *const *profiles, size
     joined->name = name;
     joined->summary = iw_arena_format(arena, "All of %s", name);
     joined->features = intersect(arena, profiles, count);
+    joined->shunned = shunned_by_any(arena, profiles, count);
     joined->also = (iw_list){0};
     const char *march = profiles[0]->flags.items[0] + strlen("-march=");
     const char *tune = profiles[0]->flags.items[1];

@@ -155,7 +155,9 @@ typedef struct iw_profile {
     const char *name, *summary, *path;
     iw_list flags;            /* everything the wrapper appends: -march=amdfam10, -m… for each allowed feature, -mno-… for each other */
     const char *assembler_march; /* for -Wa,-march=…: amdfam10 */
-    iw_list features;         /* allowed, as GCC's -m flags name them without -m: sse3, sse4a, popcnt, abm … */
+    iw_list features;         /* of the CPU, as GCC's -m flags name them without -m: sse3, sse4a, popcnt, abm … */
+    iw_list shunned;          /* of these, what nothing may use all the same */
+    iw_list usable;           /* features without shunned: what the audit allows */
     const char *rust_cpu, *openblas_target, *numpy_baseline, *emulator_cpu; /* e.g. amdfam10, BARCELONA, sse3, phenom */
     iw_list also;             /* profiles under whose emulators the checks run, too; not those of a joined one's parts */
     const char *meaning;

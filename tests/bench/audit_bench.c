@@ -158,7 +158,7 @@ static void bench(const char *path, const iw_profile *profile)
         bytes += image.codes[i].size;
         if (image.codes[i].size > largest->size) largest = &image.codes[i];
     }
-    iw_isa_rules_make(&profile->features, &rules);
+    iw_isa_rules_make(&profile->usable, &rules);
     iw_coder *coder = iw_coder_new(&rules);
     double summing = 0, sweeping = 0, one = 0, all = 0;
     for (int i = 0; i < 3; i++) {

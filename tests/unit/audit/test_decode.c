@@ -24,7 +24,7 @@ static void check_line(kit *k, const char *hex, const char *profile, const char 
     iw_isa_rules rules;
     memset(bytes, 0x90, sizeof bytes);
     size_t length = from_hex(hex, bytes, 15);
-    iw_isa_rules_make(&kit_profile(k, profile)->features, &rules);
+    iw_isa_rules_make(&kit_profile(k, profile)->usable, &rules);
     iw_coder *coder = iw_coder_new(&rules);
     bool alone = strcmp(expected, "undecodable") == 0;
     for (int fast = 0; fast < 2; fast++) { /* with nothing behind it, and with enough for the fast way */
@@ -66,7 +66,7 @@ typedef struct pair {
 static void pair_open(kit *k, pair *p)
 {
     iw_isa_rules rules;
-    iw_isa_rules_make(&kit_profile(k, "k10")->features, &rules);
+    iw_isa_rules_make(&kit_profile(k, "k10")->usable, &rules);
     p->coder = iw_coder_new(&rules);
     ZydisDecoderInit(&p->zydis, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
 }

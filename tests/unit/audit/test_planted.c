@@ -184,6 +184,15 @@ static void test_silent_trap(void **state)
     assert_int_equal(count_of(lines, "finding"), 1);
 }
 
+static void test_shunned(void **state)
+{
+    iw_verdict verdict;
+    iw_cleanup_free char *lines = build(*state, "gcc -O2 -shared -fPIC -o p.so $PLANTED/pairs.c", "p.so", "k10", NULL, 0, &verdict);
+    assert_int_equal(verdict, IW_VERDICT_BROKEN);
+    EXPECT(lines, "finding planted 3dnow broken pfcmpeq | -\n");
+    assert_int_equal(count_of(lines, "finding"), 1);
+}
+
 /* --- exceptions -------------------------------------------------------------------------------------------------------------------------- */
 
 static void test_symbol_exception(void **state)
@@ -443,7 +452,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_function),         cmocka_unit_test(test_constructor),     cmocka_unit_test(test_resolver),  cmocka_unit_test(test_static_archive), cmocka_unit_test(test_stripped),
-        cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap),    cmocka_unit_test(test_symbol_exception),
+        cmocka_unit_test(test_jump_table),       cmocka_unit_test(test_hand_written),    cmocka_unit_test(test_tables),    cmocka_unit_test(test_silent_trap), cmocka_unit_test(test_shunned),    cmocka_unit_test(test_symbol_exception),
         cmocka_unit_test(test_range_exception),  cmocka_unit_test(test_probe),           cmocka_unit_test(test_containers), cmocka_unit_test(test_order),         cmocka_unit_test(test_trouble),
         cmocka_unit_test(test_reports),        cmocka_unit_test(test_libraries),      cmocka_unit_test(test_pieces),         cmocka_unit_test(test_shadow_stack),
         cmocka_unit_test(test_island),           cmocka_unit_test(test_newer),            cmocka_unit_test(test_tables_of_openssl),

@@ -362,6 +362,8 @@ static void test_join(void **state)
     for (const char *const *feature = iw_features(NULL); *feature; feature++)
         assert_int_equal(has(&joined->features, *feature), has(&k10->features, *feature) && has(&nehalem->features, *feature));
     hold_against_gcc(joined, NULL);
+    assert_true(has(&k10->features, "3dnow") && has(&k10->shunned, "3dnow") && !has(&k10->usable, "3dnow") && has(&k10->usable, "sse4a"));
+    assert_true(has(&joined->shunned, "3dnow") && !has(&joined->usable, "3dnow"));
     assert_string_equal(joined->rust_cpu, "x86-64");
     assert_string_equal(joined->openblas_target, "PRESCOTT");
     assert_string_equal(joined->numpy_baseline, "sse3");
