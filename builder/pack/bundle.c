@@ -31,8 +31,8 @@ static int write_text(const char *environment, const char *relative, const char 
 
 /* --- launcher ------------------------------------------------------------------------------------------------------------------------------- */
 
-/* No compiler emits these by itself, and newer CPUs have dropped them; PREFETCHW runs as no operation where it is missing. A bundle for an old AMD CPU
- * also runs on others. */
+/* Newer CPUs have dropped these. gcc emits none of them by itself but 3DNow!, which profile k10 shuns, so that the audit finds it; PREFETCHW runs as no operation
+ * where it is missing. A bundle for an old AMD CPU also runs on others. */
 static bool is_never_missed(const char *feature)
 {
     static const char *const names[] = {"3dnow", "3dnowa", "sse4a", "mwait", "mwaitx", "clzero", "prfchw", NULL};
