@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "ui/columns.h"
 
 /* --- where things are ------------------------------------------------------------------------------------------------------------- */
 
@@ -133,8 +134,9 @@ void iw_print(iw_context *context, const char *format, ...)
     va_list arguments;
     if (context->ui) iw_ui_pause(context->ui);
     va_start(arguments, format);
-    vprintf(format, arguments);
+    iw_cleanup_free char *text = iw_vformat(format, arguments), *shown = isatty(1) ? iw_columns_lines(text) : NULL;
     va_end(arguments);
+    fputs(shown ? shown : text, stdout);
     fflush(stdout);
     if (context->ui) iw_ui_resume(context->ui);
 }

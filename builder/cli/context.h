@@ -37,7 +37,7 @@ void iw_context_show(iw_context *context);
 /* From here on Ctrl-C makes `cancel` readable; a second one ends the program at once (what runs in sandboxes dies with it). */
 int iw_context_watch_signals(iw_context *context, iw_error *err);
 
-/* To standard output, past the display. */
+/* To standard output, past the display; on a terminal without what it would obey. */
 void iw_print(iw_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One line of JSON there; takes the reference. */
 struct json_t;

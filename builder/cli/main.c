@@ -5,7 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
 #include "cli/context.h"
+#include "ui/columns.h"
 
 static int print_help(const iw_arguments *arguments)
 {
@@ -17,7 +19,8 @@ static int print_help(const iw_arguments *arguments)
 
 static void print_error(const iw_error *err, bool colour)
 {
-    fprintf(stderr, "%sironwheel:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "", iw_error_text(err));
+    iw_cleanup_free char *text = iw_columns_lines(iw_error_text(err)); /* it may quote a file that is broken, or malicious */
+    fprintf(stderr, "%sironwheel:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "", text);
 }
 
 static bool has_colour(void)

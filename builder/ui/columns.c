@@ -120,6 +120,18 @@ size_t iw_columns_add(iw_buffer *out, const char *text, size_t width, bool ascii
     return used + mark;
 }
 
+char *iw_columns_lines(const char *text)
+{
+    iw_buffer out = {0};
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1) {
+        iw_cleanup_free char *line = iw_strndup(text, (size_t)(end - text));
+        iw_columns_add(&out, line, IW_COLUMNS_ALL, false);
+        iw_buffer_add_char(&out, '\n');
+    }
+    iw_columns_add(&out, text, IW_COLUMNS_ALL, false);
+    return iw_buffer_take(&out);
+}
+
 /* The length of the escape sequence (ECMA-48: CSI, strings such as OSC, or a short one) at `text`, which starts with ESC. */
 static size_t sequence_length(const char *text)
 {

@@ -21,6 +21,9 @@ int iw_columns_of(int32_t point);
  * \n, \x1b, \u202e; broken bytes as \xff; a tab as a space; with `ascii` all that isn't ASCII as an escape. Returns the columns used. */
 size_t iw_columns_add(iw_buffer *out, const char *text, size_t width, bool ascii);
 
+/* Several lines of text from elsewhere, to stand on a terminal as they are: each line as iw_columns_add shows it, at any width. Caller frees. */
+char *iw_columns_lines(const char *text);
+
 /* Columns of a line that was made here: colours (ESC [ … m) count nothing. */
 size_t iw_columns_measure(const char *line, size_t length);
 

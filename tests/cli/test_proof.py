@@ -1,6 +1,9 @@
 """What proves a bundle: profiles that stand for several CPUs, traps that fault nothing, code made at run time, and what the emulator doesn't see."""
+import contextlib
 import json
+import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import unittest
@@ -123,6 +126,24 @@ class Proof(unittest.TestCase):
         self.world.run("unpack", result["bundle"], where)
         self.assertIn("4096 bytes of code at run time", self.world.run("run", "--cpu", "k10", "--", where / "bin/careful", "old").stderr)
         self.assertIn("in code made at run time", self.world.run("run", "--cpu", "k10", "--", where / "bin/careful", status=132).stderr)
+
+    # --- what a file says, on a terminal -------------------------------------------------------------------------------------------
+
+    def test_a_terminal_obeys_no_name_in_a_file(self):
+        library = self.world.folder / "named.so"
+        source = '.globl "e\x1b]0;x\x07"\n.type "e\x1b]0;x\x07",@function\n"e\x1b]0;x\x07": vpaddd %ymm0,%ymm1,%ymm2\nret\n.size "e\x1b]0;x\x07",.-"e\x1b]0;x\x07"\n'
+        subprocess.run(["gcc", "-shared", "-nostdlib", "-x", "assembler", "-o", library, "-"], input=source.encode(), check=True)
+        ours, theirs = pty.openpty()
+        ended = subprocess.Popen([fixture.PROGRAM, "audit", library, "--profile", "k10"], cwd=self.world.tree, env=self.world.environment(), stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the last writer is gone
+            while piece := os.read(ours, 65536):
+                seen += piece
+        os.close(ours)
+        self.assertEqual(ended.wait(), 1)
+        self.assertIn(b"e\\x1b]0;x\\x07", seen)
+        self.assertNotIn(b"\x1b]0", seen)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,16 @@ static void check_add(const char *text, size_t width, bool ascii, const char *ex
     assert_true(used <= width);
 }
 
+static void test_lines(void **state)
+{
+    (void)state;
+    const char *const pairs[][2] = {{"", ""}, {"one", "one"}, {"one\n\ntwo\n", "one\n\ntwo\n"}, {"a\033[2J\nb\r\033]0;c\a\n\xff", "a\\x1b[2J\nb\\r\\x1b]0;c\\x07\n\\xff"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        iw_cleanup_free char *lines = iw_columns_lines(pairs[i][0]);
+        assert_string_equal(lines, pairs[i][1]);
+    }
+}
+
 static void test_add(void **state)
 {
     (void)state;
@@ -122,7 +132,7 @@ static void test_settle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths), cmocka_unit_test(test_decode),  cmocka_unit_test(test_add),
+        cmocka_unit_test(test_widths), cmocka_unit_test(test_decode),  cmocka_unit_test(test_add), cmocka_unit_test(test_lines),
         cmocka_unit_test(test_measure), cmocka_unit_test(test_settle),
     };
     if (!use_utf8()) return 1;
