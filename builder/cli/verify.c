@@ -59,6 +59,7 @@ static int check_floor(const char *environment, const json_t *manifest, iw_error
     const json_t *glibc = json_object_get(manifest, "glibc");
     const char *said = json_string_value(json_is_object(glibc) ? json_object_get(glibc, "floor") : glibc);
     if (iw_glibc_floor(environment, &floor, err) != 0) return -1;
+    floor.symbols[strcspn(floor.symbols, "\n")] = '\0'; /* the first of them says enough */
     int status = said && strcmp(said, floor.version) == 0 ? 0
                  : iw_fail(err, IW_E_CHECK, "the manifest says that glibc %s is enough; the files need %s (%s)", said ? said : "?", floor.version, floor.symbols);
     free(floor.symbols);
@@ -93,7 +94,7 @@ static int run_rebuild(iw_context *context, const iw_session *session, const cha
     const char *argv[] = {program, "build", session->stack->name, "-C", tree, "--cache", store, "--import", mirror, "-j", jobs, context->quiet ? "-q" : "--verbose", NULL};
     if (!context->verbose && !context->quiet) argv[11] = NULL;
     const char *environment[] = {path, "HOME=/nonexistent", "USER=verify", "TZ=Pacific/Auckland", "LC_ALL=C", NULL};
-    iw_command command = {.argv = argv, .environment = environment, .in = -1, .out = 2, .error = 2, .die_with_parent = true};
+    iw_command command = {.argv = argv, .environment = environment, .in = -1, .out = -1, .error = 2, .die_with_parent = true};
     pid_t pid;
     int status = 0;
     if (iw_spawn(&command, &pid, err) != 0 || iw_wait(pid, &status, err) != 0) return -1;
