@@ -479,6 +479,7 @@ static void active_free(active *one)
     if (one->easy) curl_easy_cleanup(one->easy);
     curl_slist_free_all(one->headers);
     if (one->fd >= 0) close(one->fd);
+    if (one->fd >= 0 && !one->transfer->done && one->offset == 0) unlink(one->transfer->part); /* nothing came */
     iw_hash_free(one->hash);
     free(one->validator);
     free(one->new_validator);
