@@ -50,8 +50,8 @@ static bool is_hidden(uint32_t code)
 
 static void add_escaped(iw_buffer *out, const char *text, bool path)
 {
-    const unsigned char *c = (const unsigned char *)text, *end = c + IW_REPORT_TEXT;
-    while (*c && c < end) {
+    const unsigned char *start = (const unsigned char *)text, *c = start;
+    while (*c && c - start < IW_REPORT_TEXT) {
         uint32_t code;
         size_t length = sequence(c, &code);
         const char *name = code == '&' ? "&amp;" : code == '<' ? "&lt;" : code == '>' ? "&gt;" : code == '"' ? "&quot;" : code == '\'' ? "&#39;" : NULL;
