@@ -8,9 +8,9 @@ set -eu
 cd -- "$(dirname -- "$0")"
 
 packages="bubblewrap ca-certificates debian-archive-keyring gcc gpgv libc6-dev libarchive-dev libcurl4-openssl-dev libelf-dev libgit2-dev libjansson-dev libseccomp-dev
-libsodium-dev libsqlite3-dev libssl-dev libyaml-dev libzstd-dev libzydis-dev make pkg-config python3 python3-pip"
+libsodium-dev libsqlite3-dev libssl-dev libyaml-dev libzstd-dev libzydis-dev make pkg-config python3 python3-pip zstd"
 test_packages="binutils chromium clang cmake cppcheck fish g++ gfortran git gnupg libcmocka-dev patch patchelf procps python3-jsonschema python3-yaml qemu-user
-qemu-user-static rustc cargo tcsh zsh zstd"
+qemu-user-static rustc cargo tcsh zsh"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 2; }
@@ -39,10 +39,11 @@ $*"
 and then ./bootstrap.sh again."
     say "Installing $# packages that this host lacks: $*"
     export DEBIAN_FRONTEND=noninteractive
-    apt-get install -y --no-install-recommends "$@" >/tmp/ironwheel-apt.$$ 2>&1 ||
-        { apt-get update >/tmp/ironwheel-apt.$$ 2>&1 && apt-get install -y --no-install-recommends "$@" >>/tmp/ironwheel-apt.$$ 2>&1; } ||
-        { tail -n 15 /tmp/ironwheel-apt.$$ >&2; die "apt-get could not install them; its output is in /tmp/ironwheel-apt.$$"; }
-    rm -f /tmp/ironwheel-apt.$$
+    log=out/apt.log
+    mkdir -p out
+    apt-get install -y --no-install-recommends "$@" >$log 2>&1 ||
+        { apt-get update >$log 2>&1 && apt-get install -y --no-install-recommends "$@" >>$log 2>&1; } ||
+        { tail -n 15 $log >&2; die "apt-get could not install them; its output is in $log"; }
 }
 
 compile() {
