@@ -166,6 +166,12 @@ static void tell_laid(const iw_node *node, const entries *last, const entries *n
     }
 }
 
+int iw_changes_last(const iw_plan *plan, iw_store *store, const iw_node *node, char **last, iw_error *err)
+{
+    iw_cleanup_free char *profile = iw_format("profile %s", plan->profile->name);
+    return iw_store_last_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name, profile, last, err);
+}
+
 void iw_changes_make(const iw_plan *plan, const iw_node *node, const char *last_lines, iw_changes *out)
 {
     entries last = {0}, now = {0};

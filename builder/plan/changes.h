@@ -11,7 +11,10 @@ typedef struct iw_changes {
     char *text;            /* one line: "recipe changed: build.make"; "" where nothing differs */
 } iw_changes;
 
-/* `last`: lines of iw_plan_inputs, as the store gave them. Free `text`. */
+/* The inputs of the last time that it was built, best for this profile and stack: lines of iw_plan_inputs, or NULL. Caller frees. */
+int iw_changes_last(const iw_plan *plan, iw_store *store, const iw_node *node, char **last, iw_error *err);
+
+/* `last` as that gave it. Free `text`. */
 void iw_changes_make(const iw_plan *plan, const iw_node *node, const char *last, iw_changes *out);
 
 /* Every line that differs: "  recipe.build.make: "A" → "B"\n"; "" where none does. Caller frees. */

@@ -64,7 +64,7 @@ static int set_reason(iw_plan_body *body, iw_store *store, iw_node *node, iw_err
 {
     iw_cleanup_free char *last = NULL;
     iw_changes changes;
-    if (iw_store_last_inputs(store, node->recipe->name, node->recipe->version, body->plan.stack->name, &last, err) != 0) return -1;
+    if (iw_changes_last(&body->plan, store, node, &last, err) != 0) return -1;
     if (!last) {
         node->reason = "never built";
         return 0;

@@ -52,7 +52,7 @@ static void tell_needs(const char *title, iw_node *const *needs, size_t count, i
 static int tell_changes(const iw_plan *plan, iw_store *store, const iw_node *node, iw_buffer *out, iw_error *err)
 {
     iw_cleanup_free char *last = NULL, *now = iw_plan_inputs(plan, node);
-    if (iw_store_last_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name, &last, err) != 0) return -1;
+    if (iw_changes_last(plan, store, node, &last, err) != 0) return -1;
     if (!last) {
         iw_buffer_add_text(out, "changed since the last time: it was never built in this store\n");
         return 0;

@@ -85,9 +85,10 @@ int iw_store_fetch_note(iw_store *store, const char *sha256, char **message, iw_
 /* What a bundle was made of, so that a run with nothing to do ends at once: key -> path and digest with inode, size and times. */
 int iw_store_note_bundle(iw_store *store, const char *key, const char *path, const char *sha256, iw_error *err);
 int iw_store_find_bundle(iw_store *store, const char *key, char **path, char **sha256, bool *found, iw_error *err);
-/* The inputs of the last plan of a package, to say what changed (`why`): name -> value lines. Caller frees. */
+/* The inputs of the last plan of a package, to say what changed (`why`): name -> value lines. Of several, first one that holds `line`, then that stack's, then that version's,
+ * then the last. *lines NULL where there is none; caller frees. */
 int iw_store_note_inputs(iw_store *store, const char *package, const char *version, const char *stack, const char *lines, iw_error *err);
-int iw_store_last_inputs(iw_store *store, const char *package, const char *version, const char *stack, char **lines, iw_error *err);
+int iw_store_last_inputs(iw_store *store, const char *package, const char *version, const char *stack, const char *line, char **lines, iw_error *err);
 
 /* --- care ------------------------------------------------------------------------------------------------------------------- */
 

@@ -54,7 +54,7 @@ static const char *const texts[IW_QUERIES] = {
     [IW_Q_BUNDLE_DROP] = "DELETE FROM bundle WHERE key = ?1",
     [IW_Q_INPUTS_PUT] = "REPLACE INTO inputs (package, version, stack, lines, number) VALUES (?1, ?2, ?3, ?4, "
                         "(SELECT coalesce(max(number), 0) + 1 FROM inputs))",
-    [IW_Q_INPUTS_GET] = "SELECT lines FROM inputs WHERE package = ?1 ORDER BY stack = ?3 DESC, version = ?2 DESC, number DESC LIMIT 1",
+    [IW_Q_INPUTS_GET] = "SELECT lines FROM inputs WHERE package = ?1 ORDER BY instr(lines, ?4) > 0 DESC, stack = ?3 DESC, version = ?2 DESC, number DESC LIMIT 1",
 };
 
 static const char *const schema =

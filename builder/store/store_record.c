@@ -125,12 +125,13 @@ int iw_store_note_inputs(iw_store *store, const char *package, const char *versi
     return iw_index_query(store->index, IW_Q_INPUTS_PUT, values, 4, NULL, err);
 }
 
-int iw_store_last_inputs(iw_store *store, const char *package, const char *version, const char *stack, char **lines, iw_error *err)
+int iw_store_last_inputs(iw_store *store, const char *package, const char *version, const char *stack, const char *line, char **lines, iw_error *err)
 {
     sqlite3_stmt *row;
-    const iw_value values[] = {IW_TEXT(package), IW_TEXT(version), IW_TEXT(stack)};
+    iw_cleanup_free char *whole = iw_format("\n%s\n", line);
+    const iw_value values[] = {IW_TEXT(package), IW_TEXT(version), IW_TEXT(stack), IW_TEXT(whole)};
     *lines = NULL;
-    if (iw_index_query(store->index, IW_Q_INPUTS_GET, values, 3, &row, err) != 0) return -1;
+    if (iw_index_query(store->index, IW_Q_INPUTS_GET, values, 4, &row, err) != 0) return -1;
     if (row) *lines = iw_strdup(iw_column_text(row, 0));
     iw_index_end(store->index);
     return 0;

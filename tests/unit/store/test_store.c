@@ -492,14 +492,17 @@ static void test_notes(void **state)
     assert_true(is && m.seconds > 9 && m.seconds < 11);
     kit_ok(iw_store_measured(store, "numpy", "3", "", &m, &is, &err));
     assert_true(is && m.seconds > 19 && m.seconds < 21);
-    kit_ok(iw_store_note_inputs(store, "numpy", "1", "base", "recipe abc\n", &err));
-    kit_ok(iw_store_note_inputs(store, "numpy", "2", "base", "recipe def\n", &err));
-    kit_ok(iw_store_last_inputs(store, "numpy", "1", "base", &text, &err));
-    assert_string_equal(text, "recipe abc\n");
-    free(text);
-    kit_ok(iw_store_last_inputs(store, "numpy", "9", "base", &text, &err));
-    assert_string_equal(text, "recipe def\n");
-    free(text);
+    kit_ok(iw_store_note_inputs(store, "numpy", "1", "base", "key a\nprofile k10\n", &err));
+    kit_ok(iw_store_note_inputs(store, "numpy", "2", "base", "key b\nprofile k10\n", &err));
+    kit_ok(iw_store_note_inputs(store, "numpy", "1", "base-fleet", "key c\nprofile fleet\n", &err));
+    static const char *const asked[][4] = {{"1", "base", "profile k10", "key a\nprofile k10\n"},   {"9", "base", "profile k10", "key b\nprofile k10\n"},
+                                           {"1", "tts", "profile k10", "key a\nprofile k10\n"},    {"1", "base", "profile fleet", "key c\nprofile fleet\n"},
+                                           {"1", "base", "profile core2", "key a\nprofile k10\n"}, {"1", "tts", "profile core2", "key c\nprofile fleet\n"}};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        kit_ok(iw_store_last_inputs(store, "numpy", asked[i][0], asked[i][1], asked[i][2], &text, &err));
+        assert_string_equal(text, asked[i][3]);
+        free(text);
+    }
     kit_text(*state, "bundle.tar.zst", "bytes");
     char *bundle = iw_path_join(*state, "bundle.tar.zst"), content[IW_SHA256_HEX];
     key_of("bytes", content);
