@@ -142,8 +142,8 @@ lint: ## cppcheck, and a compile by clang with -Werror
 
 # --- pages that the program writes ----------------------------------------------------------------------------------------------
 .PHONY: docs-triage
-docs-triage: all ## docs/triage.md, which published wheels run on a Phenom II (hours the first time; ALL=1: also what brings torch, tens of gigabytes)
-	@ALL=$(ALL) sh docs/triage.sh $(B)/ironwheel > $(B)/triage.md && mv $(B)/triage.md docs/triage.md
+docs-triage: all ## docs/triage.md, which published wheels run on a Phenom II (hours and some ten gigabytes the first time)
+	@sh docs/triage.sh $(B)/ironwheel > $(B)/triage.md && mv $(B)/triage.md docs/triage.md
 # --- installing ---------------------------------------------------------------------------------------------------------------
 COMPLETIONS := bash-completion/completions/ironwheel:bash zsh/site-functions/_ironwheel:zsh fish/vendor_completions.d/ironwheel.fish:fish
 .PHONY: install man

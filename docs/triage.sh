@@ -4,12 +4,10 @@
 set -eu
 ironwheel=$1
 pins="numpy==1.26.4 pandas==2.2.3 pyarrow==17.0.0 transformers==4.57.3 scipy==1.13.1 numba==0.60.0 librosa==0.11.0 soundfile==0.13.1 datasets==3.6.0 tokenizers==0.22.1
-safetensors==0.6.2 onnxruntime==1.20.1 monotonic_align==1.0.0 torch==2.7.0 torchaudio==2.7.0 bitsandbytes==0.46.0"
+safetensors==0.6.2 onnxruntime==1.20.1 monotonic_align==1.0.0 torch==2.7.0 torchaudio==2.7.0 torchcodec==0.4.0 bitsandbytes==0.46.0"
 names="pandas pyarrow transformers scipy numba librosa soundfile datasets tokenizers safetensors onnxruntime monotonic_align"
-# With ALL=1 also those that bring several versions of torch, gigabytes for each.
-far_pins="torchcodec==0.4.0"
+# Each brings torch, gigabytes for every version, and so only the newest is tried.
 far_names="torch torchaudio torchcodec bitsandbytes"
-if [ "${ALL:-}" ]; then pins="$pins $far_pins" names="$names $far_names"; fi
 
 # Exit status 1 says that not all run.
 triage() {
@@ -38,7 +36,8 @@ numpy=$(triage --json --newest numpy | sed -n 's/.*"newest_working":"\([^"]*\)".
 printf '\nThe others, with the newest numpy that runs, for pip would bring the newest of all, and every one that needs numpy would die of it:\n\n'
 printf '    ironwheel triage --markdown --newest numpy==%s %s\n\n' "$numpy" "$names"
 triage --markdown --newest "numpy==$numpy" $names
-[ "${ALL:-}" ] || printf '\nNot tried for this page: %s, and the newest %s. `make docs-triage ALL=1` does.\n' "$(echo $far_pins | sed 's/ /, /g')" "$(echo $far_names | sed 's/ /, /g')"
+printf '\nWhat brings torch, some gigabytes for each version, at the newest version only:\n\n    ironwheel triage --markdown numpy==%s %s\n\n' "$numpy" "$far_names"
+triage --markdown "numpy==$numpy" $far_names
 cat <<'END'
 
 ## What was believed, and what was found
