@@ -124,9 +124,10 @@ static int check_sources(iw_plan_body *body, iw_store *store, iw_node *node, boo
 
 /* --- how long ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Rough figures for what was never built here: only their order matters, and that a total is shown. */
+/* For what was never built here. Where the recipe doesn't say, rough figures: only their order matters, and that a total is shown. */
 static double guess_seconds(const iw_recipe *recipe)
 {
+    if (recipe->build.minutes) return recipe->build.minutes * 60.0;
     static const double seconds[] = {[IW_SYSTEM_PYTHON] = 20, [IW_SYSTEM_CMAKE] = 120, [IW_SYSTEM_MAKE] = 90, [IW_SYSTEM_AUTOTOOLS] = 60,
                                      [IW_SYSTEM_CARGO] = 150, [IW_SYSTEM_WHEEL] = 5, [IW_SYSTEM_SCRIPT] = 40};
     double guess = (size_t)recipe->build.system < sizeof seconds / sizeof *seconds ? seconds[recipe->build.system] : 60;

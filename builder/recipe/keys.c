@@ -199,6 +199,8 @@ static const iw_key build_keys[] = {
      .doc = "MiB of one compile job, before anything was measured.", .mistaken = "mem ram"},
     {"link-memory", IW_F_UNSIGNED, IW_T_COUNT, 0, BUILD(link_memory), .minimum = 1, .maximum = 1048576,
      .doc = "MiB of one link. Default: `memory`."},
+    {"minutes", IW_F_UNSIGNED, IW_T_COUNT, 0, BUILD(minutes), .minimum = 1, .maximum = 10000,
+     .doc = "How long it takes on two cores: the estimate where the store has never built it. Default: a rough figure for its `system`.", .mistaken = "time hours estimate"},
 };
 
 static const iw_shape build_shapes[] = {

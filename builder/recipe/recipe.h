@@ -107,6 +107,7 @@ typedef struct iw_build {
     const iw_reasoned *allow_isa;
     size_t allow_isa_count;
     unsigned memory, link_memory; /* MiB */
+    unsigned minutes;             /* 0: not said */
 } iw_build;
 
 typedef enum iw_check_kind { IW_CHECK_IMPORT, IW_CHECK_PYTHON, IW_CHECK_COMMAND, IW_CHECK_SHELL } iw_check_kind;

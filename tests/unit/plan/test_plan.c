@@ -502,6 +502,15 @@ static void test_estimates(void **state)
     assert_true(node(w, "zlib")->expected_seconds > 69 && node(w, "zlib")->expected_seconds < 71);
     assert_true(!node(w, "cython")->measured && node(w, "cython")->expected_seconds < 6000);
     assert_true(!node(w, "numpy")->measured && node(w, "numpy")->expected_seconds < 6000);
+    /* What the recipe says, as long as nothing was measured; and nobody's key changes by it. */
+    iw_cleanup_free char *key = iw_strdup(node(w, "cython")->plan_key);
+    recipe_with(w, "cython", "1", "", "python", "make\n  minutes: 90");
+    plan(w);
+    assert_true(node(w, "cython")->expected_seconds == 90 * 60);
+    must(iw_store_record(w->store, "cython", "1", "", (iw_measure){40, 0}, &err), &err);
+    plan(w);
+    assert_true(node(w, "cython")->expected_seconds < 41);
+    assert_string_equal(node(w, "cython")->plan_key, key);
 }
 
 static void why_has(world *w, const char *name, const char *part)

@@ -57,6 +57,7 @@ static const char base[] =
     "    - {file: isa2.S, reason: why2}\n"
     "  memory: 500\n"
     "  link-memory: 600\n"
+    "  minutes: 7\n"
     "relocation:\n"
     "  keep:\n"
     "    - {file: keep1, reason: why3, check: c-py}\n"
@@ -170,6 +171,7 @@ static const iw_change changes[] = {
      "    - {file: isa2.S, reason: why2}\n    - {file: isa1.S, reason: why1}\n", false},
     {"build", "memory", "  memory: 500", "  memory: 501", false},
     {"build", "link-memory", "  link-memory: 600\n", "", false},
+    {"build", "minutes", "  minutes: 7\n", "", false},
     {"build: allow-isa", "file", "isa1.S", "isa3.S", true},
     {"build: allow-isa", "reason", "why1", "other", false},
     {"relocation", "keep", "[]", "[]", false}, /* see "recipe", "relocation" */
