@@ -1,6 +1,7 @@
 /* One package of `triage`: brought by pip, audited, imported and used on the emulated CPU; results are kept. */
 #include "cli/triage.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -20,6 +21,7 @@
 #include "emulate/emulate.h"
 
 #define REPORT_LIMIT (64u << 20)
+#define REASON_LIMIT 240 /* bytes of what Python said, in a row */
 #define MISSING_LIMIT 3 /* modules brought for a package that doesn't ask for them */
 #define RESULT_FORMAT "2" /* of kept results: changes when trying gives other verdicts */
 
@@ -48,6 +50,44 @@ static char *last_line(const char *text)
     }
     iw_cleanup_free char *own = iw_strndup(best.data, best.length);
     return iw_triage_tame(own);
+}
+
+/* "RuntimeError: …", "a.b.Error: …" or "AssertionError" alone, where Python's traceback ends. */
+static bool names_exception(iw_slice line)
+{
+    size_t length = 0;
+    while (length < line.length && (isalnum((unsigned char)line.data[length]) || line.data[length] == '_' || line.data[length] == '.')) length++;
+    iw_cleanup_free char *name = iw_strndup(line.data, length);
+    return (iw_ends_with(name, "Error") || iw_ends_with(name, "Exception")) && (length == line.length || line.data[length] == ':');
+}
+
+/* The last exception in what Python said, with the lines that follow it as long as there is room: its message may have several, and the first seldom says why. "" where
+ * there is none. Caller frees. */
+static char *last_exception(const char *text)
+{
+    iw_slice rest = iw_slice_of(text), line;
+    iw_buffer why = {0};
+    while (iw_slice_next(&rest, '\n', &line)) {
+        if (names_exception(line)) iw_buffer_clear(&why);
+        else if (!why.length || why.length + line.length > REASON_LIMIT) continue;
+        line = iw_slice_trim(line);
+        if (line.length) iw_buffer_add_format(&why, "%s%.*s", why.length ? " " : "", (int)line.length, line.data);
+    }
+    return iw_buffer_take(&why);
+}
+
+/* Why a check failed without a crash: what Python raised, by its log, or its last words; or that it took too long. Caller frees. */
+static char *why_failed(const iw_check_result *result)
+{
+    const char *detail = result->detail ? result->detail : "";
+    iw_cleanup_free char *log = NULL;
+    if (!iw_starts_with(detail, "ended with ")) {
+        iw_cleanup_free char *first = iw_strndup(detail, strcspn(detail, ";\n"));
+        return iw_triage_tame(first);
+    }
+    if (iw_read_file(result->log, REPORT_LIMIT, &log, NULL, NULL) != 0) return last_line(detail);
+    iw_cleanup_free char *exception = last_exception(log);
+    return *exception ? iw_triage_tame(exception) : last_line(detail);
 }
 
 /* Why pip brought nothing, from what it said; caller frees. */
@@ -239,7 +279,7 @@ static int try_import(const iw_triage *t, iw_triage_row *row, iw_error *err)
     if (try_code(t, row->package, "import", code, 1800, &result, err) != 0) return -1;
     row->verdict = result->passed ? "runs" : result->crash ? "dies-at-import" : "unknown";
     row->crash = iw_steal(&result->crash);
-    if (!result->passed && !row->crash) row->detail = last_line(result->detail);
+    if (!result->passed && !row->crash) row->detail = why_failed(result);
     iw_check_results_free(result, 1);
     return 0;
 }
@@ -270,7 +310,7 @@ static int try_use(const iw_triage *t, iw_triage_row *row, iw_error *err)
             row->crash = iw_steal(&result->crash);
             free(iw_steal(&row->detail));
         } else if (!result->passed && !row->detail) {
-            iw_cleanup_free char *why = last_line(result->detail);
+            iw_cleanup_free char *why = why_failed(result);
             row->detail = iw_format("check %s failed, without a crash: %s", check->name, why);
         }
         iw_check_results_free(result, 1);
