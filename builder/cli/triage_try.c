@@ -40,6 +40,15 @@ char *iw_plain_name(const char *name)
 
 /* --- bringing the wheels --------------------------------------------------------------------------------------------------------- */
 
+/* At most REASON_LIMIT bytes of a line, without control characters; caller frees. */
+static char *bounded(const char *data, size_t length)
+{
+    bool cut = length > REASON_LIMIT;
+    for (length = cut ? REASON_LIMIT : length; cut && length && ((unsigned char)data[length] & 0xC0) == 0x80;) length--; /* between two characters of UTF-8 */
+    iw_cleanup_free char *own = iw_format("%.*s%s", (int)length, data, cut ? "…" : "");
+    return iw_triage_tame(own);
+}
+
 /* The last line that says something. Caller frees. */
 static char *last_line(const char *text)
 {
@@ -48,8 +57,7 @@ static char *last_line(const char *text)
         line = iw_slice_trim(line);
         if (line.length) best = line;
     }
-    iw_cleanup_free char *own = iw_strndup(best.data, best.length);
-    return iw_triage_tame(own);
+    return bounded(best.data, best.length);
 }
 
 /* "RuntimeError: …", "a.b.Error: …" or "AssertionError" alone, where Python's traceback ends. */
@@ -83,11 +91,11 @@ static char *why_failed(const iw_check_result *result)
     iw_cleanup_free char *log = NULL;
     if (!iw_starts_with(detail, "ended with ")) {
         iw_cleanup_free char *first = iw_strndup(detail, strcspn(detail, ";\n"));
-        return iw_triage_tame(first);
+        return bounded(first, strlen(first));
     }
     if (iw_read_file(result->log, REPORT_LIMIT, &log, NULL, NULL) != 0) return last_line(detail);
     iw_cleanup_free char *exception = last_exception(log);
-    return *exception ? iw_triage_tame(exception) : last_line(detail);
+    return *exception ? bounded(exception, strlen(exception)) : last_line(detail);
 }
 
 /* Why pip brought nothing, from what it said; caller frees. */
