@@ -3,7 +3,7 @@
     IW_PROGRAM=out/release/ironwheel IW_HELPERS=out/release/libexec python3 tests/bench/bench.py [ROW...]
 
 Rows: warm (a run with nothing to do; stack base must be built), pack, steps (orchestration), wrapper, torch (stacks tts-debian and tts-cuda must be built, else it is
-left out). Nothing here is a test: a busy machine gives other figures."""
+left out; their bundles are in dist/, or where IW_BENCH_DIST says, for a folder without them means to prove and pack them again). Nothing here is a test: a busy machine gives other figures."""
 import base64
 import contextlib
 import ctypes
@@ -234,7 +234,7 @@ def built_environment(stack, folder):
     plan = subprocess.run([str(PROGRAM), "plan", stack, "--json"], cwd=ROOT, env=CLEAN, stdout=subprocess.PIPE, text=True)
     if plan.returncode or any(json.loads(line)["action"] != "reuse" for line in plan.stdout.splitlines()):
         return None
-    result = subprocess.run([str(PROGRAM), "build", stack, "--json"], cwd=ROOT, env=CLEAN, check=True, stdout=subprocess.PIPE, text=True).stdout
+    result = subprocess.run([str(PROGRAM), "build", stack, "--json", "-o", os.environ.get("IW_BENCH_DIST", str(ROOT / "dist"))], cwd=ROOT, env=CLEAN, check=True, stdout=subprocess.PIPE, text=True).stdout
     subprocess.run([str(PROGRAM), "unpack", json.loads(result.splitlines()[-1])["bundle"], str(folder / stack)], cwd=ROOT, env=CLEAN, check=True, stdout=subprocess.DEVNULL)
     return str(folder / stack / "bin/python3")
 

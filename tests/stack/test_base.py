@@ -345,14 +345,14 @@ class Base(unittest.TestCase):
 
     def test_https_to_a_local_server(self):
         key, cert = self.folder / "key.pem", self.folder / "cert.pem"
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out",
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out",
             cert)
         server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"https://localhost:{server.server_address[1]}/"
+        url = f"https://127.0.0.1:{server.server_address[1]}/"
         try:
             fetch = f"import urllib.request, ssl; print(urllib.request.urlopen('{url}', context=ssl.create_default_context(cafile=%r)).status)"
             self.assertEqual(self.say(fetch % str(cert)), "200")
