@@ -317,9 +317,9 @@ static int try_use(const iw_triage *t, iw_triage_row *row, iw_error *err)
             row->verdict = "dies-in-use";
             row->crash = iw_steal(&result->crash);
             free(iw_steal(&row->detail));
-        } else if (!result->passed && !row->detail) {
-            iw_cleanup_free char *why = why_failed(result);
-            row->detail = iw_format("check %s failed, without a crash: %s", check->name, why);
+        } else if (!result->passed) {
+            iw_cleanup_free char *why = why_failed(result), *before = iw_steal(&row->detail);
+            row->detail = iw_format("%s%scheck %s failed, without a crash: %s", before ? before : "", before ? "; " : "", check->name, why);
         }
         iw_check_results_free(result, 1);
     }

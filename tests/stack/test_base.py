@@ -288,8 +288,11 @@ class Base(unittest.TestCase):
         self.add_wheel(index, "pip", {"pip/__init__.py": "", "pip/__main__.py": "raise SystemExit('natively')\n"})
         self.add_wheel(index, "speaker", {"speaker.py": "raise RuntimeError('Likely causes:\\n  1. no codec\\n' + 'x' * 500 + '\\n[end of the list].')\n"})
         self.add_wheel(index, "talker", {"talker.py": "raise ValueError('é' * 500)\n"})
-        rows = self.triage(index, "climber", "painter", "pip", "speaker", "talker")
-        self.assertEqual({name: row["verdict"] for name, row in rows.items()}, {"climber": "unknown", "painter": "unknown", "pip": "runs", "speaker": "unknown", "talker": "unknown"})
+        self.add_wheel(index, "tokenizers", {"tokenizers.py": ""})  # there is a recipe of that name, with two checks
+        rows = self.triage(index, "climber", "painter", "pip", "speaker", "talker", "tokenizers")
+        self.assertEqual({name: row["verdict"] for name, row in rows.items()}, {"climber": "unknown", "painter": "unknown", "pip": "runs", "speaker": "unknown", "talker": "unknown",
+                                                                              "tokenizers": "runs"})
+        self.assertRegex(rows["tokenizers"]["detail"], "^check bpe failed, without a crash: .*Error: .*; check other-models failed, without a crash: .*Error: ")
         self.assertEqual(rows["speaker"]["detail"], "RuntimeError: Likely causes: 1. no codec [end of the list].")
         self.assertRegex(rows["talker"]["detail"], "^ValueError: é{114}…$")
         self.assertIn("outside", rows["climber"]["detail"])
