@@ -21,8 +21,8 @@ This page is made by `make docs-triage`, which runs the commands that it shows. 
 what it needs; its wheels were audited, then imported, and put to the checks of this tree's recipe of that name, if there is one, on an emulated Phenom
 (`qemu-x86_64 -cpu phenom`), in a sandbox. Nothing of a wheel ran natively.
 
-- **runs**: it was imported, and the checks that there are didn't crash. What they don't reach may still die; and a check that failed without a crash, since it asks for what
-  only this tree's build has, counts for nothing.
+- **runs**: it was imported, and the checks that there are didn't crash. What they don't reach may still die; and a check that failed without a crash, as it asks for what
+  only this tree's build has or for a package that the wheel doesn't bring, is told and counts for nothing.
 - **dies-at-import**, **dies-in-use**: the CPU refused an instruction, or a division by zero; the table says which, and where.
 - **unknown**: it neither worked nor crashed; the reason is what pip or Python said.
 
@@ -51,11 +51,12 @@ cat <<'END'
   of threads of a core, which it takes from CPUID's leaf 0xB; these CPUs don't have that leaf, so that it stays 0. `import torch` doesn't call it and `tensor // 0` doesn't;
   the first product does, and so does dynamo's map, which tries `matmul` among its operators. [patches/torch](../patches/torch) turns oneDNN off where the CPU can't
   run it.
-- **torchaudio and bitsandbytes** die of the same division, in torch's library: with a torch that is patched or built from source there is nothing against them in this
-  table. bitsandbytes calls oneDNN while it is imported.
-- **"A newer torch cures it."** Half of it. The newest, 2.15.0, was tried on 2026-11-23, and that run was stopped before its last checks, so that it has no row: its matrix
-  products pass, for its oneDNN doesn't divide by zero any more; its first Conv1d raises `RuntimeError: could not create a primitive`, and oneDNN's authors ask
-  for SSE4.1; its check that forks after a parallel region was still waiting for the forked process when it was stopped.
+- **torchaudio 2.7.0 and bitsandbytes 0.46.0** die of the same division, in torch's library: with a torch that is patched or built from source there is nothing against them in
+  this table. bitsandbytes calls oneDNN while it is imported. 0.50.2 dies without torch's help: AVX in a constructor of its own library.
+- **"A newer torch cures it."** Half of it. 2.15.0 "runs", for nothing crashes any more: its matrix products pass, since its oneDNN doesn't divide by zero. But its first Conv1d
+  raises `RuntimeError: could not create a primitive` (oneDNN's authors ask for SSE4.1), and a process that is forked after a parallel region was still waiting when that check's half
+  hour was over. Both are checks that "failed, without a crash". `pip install torch torchaudio` doesn't work together at the newest versions, on any CPU, as the table says.
+- **torchcodec** loads FFmpeg's libraries, which are not in a wheel and not in the sandbox: 0.4.0's verdict stays open. 0.17.0 is imported without them.
 - **"datasets is broken."** It dies in pyarrow, which it imports. (The recipe that the table names is a stand-in, for what imports datasets and doesn't use it.)
 - **numba** makes code at run time, for the CPU that it finds. Its check compiled and ran three functions on the emulated Phenom, with the right results.
 
