@@ -79,8 +79,8 @@ static int tell_crashes(iw_context *context, const iw_profile *profile, const ch
     if (iw_crash_read(records, profile, NULL, NULL, &report, err) != 0) return -1;
     for (size_t i = 0; i < report.count; i++) {
         iw_cleanup_free char *text = context->json ? iw_crash_json(&report.crashes[i], profile, NULL) : iw_crash_text(&report.crashes[i], profile, NULL);
-        iw_cleanup_free char *shown = iw_columns_lines(text);
-        fprintf(stderr, context->json ? "%s\n" : "\nironwheel: %s\n", shown);
+        iw_cleanup_free char *shown = context->json ? NULL : iw_columns_lines(text); /* its escapes aren't all JSON's */
+        fprintf(stderr, context->json ? "%s\n" : "\nironwheel: %s\n", shown ? shown : text);
     }
     if (report.jit && !context->quiet && !context->json)
         fprintf(stderr, "ironwheel: %s made %llu bytes of code at run time, which no audit sees\n", report.jit_program, (unsigned long long)report.jit);
