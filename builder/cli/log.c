@@ -8,14 +8,27 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "cli/commands.h"
+#include "ui/columns.h"
 
+/* A line of a log as a terminal may have it: it comes from a program that somebody else wrote. Indented as it was; a progress bar as it stood at last. */
+static void show_line(const char *line)
+{
+    iw_cleanup_free char *settled = iw_columns_settle(line), *shown = iw_columns_lines(settled);
+    printf("%.*s%s\n", (int)strspn(line, " \t"), line, shown);
+}
+
+/* As it is into a file or a pipe. */
 static int copy_to_output(const char *path, iw_error *err)
 {
     FILE *file = fopen(path, "re");
     if (!file) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
-    char part[65536];
-    size_t got;
-    while ((got = fread(part, 1, sizeof part, file)) > 0) fwrite(part, 1, got, stdout);
+    iw_cleanup_free char *line = NULL;
+    size_t room = 0;
+    bool terminal = isatty(1);
+    for (ssize_t got; (got = getline(&line, &room, file)) >= 0;) {
+        if (terminal) show_line(line);
+        else fwrite(line, 1, (size_t)got, stdout);
+    }
     fclose(file);
     return 0;
 }

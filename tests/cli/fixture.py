@@ -1,4 +1,5 @@
 """A small world for command line tests: a tree of recipes, a server on 127.0.0.1 that holds their sources and a toolchain made of this host's compiler, and a store."""
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -6,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import pty
 import shutil
 import subprocess
 import tarfile
@@ -263,6 +265,20 @@ class World:
         if status is not None and done.returncode != status:
             raise AssertionError(f"ironwheel {' '.join(map(str, arguments))}: exit status {done.returncode}, not {status}\n{done.stdout}\n{done.stderr}")
         return done
+
+    def on_terminal(self, *arguments, status=0):
+        """What it writes where all its streams are a terminal, as bytes."""
+        ours, theirs = pty.openpty()
+        ended = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.tree, env=self.environment(), stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the last writer is gone
+            while piece := os.read(ours, 65536):
+                seen += piece
+        os.close(ours)
+        if ended.wait() != status:
+            raise AssertionError(f"ironwheel {' '.join(map(str, arguments))}: exit status {ended.returncode}, not {status}\n{seen!r}")
+        return seen
 
     def build(self, stack="words", *options, **more):
         """Builds; gives the events and the result."""

@@ -72,6 +72,13 @@ class Build(unittest.TestCase):
         self.assertTrue(pathlib.Path(path).is_file())
         self.assertIn("no log of nonesuch", self.world.run("log", "nonesuch", status=1).stderr)
 
+    def test_a_terminal_obeys_no_line_of_a_log(self):
+        log = pathlib.Path(self.world.run("log", "shout", "--path").stdout.strip())
+        said = "  made\x1b]0;x\x07 \x1b[31mred\x1b[0m\n10 %\r99 %\n\x08\x9b31m\n"
+        log.write_text(said)
+        self.assertRegex(self.world.on_terminal("log", "shout").decode(), r"\n  made red\r\n99 %\r\n\\x08\\u009b31m\r\n$")
+        self.assertEqual(self.world.run("log", "shout").stdout, said.replace("\r", "\n"), "as it is into a pipe")
+
     def test_why_names_who_needs_it(self):
         text = self.world.run("why", "libword", "--stack", "words").stdout
         self.assertIn("shout", text)

@@ -1,9 +1,7 @@
 """What proves a bundle: profiles that stand for several CPUs, traps that fault nothing, code made at run time, and what the emulator doesn't see."""
-import contextlib
 import json
 import os
 import pathlib
-import pty
 import shutil
 import subprocess
 import unittest
@@ -133,15 +131,7 @@ class Proof(unittest.TestCase):
         library = self.world.folder / "named.so"
         source = '.globl "e\x1b]0;x\x07"\n.type "e\x1b]0;x\x07",@function\n"e\x1b]0;x\x07": vpaddd %ymm0,%ymm1,%ymm2\nret\n.size "e\x1b]0;x\x07",.-"e\x1b]0;x\x07"\n'
         subprocess.run(["gcc", "-shared", "-nostdlib", "-x", "assembler", "-o", library, "-"], input=source.encode(), check=True)
-        ours, theirs = pty.openpty()
-        ended = subprocess.Popen([fixture.PROGRAM, "audit", library, "--profile", "k10"], cwd=self.world.tree, env=self.world.environment(), stdin=theirs, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        seen = b""
-        with contextlib.suppress(OSError):  # EIO: the last writer is gone
-            while piece := os.read(ours, 65536):
-                seen += piece
-        os.close(ours)
-        self.assertEqual(ended.wait(), 1)
+        seen = self.world.on_terminal("audit", library, "--profile", "k10", status=1)
         self.assertIn(b"e\\x1b]0;x\\x07", seen)
         self.assertNotIn(b"\x1b]0", seen)
 
