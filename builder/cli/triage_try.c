@@ -89,7 +89,7 @@ static char *why_failed(const iw_check_result *result)
 {
     const char *detail = result->detail ? result->detail : "";
     iw_cleanup_free char *log = NULL;
-    if (!iw_starts_with(detail, "ended with ")) {
+    if (result->end != IW_CHECK_EXITED) {
         iw_cleanup_free char *first = iw_strndup(detail, strcspn(detail, ";\n"));
         return bounded(first, strlen(first));
     }

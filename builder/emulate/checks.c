@@ -225,22 +225,34 @@ static int read_records(const iw_check_run *run, const char *records, const stru
     return 0;
 }
 
-static char *explain(const iw_check *check, const iw_sandbox_result *ended, const struct output *output, const char *crashes)
+/* The signal that ended it, or 0: what waits for a command inside a sandbox says 128 + signal, as a shell does. */
+static int signal_of(int status)
+{
+    if (WIFSIGNALED(status)) return WTERMSIG(status);
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    return code > 128 && code < 128 + 65 ? code - 128 : 0;
+}
+
+static iw_check_end how_ended(const iw_sandbox_result *ended)
+{
+    if (ended->timed_out) return IW_CHECK_SLOW;
+    if (ended->network) return IW_CHECK_NETWORK;
+    return signal_of(ended->status) ? IW_CHECK_DIED : IW_CHECK_EXITED;
+}
+
+static char *explain(const iw_check *check, iw_check_end end, int status, const struct output *output, const char *crashes)
 {
     iw_buffer text = {0};
     iw_buffer_add_text(&text, crashes);
-    if (ended->timed_out)
+    if (end == IW_CHECK_SLOW) {
         iw_buffer_add_format(&text, "took longer than its %u seconds (the recipe's `timeout`)", check->timeout);
-    else if (ended->network)
+    } else if (end == IW_CHECK_NETWORK) {
         iw_buffer_add_text(&text, "tried to use the network");
-    else {
-        char *status = iw_status_text(ended->status);
-        int code = WIFEXITED(ended->status) ? WEXITSTATUS(ended->status) : 0;
-        if (code > 128 && code < 128 + 65)
-            iw_buffer_add_format(&text, "died by signal %d (%s)", code - 128, strsignal(code - 128));
-        else
-            iw_buffer_add_format(&text, "ended with %s", status);
-        free(status);
+    } else if (end == IW_CHECK_DIED) {
+        iw_buffer_add_format(&text, "died by signal %d (%s)", signal_of(status), strsignal(signal_of(status)));
+    } else {
+        iw_cleanup_free char *how = iw_status_text(status);
+        iw_buffer_add_format(&text, "ended with %s", how);
     }
     char *lines = tail(output);
     if (*lines) iw_buffer_add_format(&text, "; its last lines:\n%s", lines);
@@ -332,12 +344,13 @@ static int run_one(const iw_check_run *run, const iw_check *check, iw_check_resu
     if (status == 0 && ended.cancelled) status = iw_fail(err, IW_E_CANCELLED, "stopped while check %s ran", check->name);
     if (status == 0) {
         result->seconds = ended.seconds;
-        result->passed = WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0 && !ended.timed_out && !ended.network;
+        result->end = how_ended(&ended);
+        result->passed = result->end == IW_CHECK_EXITED && ended.status == 0;
         if (!native) iw_emulator_unseen(run->profile, result->unseen);
         result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
         iw_cleanup_buffer iw_buffer crashes = {0};
         status = read_records(run, records, &output, places.environment, result, &crashes, err);
-        if (status == 0 && !result->passed) result->detail = explain(check, &ended, &output, crashes.data ? crashes.data : "");
+        if (status == 0 && !result->passed) result->detail = explain(check, result->end, ended.status, &output, crashes.data ? crashes.data : "");
     }
     iw_strings_free(&output.lines);
     if (host) iw_remove_tree(places.scratch, NULL);

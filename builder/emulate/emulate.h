@@ -27,9 +27,17 @@ typedef struct iw_check_run {
     const iw_sink *sink;
 } iw_check_run;
 
+typedef enum iw_check_end {
+    IW_CHECK_EXITED,
+    IW_CHECK_DIED,    /* of a signal: the shell's 128 + signal too */
+    IW_CHECK_SLOW,    /* took longer than its timeout */
+    IW_CHECK_NETWORK, /* tried to reach something */
+} iw_check_end;
+
 typedef struct iw_check_result {
     char *package, *name, *profile, *how; /* how: "qemu-x86_64 -cpu phenom,-fxsr-opt" or "native" */
     bool passed;
+    iw_check_end end;
     double seconds;
     char *detail;                 /* on failure: what happened, signal, instruction and place where it died, last lines */
     char *log;

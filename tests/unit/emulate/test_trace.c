@@ -179,10 +179,13 @@ static void test_checks(void **state)
         if (!strstr(results[i].detail, "`vpaddd") || !strstr(results[i].detail, "in adds_wide of ") || !strstr(results[i].detail, "It needs avx2") || !strstr(results[i].detail, "  so far\n"))
             fail_msg("%s", results[i].detail);
     }
+    assert_int_equal(results[2].end, IW_CHECK_DIED);
     assert_non_null(strstr(results[2].detail, "died by signal 4 (Illegal instruction)"));
     assert_false(results[4].passed);
     if (!strstr(results[4].detail, "ended with exit status 3; its last lines:\n  a reason")) fail_msg("%s", results[4].detail);
     assert_false(results[5].passed);
+    assert_int_equal(results[4].end, IW_CHECK_EXITED);
+    assert_int_equal(results[5].end, IW_CHECK_SLOW);
     assert_non_null(strstr(results[5].detail, "took longer than its 1 seconds"));
     assert_true(iw_exists(results[3].log));
     iw_check_results_free(results, 7);
