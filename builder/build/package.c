@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +26,9 @@
 #include "store/archive.h"
 
 #define TAIL_BYTES 1500 /* of a log, in a failure's message */
+/* Measured under these names: what was spent on builds that came to no end. */
+#define UNFINISHED "unfinished"
+#define UNFINISHED_CPU "unfinished-cpu"
 
 typedef struct work {
     iw_store *store;
@@ -36,8 +40,9 @@ typedef struct work {
     iw_strings environment, covered;
     char *subject; /* name/version */
     int log;       /* of the phase that runs */
-    double begun;
-    json_t *seconds; /* phase: seconds */
+    double begun, cpu_before; /* cpu_before: CPU time of this process and its children when the build began */
+    json_t *seconds;          /* phase: seconds */
+    uint64_t objects_reused;
     char *finish_facts;
 } work;
 
@@ -46,6 +51,17 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage of[2];
+    getrusage(RUSAGE_SELF, &of[0]);
+    getrusage(RUSAGE_CHILDREN, &of[1]);
+    double seconds = 0;
+    for (int i = 0; i < 2; i++)
+        seconds += (double)(of[i].ru_utime.tv_sec + of[i].ru_stime.tv_sec) + (double)(of[i].ru_utime.tv_usec + of[i].ru_stime.tv_usec) / 1e6;
+    return seconds;
 }
 
 /* --- phases --------------------------------------------------------------------------------------------------------------------- */
@@ -75,6 +91,7 @@ static void finished(work *w)
     json_object_set_new(w->seconds, w->end->phase, json_real(seconds + before));
     iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = w->subject, .phase = w->end->phase,
                                      .count = (uint64_t)(seconds * 1000)});
+    w->begun = now();
 }
 
 static void on_line(void *context, const char *line)
@@ -251,6 +268,7 @@ static int pack_tree(work *w, iw_error *err)
     iw_cleanup_free char *log = iw_path_join(w->tree.build, IW_WRAPPER_LOG);
     iw_wrapper_summary_read(log, &wrapper);
     tell_removed(w, &wrapper);
+    w->objects_reused = wrapper.hits;
     artifact.facts = iw_artifact_facts(w->recipe, w->finish_facts, &wrapper, w->seconds);
     iw_wrapper_summary_clear(&wrapper);
     int status = iw_store_add_artifact(w->store, w->tree.out, &artifact, false, err);
@@ -259,20 +277,40 @@ static int pack_tree(work *w, iw_error *err)
     return status;
 }
 
-/* Times are for estimates only: what can't be written is no failure. */
-static void record_times(work *w)
+static double measured(const work *w, const char *name)
+{
+    iw_measure m;
+    iw_cleanup_free char *of = NULL;
+    bool known = iw_store_measured_of(w->store, w->recipe->name, w->recipe->version, name, &m, &of, NULL) == 0 && of && strcmp(of, w->recipe->version) == 0;
+    return known ? m.seconds : 0;
+}
+
+/* Times are for estimates only: what can't be written is no failure. A build that found objects of one that was stopped took as long as both. */
+static void record_times(const work *w, bool finished)
 {
     const char *phase;
     json_t *value;
-    double total = 0;
+    double total = 0, cpu = cpu_seconds() - w->cpu_before, total_before = measured(w, UNFINISHED), cpu_before = measured(w, UNFINISHED_CPU);
     size_t count = 0;
-    iw_phase_measure *measures = iw_alloc((json_object_size(w->seconds) + 1) * sizeof *measures);
+    iw_phase_measure *measures = iw_alloc((json_object_size(w->seconds) + 4) * sizeof *measures);
     json_object_foreach(w->seconds, phase, value)
     {
-        measures[count++] = (iw_phase_measure){phase, {json_real_value(value), 0}};
+        if (finished) measures[count++] = (iw_phase_measure){phase, {json_real_value(value), 0}};
         total += json_real_value(value);
     }
-    measures[count++] = (iw_phase_measure){"", {total, 0}};
+    if (!finished) total += now() - w->begun;
+    if (!finished || w->objects_reused) {
+        total += total_before;
+        cpu += cpu_before;
+    }
+    if (finished) {
+        measures[count++] = (iw_phase_measure){"", {total, 0}};
+        measures[count++] = (iw_phase_measure){IW_MEASURE_CPU, {cpu, 0}};
+    }
+    if (!finished || total_before > 0) {
+        measures[count++] = (iw_phase_measure){UNFINISHED, {finished ? 0 : total, 0}};
+        measures[count++] = (iw_phase_measure){UNFINISHED_CPU, {finished ? 0 : cpu, 0}};
+    }
     iw_store_record_all(w->store, w->recipe->name, w->recipe->version, measures, count, NULL);
     free(measures);
 }
@@ -306,11 +344,12 @@ static int prepare(work *w, iw_error *err)
 
 static int build(work *w, iw_error *err)
 {
-    if (prepare(w, err) || lay_sources(w, err) || apply_patches(w, err) || lay_prefix(w, err) || run_steps(w, err) ||
-        finish_tree(w, err) || pack_tree(w, err))
-        return -1;
-    record_times(w);
-    return iw_tree_remove(&w->tree, err);
+    w->begun = now();
+    w->cpu_before = cpu_seconds();
+    bool done = prepare(w, err) == 0 && lay_sources(w, err) == 0 && apply_patches(w, err) == 0 && lay_prefix(w, err) == 0 && run_steps(w, err) == 0 &&
+                finish_tree(w, err) == 0 && pack_tree(w, err) == 0;
+    record_times(w, done);
+    return done ? iw_tree_remove(&w->tree, err) : -1;
 }
 
 int iw_package_build(iw_store *store, const iw_job *job, iw_job_end *end, iw_error *err)

@@ -146,13 +146,16 @@ static bool is_like(iw_catalog *catalog, const iw_recipe *recipe, const char *ve
     return there && other->build.system == recipe->build.system;
 }
 
+/* By the clock, but no more than its CPU time: what it took beyond that, it waited for others. */
 static int expect(iw_catalog *catalog, iw_store *store, iw_node *node, iw_error *err)
 {
-    iw_measure measure;
-    iw_cleanup_free char *of = NULL;
-    if (iw_store_measured_of(store, node->recipe->name, node->recipe->version, "", &measure, &of, err) != 0) return -1;
+    const char *name = node->recipe->name, *version = node->recipe->version;
+    iw_measure whole, cpu;
+    iw_cleanup_free char *of = NULL, *cpu_of = NULL;
+    if (iw_store_measured_of(store, name, version, "", &whole, &of, err) != 0 || iw_store_measured_of(store, name, version, IW_MEASURE_CPU, &cpu, &cpu_of, err) != 0) return -1;
     node->measured = of && is_like(catalog, node->recipe, of);
-    node->expected_seconds = node->measured ? measure.seconds : guess_seconds(node->recipe);
+    node->expected_seconds = node->measured ? whole.seconds : guess_seconds(node->recipe);
+    if (node->measured && cpu_of && strcmp(of, cpu_of) == 0 && cpu.seconds < whole.seconds) node->expected_seconds = cpu.seconds;
     return 0;
 }
 

@@ -76,17 +76,19 @@ static void tell_waits(const iw_node *node, iw_buffer *out)
 static int tell_times(iw_store *store, const iw_node *node, iw_buffer *out, iw_error *err)
 {
     static const char *const phases[] = {"unpack", "patch", "prepare", "configure", "compile", "install", "finish", "pack"};
-    iw_measure m;
-    bool found;
+    iw_measure m, cpu;
+    bool found, cpu_found;
     if (iw_store_measured(store, node->recipe->name, node->recipe->version, "", &m, &found, err) != 0) return -1;
+    if (iw_store_measured(store, node->recipe->name, node->recipe->version, IW_MEASURE_CPU, &cpu, &cpu_found, err) != 0) return -1;
     if (!found || (node->action != IW_ACTION_REUSE && !node->measured)) {
         if (node->action == IW_ACTION_REUSE) return 0;
         iw_cleanup_free char *guess = iw_format_seconds(node->expected_seconds);
         iw_buffer_add_format(out, "time: never measured; a rough guess is %s\n", guess);
         return 0;
     }
-    iw_cleanup_free char *whole = iw_format_seconds(m.seconds);
+    iw_cleanup_free char *whole = iw_format_seconds(m.seconds), *used = iw_format_seconds(cpu_found ? cpu.seconds : 0);
     iw_buffer_add_format(out, "time: %s the last time", whole);
+    if (cpu_found) iw_buffer_add_format(out, ", %s of CPU time", used);
     for (size_t i = 0, count = 0; i < sizeof phases / sizeof *phases; i++) {
         if (iw_store_measured(store, node->recipe->name, node->recipe->version, phases[i], &m, &found, err) != 0) return -1;
         if (!found || m.seconds < 0.5) continue;

@@ -63,8 +63,10 @@ int iw_store_lay_artifact(iw_store *store, const iw_artifact *artifact, const ch
 
 /* --- measured times --------------------------------------------------------------------------------------------------------- */
 
+#define IW_MEASURE_CPU "cpu" /* beside the phases: the whole package's CPU time, of all its processes */
+
 typedef struct iw_measure {
-    double seconds;        /* whole package, or one phase */
+    double seconds;        /* whole package ("", by the clock), or one phase */
     uint64_t peak_memory;  /* MiB of the largest step of the kind */
 } iw_measure;
 int iw_store_record(iw_store *store, const char *package, const char *version, const char *phase, iw_measure measure, iw_error *err);

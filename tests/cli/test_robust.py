@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import time
@@ -122,6 +123,28 @@ class Kills(unittest.TestCase):
         self.assertEqual(child.returncode, 130)
         self.assertIn("ironwheel build slow", errors)
         self.wait_for_ends(family)
+
+    def test_an_estimate_counts_no_waiting_and_what_a_stopped_build_had_done(self):
+        self.world.cache = self.world.folder / "estimated"
+        slow = "echo 'int main(void) { return 0; }' > m.c\ngcc -c m.c\n"
+        install = "mkdir -p $DESTDIR$PREFIX/bin; gcc -o $DESTDIR$PREFIX/bin/half m.o"
+        burn = "printf '#include <time.h>\\nint main(void) { while (clock() < 3 * CLOCKS_PER_SEC) ; }' > burn.c\ngcc -o burn burn.c\n./burn\n"
+        self.world.stack("half", {"half": "1"})
+        self.world.script("half", compile=slow + burn + "sleep 3; exit 1", install_script=install)
+        self.world.run("build", "half", status=1)
+        self.world.script("half", compile=slow, install_script=install)
+        self.world.build("half")
+        self.world.script("half", compile=slow + "# again", install_script=install)
+        row = self.world.plan("half")["half"]
+        text = self.world.run("why", "half", "--stack", "half").stdout
+        self.assertEqual(row["action"], "build")
+        self.assertGreaterEqual(row["expected_seconds"], 3, "the processor's time of both builds")
+        whole = float(re.search(r"time: ([\d.]+) s the last time, [\d.]+ s of CPU time", text)[1])
+        self.assertGreaterEqual(whole, 6)
+        self.assertLess(row["expected_seconds"], whole)
+        self.world.build("half")
+        self.world.script("half", compile=slow + "# and again", install_script=install)
+        self.assertLess(self.world.plan("half")["half"]["expected_seconds"], 3)
 
 
 class Damage(unittest.TestCase):
