@@ -49,6 +49,9 @@ static char *compare_packages(const iw_plan *plan, const json_t *manifest)
             iw_buffer_add_format(&out, "  %s: made by another recipe, toolchain or version of Ironwheel\n", name);
         matched += node != NULL;
     }
+    const char *format = json_string_value(json_object_get(manifest, "bundle_format"));
+    if (!format || strcmp(format, IW_BUNDLE_FORMAT) != 0)
+        iw_buffer_add_format(&out, "  the bundle: written in format %s by another version of Ironwheel; this one's, " IW_BUNDLE_FORMAT ", gives other bytes\n", format ? format : "4 or older");
     if (matched < plan->node_count) iw_buffer_add_format(&out, "  %zu packages of this tree's stack aren't in the manifest\n", plan->node_count - matched);
     return iw_buffer_take(&out);
 }

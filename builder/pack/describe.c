@@ -92,6 +92,7 @@ char *iw_manifest(const iw_plan *plan, const iw_floor *floor, const char *checks
     if (plan->toolchain->is_host) json_object_set_new(toolchain, "tools", text_or_null(plan->toolchain->summary));
     json_object_set_new(root, "format", json_integer(1));
     json_object_set_new(root, "bundle", json_string(stem));
+    json_object_set_new(root, "bundle_format", json_string(IW_BUNDLE_FORMAT));
     json_object_set_new(root, "stack", json_string(plan->stack->name));
     json_object_set_new(root, "version", json_string(plan->stack->version));
     json_object_set_new(root, "profiles", profiles);

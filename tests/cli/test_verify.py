@@ -50,6 +50,8 @@ class Verify(unittest.TestCase):
             ("escapes", {"stack": "x\x1b[2J\x1b]0;owned\x07y"}, 2, r"x\x1b[2J\x1b]0;owned\x07y"),
             ("a stranger", {"packages": [evil, *manifest["packages"]]}, 0, r"a\x1b[31mEVIL"),
             ("types", {"packages": [1, None, "x", [], {"name": 5, "version": []}], "checks": {}, "audit": [], "profiles": 5}, 0, "2 packages of this tree's stack aren't in"),
+            ("an older format", {"bundle_format": "3"}, 0, "the bundle: written in format 3 by another version of Ironwheel"),
+            ("no format", {"bundle_format": 5}, 0, "the bundle: written in format 4 or older"),
             ("a floor", {"glibc": {"floor": "2.1"}}, 1, f"glibc 2.1 is enough; the files need {manifest['glibc']['floor']} ({manifest['glibc']['because_of'][0]})"),
             ("no object", b"[1]", 1, "no manifest"), ("nothing", b"", 1, "no manifest"), ("deep", deep, 1, "no manifest"), ("bytes", bytes(range(256)), 1, "no manifest"),
         ):

@@ -91,6 +91,7 @@ static void test_manifest(void **state)
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *packages = json_object_get(root, "packages");
     assert_non_null(root);
     assert_int_equal(json_integer_value(json_object_get(root, "format")), 1);
+    assert_string_equal(text_at(root, "bundle_format"), IW_BUNDLE_FORMAT);
     assert_string_equal(text_at(json_object_get(root, "glibc"), "floor"), "2.30");
     assert_int_equal(json_array_size(json_object_get(json_object_get(root, "glibc"), "because_of")), 2);
     assert_string_equal(text_at(json_object_get(root, "toolchain"), "digest"), KEY);
