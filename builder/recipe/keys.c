@@ -432,7 +432,7 @@ static const iw_key profile_keys[] = {
             "all others.",
      .mistaken = "feature isa allowed"},
     {"shunned", IW_F_LIST, IW_T_FEATURE, IW_K_UNIQUE, PROFILE(shunned),
-     .doc = "Of the features, those that nothing may use although the CPU has them: the audit takes them for missing. A recipe whose compiler uses one needs a patch."},
+     .doc = "Of the features, those that nothing may use although the CPU has them: the compiler gets `-mno-…` for them, and the audit takes them for missing."},
     {"assembler", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED | IW_K_BUILT, PROFILE(assembler_march),
      .doc = "GNU as's `-march`, with `+feature` where it has no name for the CPU.", .mistaken = "as"},
     {"rust", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED | IW_K_BUILT, PROFILE(rust_cpu), .doc = "rustc's `-C target-cpu`.",

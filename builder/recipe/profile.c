@@ -71,8 +71,8 @@ static void sort_features(iw_arena *arena, iw_list *features)
 int iw_profile_finish(iw_arena *arena, const char *march, const char *tune, iw_profile *profile)
 {
     sort_features(arena, &profile->features);
-    profile->flags = make_flags(arena, march, tune, &profile->features);
     profile->usable = without(arena, &profile->features, &profile->shunned);
+    profile->flags = make_flags(arena, march, tune, &profile->usable);
     profile->meaning = make_meaning(arena, profile);
     return 0;
 }

@@ -138,7 +138,7 @@ static void hold_against_gcc(const iw_profile *profile, const char *const *befor
     const char *const *features = iw_features(&count);
     ask_gcc(before, &profile->flags, &all, &on);
     for (size_t i = 0; i < count; i++)
-        if (iw_strings_has(&on, features[i]) != has(&profile->features, features[i]))
+        if (iw_strings_has(&on, features[i]) != has(&profile->usable, features[i]))
             fail_msg("%s: %s is %s", profile->name, features[i], iw_strings_has(&on, features[i]) ? "on" : "off");
 }
 
@@ -363,7 +363,8 @@ static void test_join(void **state)
         assert_int_equal(has(&joined->features, *feature), has(&k10->features, *feature) && has(&nehalem->features, *feature));
     hold_against_gcc(joined, NULL);
     assert_true(has(&k10->features, "3dnow") && has(&k10->shunned, "3dnow") && !has(&k10->usable, "3dnow") && has(&k10->usable, "sse4a"));
-    assert_true(has(&joined->shunned, "3dnow") && !has(&joined->usable, "3dnow"));
+    assert_true(has(&k10->flags, "-mno-3dnow") && has(&k10->flags, "-mno-3dnowa") && !has(&k10->flags, "-m3dnow") && has(&k10->flags, "-mprfchw"));
+    assert_true(has(&joined->shunned, "3dnow") && !has(&joined->usable, "3dnow") && has(&joined->flags, "-mno-3dnow"));
     assert_string_equal(joined->rust_cpu, "x86-64");
     assert_string_equal(joined->openblas_target, "PRESCOTT");
     assert_string_equal(joined->numpy_baseline, "sse3");
