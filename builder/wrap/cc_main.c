@@ -254,9 +254,19 @@ static int work(struct call *call)
 
 /* --- start ---------------------------------------------------------------------------------------------------------------------------------- */
 
-/* So that every header counts: -MMD leaves out those that -isystem reaches. */
+/* So that every header counts: -MMD leaves out those that -isystem reaches, and a dependency file those that a precompiled header was made of, which
+ * that one tells only if it was made with a dependency file. */
 static void widen_dependencies(struct call *call)
 {
+    const iw_compile *compile = &call->compile;
+    if (call->kind == IW_TOOL_COMPILER && compile->mode >= IW_MODE_COMPILE && compile->source) {
+        if (iw_is_header(compile->source, compile->language)) {
+            static const char *const told[] = {"-MD", "-MF", "/dev/null", NULL};
+            if (!compile->md && !compile->mmd) iw_strings_add_all(&call->argv, told);
+        } else if (compile->mode == IW_MODE_COMPILE && iw_source_has_depfile(compile->source)) {
+            iw_strings_add(&call->argv, "-fpch-deps");
+        }
+    }
     for (size_t i = 0; i < call->argv.count; i++) {
         if (strcmp(call->argv.items[i], "-MMD") == 0) strcpy(call->argv.items[i], "-MD");
         else if (iw_option_takes_value(call->argv.items[i])) i++;

@@ -64,6 +64,12 @@ bool iw_is_assembler(const char *source, const char *language)
     return language ? iw_starts_with(language, "assembler") : ends_with_any(source, endings);
 }
 
+bool iw_is_header(const char *source, const char *language)
+{
+    static const char *const endings[] = {".h", ".hh", ".H", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".tcc", NULL};
+    return language ? iw_ends_with(language, "-header") : ends_with_any(source, endings);
+}
+
 bool iw_source_is_fixed_fortran(const char *source)
 {
     static const char *const endings[] = {".f", ".for", ".ftn", NULL};

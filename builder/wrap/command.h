@@ -34,6 +34,8 @@ bool iw_option_takes_value(const char *option);
 bool iw_is_source(const char *argument);
 /* Whether it is assembler, preprocessed or not: by its language or its ending. */
 bool iw_is_assembler(const char *source, const char *language);
+/* Whether gcc precompiles it: by its language or its ending. */
+bool iw_is_header(const char *source, const char *language);
 /* By the file's ending: C, C++, assembler with preprocessor: what gcc writes a dependency file for. */
 bool iw_source_has_depfile(const char *source);
 /* Fixed-form Fortran that is not preprocessed. */

@@ -470,6 +470,29 @@ static void test_cache(void **state)
     assert_string_equal(fourth, plain);
 }
 
+/* What a precompiled header was made of is read by all that include it. */
+static void test_cache_precompiled(void **state)
+{
+    place *p = *state;
+    p->cached = true;
+    put(p, "b.h", "#define ANSWER 1\n");
+    put(p, "a.h", "#include \"b.h\"\n");
+    put(p, "a.c", "int answer(void) { return ANSWER; }\nint printf(const char *, ...);\n");
+    put(p, "m.c", "int answer(void);\nint main(void) { return answer(); }\n");
+    static const char *const script = "gcc -O2 -x c-header a.h -o a.h.gch && gcc -O2 -MD -MF a.d -Winvalid-pch -Werror -include $PWD/a.h -c a.c -o a.o && grep -q b.h a.d && "
+                                      "gcc -c m.c -o m.o && gcc a.o m.o -o program";
+    usleep(20000);
+    ok(p, script);
+    assert_int_equal(run(p, "./program"), 1);
+    ok(p, script);
+    assert_int_equal(count_logged(p, "hit a.c"), 1);
+    put(p, "b.h", "#define ANSWER 2\n");
+    usleep(20000);
+    ok(p, script);
+    assert_int_equal(run(p, "./program"), 2);
+    assert_int_equal(count_logged(p, "hit a.c"), 1);
+}
+
 static void test_cache_damage(void **state)
 {
     place *p = *state;
@@ -692,7 +715,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_control),      T(test_arguments),        T(test_macros),         T(test_response_file), T(test_makefile),    T(test_cmake),
         T(test_fortran),      T(test_other_names),      T(test_rust),           T(test_hard_coded),    T(test_attribute),   T(test_assembler_file),
-        T(test_arch_directive), T(test_allowed),        T(test_denied),         T(test_cache),         T(test_cache_damage), T(test_dependency_files),
+        T(test_arch_directive), T(test_allowed),        T(test_denied),         T(test_cache), T(test_cache_precompiled), T(test_cache_damage),
+        T(test_dependency_files),
         T(test_cache_parallel), T(test_cache_fortran),  T(test_side_files),     T(test_killed),        T(test_failure_leaves_nothing), T(test_long_command_lines),
         T(test_slots),        T(test_questions),        T(test_trouble)};
     return cmocka_run_group_tests_name("wrapper", tests, NULL, NULL);
