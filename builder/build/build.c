@@ -295,10 +295,7 @@ static int conclude(building *b, iw_error *err)
         if (left) iw_buffer_add_format(&b->report, "\n%zu package%s not built because of that", left, left == 1 ? " was" : "s were");
         return iw_fail(err, IW_E_BUILD, "%s", b->report.data);
     }
-    if (b->cancelled)
-        return iw_fail(err, IW_E_CANCELLED, "stopped: what was finished is in the store, and half-built packages find their compiled "
-                                            "objects there: the same command goes on from here");
-    return 0;
+    return b->cancelled ? iw_fail(err, IW_E_CANCELLED, "stopped while building; the same command goes on from here") : 0;
 }
 
 static bool nothing_to_do(const iw_plan *plan)

@@ -32,8 +32,9 @@ static int make(iw_context *context, iw_session *session, iw_error *err)
     iw_context_show(context);
     if (iw_context_watch_signals(context, err) != 0) return -1;
     if (iw_session_build(context, session, err) == 0) return 0;
-    if (err->kind == IW_E_CANCELLED) iw_wrap(err, "stopped; nothing that was finished is lost: `ironwheel build %s` goes on from there", session->stack->name);
-    return -1;
+    if (err->kind != IW_E_CANCELLED) return -1;
+    return iw_fail(err, IW_E_CANCELLED, "stopped; what was finished is in the store, and half-built packages find their compiled objects there: `ironwheel build %s` goes on",
+                   session->stack->name);
 }
 
 int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err)

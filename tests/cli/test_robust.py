@@ -121,7 +121,9 @@ class Kills(unittest.TestCase):
         os.kill(child.pid, signal.SIGINT)
         _, errors = child.communicate(timeout=20)
         self.assertEqual(child.returncode, 130)
-        self.assertIn("ironwheel build slow", errors)
+        last = errors.splitlines()[-1]
+        self.assertIn("`ironwheel build slow` goes on", last)
+        self.assertEqual(last.count("stopped"), 1, last)
         self.wait_for_ends(family)
 
     def test_an_estimate_counts_no_waiting_and_what_a_stopped_build_had_done(self):
