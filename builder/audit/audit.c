@@ -12,6 +12,7 @@
 
 #include "audit/pool.h"
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 
@@ -295,16 +296,10 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static unsigned core_count(void)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
-}
-
 int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_options *options, iw_audit_summary *summary, iw_error *err)
 {
     double start = now();
-    iw_pool *pool = iw_pool_open(options, options->threads ? options->threads : core_count(), summary);
+    iw_pool *pool = iw_pool_open(options, options->threads ? options->threads : iw_core_count(), summary);
     for (size_t i = 0; i < count; i++) {
         iw_error trouble = IW_ERROR_INIT;
         if (add_path(pool, paths[i], &trouble)) iw_pool_fail(pool, &trouble);

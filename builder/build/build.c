@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/sandbox.h"
@@ -49,27 +49,6 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static unsigned core_count(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return (unsigned)CPU_COUNT(&set);
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
-}
-
-/* MiB that are free to use now, less a tenth. */
-static uint64_t available_memory(void)
-{
-    iw_cleanup_free char *text = NULL;
-    size_t length = 0;
-    unsigned long long kib = 0;
-    if (iw_read_file("/proc/meminfo", 1 << 16, &text, &length, NULL) == 0) {
-        const char *line = strstr(text, "MemAvailable:");
-        if (line) sscanf(line, "MemAvailable: %llu", &kib);
-    }
-    return kib ? kib / 1024 / 10 * 9 : 2048;
 }
 
 /* --- one package ------------------------------------------------------------------------------------------------------------------ */
@@ -118,7 +97,7 @@ static int make_ready(building *b, iw_error *err)
     if ((!host && iw_sandbox_probe(err)) || iw_make_folders(temporary, 0755, err) || iw_temporary_folder(temporary, "run-", &b->run, err)) return -1;
     b->run_fd = open(b->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (b->run_fd < 0) return iw_fail_errno(err, IW_E_IO, "opening %s", b->run);
-    b->slots = iw_slots_new(b->jobs, b->options->memory ? b->options->memory : available_memory());
+    b->slots = iw_slots_new(b->jobs, b->options->memory ? b->options->memory : iw_available_memory());
     if (iw_broker_open(b->slots, &b->broker, err)) return -1;
     return host ? 0 : iw_toolchain_root(b->store, b->plan->toolchain, b->options->sink, &b->root, err);
 }
@@ -308,7 +287,7 @@ static bool nothing_to_do(const iw_plan *plan)
 int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *options, iw_error *err)
 {
     if (nothing_to_do(plan)) return 0;
-    building b = {.run_fd = -1, .store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : core_count()};
+    building b = {.run_fd = -1, .store = store, .plan = plan, .options = options, .jobs = options->jobs ? options->jobs : iw_core_count()};
     b.limit = options->packages ? options->packages : b.jobs;
     b.schedule = iw_schedule_new(plan);
     b.workers = iw_alloc(b.limit * sizeof *b.workers);

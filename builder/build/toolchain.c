@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
@@ -160,8 +161,8 @@ static int follow_team(int fd, const iw_toolchain *toolchain, const iw_sink *sin
 
 static int unpack_all(iw_store *store, const iw_toolchain *toolchain, const char *root, const iw_sink *sink, iw_error *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t size = (size_t)(cores < 1 ? 1 : cores > 16 ? 16 : cores), started = 0;
+    unsigned cores = iw_core_count();
+    size_t size = cores > 16 ? 16 : cores, started = 0;
     pid_t members[16];
     int report[2];
     team t = {store, toolchain, root, NULL, -1};

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/sandbox.h"
@@ -51,11 +52,10 @@ static void examine_helpers(struct examination *e)
 static void examine_machine(struct examination *e)
 {
     struct sysinfo info;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (sysinfo(&info) == 0) {
         uint64_t memory = (uint64_t)info.totalram * info.mem_unit;
         iw_cleanup_free char *size = iw_format_bytes(memory);
-        iw_cleanup_free char *text = iw_format("%ld cores, %s of memory%s", cores, size, memory < UINT64_C(3500000000) ? "; big packages want 4 GB for one compiler" : "");
+        iw_cleanup_free char *text = iw_format("%u cores, %s of memory%s", iw_core_count(), size, memory < UINT64_C(3500000000) ? "; big packages want 4 GB for one compiler" : "");
         tell(e, "machine", memory >= UINT64_C(3500000000), false, text);
     }
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
@@ -91,9 +92,8 @@ static int make_rig(iw_context *context, const iw_session *session, const char *
 /* In another place, as another user, with another number of jobs, an empty store, and another time. */
 static int run_rebuild(iw_context *context, const iw_session *session, const char *folder, iw_error *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     iw_cleanup_free char *program = iw_path_join(context->program, "ironwheel"), *tree = iw_path_join(folder, "another tree"), *store = iw_path_join(folder, "store");
-    iw_cleanup_free char *mirror = iw_path_join(folder, "mirror"), *jobs = iw_format("%ld", cores + 1), *path = iw_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    iw_cleanup_free char *mirror = iw_path_join(folder, "mirror"), *jobs = iw_format("%u", iw_core_count() + 1), *path = iw_format("PATH=%s", getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
     const char *argv[] = {program, "build", session->stack->name, "-C", tree, "--cache", store, "--import", mirror, "-j", jobs, context->quiet ? "-q" : "--verbose", NULL};
     if (!context->verbose && !context->quiet) argv[11] = NULL;
     const char *environment[] = {path, "HOME=/nonexistent", "USER=verify", "TZ=Pacific/Auckland", "LC_ALL=C", NULL};

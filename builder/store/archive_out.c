@@ -9,6 +9,7 @@
 #include <zstd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "store/archive.h"
@@ -240,8 +241,8 @@ static void *run_compressor(void *argument)
 /* Always with worker threads: without them zstd cuts its input at other places, and gives other bytes. */
 static int set_up(compressor *c, iw_error *err)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN), most = c->packing->long_window ? LONG_WORKERS_LIMIT : WORKERS_LIMIT;
-    int workers = (int)(cores < 1 ? 1 : cores > most ? most : cores);
+    unsigned cores = iw_core_count(), most = c->packing->long_window ? LONG_WORKERS_LIMIT : WORKERS_LIMIT;
+    int workers = (int)(cores > most ? most : cores);
     c->zstd = ZSTD_createCCtx();
     if (!c->zstd) return iw_fail(err, IW_E_MEMORY, "zstd: out of memory");
     if (ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_nbWorkers, workers)))
