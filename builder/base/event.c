@@ -51,6 +51,7 @@ char *iw_event_to_json(const iw_event *event)
         set_text(object, "report", event->subject);
     } else {
         set_text(object, "subject", event->subject);
+        set_text(object, "part", event->part);
         set_text(object, "phase", event->phase);
         set_text(object, "detail", event->detail);
         set_text(object, "path", event->path);
@@ -72,6 +73,7 @@ static int read_event(json_t *object, iw_event *event)
     if (!name || type == NAME_COUNT) return -1;
     *event = (iw_event){.type = (iw_event_type)type};
     event->subject = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "report" : "subject"));
+    event->part = json_string_value(json_object_get(object, "part"));
     event->phase = json_string_value(json_object_get(object, "phase"));
     event->detail = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail"));
     event->path = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "bundle" : "path"));
@@ -85,11 +87,12 @@ static int read_event(json_t *object, iw_event *event)
 /* Copies the event's strings into one block behind its owner's back, so that a plain free() releases them. */
 static void *hold(iw_event *event)
 {
-    const char **texts[] = {&event->subject, &event->phase, &event->detail, &event->path, &event->unit};
+    const char **texts[] = {&event->subject, &event->part, &event->phase, &event->detail, &event->path, &event->unit};
+    const size_t count = sizeof texts / sizeof *texts;
     size_t total = 1;
-    for (size_t i = 0; i < 5; i++) total += *texts[i] ? strlen(*texts[i]) + 1 : 0;
+    for (size_t i = 0; i < count; i++) total += *texts[i] ? strlen(*texts[i]) + 1 : 0;
     char *block = iw_alloc(total), *at = block;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!*texts[i]) continue;
         size_t length = strlen(*texts[i]) + 1;
         memcpy(at, *texts[i], length);

@@ -16,7 +16,7 @@
 #define WIDE 64         /* columns from which on a row has columns of its own */
 
 struct row { /* something that runs: a package, a download, a check */
-    char *subject, *phase, *detail, *unit;
+    char *subject, *part, *phase, *detail, *unit;
     char *line;       /* the last one of its output, shortened */
     int64_t began;    /* of the whole package, or of the download */
     int64_t told;     /* when a plain line said something of it */
@@ -60,7 +60,7 @@ iw_display *iw_display_new(const iw_display_style *style)
 
 static void row_clear(struct row *row)
 {
-    free(row->subject), free(row->phase), free(row->detail), free(row->unit), free(row->line);
+    free(row->subject), free(row->part), free(row->phase), free(row->detail), free(row->unit), free(row->line);
 }
 
 void iw_display_free(iw_display *display)
@@ -313,10 +313,10 @@ static struct planned *find_planned(const iw_display *display, const char *subje
     return NULL;
 }
 
-static struct row *find_row(const iw_display *display, const char *subject)
+static struct row *find_row(const iw_display *display, const char *subject, const char *part)
 {
     for (size_t i = 0; i < display->row_count; i++)
-        if (same(display->rows[i].subject, subject)) return &display->rows[i];
+        if (same(display->rows[i].subject, subject) && same(display->rows[i].part, part)) return &display->rows[i];
     return NULL;
 }
 
@@ -329,13 +329,13 @@ static size_t count_fetching(const iw_display *display)
 
 static struct row *need_row(iw_display *display, const iw_event *event)
 {
-    struct row *row = find_row(display, event->subject);
+    struct row *row = find_row(display, event->subject, event->part);
     if (row) return row;
     if (is_fetch(event->phase) && count_fetching(display) == 0) display->fetch_began = event->when;
     iw_grow((void **)&display->rows, &display->row_capacity, display->row_count + 1, sizeof *display->rows);
     row = &display->rows[display->row_count++];
     const struct planned *planned = find_planned(display, event->subject);
-    *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""), .phase = iw_strdup(event->phase), .began = event->when,
+    *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""), .part = iw_strdup(event->part), .phase = iw_strdup(event->phase), .began = event->when,
                         .told = event->when, .expected = planned ? planned->expected : 0};
     return row;
 }
@@ -449,7 +449,7 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
 
 static void on_progress(iw_display *display, const iw_event *event, iw_buffer *lines)
 {
-    bool stray = !find_row(display, event->subject);
+    bool stray = !find_row(display, event->subject, event->part);
     struct row *row = need_row(display, event);
     row->stray = row->stray || stray;
     bool bytes = same(event->unit, "B"), begins = row->waiting, more = same(row->unit, "B") && row->count && event->count > row->count;
@@ -471,7 +471,7 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
 
 static void on_line(iw_display *display, const iw_event *event, iw_buffer *lines)
 {
-    struct row *row = find_row(display, event->subject);
+    struct row *row = find_row(display, event->subject, event->part);
     iw_cleanup_free char *line = iw_columns_settle(event->detail ? event->detail : "");
     if (row && *line) {
         const char *rest = read_counts(row, line);
@@ -504,7 +504,7 @@ static void mark_planned(iw_display *display, const iw_event *event)
 /* The row goes when the whole thing ends; a package's phases come and go in it. */
 static void on_end(iw_display *display, const iw_event *event, iw_buffer *lines)
 {
-    struct row *row = find_row(display, event->subject);
+    struct row *row = find_row(display, event->subject, event->part);
     bool failed = event->type == IW_EVENT_FAILED;
     if (failed)
         tell_failed(display, event, row, lines);
@@ -567,15 +567,16 @@ static void add_row(const struct row *row, struct pen pen, int64_t now)
     size_t width = pen.left, name = width >= 110 ? 34 : width >= WIDE ? 24 : (width + 1) / 2;
     iw_cleanup_free char *progress = progress_text(row), *elapsed = clock_text(since(row->began, now)), *time = NULL;
     iw_cleanup_free char *expected = row->expected ? clock_text(row->expected) : NULL;
-    const char *phase = row->phase ? row->phase : "";
+    iw_cleanup_free char *named = row->part ? iw_format("%s: %s", row->subject, row->part) : iw_strdup(row->subject);
+    const char *phase = row->phase ? row->phase : "", *detail = row->detail && !same(row->detail, row->part) ? row->detail : row->line ? row->line : "";
     time = expected ? iw_format("%s of about %s", elapsed, expected) : iw_strdup(elapsed);
-    put(&pen, "1", row->subject, name, width >= WIDE ? name : 0);
+    put(&pen, "1", named, name, width >= WIDE ? name : 0);
     put(&pen, NULL, " ", 1, 1);
     if (width >= WIDE) {
         put(&pen, "36", phase, 9, 10);
         put(&pen, NULL, progress, 18, 19);
         put(&pen, NULL, time, pen.left, 22);
-        if (pen.left > 8) put(&pen, "2", row->detail ? row->detail : row->line ? row->line : "", pen.left, 0);
+        if (pen.left > 8) put(&pen, "2", detail, pen.left, 0);
     } else {
         put(&pen, NULL, *progress ? progress : phase, pen.left, 0);
         put(&pen, NULL, " ", 1, 1);
@@ -591,7 +592,7 @@ static double time_left(const iw_display *display, int64_t now, size_t *unknown)
     *unknown = 0;
     for (size_t i = 0; i < display->plan_count; i++) {
         const struct planned *planned = &display->plan[i];
-        const struct row *row = planned->done ? NULL : find_row(display, planned->subject);
+        const struct row *row = planned->done ? NULL : find_row(display, planned->subject, NULL);
         double expected = (double)planned->expected, passed = planned->done ? expected : row ? (double)since(row->began, now) : 0;
         if (!planned->done && !planned->expected) ++*unknown;
         if (passed > expected) passed = expected;
