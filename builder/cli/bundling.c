@@ -103,18 +103,18 @@ static void keep_results(struct verdict *verdict, const iw_check_result *results
     }
 }
 
-static int run_list(const iw_check_run *run, const iw_plan *plan, const char *package, const iw_check *checks, size_t count, struct verdict *verdict, iw_error *err)
+struct job_list {
+    iw_check_job *items;
+    size_t count, capacity;
+};
+
+static void add_jobs(struct job_list *list, const iw_plan *plan, const char *package, const iw_check *checks, size_t count)
 {
-    iw_check *fit = iw_alloc((count ? count : 1) * sizeof *fit);
-    size_t fits = 0;
-    for (size_t i = 0; i < count; i++)
-        if (applies(plan, &checks[i])) fit[fits++] = checks[i];
-    iw_check_result *results = NULL;
-    int status = iw_run_checks(run, package, fit, fits, &results, err);
-    if (status == 0) keep_results(verdict, results, fits);
-    iw_check_results_free(results, fits);
-    free(fit);
-    return status;
+    for (size_t i = 0; i < count; i++) {
+        if (!applies(plan, &checks[i])) continue;
+        iw_grow((void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items);
+        list->items[list->count++] = (iw_check_job){package, &checks[i]};
+    }
 }
 
 /* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
@@ -123,11 +123,18 @@ static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char
     if (iw_catalog_profile(catalog, name, &run->profile, err) != 0) return -1;
     iw_cleanup_free char *unseen = iw_host_is_profile(run->profile) ? NULL : iw_emulator_note(run->profile);
     if (unseen) iw_emit(run->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = plan->stack->name, .detail = unseen});
+    struct job_list list = {0};
     for (size_t i = 0; i < plan->node_count; i++) {
         const iw_recipe *recipe = plan->nodes[i].recipe;
-        if (plan->nodes[i].in_bundle && run_list(run, plan, recipe->name, recipe->checks, recipe->check_count, verdict, err) != 0) return -1;
+        if (plan->nodes[i].in_bundle) add_jobs(&list, plan, recipe->name, recipe->checks, recipe->check_count);
     }
-    return run_list(run, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count, verdict, err);
+    add_jobs(&list, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count);
+    iw_check_result *results = NULL;
+    int status = iw_run_checks(run, list.items, list.count, &results, err);
+    if (status == 0) keep_results(verdict, results, list.count);
+    iw_check_results_free(results, list.count);
+    free(list.items);
+    return status;
 }
 
 /* Once for each profile of the stack, and for those that these stand for. */
@@ -135,7 +142,8 @@ static int run_checks(iw_context *context, iw_session *session, const char *envi
 {
     const iw_plan *plan = session->plan;
     iw_cleanup_free char *folder = iw_format("%s-%s-checks", plan->stack->name, plan->stack->version), *logs = iw_store_path(session->store, "logs", folder);
-    iw_check_run run = {.environment = environment, .toolchain_root = root, .helpers = context->helpers, .logs = logs, .cancel = context->cancel, .sink = context->sink};
+    iw_check_run run = {.environment = environment, .toolchain_root = root, .helpers = context->helpers, .logs = logs, .whole = plan->stack->name,
+                        .parallel = (unsigned)iw_number_option(context->arguments, "jobs", 0), .cancel = context->cancel, .sink = context->sink};
     iw_cleanup_strings iw_strings names = {0};
     for (size_t p = 0; p < plan->stack->profiles.count; p++) {
         const iw_profile *profile;

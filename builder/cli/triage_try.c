@@ -275,7 +275,7 @@ static int try_code(const iw_triage *t, const char *package, const char *name, c
     iw_check check = {.name = name, .kind = IW_CHECK_PYTHON, .text = code, .timeout = timeout, .loopback = true};
     iw_check_run run = {.environment = t->environment, .toolchain_root = t->root, .profile = t->profile, .helpers = t->context->helpers, .logs = logs, .wheels = true,
                         .cancel = t->context->cancel};
-    return iw_run_checks(&run, package, &check, 1, result, err);
+    return iw_run_checks(&run, &(iw_check_job){package, &check}, 1, result, err);
 }
 
 static int try_import(const iw_triage *t, iw_triage_row *row, iw_error *err)

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
@@ -131,13 +133,13 @@ static struct places boxed_places(void)
 }
 
 /* Without a sandbox: where they are on the host. */
-static int host_places(const iw_check_run *run, const char *records, const char *text, struct places *places, iw_error *err)
+static int host_places(const iw_check_run *run, const char *folder, const char *records, const char *text, struct places *places, iw_error *err)
 {
     char *emulator = iw_host_find("qemu-x86_64-static");
     if (!emulator) emulator = iw_host_find("qemu-x86_64");
     *places = (struct places){iw_strdup(run->environment), iw_path_join(run->helpers, "iw-trace"), iw_path_join(run->helpers, "iw-init"),
                               iw_path_join(run->helpers, "iw-crash.so"), emulator, iw_strdup(records), iw_strdup(text ? text : ""),
-                              iw_path_join(run->logs, "scratch")};
+                              iw_path_join(folder, "scratch")};
     if (emulator) return iw_remove_tree(places->scratch, err) || iw_make_folders(places->scratch, 0700, err) ? -1 : 0;
     return iw_fail(err, IW_E_ENVIRONMENT, "checks without a sandbox need qemu-x86_64-static or qemu-x86_64 in PATH (Debian: `sudo apt install qemu-user-static`)");
 }
@@ -260,11 +262,11 @@ static char *explain(const iw_check *check, iw_check_end end, int status, const 
     return iw_buffer_take(&text);
 }
 
-static int write_text(const char *logs, const iw_check *check, char **path, iw_error *err)
+static int write_text(const char *folder, const iw_check *check, char **path, iw_error *err)
 {
     *path = NULL;
     if (check->kind != IW_CHECK_PYTHON && check->kind != IW_CHECK_SHELL) return 0;
-    char *file = iw_path_join(logs, "check-text");
+    char *file = iw_path_join(folder, "check-text");
     if (iw_write_passing(file, check->text, strlen(check->text), 0644, err) != 0) {
         free(file);
         return -1;
@@ -274,10 +276,10 @@ static int write_text(const char *logs, const iw_check *check, char **path, iw_e
 }
 
 /* Every machine's user has a name; getpass.getuser and torch's compiler ask for it. */
-static int bind_accounts(struct binds *binds, const char *logs, iw_error *err)
+static int bind_accounts(struct binds *binds, const char *folder, iw_error *err)
 {
     static const char accounts[] = "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n";
-    iw_cleanup_free char *file = iw_path_join(logs, "check-passwd");
+    iw_cleanup_free char *file = iw_path_join(folder, "check-passwd");
     if (iw_write_passing(file, accounts, strlen(accounts), 0644, err) != 0) return -1;
     bind(binds, IW_BIND_READ_ONLY, iw_steal(&file), iw_strdup("/etc/passwd"));
     return 0;
@@ -295,23 +297,24 @@ static void add_environment(iw_strings *environment, const struct places *places
     iw_strings_add_format(environment, "IRONWHEEL_CRASH=%s", places->records);
 }
 
-static int run_one(const iw_check_run *run, const iw_check *check, iw_check_result *result, iw_error *err)
+/* `folder`: for files that this check needs, its own as long as it runs. */
+static int run_one(const iw_check_run *run, const char *folder, const iw_check *check, iw_check_result *result, iw_error *err)
 {
     bool native = !run->force_emulator && iw_host_is_profile(run->profile);
     iw_cleanup_free char *text = NULL;
-    if (write_text(run->logs, check, &text, err) != 0) return -1;
-    iw_cleanup_free char *records = iw_path_join(run->logs, "check-crash");
+    if (write_text(folder, check, &text, err) != 0) return -1;
+    iw_cleanup_free char *records = iw_path_join(folder, "check-crash");
     if (iw_write_passing(records, "", 0, 0644, err) != 0) return -1;
     bool host = !run->toolchain_root;
     struct places places;
     if (!host) places = boxed_places();
-    else if (host_places(run, records, text, &places, err) != 0) {
+    else if (host_places(run, folder, records, text, &places, err) != 0) {
         places_free(&places);
         return -1;
     }
     struct binds binds = {0};
     if (!host) {
-        if (bind_accounts(&binds, run->logs, err) != 0) {
+        if (bind_accounts(&binds, folder, err) != 0) {
             places_free(&places);
             return -1;
         }
@@ -368,33 +371,135 @@ static char *log_name(const char *logs, const char *package, const char *profile
     return iw_buffer_take(&name);
 }
 
-int iw_run_checks(const iw_check_run *run, const char *package, const iw_check *checks, size_t count, iw_check_result **results,
-                  iw_error *err)
+/* --- all of them, several at once ------------------------------------------------------------------------------------------------- */
+
+#define TEAM_LIMIT 64
+#define CHECK_MEMORY 1500 /* MiB that a check may take: torch, emulated, and what it computes */
+
+struct team {
+    const iw_check_run *run;
+    const iw_check_job *jobs;
+    iw_check_result *results;
+    size_t count;
+    pthread_mutex_t lock; /* of what follows, and of the run's sink */
+    size_t next, done;
+    iw_error failure; /* the first one */
+};
+
+struct member {
+    struct team *team;
+    pthread_t thread;
+    char *folder;
+};
+
+static void tell(struct team *team, iw_event event)
+{
+    pthread_mutex_lock(&team->lock);
+    iw_emit(team->run->sink, event);
+    pthread_mutex_unlock(&team->lock);
+}
+
+static void tell_result(struct team *team, const iw_check_result *result)
+{
+    iw_event event = {.type = result->passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = result->package, .part = result->name, .phase = "check",
+                      .detail = result->passed ? "passed" : result->detail, .path = result->log, .count = (uint64_t)(result->seconds * 1000)};
+    iw_cleanup_free char *jit = NULL;
+    if (result->jit) jit = iw_format("check %s made %llu bytes of code at run time, which no audit sees", result->name, (unsigned long long)result->jit);
+    if (jit) tell(team, (iw_event){.type = IW_EVENT_NOTE, .subject = result->package, .detail = jit});
+    tell(team, event);
+    pthread_mutex_lock(&team->lock);
+    team->done++;
+    if (team->run->whole)
+        iw_emit(team->run->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = team->run->whole, .phase = "checks", .count = team->done, .total = team->count});
+    pthread_mutex_unlock(&team->lock);
+}
+
+/* The next check's number; the count where there is none, or where one couldn't be run. */
+static size_t take_next(struct team *team)
+{
+    pthread_mutex_lock(&team->lock);
+    size_t i = team->failure.kind == IW_E_NONE && team->next < team->count ? team->next++ : team->count;
+    pthread_mutex_unlock(&team->lock);
+    return i;
+}
+
+static void give_up(struct team *team, iw_error *err)
+{
+    pthread_mutex_lock(&team->lock);
+    if (team->failure.kind == IW_E_NONE) iw_error_move(&team->failure, err);
+    pthread_mutex_unlock(&team->lock);
+    iw_error_clear(err);
+}
+
+static void *work(void *context)
+{
+    struct member *member = context;
+    struct team *team = member->team;
+    for (size_t i; (i = take_next(team)) < team->count;) {
+        iw_check_result *result = &team->results[i];
+        iw_error err = IW_ERROR_INIT;
+        tell(team, (iw_event){.type = IW_EVENT_STARTED, .subject = result->package, .part = result->name, .phase = "check", .detail = result->name});
+        if (run_one(team->run, member->folder, team->jobs[i].check, result, &err) == 0) {
+            tell_result(team, result);
+        } else {
+            iw_wrap(&err, "check %s of %s", result->name, result->package);
+            give_up(team, &err);
+        }
+    }
+    return NULL;
+}
+
+static size_t team_size(const iw_check_run *run, size_t count)
+{
+    uint64_t most = iw_available_memory() / CHECK_MEMORY;
+    size_t size = run->parallel ? run->parallel : iw_core_count();
+    if (size > most) size = (size_t)most;
+    if (size > count) size = count;
+    return size < 1 ? 1 : size > TEAM_LIMIT ? TEAM_LIMIT : size;
+}
+
+/* The first member works in this thread, so that one at least does. Each has a folder of its own below the logs. */
+static int run_team(struct team *team, iw_error *err)
+{
+    struct member members[TEAM_LIMIT] = {0};
+    size_t size = team_size(team->run, team->count), started = 1;
+    int status = 0;
+    for (size_t i = 0; i < size && status == 0; i++) {
+        members[i] = (struct member){.team = team, .folder = iw_format("%s/running-%zu", team->run->logs, i + 1)};
+        status = iw_make_folders(members[i].folder, 0755, err);
+    }
+    while (status == 0 && started < size && pthread_create(&members[started].thread, NULL, work, &members[started]) == 0) started++;
+    if (status == 0) work(&members[0]);
+    for (size_t i = 1; i < started; i++) pthread_join(members[i].thread, NULL);
+    for (size_t i = 0; i < size; i++) {
+        if (members[i].folder) iw_remove_tree(members[i].folder, NULL);
+        free(members[i].folder);
+    }
+    if (status == 0 && team->failure.kind != IW_E_NONE) {
+        iw_error_move(err, &team->failure);
+        status = -1;
+    }
+    iw_error_clear(&team->failure);
+    return status;
+}
+
+int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count, iw_check_result **results, iw_error *err)
 {
     *results = NULL;
     if (count == 0) return 0;
     if (iw_make_folders(run->logs, 0755, err) != 0) return -1;
-    iw_check_result *made = iw_alloc(count * sizeof *made);
+    struct team team = {.run = run, .jobs = jobs, .count = count, .results = iw_alloc(count * sizeof *team.results), .lock = PTHREAD_MUTEX_INITIALIZER};
     for (size_t i = 0; i < count; i++) {
-        made[i].package = iw_strdup(package);
-        made[i].name = iw_strdup(checks[i].name);
-        made[i].profile = iw_strdup(run->profile->name);
-        made[i].log = log_name(run->logs, package, run->profile->name, checks[i].name);
-        iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = package, .phase = "check", .detail = checks[i].name});
-        if (run_one(run, &checks[i], &made[i], err) != 0) {
-            iw_wrap(err, "check %s of %s", checks[i].name, package);
-            iw_check_results_free(made, count);
-            return -1;
-        }
-        if (made[i].jit) {
-            iw_cleanup_free char *note = iw_format("check %s made %llu bytes of code at run time, which no audit sees", made[i].name, (unsigned long long)made[i].jit);
-            iw_emit(run->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = package, .detail = note});
-        }
-        iw_event event = {.type = made[i].passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = package, .phase = "check",
-                          .detail = made[i].passed ? "passed" : made[i].detail, .path = made[i].log,
-                          .count = (uint64_t)(made[i].seconds * 1000)};
-        iw_emit(run->sink, event);
+        const char *package = jobs[i].package, *name = jobs[i].check->name;
+        team.results[i] = (iw_check_result){.package = iw_strdup(package), .name = iw_strdup(name), .profile = iw_strdup(run->profile->name),
+                                            .log = log_name(run->logs, package, run->profile->name, name)};
     }
-    *results = made;
-    return 0;
+    if (run->whole) iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = run->whole, .phase = "checks", .total = count});
+    int status = run_team(&team, err);
+    if (run->whole && status == 0) iw_emit(run->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = run->whole, .phase = "checks"});
+    if (status == 0)
+        *results = team.results;
+    else
+        iw_check_results_free(team.results, count);
+    return status;
 }

@@ -21,6 +21,8 @@ typedef struct iw_check_run {
     const iw_profile *profile;
     const char *helpers;          /* folder with iw-trace */
     const char *logs;             /* folder for the checks' logs */
+    const char *whole;            /* what all of them together are called in events, with how many are done; NULL: no such events */
+    unsigned parallel;            /* how many run at once, fewer where memory is short; 0: one for each core */
     bool force_emulator;
     bool wheels;                  /* also libstdc++, libgcc_s, libgomp and libz of the toolchain, which published wheels take from the system */
     int cancel;
@@ -51,9 +53,14 @@ void iw_check_results_free(iw_check_result *results, size_t count);
 /* Whether this host's CPU has exactly the profile's features (by CPUID): then checks run natively. */
 bool iw_host_is_profile(const iw_profile *profile);
 
-/* Runs `checks` in a root with the environment and glibc alone, each at a path that differs from where it was laid. Results owned by the caller. -1 only where they
- * couldn't be run. Child processes are emulated too: execve is followed (a plain qemu-user would run them natively). */
-int iw_run_checks(const iw_check_run *run, const char *package, const iw_check *checks, size_t count, iw_check_result **results,
-                  iw_error *err);
+typedef struct iw_check_job { /* borrowed */
+    const char *package;
+    const iw_check *check;
+} iw_check_job;
+
+/* Runs them in a root with the environment and glibc alone, each at a path that differs from where it was laid. Results in the order of `jobs`, owned by the
+ * caller. -1 only where they couldn't be run. Child processes are emulated too: execve is followed (a plain qemu-user would run them natively). The sink
+ * gets events from several threads, one at a time. */
+int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count, iw_check_result **results, iw_error *err);
 
 #endif

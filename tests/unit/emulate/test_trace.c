@@ -2,6 +2,7 @@
 #include "kit.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "emulate/crash.h"
 #include "emulate/emulate.h"
@@ -150,6 +151,14 @@ static void test_hostile_records(void **state)
 
 /* --- checks, in their sandbox, with the host in place of the toolchain's root --------------------------------------------------------------- */
 
+static void run_all(const iw_check_run *run, const iw_check *checks, size_t count, iw_check_result **results)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_check_job jobs[8];
+    for (size_t i = 0; i < count; i++) jobs[i] = (iw_check_job){"sample", &checks[i]};
+    kit_ok(iw_run_checks(run, jobs, count, results, &err));
+}
+
 static void test_checks(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -169,7 +178,7 @@ static void test_checks(void **state)
     };
     iw_check_run run = {.environment = environment, .toolchain_root = "", .profile = k10(), .helpers = getenv("IW_HELPERS"), .logs = logs, .force_emulator = true, .cancel = -1};
     iw_check_result *results = NULL;
-    kit_ok(iw_run_checks(&run, "sample", checks, 7, &results, &err));
+    run_all(&run, checks, 7, &results);
     if (!results[6].passed) fail_msg("the user has no name: %s", results[6].detail);
     for (int i = 0; i < 2; i++)
         if (!results[i].passed) fail_msg("%s: %s", results[i].name, results[i].detail);
@@ -189,8 +198,34 @@ static void test_checks(void **state)
     assert_non_null(strstr(results[5].detail, "took longer than its 1 seconds"));
     assert_true(iw_exists(results[3].log));
     iw_check_results_free(results, 7);
-    kit_ok(iw_run_checks(&run, "sample", NULL, 0, &results, &err));
+    kit_ok(iw_run_checks(&run, NULL, 0, &results, &err));
     assert_null(results);
+}
+
+/* Two that wait for each other end only where they run at the same time. */
+static void test_several_at_once(void **state)
+{
+    iw_cleanup_free char *environment = iw_path_join(*state, "env"), *logs = iw_path_join(*state, "logs"), *meeting = iw_path_join(environment, "meeting");
+    kit_compile(environment, "bin/probe", probe, "");
+    assert_int_equal(mkfifo(meeting, 0666), 0);
+    iw_check checks[] = {{.name = "first", .kind = IW_CHECK_SHELL, .text = "echo met >\"$IRONWHEEL_ENVIRONMENT/meeting\"\n", .timeout = 60},
+                         {.name = "second", .kind = IW_CHECK_SHELL, .text = "read -r word <\"$IRONWHEEL_ENVIRONMENT/meeting\"; test \"$word\" = met\n", .timeout = 60},
+                         {.name = "third", .kind = IW_CHECK_SHELL, .text = "test ! -e \"$HOME/mine\"; : >\"$HOME/mine\"\n", .timeout = 60},
+                         {.name = "fourth", .kind = IW_CHECK_SHELL, .text = "test ! -e \"$HOME/mine\"; : >\"$HOME/mine\"\n", .timeout = 60}};
+    iw_check_run run = {.environment = environment, .toolchain_root = "", .profile = k10(), .helpers = getenv("IW_HELPERS"), .logs = logs, .force_emulator = true, .parallel = 2, .cancel = -1};
+    iw_check_result *results = NULL;
+    run_all(&run, checks, 4, &results);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(results[i].name, checks[i].name);
+        if (!results[i].passed) fail_msg("%s: %s", results[i].name, results[i].detail);
+    }
+    iw_check_results_free(results, 4);
+    checks[0].timeout = checks[1].timeout = 1;
+    run.parallel = 1;
+    run_all(&run, checks, 2, &results);
+    assert_int_equal(results[0].end, IW_CHECK_SLOW);
+    assert_int_equal(results[1].end, IW_CHECK_SLOW);
+    iw_check_results_free(results, 2);
 }
 
 /* An engine that makes code: PMULLD (SSE4.1) for whatever CPU it believes to have, or, with an argument, PADDD, in a child that ends without further ado. */
@@ -203,7 +238,6 @@ static const char engine[] = "#include <string.h>\n#include <sys/mman.h>\n#inclu
 
 static void test_run_time_code(void **state)
 {
-    iw_error err = IW_ERROR_INIT;
     iw_cleanup_free char *environment = iw_path_join(*state, "env"), *logs = iw_path_join(*state, "logs");
     kit_compile(environment, "bin/engine", engine, "");
     static const char *const forbidden[] = {"bin/engine", NULL}, *const allowed[] = {"bin/engine", "child", NULL};
@@ -211,7 +245,7 @@ static void test_run_time_code(void **state)
                                {.name = "allowed", .kind = IW_CHECK_COMMAND, .arguments = {allowed, 2}, .timeout = 60}};
     iw_check_run run = {.environment = environment, .toolchain_root = "", .profile = k10(), .helpers = getenv("IW_HELPERS"), .logs = logs, .force_emulator = true, .cancel = -1};
     iw_check_result *results = NULL;
-    kit_ok(iw_run_checks(&run, "sample", checks, 2, &results, &err));
+    run_all(&run, checks, 2, &results);
     assert_false(results[0].passed);
     assert_int_equal(results[0].jit, 8192);
     if (!strstr(results[0].detail, "`pmulld xmm0, xmm1` in code made at run time: no file is mapped there. It needs sse4.1, which k10 doesn't have.") ||
@@ -228,6 +262,7 @@ static void test_run_time_code(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {with_folder(test_children),        with_folder(test_scripts), with_folder(test_endings), with_folder(test_crash_record),
-                                       with_folder(test_hostile_records), with_folder(test_checks),  with_folder(test_run_time_code)};
+                                       with_folder(test_hostile_records), with_folder(test_checks), with_folder(test_several_at_once),
+                                       with_folder(test_run_time_code)};
     return cmocka_run_group_tests_name("emulate trace", tests, NULL, NULL);
 }
