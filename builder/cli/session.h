@@ -20,7 +20,7 @@
 
 /* Options of every command that runs builds. */
 #define IW_BUILD_OPTIONS \
-    {"jobs", 'j', IW_OPTION_NUMBER, "N", "Compilers at once (default: all cores)", NULL}, \
+    {"jobs", 'j', IW_OPTION_NUMBER, "N", "Compilers at once, and checks (default: all cores)", NULL}, \
     {"memory", 0, IW_OPTION_NUMBER, "MiB", "Memory for all compilers together (default: what is free, less 10 %)", NULL}, \
     {"packages", 0, IW_OPTION_NUMBER, "N", "Packages built at once (default: as --jobs)", NULL}, \
     {"keep-going", 'k', IW_OPTION_FLAG, NULL, "After a failure, build what doesn't need the failed package", NULL}, \
