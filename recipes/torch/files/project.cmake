@@ -1,0 +1,37 @@
+# Read at every project(): what torch's CMake would otherwise find out for itself.
+# The compiler could make AVX2 and AVX-512 copies of the kernels; this CPU could never run them. CMake's cache keeps a preset answer.
+foreach(language C CXX)
+  foreach(kind AVX AVX2 AVX512)
+    set(${language}_${kind}_FOUND OFF CACHE BOOL "not on this CPU" FORCE)
+    set(${language}_${kind}_FLAGS "" CACHE STRING "not on this CPU" FORCE)
+  endforeach()
+endforeach()
+set(CAFFE2_COMPILER_SUPPORTS_AVX512_EXTENSIONS OFF CACHE INTERNAL "not on this CPU" FORCE)
+# OpenBLAS built with gfortran returns complex dot products as gfortran does, not through a hidden argument: use CBLAS, which has one way.
+set(BLAS_USE_CBLAS_DOT TRUE)
+# Most of a compile here is the reading of the same headers: libtorch_cpu's are read once. Not where a file is compiled in another way (kernels, code that may not
+# see the operators), which gcc would have read both ways, nor where little is included, nor where a call that means at::native's own function would find at's
+# of the same name, too, or that defines what a header holds. gcc keeps to the header's text where it can't take the precompiled one.
+function(iw_precompile_headers)
+  set(headers ATen/core/ATen_pch.h ATen/ATen.h torch/csrc/jit/ir/ir.h torch/csrc/jit/runtime/operator.h torch/library.h)
+  list(TRANSFORM headers REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:<\\1$<ANGLE-R>>")
+  target_precompile_headers(torch_cpu PRIVATE ${headers})
+  get_target_property(sources torch_cpu SOURCES)
+  foreach(source IN LISTS sources)
+    set(own "")
+    foreach(property COMPILE_FLAGS COMPILE_OPTIONS COMPILE_DEFINITIONS)
+      get_source_file_property(value "${source}" TARGET_DIRECTORY torch_cpu ${property})
+      if(value)
+        string(REGEX REPLACE "-W[a-z-]+" "" value "${value}")
+        string(STRIP "${value}" value)
+        string(APPEND own "${value}")
+      endif()
+    endforeach()
+    if(own OR source MATCHES "\\.DEFAULT\\.cpp$" OR source MATCHES "/ATen/((core|cpu|detail)/|native/(PixelShuffle|TensorTransformations)\\.cpp|UfuncCPU_)")
+      set_source_files_properties("${source}" TARGET_DIRECTORY torch_cpu PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+    endif()
+  endforeach()
+endfunction()
+if(PROJECT_NAME STREQUAL Torch)
+  cmake_language(DEFER DIRECTORY ${CMAKE_SOURCE_DIR} CALL iw_precompile_headers)
+endif()
