@@ -20,7 +20,7 @@ typedef struct iw_event {
     iw_event_type type;
     const char *subject; /* package "numpy/1.26.4", or file name of a download */
     const char *part;    /* which of a subject's things that run at once: a check's name; NULL: there is one */
-    const char *phase;   /* fetch, unpack, patch, prepare, configure, compile, install, finish, pack, check, bundle */
+    const char *phase;   /* fetch, unpack, patch, prepare, configure, compile, install, finish, pack, check, checks, bundle */
     const char *detail;
     const char *path;
     const char *unit; /* of count and total; NULL: steps */

@@ -458,15 +458,16 @@ static size_t team_size(const iw_check_run *run, size_t count)
     return size < 1 ? 1 : size > TEAM_LIMIT ? TEAM_LIMIT : size;
 }
 
-/* The first member works in this thread, so that one at least does. Each has a folder of its own below the logs. */
+/* The first member works in this thread, so that one at least does. Each has a folder of its own below the logs, which other runs
+ * may share. */
 static int run_team(struct team *team, iw_error *err)
 {
     struct member members[TEAM_LIMIT] = {0};
     size_t size = team_size(team->run, team->count), started = 1;
     int status = 0;
     for (size_t i = 0; i < size && status == 0; i++) {
-        members[i] = (struct member){.team = team, .folder = iw_format("%s/running-%zu", team->run->logs, i + 1)};
-        status = iw_make_folders(members[i].folder, 0755, err);
+        members[i].team = team;
+        status = iw_temporary_folder(team->run->logs, "running-", &members[i].folder, err);
     }
     while (status == 0 && started < size && pthread_create(&members[started].thread, NULL, work, &members[started]) == 0) started++;
     if (status == 0) work(&members[0]);
