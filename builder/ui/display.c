@@ -10,6 +10,7 @@
 
 #define QUIET_MS 10000  /* in a pipe, between two lines with the progress of one thing */
 #define SILENT_MS 60000 /* the same where its progress can't be counted */
+#define PACE_MS 5000    /* from which on what was counted says how long the rest takes */
 #define RATE_SECONDS 5  /* over which the rate of downloads is taken */
 #define STALLED_MS 3000 /* then a rate of nothing is worth saying */
 #define LINE_LIMIT 400  /* bytes of a line of output that a row keeps */
@@ -22,6 +23,8 @@ struct row { /* something that runs: a package, a download, a check */
     int64_t told;     /* when a plain line said something of it */
     int64_t expected; /* milliseconds; 0: unknown */
     uint64_t count, total;
+    int64_t counting, counted_at; /* when its count began, and when it last grew */
+    uint64_t first;               /* what it began with: a download's part kept from before */
     bool whole;   /* a package from its first phase to its last: its phases come and go */
     bool counted; /* this phase's own output counts, better than anybody else */
     bool waiting; /* a download whose turn hasn't come */
@@ -133,6 +136,25 @@ static char *progress_text(const struct row *row)
     if (same(row->unit, "%")) return iw_format("%llu %%", count);
     const char *unit = row->unit ? row->unit : "", *space = row->unit ? " " : "";
     return row->total ? iw_format("%llu/%llu%s%s", count, total, space, unit) : iw_format("%llu%s%s", count, space, unit);
+}
+
+/* Milliseconds that the row takes in all: as an earlier build says, else at the pace of its count so far; 0 where neither says anything yet. A package's
+ * phases have no pace: what comes after the one that counts isn't in it. */
+static int64_t takes(const struct row *row)
+{
+    if (row->expected) return row->expected;
+    int64_t passed = since(row->counting, row->counted_at);
+    if (row->whole || passed < PACE_MS || row->count <= row->first || row->count >= row->total) return 0;
+    double all = (double)passed * (double)(row->total - row->first) / (double)(row->count - row->first);
+    return all < INT32_MAX ? since(row->began, row->counting) + (int64_t)all : 0;
+}
+
+/* "0:42", "0:42 of about 3:10": caller frees. */
+static char *time_text(const struct row *row, int64_t now)
+{
+    int64_t passed = since(row->began, now), all = takes(row);
+    iw_cleanup_free char *elapsed = clock_text(passed), *expected = clock_text(all);
+    return row->expected || all > passed ? iw_format("%s of about %s", elapsed, expected) : iw_strdup(elapsed);
 }
 
 /* --- lines that stay -------------------------------------------------------------------------------------------------------------- */
@@ -257,14 +279,14 @@ static void tell_failed(const iw_display *display, const iw_event *event, const 
 static void tell_progress(const iw_display *display, struct row *row, int64_t now, iw_buffer *lines)
 {
     if (!display->style.plain || row->waiting) return;
-    iw_cleanup_free char *progress = progress_text(row), *elapsed = clock_text(since(row->began, now));
+    iw_cleanup_free char *progress = progress_text(row), *time = time_text(row, now);
     if (since(row->told, now) < (*progress ? QUIET_MS : SILENT_MS)) return;
     row->told = now;
     say_mark(display, lines, "36", row->phase ? row->phase : "build");
     say(display, lines, row->subject);
     iw_buffer_add_char(lines, ' ');
     say(display, lines, progress); /* a unit may be anything */
-    iw_buffer_add_format(lines, "%safter %s\n", *progress ? " " : "", elapsed);
+    iw_buffer_add_format(lines, "%safter %s\n", *progress ? " " : "", time);
 }
 
 /* A note is one line, whatever it holds. */
@@ -336,7 +358,7 @@ static struct row *need_row(iw_display *display, const iw_event *event)
     row = &display->rows[display->row_count++];
     const struct planned *planned = find_planned(display, event->subject);
     *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""), .part = iw_strdup(event->part), .phase = iw_strdup(event->phase), .began = event->when,
-                        .told = event->when, .expected = planned ? planned->expected : 0};
+                        .told = event->when, .counting = event->when, .expected = planned ? planned->expected : 0};
     return row;
 }
 
@@ -442,6 +464,8 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
     row->count = 0;
     row->total = event->total;
     row->counted = false;
+    row->counting = event->when;
+    row->first = 0;
     row->waiting = is_fetch(event->phase) && same(event->unit, "B") && !row->whole; /* all downloads are announced at once */
     if (!row->whole) row->began = event->when;
     tell_started(display, row, whole, lines);
@@ -452,6 +476,7 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
     bool stray = !find_row(display, event->subject, event->part);
     struct row *row = need_row(display, event);
     row->stray = row->stray || stray;
+    if (stray) row->first = event->count;
     bool bytes = same(event->unit, "B"), begins = row->waiting, more = same(row->unit, "B") && row->count && event->count > row->count;
     if (row->counted && !bytes && same(row->phase, event->phase)) return;
     if (is_fetch(event->phase) && bytes && more) count_bytes(display, event->when, event->count - row->count); /* the first may be a part kept from before */
@@ -459,9 +484,11 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
     set_text(&row->unit, event->unit);
     row->count = event->count;
     row->total = event->total;
+    row->counted_at = event->when;
     row->waiting = false;
     if (begins) {
-        row->began = row->told = event->when;
+        row->began = row->told = row->counting = event->when;
+        row->first = event->count;
         tell_started(display, row, false, lines);
     } else {
         tell_progress(display, row, event->when, lines);
@@ -565,11 +592,9 @@ static void end_line(struct pen *pen)
 static void add_row(const struct row *row, struct pen pen, int64_t now)
 {
     size_t width = pen.left, name = width >= 110 ? 34 : width >= WIDE ? 24 : (width + 1) / 2;
-    iw_cleanup_free char *progress = progress_text(row), *elapsed = clock_text(since(row->began, now)), *time = NULL;
-    iw_cleanup_free char *expected = row->expected ? clock_text(row->expected) : NULL;
+    iw_cleanup_free char *progress = progress_text(row), *elapsed = clock_text(since(row->began, now)), *time = time_text(row, now);
     iw_cleanup_free char *named = row->part ? iw_format("%s: %s", row->subject, row->part) : iw_strdup(row->subject);
     const char *phase = row->phase ? row->phase : "", *detail = row->detail && !same(row->detail, row->part) ? row->detail : row->line ? row->line : "";
-    time = expected ? iw_format("%s of about %s", elapsed, expected) : iw_strdup(elapsed);
     put(&pen, "1", named, name, width >= WIDE ? name : 0);
     put(&pen, NULL, " ", 1, 1);
     if (width >= WIDE) {
