@@ -4,10 +4,12 @@
 #include <gelf.h>
 #include <limits.h>
 #include <libelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
 
 /* Far above what any library has; a hostile file of a megabyte could name terabytes. */
@@ -187,6 +189,60 @@ int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
     file_close(&file);
     if (status != 0) iw_elf_clear(out);
     return status;
+}
+
+/* --- build ID --------------------------------------------------------------------------------------------------------------------------------- */
+
+struct place { /* in the file */
+    off_t offset;
+    size_t size; /* 0: none */
+};
+
+static struct place find_id(Elf *elf, const GElf_Phdr *segment)
+{
+    Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz, segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+    GElf_Nhdr note;
+    size_t name, text;
+    for (size_t at = 0; data && (at = gelf_getnote(data, at, &note, &name, &text)) > 0;) {
+        bool is_id = note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU && memcmp((const char *)data->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0;
+        if (is_id) return (struct place){(off_t)(segment->p_offset + text), note.n_descsz};
+    }
+    return (struct place){0, 0};
+}
+
+static int build_id_of(const char *path, struct place *id, iw_error *err)
+{
+    struct file file;
+    size_t count = 0;
+    *id = (struct place){0, 0};
+    int status = file_open(path, &file, err);
+    if (status == 0 && file.elf && elf_getphdrnum(file.elf, &count) != 0) status = iw_fail(err, IW_E_FORMAT, "%s: broken program headers: %s", path, elf_errmsg(-1));
+    for (size_t i = 0; status == 0 && i < count && !id->size; i++) {
+        GElf_Phdr segment;
+        if (gelf_getphdr(file.elf, (int)i, &segment) && segment.p_type == PT_NOTE) *id = find_id(file.elf, &segment);
+    }
+    file_close(&file);
+    return status;
+}
+
+static int write_id(const char *path, const struct place *id, const unsigned char *bytes, iw_error *err)
+{
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool written = fd >= 0 && pwrite(fd, bytes, id->size, id->offset) == (ssize_t)id->size;
+    if (fd >= 0 && close(fd) != 0) written = false;
+    return written ? 0 : iw_fail_errno(err, IW_E_IO, "can't write the build ID of %s", path);
+}
+
+int iw_elf_renew_build_id(const char *path, iw_error *err)
+{
+    struct place id;
+    unsigned char bytes[(IW_SHA256_HEX - 1) / 2] = {0};
+    char hex[IW_SHA256_HEX];
+    if (build_id_of(path, &id, err) != 0) return -1;
+    if (!id.size || id.size > sizeof bytes) return 0;
+    if (write_id(path, &id, bytes, err) != 0 || iw_hash_file(path, hex, NULL, err) != 0) return -1;
+    for (size_t i = 0; i < sizeof bytes; i++) sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
+    return write_id(path, &id, bytes, err);
 }
 
 /* --- symbols of a version ------------------------------------------------------------------------------------------------------------------- */

@@ -201,6 +201,10 @@ static int finish_elves(struct work *work, iw_error *err)
     if (status == 0) status = run_on(work, strip, &work->elves, err);
     if (status == 0) status = set_run_paths(work, groups, count, err);
     if (status == 0) status = check_run_paths(work, groups, count, err);
+    for (size_t i = 0; i < work->elves.count && status == 0 && work->finish->recipe->build.system != IW_SYSTEM_WHEEL; i++) {
+        iw_cleanup_free char *path = full_path(work, work->elves.items[i]);
+        status = iw_elf_renew_build_id(path, err);
+    }
     for (size_t i = 0; i < count; i++) {
         free(groups[i].rpath);
         iw_strings_free(&groups[i].files);

@@ -45,6 +45,8 @@ static void check_elf(const char *path)
     }
     iw_elf_clear(&elf);
     iw_error_clear(&err);
+    if (iw_elf_renew_build_id(path, &err) != 0 && (err.kind != IW_E_FORMAT || !strstr(iw_error_text(&err), path))) elf_broken("no build ID, without a proper error");
+    iw_error_clear(&err);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "base/hash.h"
 #include "pack/closure.h"
 #include "pack/elf.h"
 #include "pack/pack.h"
@@ -81,6 +82,46 @@ static void test_run_paths(void **state)
     assert_int_equal(iw_run_capture(ARGV(program), ARGV("A=b"), 10, NULL, NULL, &why), -1);
     assert_non_null(strstr(iw_error_text(&why), "exit status 42"));
     iw_error_clear(&why);
+}
+
+/* The linker makes the build ID of the debug information, too: two builds whose code is the same must give the same bytes without it. */
+static void test_build_id(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *one = iw_path_join(*state, "one"), *two = iw_path_join(*state, "two"), *path = iw_path_join(one, "lib/libsame.so");
+    static const char *const source = "#define UNUSED 1\nint same(void) { return 40; }";
+    kit_compile(one, "lib/libsame.so", source, "-g -shared -fPIC -Wl,--build-id");
+    kit_compile(two, "lib/libsame.so", source, "-g3 -shared -fPIC -Wl,--build-id");
+    kit_compile(one, "lib/libother.so", "int same(void) { return 41; }", "-shared -fPIC -Wl,--build-id");
+    kit_compile(one, "lib/libnone.so", source, "-shared -fPIC -Wl,--build-id=none");
+    assert_int_equal(chmod(path, 0444), 0);
+    kit_ok(finish(one, &plain, NULL, NULL, &err));
+    kit_ok(finish(two, &plain, NULL, NULL, &err));
+    const char *const files[] = {path, iw_path_join(two, "lib/libsame.so"), iw_path_join(one, "lib/libother.so"), iw_path_join(one, "lib/libnone.so")};
+    char *ids[4], hex[2][IW_SHA256_HEX];
+    for (size_t i = 0; i < 4; i++) kit_ok(iw_run_capture(ARGV("readelf", "-nW", files[i]), NULL, 1 << 20, &ids[i], NULL, &err));
+    for (size_t i = 0; i < 2; i++) kit_ok(iw_hash_file(files[i], hex[i], NULL, &err));
+    assert_string_equal(hex[0], hex[1]);
+    assert_non_null(strstr(ids[0], "Build ID: "));
+    assert_null(strstr(ids[0], "0000000000000000"));
+    assert_string_not_equal(strstr(ids[0], "Build ID: "), strstr(ids[2], "Build ID: "));
+    assert_null(strstr(ids[3], "Build ID: "));
+    for (size_t i = 0; i < 4; i++) {
+        free(ids[i]);
+        if (i) free((char *)files[i]);
+    }
+}
+
+static void test_build_id_of_a_wheel(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *tree = iw_path_join(*state, "tree"), *path = iw_path_join(tree, "lib/libgiven.so"), *text = NULL;
+    iw_recipe wheel = plain;
+    wheel.build.system = IW_SYSTEM_WHEEL; /* its maker has the debug information, by that ID */
+    kit_compile(tree, "lib/libgiven.so", "int given;", "-g -shared -fPIC -Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567");
+    kit_ok(finish(tree, &wheel, NULL, NULL, &err));
+    kit_ok(iw_run_capture(ARGV("readelf", "-nW", path), NULL, 1 << 20, &text, NULL, &err));
+    assert_non_null(strstr(text, "Build ID: 0123456789abcdef0123456789abcdef01234567"));
 }
 
 /* --- texts ------------------------------------------------------------------------------------------------------------------------------ */
@@ -297,7 +338,7 @@ static void test_floor(void **state)
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {with_folder(test_run_paths), with_folder(test_scripts),           with_folder(test_script_of_other_interpreter), with_folder(test_pkg_config),
+    const struct CMUnitTest tests[] = {with_folder(test_run_paths), with_folder(test_build_id),  with_folder(test_build_id_of_a_wheel), with_folder(test_scripts),           with_folder(test_script_of_other_interpreter), with_folder(test_pkg_config),
                                        with_folder(test_forbidden), with_folder(test_removed_and_links), with_folder(test_record),                      with_folder(test_closure),                     with_folder(test_host_libraries),
                                        with_folder(test_floor)};
     return cmocka_run_group_tests_name("pack finish", tests, NULL, NULL);
