@@ -37,7 +37,7 @@ typedef struct building {
     iw_broker *broker;
     iw_worker *workers;
     size_t count;
-    bool stopping;     /* cancelled, or failed without keep_going: nothing new */
+    bool stopping;     /* cancelled, or failed with fail_fast: nothing new */
     bool cancelled;
     double kill_at;    /* 0: not */
     size_t failures;
@@ -152,7 +152,7 @@ static void note_failure(building *b, const iw_worker *worker)
     iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_FAILED, .subject = worker->subject, .phase = worker->phase, .detail = text,
                                          .path = worker->log});
     b->failures++;
-    if (!b->options->keep_going) b->stopping = true;
+    if (b->options->fail_fast) b->stopping = true;
 }
 
 /* A build that found most objects in the cache says little of the rest: then the larger peak stays. */
@@ -272,6 +272,7 @@ static int conclude(building *b, iw_error *err)
         iw_node *skipped[1];
         size_t left = iw_schedule_skipped(b->schedule, skipped, 0);
         if (left) iw_buffer_add_format(&b->report, "\n%zu package%s not built because of that", left, left == 1 ? " was" : "s were");
+        if (b->options->fail_fast) iw_buffer_add_text(&b->report, "\n--fail-fast: nothing more was started");
         return iw_fail(err, IW_E_BUILD, "%s", b->report.data);
     }
     return b->cancelled ? iw_fail(err, IW_E_CANCELLED, "stopped while building; the same command goes on from here") : 0;

@@ -11,7 +11,7 @@ typedef struct iw_build_options {
     unsigned jobs;             /* 0: all cores */
     uint64_t memory;           /* MiB for all jobs; 0: measured */
     unsigned packages;         /* built at once; 0: jobs */
-    bool keep_going;           /* after a failure, what doesn't need the failed one */
+    bool fail_fast;            /* after a failure start nothing more; else what doesn't need the failed one goes on */
     const char *helpers;       /* folder with iw-cc, iw-init, iw-trace */
     int cancel;                /* readable: stop cleanly; -1: none */
     const iw_sink *sink;

@@ -397,7 +397,7 @@ int iw_session_build(iw_context *context, iw_session *session, iw_error *err)
     struct clock clock = {.next = context->sink, .begun = json_object(), .built = json_object()};
     iw_sink sink = {.emit = on_event, .context = &clock};
     iw_build_options options = {.jobs = (unsigned)iw_number_option(arguments, "jobs", 0), .memory = iw_number_option(arguments, "memory", 0),
-                                .packages = (unsigned)iw_number_option(arguments, "packages", 0), .keep_going = iw_flag(arguments, "keep-going"),
+                                .packages = (unsigned)iw_number_option(arguments, "packages", 0), .fail_fast = iw_flag(arguments, "fail-fast"),
                                 .helpers = context->helpers, .cancel = context->cancel, .sink = &sink};
     int status = iw_build_plan(session->store, session->plan, &options, err);
     if (status == 0) status = bundle(context, session, true, clock.built, err);

@@ -23,7 +23,7 @@
     {"jobs", 'j', IW_OPTION_NUMBER, "N", "Compilers at once, and checks (default: all cores)", NULL}, \
     {"memory", 0, IW_OPTION_NUMBER, "MiB", "Memory for all compilers together (default: what is free, less 10 %)", NULL}, \
     {"packages", 0, IW_OPTION_NUMBER, "N", "Packages built at once (default: as --jobs)", NULL}, \
-    {"keep-going", 'k', IW_OPTION_FLAG, NULL, "After a failure, build what doesn't need the failed package", NULL}, \
+    {"fail-fast", 0, IW_OPTION_FLAG, NULL, "Start nothing more after a failure (default: what doesn't need the failed package goes on)", NULL}, \
     IW_NO_SANDBOX_OPTION
 
 typedef struct iw_session {

@@ -239,6 +239,32 @@ class Changes(unittest.TestCase):
         self.assertIn("nothing to do", self.world.run("build", "words").stdout)
 
 
+class OneFails(unittest.TestCase):
+    """A long package fails first; shout, which doesn't need it, is built all the same."""
+
+    def setUp(self):
+        self.world = fixture.World()
+        self.addCleanup(self.world.close)
+        self.world.script("wreck", compile="echo no such luck >&2; exit 3")
+        recipe = self.world.tree / "recipes/wreck/1.yaml"
+        recipe.write_text(recipe.read_text().replace("  system: script", "  system: script\n  minutes: 90"))
+        self.world.script("heir", needs="needs:\n  run: [wreck]\n", install_script="mkdir -p $DESTDIR$PREFIX/share; touch $DESTDIR$PREFIX/share/heir")
+        self.world.stack("words", {"shout": "2.0", "heir": "1"}, pins={"libword": "1.0", "wreck": "1"})
+
+    def test_the_rest_goes_on(self):
+        done = self.world.run("build", "words", "-j", "1", status=1)
+        self.assertIn("wreck/1 failed in compile", done.stderr)
+        self.assertIn("1 package was not built because of that", done.stderr)
+        self.assertIn("built    shout", done.stderr)
+        self.assertLess(done.stderr.index("FAILED   wreck"), done.stderr.index("built    libword"), "it failed before the others were begun")
+        self.assertEqual({name: row["action"] for name, row in self.world.plan().items()}, {"libword": "reuse", "shout": "reuse", "wreck": "build", "heir": "build"})
+
+    def test_fail_fast(self):
+        done = self.world.run("build", "words", "-j", "1", "--fail-fast", status=1)
+        self.assertIn("--fail-fast: nothing more was started", done.stderr)
+        self.assertEqual({row["action"] for row in self.world.plan().values()}, {"build"})
+
+
 class Networks(unittest.TestCase):
     def setUp(self):
         self.world = fixture.World()
