@@ -183,6 +183,8 @@ int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
         out->is_elf = true;
         if (!gelf_getehdr(file.elf, &header)) status = iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
         if (status == 0) out->object = header.e_type == ET_REL;
+        GElf_Shdr section;
+        if (status == 0) out->symbols = section_of_type(file.elf, SHT_SYMTAB, &section) != NULL;
         if (status == 0) status = read_dynamic(file.elf, path, out, err);
         if (status == 0) status = walk_versions(file.elf, path, add_version, &out->versions, err);
     }

@@ -11,6 +11,7 @@ typedef struct iw_elf {
     bool is_elf;       /* ELF of any kind */
     bool dynamic;      /* has a dynamic section: program or shared library */
     bool object;       /* relocatable object file */
+    bool symbols;      /* has a symbol table beside the dynamic one: nobody stripped all of it yet */
     iw_strings needed; /* DT_NEEDED */
     char *soname, *rpath, *runpath; /* or NULL */
     iw_strings versions; /* needed symbol versions, "libc.so.6 GLIBC_2.35" */

@@ -181,6 +181,9 @@ static int finish_elves(struct work *work, iw_error *err)
 {
     struct rpath_group *groups = NULL;
     size_t count = 0, capacity = 0;
+    /* Their build ID is of what strip takes, too. What came stripped, or in a wheel, keeps its own: its maker has the debug information by it. */
+    iw_cleanup_strings iw_strings linked = {0};
+    bool is_wheel = work->finish->recipe->build.system == IW_SYSTEM_WHEEL;
     int status = 0;
     for (size_t i = 0; i < work->files.count && status == 0; i++) {
         iw_cleanup_free char *path = full_path(work, work->files.items[i]);
@@ -188,6 +191,7 @@ static int finish_elves(struct work *work, iw_error *err)
         status = iw_elf_read(path, &elf, err);
         if (status != 0) break;
         if (elf.is_elf && !elf.object) iw_strings_add(&work->elves, work->files.items[i]);
+        if (elf.is_elf && !elf.object && elf.symbols && !is_wheel) iw_strings_add(&linked, work->files.items[i]);
         if (elf.dynamic) {
             char *rpath = run_path(work, work->files.items[i], &elf);
             if (*rpath || elf.rpath || elf.runpath)
@@ -201,8 +205,8 @@ static int finish_elves(struct work *work, iw_error *err)
     if (status == 0) status = run_on(work, strip, &work->elves, err);
     if (status == 0) status = set_run_paths(work, groups, count, err);
     if (status == 0) status = check_run_paths(work, groups, count, err);
-    for (size_t i = 0; i < work->elves.count && status == 0 && work->finish->recipe->build.system != IW_SYSTEM_WHEEL; i++) {
-        iw_cleanup_free char *path = full_path(work, work->elves.items[i]);
+    for (size_t i = 0; i < linked.count && status == 0; i++) {
+        iw_cleanup_free char *path = full_path(work, linked.items[i]);
         status = iw_elf_renew_build_id(path, err);
     }
     for (size_t i = 0; i < count; i++) {

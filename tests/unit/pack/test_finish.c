@@ -112,16 +112,24 @@ static void test_build_id(void **state)
     }
 }
 
-static void test_build_id_of_a_wheel(void **state)
+static void finish_keeps_id(void *folder, const iw_recipe *recipe, const char *flags)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *tree = iw_path_join(*state, "tree"), *path = iw_path_join(tree, "lib/libgiven.so"), *text = NULL;
-    iw_recipe wheel = plain;
-    wheel.build.system = IW_SYSTEM_WHEEL; /* its maker has the debug information, by that ID */
-    kit_compile(tree, "lib/libgiven.so", "int given;", "-g -shared -fPIC -Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567");
-    kit_ok(finish(tree, &wheel, NULL, NULL, &err));
+    iw_cleanup_free char *tree = iw_path_join(folder, "tree"), *path = iw_path_join(tree, "lib/libgiven.so"), *text = NULL;
+    iw_cleanup_free char *all = iw_format("-g -shared -fPIC -Wl,--build-id=0x0123456789abcdef0123456789abcdef01234567 %s", flags);
+    kit_compile(tree, "lib/libgiven.so", "int given;", all);
+    kit_ok(finish(tree, recipe, NULL, NULL, &err));
     kit_ok(iw_run_capture(ARGV("readelf", "-nW", path), NULL, 1 << 20, &text, NULL, &err));
     assert_non_null(strstr(text, "Build ID: 0123456789abcdef0123456789abcdef01234567"));
+}
+
+/* The maker of what comes stripped, or in a wheel, has the debug information by that ID. */
+static void test_build_id_of_others(void **state)
+{
+    iw_recipe wheel = plain;
+    wheel.build.system = IW_SYSTEM_WHEEL;
+    finish_keeps_id(*state, &wheel, "");
+    finish_keeps_id(*state, &plain, "-s");
 }
 
 /* --- texts ------------------------------------------------------------------------------------------------------------------------------ */
@@ -338,7 +346,7 @@ static void test_floor(void **state)
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {with_folder(test_run_paths), with_folder(test_build_id),  with_folder(test_build_id_of_a_wheel), with_folder(test_scripts),           with_folder(test_script_of_other_interpreter), with_folder(test_pkg_config),
+    const struct CMUnitTest tests[] = {with_folder(test_run_paths), with_folder(test_build_id),  with_folder(test_build_id_of_others), with_folder(test_scripts),           with_folder(test_script_of_other_interpreter), with_folder(test_pkg_config),
                                        with_folder(test_forbidden), with_folder(test_removed_and_links), with_folder(test_record),                      with_folder(test_closure),                     with_folder(test_host_libraries),
                                        with_folder(test_floor)};
     return cmocka_run_group_tests_name("pack finish", tests, NULL, NULL);
