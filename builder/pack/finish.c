@@ -177,6 +177,15 @@ static int check_run_paths(const struct work *work, const struct rpath_group *gr
     return 0;
 }
 
+static int renew_build_ids(const struct work *work, const iw_strings *files, iw_error *err)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        iw_cleanup_free char *path = full_path(work, files->items[i]);
+        if (iw_elf_renew_build_id(path, err) != 0) return -1;
+    }
+    return 0;
+}
+
 static int finish_elves(struct work *work, iw_error *err)
 {
     struct rpath_group *groups = NULL;
@@ -205,10 +214,7 @@ static int finish_elves(struct work *work, iw_error *err)
     if (status == 0) status = run_on(work, strip, &work->elves, err);
     if (status == 0) status = set_run_paths(work, groups, count, err);
     if (status == 0) status = check_run_paths(work, groups, count, err);
-    for (size_t i = 0; i < linked.count && status == 0; i++) {
-        iw_cleanup_free char *path = full_path(work, linked.items[i]);
-        status = iw_elf_renew_build_id(path, err);
-    }
+    if (status == 0) status = renew_build_ids(work, &linked, err);
     for (size_t i = 0; i < count; i++) {
         free(groups[i].rpath);
         iw_strings_free(&groups[i].files);

@@ -23,8 +23,8 @@ struct row { /* something that runs: a package, a download, a check */
     int64_t told;     /* when a plain line said something of it */
     int64_t expected; /* milliseconds; 0: unknown */
     uint64_t count, total;
-    int64_t counting, counted_at; /* when its count began, and when it last grew */
-    uint64_t first;               /* what it began with: a download's part kept from before */
+    int64_t counted_at; /* when its count last grew */
+    uint64_t first;     /* what it began with: a download's part kept from before */
     bool whole;   /* a package from its first phase to its last: its phases come and go */
     bool counted; /* this phase's own output counts, better than anybody else */
     bool waiting; /* a download whose turn hasn't come */
@@ -143,10 +143,10 @@ static char *progress_text(const struct row *row)
 static int64_t takes(const struct row *row)
 {
     if (row->expected) return row->expected;
-    int64_t passed = since(row->counting, row->counted_at);
+    int64_t passed = since(row->began, row->counted_at);
     if (row->whole || passed < PACE_MS || row->count <= row->first || row->count >= row->total) return 0;
     double all = (double)passed * (double)(row->total - row->first) / (double)(row->count - row->first);
-    return all < INT32_MAX ? since(row->began, row->counting) + (int64_t)all : 0;
+    return all < INT32_MAX ? (int64_t)all : 0;
 }
 
 /* "0:42", "0:42 of about 3:10": caller frees. */
@@ -358,7 +358,7 @@ static struct row *need_row(iw_display *display, const iw_event *event)
     row = &display->rows[display->row_count++];
     const struct planned *planned = find_planned(display, event->subject);
     *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""), .part = iw_strdup(event->part), .phase = iw_strdup(event->phase), .began = event->when,
-                        .told = event->when, .counting = event->when, .expected = planned ? planned->expected : 0};
+                        .told = event->when, .expected = planned ? planned->expected : 0};
     return row;
 }
 
@@ -464,7 +464,6 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
     row->count = 0;
     row->total = event->total;
     row->counted = false;
-    row->counting = event->when;
     row->first = 0;
     row->waiting = is_fetch(event->phase) && same(event->unit, "B") && !row->whole; /* all downloads are announced at once */
     if (!row->whole) row->began = event->when;
@@ -487,7 +486,7 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
     row->counted_at = event->when;
     row->waiting = false;
     if (begins) {
-        row->began = row->told = row->counting = event->when;
+        row->began = row->told = event->when;
         row->first = event->count;
         tell_started(display, row, false, lines);
     } else {
