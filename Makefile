@@ -97,7 +97,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-programs test-deps test-stack test-fleet test-repro test-asan lint layers bench
+.PHONY: test unit test-programs test-deps test-stack test-fleet test-repro test-asan lint format layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
 test-programs: $(UNIT_TESTS)
@@ -135,7 +135,12 @@ fuzz-%: ## one of tests/fuzz for TIME seconds, with libFuzzer; what it finds is 
 
 layers: ## whether each room includes only what ARCHITECTURE.md gives it
 	@python3 tests/layers.py
-lint: ## cppcheck, and a compile by clang with -Werror
+FORMATTED := $(shell find builder tests -name '*.[ch]')
+CLANG_FORMAT ?= clang-format
+format: ## every C file as .clang-format says (Debian 12's clang-format: other versions break lines elsewhere)
+	@$(CLANG_FORMAT) -i $(FORMATTED)
+lint: ## cppcheck, a compile by clang with -Werror, and whether every C file is formatted
+	@$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED) || { echo "lint: \`make format\` mends this"; exit 1; }
 	cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppress=normalCheckLevelMaxBranches \
 	  --suppress='*:builder/audit/tables.inc' --include=tests/lint.h -Ibuilder builder
 	@$(MAKE) --no-print-directory CC=clang CI=1 O=$(O)/clang MODE=dev $(O)/clang/dev/libironwheel.a

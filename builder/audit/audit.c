@@ -21,9 +21,15 @@
 #define MAX_ENTRY ((uint64_t)8 << 30)
 #define MAX_TOTAL ((uint64_t)64 << 30)
 #define RATIO_FROM ((uint64_t)64 << 20)
-enum { MAGIC_LENGTH = 8, MAX_ENTRIES = 4000000, MAX_RATIO = 1000, MAX_DEPTH = 2, READ_BLOCK = 1 << 18 };
+enum {
+    MAGIC_LENGTH = 8,
+    MAX_ENTRIES = 4000000,
+    MAX_RATIO = 1000,
+    MAX_DEPTH = 2,
+    READ_BLOCK = 1 << 18
+};
 
-/* --- static archives: ar(5), with GNU's and BSD's long names ------------------------------------------------------------------------------ */
+/* --- static archives: ar(5), with GNU's and BSD's long names -------------- */
 
 typedef struct ar_member {
     char name[17], size[11];
@@ -31,33 +37,42 @@ typedef struct ar_member {
     size_t next;
 } ar_member;
 
-static int ar_read(const uint8_t *data, size_t size, size_t at, ar_member *out, const char *file, iw_error *err)
+static int ar_read(const uint8_t *data, size_t size, size_t at, ar_member *out, const char *file,
+                   iw_error *err)
 {
     const uint8_t *h = data + at;
-    if (size - at < 60 || h[58] != '`' || h[59] != '\n') return iw_fail(err, IW_E_FORMAT, "%s: broken static archive: no member's header at byte %zu; fetch or build it again", file, at);
+    if (size - at < 60 || h[58] != '`' || h[59] != '\n')
+        return iw_fail(
+            err, IW_E_FORMAT,
+            "%s: broken static archive: no member's header at byte %zu; fetch or build it again",
+            file, at);
     memcpy(out->name, h, 16);
     memcpy(out->size, h + 48, 10);
     out->name[16] = out->size[10] = 0;
-    for (size_t i = 16; i-- > 0 && out->name[i] == ' ';)
-        out->name[i] = 0;
-    for (size_t i = 10; i-- > 0 && out->size[i] == ' ';)
-        out->size[i] = 0;
+    for (size_t i = 16; i-- > 0 && out->name[i] == ' ';) out->name[i] = 0;
+    for (size_t i = 10; i-- > 0 && out->size[i] == ' ';) out->size[i] = 0;
     uint64_t length;
     if (!iw_parse_unsigned(out->size, UINT64_MAX / 2, &length) || length > size - at - 60)
-        return iw_fail(err, IW_E_FORMAT, "%s: broken static archive: the member at byte %zu is cut off; fetch or build it again", file, at);
+        return iw_fail(
+            err, IW_E_FORMAT,
+            "%s: broken static archive: the member at byte %zu is cut off; fetch or build it again",
+            file, at);
     out->at = at + 60;
     out->length = length;
     out->next = out->at + length + (length & 1);
     return 0;
 }
 
-/* The member's name for people; its content moves on where the name stands before it (BSD). Caller frees. */
+/* The member's name for people; its content moves on where the name stands before it (BSD). Caller
+ * frees. */
 static char *ar_name(const uint8_t *data, ar_member *m, const char *longs, size_t longs_length)
 {
     uint64_t number;
-    if (m->name[0] == '/' && m->name[1] && iw_parse_unsigned(m->name + 1, longs_length, &number) && number < longs_length) {
+    if (m->name[0] == '/' && m->name[1] && iw_parse_unsigned(m->name + 1, longs_length, &number) &&
+        number < longs_length) {
         size_t length = 0;
-        while (number + length < longs_length && longs[number + length] != '\n' && longs[number + length] != '/')
+        while (number + length < longs_length && longs[number + length] != '\n' &&
+               longs[number + length] != '/')
             length++;
         return iw_strndup(longs + number, length);
     }
@@ -72,7 +87,8 @@ static char *ar_name(const uint8_t *data, ar_member *m, const char *longs, size_
     return name;
 }
 
-static int add_static(iw_pool *pool, iw_bytes *bytes, size_t offset, size_t size, const char *file, iw_error *err)
+static int add_static(iw_pool *pool, iw_bytes *bytes, size_t offset, size_t size, const char *file,
+                      iw_error *err)
 {
     const uint8_t *data = (const uint8_t *)bytes->data + offset;
     const char *longs = NULL;
@@ -87,12 +103,13 @@ static int add_static(iw_pool *pool, iw_bytes *bytes, size_t offset, size_t size
         }
         iw_cleanup_free char *member = ar_name(data, &m, longs, longs_length);
         iw_cleanup_free char *name = iw_format("%s(%s)", file, member);
-        if (iw_image_is_elf(data + m.at, m.length)) iw_pool_add(pool, bytes, offset + m.at, m.length, name);
+        if (iw_image_is_elf(data + m.at, m.length))
+            iw_pool_add(pool, bytes, offset + m.at, m.length, name);
     }
     return 0;
 }
 
-/* --- what a file is ---------------------------------------------------------------------------------------------------------------------- */
+/* --- what a file is ------------------------------------------------------- */
 
 typedef enum kind { KIND_OTHER, KIND_ELF, KIND_STATIC, KIND_THIN } kind;
 
@@ -110,12 +127,15 @@ static int add_bytes(iw_pool *pool, iw_bytes *bytes, const char *name, iw_error 
     switch (kind_of(bytes->data, bytes->size)) {
     case KIND_ELF: iw_pool_add(pool, bytes, 0, bytes->size, name); return 1;
     case KIND_STATIC: return add_static(pool, bytes, 0, bytes->size, name, err) ? -1 : 1;
-    case KIND_THIN: return iw_fail(err, IW_E_FORMAT, "%s: a thin archive holds only names; audit the object files themselves", name);
+    case KIND_THIN:
+        return iw_fail(err, IW_E_FORMAT,
+                       "%s: a thin archive holds only names; audit the object files themselves",
+                       name);
     default: return 0;
     }
 }
 
-/* --- wheels, zip and tar files ------------------------------------------------------------------------------------------------------------- */
+/* --- wheels, zip and tar files -------------------------------------------- */
 
 static bool named_archive(const char *name)
 {
@@ -129,7 +149,9 @@ static int spool_open(iw_error *err)
     int fd = open(folder && *folder ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0) fd = memfd_create("ironwheel-audit", MFD_CLOEXEC);
-    return fd < 0 ? iw_fail_errno(err, IW_E_IO, "can't make a temporary file; set TMPDIR to a folder with room") : fd;
+    return fd < 0 ? iw_fail_errno(err, IW_E_IO,
+                                  "can't make a temporary file; set TMPDIR to a folder with room")
+                  : fd;
 }
 
 typedef struct reading {
@@ -142,14 +164,17 @@ typedef struct reading {
 static int read_failed(const reading *r, const char *member, iw_error *err)
 {
     const char *text = archive_error_string(r->archive);
-    return iw_fail(err, IW_E_FORMAT, "%s: %s%s%s; fetch or pack it again", r->file, member ? member : "", member ? ": " : "", text ? text : "broken archive");
+    return iw_fail(err, IW_E_FORMAT, "%s: %s%s%s; fetch or pack it again", r->file,
+                   member ? member : "", member ? ": " : "", text ? text : "broken archive");
 }
 
 /* Bytes that came out so far stay within reason of those that went in. */
 static int check_total(const reading *r, const char *member, iw_error *err)
 {
     if (r->total > MAX_TOTAL || (r->total > RATIO_FROM && r->total / MAX_RATIO > r->packed))
-        return iw_fail(err, IW_E_FORMAT, "%s: %s: it unpacks to far more than it is; it looks made to fill the disk", r->file, member);
+        return iw_fail(err, IW_E_FORMAT,
+                       "%s: %s: it unpacks to far more than it is; it looks made to fill the disk",
+                       r->file, member);
     return 0;
 }
 
@@ -157,18 +182,26 @@ static int check_total(const reading *r, const char *member, iw_error *err)
 static int spool(reading *r, const char *member, size_t have, int fd, iw_error *err)
 {
     uint64_t length = 0;
-    for (la_ssize_t got = (la_ssize_t)have; got > 0; got = archive_read_data(r->archive, r->block, READ_BLOCK)) {
+    for (la_ssize_t got = (la_ssize_t)have; got > 0;
+         got = archive_read_data(r->archive, r->block, READ_BLOCK)) {
         length += (uint64_t)got;
         r->total += (uint64_t)got;
-        if (length > MAX_ENTRY) return iw_fail(err, IW_E_FORMAT, "%s: %s: larger than 8 GiB", r->file, member);
-        if (check_total(r, member, err) || iw_write_all(fd, r->block, (size_t)got, "a temporary file", err)) return -1;
+        if (length > MAX_ENTRY)
+            return iw_fail(err, IW_E_FORMAT, "%s: %s: larger than 8 GiB", r->file, member);
+        if (check_total(r, member, err) ||
+            iw_write_all(fd, r->block, (size_t)got, "a temporary file", err))
+            return -1;
     }
-    return archive_errno(r->archive) && archive_error_string(r->archive) ? read_failed(r, member, err) : 0;
+    return archive_errno(r->archive) && archive_error_string(r->archive)
+               ? read_failed(r, member, err)
+               : 0;
 }
 
-static int add_archive(iw_pool *pool, int fd, uint64_t packed, const char *file, unsigned depth, bool *known, iw_error *err);
+static int add_archive(iw_pool *pool, int fd, uint64_t packed, const char *file, unsigned depth,
+                       bool *known, iw_error *err);
 
-static int add_member(iw_pool *pool, reading *r, const char *member, size_t have, unsigned depth, iw_error *err)
+static int add_member(iw_pool *pool, reading *r, const char *member, size_t have, unsigned depth,
+                      iw_error *err)
 {
     iw_cleanup_free char *name = iw_format("%s!%s", r->file, member);
     iw_cleanup_fd int fd = spool_open(err);
@@ -189,17 +222,21 @@ static int add_member(iw_pool *pool, reading *r, const char *member, size_t have
 }
 
 /* The first bytes tell whether the entry is wanted. */
-static int read_entry(iw_pool *pool, reading *r, struct archive_entry *entry, unsigned depth, iw_error *err)
+static int read_entry(iw_pool *pool, reading *r, struct archive_entry *entry, unsigned depth,
+                      iw_error *err)
 {
     const char *member = archive_entry_pathname_utf8(entry);
     if (!member) member = archive_entry_pathname(entry);
-    iw_cleanup_free char *numbered = member ? NULL : iw_format("entry %llu", (unsigned long long)r->entries);
+    iw_cleanup_free char *numbered =
+        member ? NULL : iw_format("entry %llu", (unsigned long long)r->entries);
     if (!member) member = numbered;
-    if (++r->entries > MAX_ENTRIES) return iw_fail(err, IW_E_FORMAT, "%s: more than %d entries", r->file, MAX_ENTRIES);
+    if (++r->entries > MAX_ENTRIES)
+        return iw_fail(err, IW_E_FORMAT, "%s: more than %d entries", r->file, MAX_ENTRIES);
     if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) return 0;
     if (archive_entry_size_is_set(entry)) {
         int64_t size = archive_entry_size(entry);
-        if (size < 0 || (uint64_t)size > MAX_ENTRY) return iw_fail(err, IW_E_FORMAT, "%s: %s: larger than 8 GiB", r->file, member);
+        if (size < 0 || (uint64_t)size > MAX_ENTRY)
+            return iw_fail(err, IW_E_FORMAT, "%s: %s: larger than 8 GiB", r->file, member);
     }
     iw_cleanup_free char *copy = iw_strdup(member);
     size_t have = 0;
@@ -229,31 +266,40 @@ static int read_entries(iw_pool *pool, reading *r, unsigned depth, bool *known, 
 }
 
 /* *known stays false where libarchive finds no format in it. */
-static int add_archive(iw_pool *pool, int fd, uint64_t packed, const char *file, unsigned depth, bool *known, iw_error *err)
+static int add_archive(iw_pool *pool, int fd, uint64_t packed, const char *file, unsigned depth,
+                       bool *known, iw_error *err)
 {
-    reading r = {.archive = archive_read_new(), .file = file, .block = iw_alloc(READ_BLOCK), .packed = packed + 1};
+    reading r = {.archive = archive_read_new(),
+                 .file = file,
+                 .block = iw_alloc(READ_BLOCK),
+                 .packed = packed + 1};
     if (!r.archive) abort();
     archive_read_support_format_zip(r.archive);
     archive_read_support_format_tar(r.archive);
     archive_read_support_format_cpio(r.archive);
     archive_read_support_filter_all(r.archive);
-    int status = archive_read_open_fd(r.archive, fd, READ_BLOCK) == ARCHIVE_OK ? read_entries(pool, &r, depth, known, err) : 0;
+    int status = archive_read_open_fd(r.archive, fd, READ_BLOCK) == ARCHIVE_OK
+                     ? read_entries(pool, &r, depth, known, err)
+                     : 0;
     archive_read_free(r.archive);
     free(r.block);
     return status;
 }
 
-/* --- paths ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- paths ---------------------------------------------------------------- */
 
 static int add_file(iw_pool *pool, const char *path, bool named, iw_error *err)
 {
     iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     iw_bytes *bytes;
-    if (fd < 0) return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't open %s", path);
+    if (fd < 0)
+        return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't open %s",
+                             path);
     if (!named) { /* most files of a tree are neither: two reads tell */
         char magic[MAGIC_LENGTH];
         ssize_t got = pread(fd, magic, sizeof magic, 0);
-        if (kind_of(magic, got > 0 ? (size_t)got : 0) == KIND_OTHER && !named_archive(path)) return 0;
+        if (kind_of(magic, got > 0 ? (size_t)got : 0) == KIND_OTHER && !named_archive(path))
+            return 0;
     }
     if (iw_bytes_map(fd, path, &bytes, err)) return -1;
     uint64_t size = bytes->size;
@@ -263,7 +309,10 @@ static int add_file(iw_pool *pool, const char *path, bool named, iw_error *err)
     bool known = false;
     if (size > 0 && add_archive(pool, fd, size, path, 0, &known, err)) return -1;
     if (known || !named) return 0;
-    return iw_fail(err, IW_E_FORMAT, "%s: neither an ELF file nor an archive of a kind known here; name a library, program, wheel, bundle or folder", path);
+    return iw_fail(err, IW_E_FORMAT,
+                   "%s: neither an ELF file nor an archive of a kind known here; name a library, "
+                   "program, wheel, bundle or folder",
+                   path);
 }
 
 typedef struct walk {
@@ -271,19 +320,23 @@ typedef struct walk {
     const char *root;
 } walk;
 
-static int visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int visit(void *context, const char *relative, const char *full, const struct stat *status,
+                 iw_error *err)
 {
     const walk *w = context;
     iw_error trouble = IW_ERROR_INIT;
     (void)relative, (void)err;
-    if (S_ISREG(status->st_mode) && add_file(w->pool, full, false, &trouble)) iw_pool_fail(w->pool, &trouble);
+    if (S_ISREG(status->st_mode) && add_file(w->pool, full, false, &trouble))
+        iw_pool_fail(w->pool, &trouble);
     return 0;
 }
 
 static int add_path(iw_pool *pool, const char *path, iw_error *err)
 {
     struct stat status;
-    if (stat(path, &status) != 0) return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't audit %s", path);
+    if (stat(path, &status) != 0)
+        return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't audit %s",
+                             path);
     if (!S_ISDIR(status.st_mode)) return add_file(pool, path, true, err);
     walk w = {pool, path};
     return iw_walk(path, visit, &w, err);
@@ -296,10 +349,12 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_options *options, iw_audit_summary *summary, iw_error *err)
+int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_options *options,
+                   iw_audit_summary *summary, iw_error *err)
 {
     double start = now();
-    iw_pool *pool = iw_pool_open(options, options->threads ? options->threads : iw_core_count(), summary);
+    iw_pool *pool =
+        iw_pool_open(options, options->threads ? options->threads : iw_core_count(), summary);
     for (size_t i = 0; i < count; i++) {
         iw_error trouble = IW_ERROR_INIT;
         if (add_path(pool, paths[i], &trouble)) iw_pool_fail(pool, &trouble);
@@ -309,14 +364,17 @@ int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_option
     return status;
 }
 
-int iw_audit_buffer(const void *data, size_t length, const char *name, const iw_audit_options *options, iw_audit_summary *summary, iw_error *err)
+int iw_audit_buffer(const void *data, size_t length, const char *name,
+                    const iw_audit_options *options, iw_audit_summary *summary, iw_error *err)
 {
     double start = now();
     iw_error trouble = IW_ERROR_INIT;
     iw_pool *pool = iw_pool_open(options, 0, summary);
     iw_bytes *bytes = iw_bytes_borrow(data, length);
     int status = add_bytes(pool, bytes, name, &trouble);
-    if (status == 0) status = iw_fail(&trouble, IW_E_FORMAT, "%s: neither an ELF file nor a static archive", name);
+    if (status == 0)
+        status =
+            iw_fail(&trouble, IW_E_FORMAT, "%s: neither an ELF file nor a static archive", name);
     if (status < 0) iw_pool_fail(pool, &trouble);
     iw_bytes_drop(pool, bytes);
     status = iw_pool_close(pool, err);

@@ -1,11 +1,13 @@
-/* Tables of instruction encodings in 64-bit mode, made by generate.c from the reference decoder (Zydis) and committed as tables.inc.
- * An entry says, for one opcode under given prefixes: which class of isa.h, whether a ModRM byte and how many immediate bytes follow, and under which
+/* Tables of instruction encodings in 64-bit mode, made by generate.c from the reference decoder
+ * (Zydis) and committed as tables.inc. An entry says, for one opcode under given prefixes: which
+ * class of isa.h, whether a ModRM byte and how many immediate bytes follow, and under which
  * conditions that is known; where a condition fails, Zydis is asked.
- *   legacy: iw_legacy[iw_legacy_rows[map][prefix][W]][opcode]; map 0 one byte, 1 0F, 2 0F38, 3 0F3A;
- *           prefix: bit 0: 66 was seen; 0, 2, 4: none, F3, F2
- *   vex:    iw_vex[iw_vex_rows[map - 1][pp]][opcode] is a pattern: iw_patterns[…][W * 2 + L]
- *   evex:   iw_evex[iw_evex_rows[map][pp]][opcode] is a pattern of 32: [((W * 4 + L'L) * 2 + b) * 2 + (mod == 3)]
- * A SUB entry gives in its low bits a row of iw_subs: by ModRM, [reg] for memory operands, [8 + reg * 8 + rm] for registers. */
+ *   legacy: iw_legacy[iw_legacy_rows[map][prefix][W]][opcode]; map 0 one byte, 1 0F, 2 0F38, 3
+ * 0F3A; prefix: bit 0: 66 was seen; 0, 2, 4: none, F3, F2 vex:    iw_vex[iw_vex_rows[map -
+ * 1][pp]][opcode] is a pattern: iw_patterns[…][W * 2 + L] evex:
+ * iw_evex[iw_evex_rows[map][pp]][opcode] is a pattern of 32: [((W * 4 + L'L) * 2 + b) * 2 + (mod ==
+ * 3)] A SUB entry gives in its low bits a row of iw_subs: by ModRM, [reg] for memory operands, [8 +
+ * reg * 8 + rm] for registers. */
 #ifndef IW_AUDIT_ENCODING_H
 #define IW_AUDIT_ENCODING_H
 
@@ -16,7 +18,7 @@ enum {
     IW_ENC_IMM = 0x780, /* bytes of immediate, shifted by 7 */
     IW_ENC_IMM_SHIFT = 7,
     IW_ENC_MODRM = 0x800,
-    IW_ENC_LOCK = 0x1000, /* legacy: LOCK is legal where the operand is memory */
+    IW_ENC_LOCK = 0x1000,  /* legacy: LOCK is legal where the operand is memory */
     IW_ENC_PLAIN = 0x1000, /* vex: known with R, X, B unset only; evex: R, R' unset only */
     IW_ENC_ASK = 0x2000,
     IW_ENC_NEED_V = 0x4000, /* vex: known with vvvv = 1111 only; evex: V' too */

@@ -13,9 +13,10 @@ static uint32_t decode_at(const iw_coder *coder, const iw_code *code, uint32_t a
     return iw_decode(coder, code->data + at, code->size - at);
 }
 
-/* --- a region ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- a region ------------------------------------------------------------- */
 
-void iw_region_open(iw_region *region, const iw_image *image, const iw_coder *coder, uint32_t code, uint32_t begin, uint32_t end)
+void iw_region_open(iw_region *region, const iw_image *image, const iw_coder *coder, uint32_t code,
+                    uint32_t begin, uint32_t end)
 {
     memset(region, 0, sizeof *region);
     region->image = image;
@@ -43,7 +44,8 @@ static void mark(iw_region *region, uint32_t offset, uint8_t bits)
     uint8_t *byte = &region->map[offset - region->begin];
     if ((*byte & bits) == bits) return;
     if (region->trying) {
-        iw_grow((void **)&region->journal, &region->journal_capacity, region->journal_count + 1, sizeof *region->journal);
+        iw_grow((void **)&region->journal, &region->journal_capacity, region->journal_count + 1,
+                sizeof *region->journal);
         region->journal[region->journal_count++] = (iw_walked){offset, *byte};
     }
     *byte |= bits;
@@ -57,7 +59,8 @@ static bool inside(const iw_region *region, uint64_t offset)
 static void push(iw_region *region, uint64_t offset)
 {
     if (!inside(region, offset) || region->map[offset - region->begin] & IW_WALK_START) return;
-    iw_grow((void **)&region->stack, &region->stack_capacity, region->stack_count + 1, sizeof *region->stack);
+    iw_grow((void **)&region->stack, &region->stack_capacity, region->stack_count + 1,
+            sizeof *region->stack);
     region->stack[region->stack_count++] = (uint32_t)offset;
 }
 
@@ -66,7 +69,8 @@ static void push_table(iw_region *region, uint64_t address)
     for (size_t i = 0; i < region->table_count; i++)
         if (region->tables[i] == address) return;
     if (region->table_count == 4096) return;
-    iw_grow((void **)&region->tables, &region->table_capacity, region->table_count + 1, sizeof *region->tables);
+    iw_grow((void **)&region->tables, &region->table_capacity, region->table_count + 1,
+            sizeof *region->tables);
     region->tables[region->table_count++] = address;
 }
 
@@ -77,7 +81,8 @@ static void region_hit(iw_region *region, uint32_t at, unsigned length, unsigned
     hits->hits[hits->count++] = (iw_hit){at, (uint8_t)length, (uint8_t)isa};
 }
 
-static uint64_t target_of(const iw_region *region, uint32_t at, unsigned length, const iw_flow *flow)
+static uint64_t target_of(const iw_region *region, uint32_t at, unsigned length,
+                          const iw_flow *flow)
 {
     uint64_t address = region->code->address + at;
     if (region->image->relocatable && length > 4) {
@@ -107,7 +112,8 @@ static unsigned operand_bytes(const uint8_t *modrm)
     return mod == 0 && (rm == 5 || (rm == 4 && (modrm[1] & 7) == 5)) ? length + 4 : length;
 }
 
-/* How long an instruction is that nothing here knows: VEX and EVEX (an immediate in map 3 only), and Padlock's F3 0F A6 and A7. 0: no idea. */
+/* How long an instruction is that nothing here knows: VEX and EVEX (an immediate in map 3 only),
+ * and Padlock's F3 0F A6 and A7. 0: no idea. */
 static unsigned unknown_length(const uint8_t *code, size_t available)
 {
     if (available < 16) return 0;
@@ -119,7 +125,8 @@ static unsigned unknown_length(const uint8_t *code, size_t available)
     case 0x62:
         if ((code[1] & 8) || !(code[2] & 4)) return 0;
         return 5 + operand_bytes(code + 5) + ((code[1] & 7) == 3);
-    case 0xf3: return code[1] == 0x0f && (code[2] == 0xa6 || code[2] == 0xa7) && code[3] >= 0xc0 ? 4 : 0;
+    case 0xf3:
+        return code[1] == 0x0f && (code[2] == 0xa6 || code[2] == 0xa7) && code[3] >= 0xc0 ? 4 : 0;
     default: return 0;
     }
 }
@@ -129,11 +136,14 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
 {
     if (region->map[*at - region->begin] & IW_WALK_START) return false;
     uint32_t result = decode_at(region->coder, region->code, *at);
-    if (!region->steps_over && result >> ISA_SHIFT >= IW_ISA_NEWER) result = 1 | IW_ISA_BAD << ISA_SHIFT;
+    if (!region->steps_over && result >> ISA_SHIFT >= IW_ISA_NEWER)
+        result = 1 | IW_ISA_BAD << ISA_SHIFT;
     unsigned length = result & 0xff, isa = result >> ISA_SHIFT;
     const uint8_t *bytes = region->code->data + *at;
     bool odd = length == 2 && bytes[0] == 0 && bytes[1] == 0;
-    unsigned stepped = region->steps_over && isa == IW_ISA_BAD && !*after_call ? unknown_length(bytes, region->code->size - *at) : 0;
+    unsigned stepped = region->steps_over && isa == IW_ISA_BAD && !*after_call
+                           ? unknown_length(bytes, region->code->size - *at)
+                           : 0;
     if (stepped && stepped < region->end - *at) {
         region_hit(region, *at, 1, isa);
         for (unsigned i = 0; i < stepped; i++)
@@ -143,7 +153,8 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
     }
     if (isa == IW_ISA_BAD || odd || length > region->end - *at) {
         region->doubtful = true;
-        if (isa == IW_ISA_BAD && !*after_call) region_hit(region, *at, 1, isa), mark(region, *at, IW_WALK_START);
+        if (isa == IW_ISA_BAD && !*after_call)
+            region_hit(region, *at, 1, isa), mark(region, *at, IW_WALK_START);
         return false;
     }
     for (unsigned i = 0; i < length; i++)
@@ -152,12 +163,17 @@ static bool follow(iw_region *region, uint32_t *at, bool *after_call)
     iw_flow flow;
     iw_flow_of(bytes, length, &flow);
     uint64_t target = flow.known ? target_of(region, *at, length, &flow) : 0;
-    if (flow.known && flow.kind != IW_FLOW_NEXT && flow.kind != IW_FLOW_CALL_BY && flow.kind != IW_FLOW_JUMP_BY) push(region, target - region->code->address);
+    if (flow.known && flow.kind != IW_FLOW_NEXT && flow.kind != IW_FLOW_CALL_BY &&
+        flow.kind != IW_FLOW_JUMP_BY)
+        push(region, target - region->code->address);
     if (flow.lea) push_table(region, target);
-    if (flow.kind == IW_FLOW_JUMP_BY) region->computed = true, note_absolute_table(region, *at, length);
-    *after_call = flow.kind == IW_FLOW_CALL || flow.kind == IW_FLOW_CALL_BY || (*after_call && flow.kind == IW_FLOW_NEXT);
+    if (flow.kind == IW_FLOW_JUMP_BY)
+        region->computed = true, note_absolute_table(region, *at, length);
+    *after_call = flow.kind == IW_FLOW_CALL || flow.kind == IW_FLOW_CALL_BY ||
+                  (*after_call && flow.kind == IW_FLOW_NEXT);
     *at += length;
-    return flow.kind != IW_FLOW_STOP && flow.kind != IW_FLOW_JUMP && flow.kind != IW_FLOW_JUMP_BY && *at < region->end;
+    return flow.kind != IW_FLOW_STOP && flow.kind != IW_FLOW_JUMP && flow.kind != IW_FLOW_JUMP_BY &&
+           *at < region->end;
 }
 
 static void mark_table(iw_region *region, uint64_t address, unsigned size)
@@ -167,20 +183,25 @@ static void mark_table(iw_region *region, uint64_t address, unsigned size)
         if (inside(region, offset + i)) mark(region, (uint32_t)(offset + i), IW_WALK_TABLE);
 }
 
-/* Entries of 4 bytes relative to the table, or of 8 bytes absolute, for as long as they lead into the region and no code stands there. */
+/* Entries of 4 bytes relative to the table, or of 8 bytes absolute, for as long as they lead into
+ * the region and no code stands there. */
 static void read_table(iw_region *region, uint64_t table)
 {
     for (unsigned size = 4; size <= 8; size += 4) {
         unsigned taken = 0;
-        for (uint64_t at = table; region->entries_left; at += size, taken++, region->entries_left--) {
+        for (uint64_t at = table; region->entries_left;
+             at += size, taken++, region->entries_left--) {
             const uint8_t *raw = iw_image_memory(region->image, at, size);
             uint64_t offset = at - region->code->address, value = 0;
-            if (!raw || (inside(region, offset) && region->map[offset - region->begin] & IW_WALK_CODE)) break;
+            if (!raw ||
+                (inside(region, offset) && region->map[offset - region->begin] & IW_WALK_CODE))
+                break;
             memcpy(&value, raw, size);
             if (size == 4) value = table + (uint64_t)(int64_t)(int32_t)value;
             else if (iw_image_slot(region->image, at)) value = iw_image_slot(region->image, at);
             value -= region->code->address;
-            if (!inside(region, value) || (size == 4 && value + region->code->address == table)) break;
+            if (!inside(region, value) || (size == 4 && value + region->code->address == table))
+                break;
             push(region, value);
             mark_table(region, at, size);
         }
@@ -228,7 +249,7 @@ bool iw_region_try(iw_region *region, uint32_t from, uint64_t *walked)
     return good;
 }
 
-/* --- branches of the whole file ---------------------------------------------------------------------------------------------------------- */
+/* --- branches of the whole file ------------------------------------------- */
 
 static int compare_points(const void *a, const void *b)
 {
@@ -250,7 +271,8 @@ static size_t cell_at(const iw_image *image, uint32_t code, uint32_t offset)
     return low;
 }
 
-static void add_point(const iw_image *image, const uint8_t *wanted, uint64_t address, bool sure, iw_entry_points *out)
+static void add_point(const iw_image *image, const uint8_t *wanted, uint64_t address, bool sure,
+                      iw_entry_points *out)
 {
     const iw_code *code = iw_image_code_at(image, address);
     if (!code) return;
@@ -261,7 +283,8 @@ static void add_point(const iw_image *image, const uint8_t *wanted, uint64_t add
     out->items[out->count++] = (iw_entry_point){index, offset, sure};
 }
 
-static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cell *cell, const uint8_t *wanted, iw_entry_points *out)
+static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cell *cell,
+                      const uint8_t *wanted, iw_entry_points *out)
 {
     const iw_code *code = &image->codes[cell->code];
     for (uint32_t at = cell->begin; at < cell->end;) {
@@ -270,7 +293,8 @@ static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cel
         iw_flow_of(code->data + at, result & 0xff, &flow);
         if (flow.known && result >> ISA_SHIFT != IW_ISA_BAD) {
             uint64_t address = code->address + at, target = address + (uint64_t)flow.target;
-            if (image->relocatable && iw_image_slot(image, address + (result & 0xff) - 4)) target = iw_image_slot(image, address + (result & 0xff) - 4);
+            if (image->relocatable && iw_image_slot(image, address + (result & 0xff) - 4))
+                target = iw_image_slot(image, address + (result & 0xff) - 4);
             bool by = flow.kind == IW_FLOW_CALL_BY || flow.kind == IW_FLOW_JUMP_BY;
             if (!by) add_point(image, wanted, target, !flow.lea, out);
         }
@@ -280,7 +304,7 @@ static void scan_cell(const iw_image *image, const iw_coder *coder, const iw_cel
 
 enum { GRAIN = 6 }; /* 64 bytes a bit */
 
-typedef struct net { /* where the wanted cells are */
+typedef struct net {    /* where the wanted cells are */
     uint64_t low, high; /* addresses */
     uint8_t *bits;
 } net;
@@ -291,7 +315,8 @@ static bool make_net(const iw_image *image, const uint8_t *wanted, net *out)
     *out = (net){UINT64_MAX, 0, NULL};
     for (size_t i = 0; i < image->cell_count; i++) {
         if (!wanted[i]) continue;
-        uint64_t base = image->codes[image->cells[i].code].address, begin = base + image->cells[i].begin, end = base + image->cells[i].end;
+        uint64_t base = image->codes[image->cells[i].code].address,
+                 begin = base + image->cells[i].begin, end = base + image->cells[i].end;
         if (begin < out->low) out->low = begin;
         if (end > out->high) out->high = end;
     }
@@ -299,38 +324,47 @@ static bool make_net(const iw_image *image, const uint8_t *wanted, net *out)
     out->bits = iw_alloc(((out->high - out->low) >> GRAIN >> 3) + 2);
     for (size_t i = 0; i < image->cell_count; i++) {
         if (!wanted[i]) continue;
-        uint64_t from = image->codes[image->cells[i].code].address + image->cells[i].begin - out->low, to = from + image->cells[i].end - image->cells[i].begin;
+        uint64_t from =
+                     image->codes[image->cells[i].code].address + image->cells[i].begin - out->low,
+                 to = from + image->cells[i].end - image->cells[i].begin;
         for (uint64_t at = from >> GRAIN; at <= (to - 1) >> GRAIN; at++)
             out->bits[at >> 3] |= (uint8_t)(1u << (at & 7));
     }
     return true;
 }
 
-/* Some of sixteen displacements may lead into the net, by their low 32 bits: quick, and never wrong when it says no. Four vectors, each of every fourth. */
+/* Some of sixteen displacements may lead into the net, by their low 32 bits: quick, and never wrong
+ * when it says no. Four vectors, each of every fourth. */
 static inline bool block_may_lead(const uint8_t *bytes, uint32_t base, uint32_t size)
 {
-    const __m128i flip = _mm_set1_epi32(INT32_MIN), limit = _mm_xor_si128(_mm_set1_epi32((int32_t)size), flip);
-    __m128i at = _mm_add_epi32(_mm_set1_epi32((int32_t)base), _mm_setr_epi32(0, 4, 8, 12)), any = _mm_setzero_si128();
+    const __m128i flip = _mm_set1_epi32(INT32_MIN),
+                  limit = _mm_xor_si128(_mm_set1_epi32((int32_t)size), flip);
+    __m128i at = _mm_add_epi32(_mm_set1_epi32((int32_t)base), _mm_setr_epi32(0, 4, 8, 12)),
+            any = _mm_setzero_si128();
     for (int i = 0; i < 4; i++, at = _mm_add_epi32(at, _mm_set1_epi32(1))) {
-        __m128i target = _mm_add_epi32(_mm_loadu_si128((const __m128i *)(const void *)(bytes + i)), at);
+        __m128i target =
+            _mm_add_epi32(_mm_loadu_si128((const __m128i *)(const void *)(bytes + i)), at);
         any = _mm_or_si128(any, _mm_cmplt_epi32(_mm_xor_si128(target, flip), limit)); /* unsigned */
     }
     return _mm_movemask_epi8(any) != 0;
 }
 
-/* Could any four bytes of the cell be the displacement of a call, jump or lea into the net? They end the instruction in all three. */
+/* Could any four bytes of the cell be the displacement of a call, jump or lea into the net? They
+ * end the instruction in all three. */
 static bool may_lead(const iw_code *code, const iw_cell *cell, const net *to)
 {
     uint64_t size = to->high - to->low, base = code->address + 4 - to->low;
     for (uint32_t at = cell->begin; at + 4 <= cell->end; at++) {
-        while (at + 20 <= cell->end && !block_may_lead(code->data + at, (uint32_t)(base + at), (uint32_t)size))
+        while (at + 20 <= cell->end &&
+               !block_may_lead(code->data + at, (uint32_t)(base + at), (uint32_t)size))
             at += 16;
         if (at + 4 > cell->end) return false;
         for (uint32_t end = at + 20 <= cell->end ? at + 16 : cell->end - 3; at < end; at++) {
             int32_t value;
             memcpy(&value, code->data + at, sizeof value);
             uint64_t target = base + at + (uint64_t)(int64_t)value;
-            if (target < size && to->bits[target >> GRAIN >> 3] >> (target >> GRAIN & 7) & 1) return true;
+            if (target < size && to->bits[target >> GRAIN >> 3] >> (target >> GRAIN & 7) & 1)
+                return true;
         }
         at--;
     }
@@ -341,21 +375,27 @@ static bool may_lead(const iw_code *code, const iw_cell *cell, const net *to)
 static bool is_near(const iw_image *image, const uint8_t *wanted, size_t cell)
 {
     const iw_cell *c = &image->cells[cell];
-    for (size_t i = cell; i-- > 0 && image->cells[i].code == c->code && c->begin - image->cells[i].end < 128;)
+    for (size_t i = cell;
+         i-- > 0 && image->cells[i].code == c->code && c->begin - image->cells[i].end < 128;)
         if (wanted[i]) return true;
-    for (size_t i = cell + 1; i < image->cell_count && image->cells[i].code == c->code && image->cells[i].begin - c->end < 128; i++)
+    for (size_t i = cell + 1; i < image->cell_count && image->cells[i].code == c->code &&
+                              image->cells[i].begin - c->end < 128;
+         i++)
         if (wanted[i]) return true;
     return false;
 }
 
-void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const uint8_t *wanted, iw_entry_points *out)
+void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const uint8_t *wanted,
+                          iw_entry_points *out)
 {
     net targets = {0};
-    bool all = image->relocatable || !make_net(image, wanted, &targets); /* displacements are still 0 there */
+    bool all = image->relocatable ||
+               !make_net(image, wanted, &targets); /* displacements are still 0 there */
     for (size_t i = 0; i < image->cell_count; i++) {
         const iw_cell *cell = &image->cells[i];
         if (wanted[i] || cell->kind == IW_CELL_DATA) continue;
-        if (all || may_lead(&image->codes[cell->code], cell, &targets) || is_near(image, wanted, i)) scan_cell(image, coder, cell, wanted, out);
+        if (all || may_lead(&image->codes[cell->code], cell, &targets) || is_near(image, wanted, i))
+            scan_cell(image, coder, cell, wanted, out);
     }
     if (!all) free(targets.bits);
     for (size_t i = 0; i < image->slot_count && !image->relocatable; i++)
@@ -363,19 +403,22 @@ void iw_entry_points_find(const iw_image *image, const iw_coder *coder, const ui
     if (out->count) qsort(out->items, out->count, sizeof *out->items, compare_points);
 }
 
-/* --- before main ------------------------------------------------------------------------------------------------------------------------- */
+/* --- before main ---------------------------------------------------------- */
 
 typedef struct queue {
     uint32_t *items;
     size_t count, capacity;
 } queue;
 
-static void reach(const iw_image *image, uint64_t address, uint32_t from, iw_reach_kind kind, iw_reach *out, queue *todo)
+static void reach(const iw_image *image, uint64_t address, uint32_t from, iw_reach_kind kind,
+                  iw_reach *out, queue *todo)
 {
     const iw_code *code = iw_image_code_at(image, address);
     if (!code) return;
-    uint32_t function = iw_image_function_at(image, (unsigned)(code - image->codes), (uint32_t)(address - code->address));
-    if (function == IW_NO_FUNCTION || function == from || out->kind[function] != IW_REACH_NOT) return;
+    uint32_t function = iw_image_function_at(image, (unsigned)(code - image->codes),
+                                             (uint32_t)(address - code->address));
+    if (function == IW_NO_FUNCTION || function == from || out->kind[function] != IW_REACH_NOT)
+        return;
     out->kind[function] = (uint8_t)kind;
     out->parent[function] = from == IW_NO_FUNCTION ? function : from;
     iw_grow((void **)&todo->items, &todo->capacity, todo->count + 1, sizeof *todo->items);
@@ -392,13 +435,15 @@ static uint64_t through_stub(const iw_image *image, const iw_coder *coder, uint6
         uint32_t result = decode_at(coder, code, at);
         iw_flow flow;
         iw_flow_of(code->data + at, result & 0xff, &flow);
-        if (flow.kind == IW_FLOW_JUMP_BY && flow.known) return iw_image_slot(image, code->address + at + (uint64_t)flow.target);
+        if (flow.kind == IW_FLOW_JUMP_BY && flow.known)
+            return iw_image_slot(image, code->address + at + (uint64_t)flow.target);
         at += result & 0xff;
     }
     return 0;
 }
 
-static void reach_from(const iw_image *image, const iw_coder *coder, uint32_t function, iw_reach *out, queue *todo)
+static void reach_from(const iw_image *image, const iw_coder *coder, uint32_t function,
+                       iw_reach *out, queue *todo)
 {
     const iw_function *f = &image->functions[function];
     const iw_code *code = &image->codes[f->code];
@@ -408,9 +453,14 @@ static void reach_from(const iw_image *image, const iw_coder *coder, uint32_t fu
         iw_flow flow;
         iw_flow_of(code->data + at, length, &flow);
         uint64_t address = code->address + at, target = address + (uint64_t)flow.target;
-        if (image->relocatable && flow.known && length > 4 && iw_image_slot(image, address + length - 4)) target = iw_image_slot(image, address + length - 4);
-        if (flow.known && (flow.kind == IW_FLOW_CALL_BY || flow.kind == IW_FLOW_JUMP_BY)) target = iw_image_slot(image, target);
-        if (flow.known && !flow.lea && target) reach(image, through_stub(image, coder, target), function, out->kind[function], out, todo);
+        if (image->relocatable && flow.known && length > 4 &&
+            iw_image_slot(image, address + length - 4))
+            target = iw_image_slot(image, address + length - 4);
+        if (flow.known && (flow.kind == IW_FLOW_CALL_BY || flow.kind == IW_FLOW_JUMP_BY))
+            target = iw_image_slot(image, target);
+        if (flow.known && !flow.lea && target)
+            reach(image, through_stub(image, coder, target), function, out->kind[function], out,
+                  todo);
         at += length;
     }
 }
@@ -421,7 +471,9 @@ void iw_reach_find(const iw_image *image, const iw_coder *coder, iw_reach *out)
     out->kind = iw_alloc(image->function_count + 1);
     out->parent = iw_alloc((image->function_count + 1) * sizeof *out->parent);
     for (size_t i = 0; i < image->root_count; i++)
-        reach(image, image->codes[image->roots[i].code].address + image->roots[i].offset, IW_NO_FUNCTION, image->roots[i].resolver ? IW_REACH_RESOLVER : IW_REACH_CONSTRUCTOR, out, &todo);
+        reach(image, image->codes[image->roots[i].code].address + image->roots[i].offset,
+              IW_NO_FUNCTION, image->roots[i].resolver ? IW_REACH_RESOLVER : IW_REACH_CONSTRUCTOR,
+              out, &todo);
     for (size_t next = 0; next < todo.count; next++)
         reach_from(image, coder, todo.items[next], out, &todo);
     free(todo.items);
@@ -434,9 +486,10 @@ void iw_reach_close(iw_reach *found)
     memset(found, 0, sizeof *found);
 }
 
-/* --- OSXSAVE ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- OSXSAVE -------------------------------------------------------------- */
 
-/* bt $27; test or and with an immediate that has bit 27; test $8 on the fourth byte in memory; shr $27, or $28 into carry. */
+/* bt $27; test or and with an immediate that has bit 27; test $8 on the fourth byte in memory; shr
+ * $27, or $28 into carry. */
 static bool tests_bit_27(const ZydisDecodedInstruction *in)
 {
     uint64_t value = in->raw.imm[0].value.u;
@@ -445,13 +498,15 @@ static bool tests_bit_27(const ZydisDecodedInstruction *in)
     case ZYDIS_MNEMONIC_TEST:
     case ZYDIS_MNEMONIC_AND:
         if (in->raw.imm[0].size == 32) return value & 0x8000000;
-        return in->raw.imm[0].size == 8 && in->opcode == 0xf6 && in->raw.modrm.mod != 3 && value & 8;
+        return in->raw.imm[0].size == 8 && in->opcode == 0xf6 && in->raw.modrm.mod != 3 &&
+               value & 8;
     case ZYDIS_MNEMONIC_SHR: return in->raw.imm[0].size && (value == 27 || value == 28);
     default: return false;
     }
 }
 
-bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset)
+bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t function,
+                       uint32_t offset)
 {
     const iw_function *f = &image->functions[function];
     const iw_code *code = &image->codes[f->code];
@@ -461,7 +516,8 @@ bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t fu
     for (uint32_t at = f->begin; at < f->end;) {
         ZydisDecodedInstruction in;
         uint32_t length = decode_at(coder, code, at) & 0xff;
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at, code->size - at, &in))) {
+        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at,
+                                                        code->size - at, &in))) {
             at += length;
             continue;
         }
@@ -470,13 +526,15 @@ bool iw_osxsave_tested(const iw_image *image, const iw_coder *coder, uint32_t fu
         iw_flow flow;
         iw_flow_of(code->data + at, length, &flow);
         /* The branch comes first, or leads back to what it guards. */
-        if (flow.kind == IW_FLOW_BRANCH && since <= 16 && (at < offset || (int64_t)at + flow.target <= (int64_t)offset)) return true;
+        if (flow.kind == IW_FLOW_BRANCH && since <= 16 &&
+            (at < offset || (int64_t)at + flow.target <= (int64_t)offset))
+            return true;
         at += length;
     }
     return false;
 }
 
-/* --- RDSSP ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- RDSSP ---------------------------------------------------------------- */
 
 static bool is_rdssp(const ZydisDecodedInstruction *in)
 {
@@ -488,7 +546,8 @@ static unsigned rm_register(const ZydisDecodedInstruction *in)
     return in->raw.modrm.mod == 3 ? in->raw.modrm.rm + in->raw.rex.B * 8u : 16;
 }
 
-bool iw_shadow_stack_tested(const iw_image *image, const iw_coder *coder, uint32_t function, uint32_t offset)
+bool iw_shadow_stack_tested(const iw_image *image, const iw_coder *coder, uint32_t function,
+                            uint32_t offset)
 {
     const iw_function *f = &image->functions[function];
     const iw_code *code = &image->codes[f->code];
@@ -499,16 +558,18 @@ bool iw_shadow_stack_tested(const iw_image *image, const iw_coder *coder, uint32
     bool zero_known = false; /* the flags say whether it is 0 */
     for (uint32_t at = f->begin; at < f->end && at < offset;) {
         uint32_t length = decode_at(coder, code, at) & 0xff;
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at, code->size - at, &in))) return false;
+        if (!ZYAN_SUCCESS(
+                ZydisDecoderDecodeInstruction(&zydis, NULL, code->data + at, code->size - at, &in)))
+            return false;
         if (is_rdssp(&in)) held = rm_register(&in), zero_known = false;
-        else if (in.mnemonic == ZYDIS_MNEMONIC_TEST && rm_register(&in) == held) zero_known = held < 16 && in.raw.modrm.reg + in.raw.rex.R * 8u == held;
+        else if (in.mnemonic == ZYDIS_MNEMONIC_TEST && rm_register(&in) == held)
+            zero_known = held < 16 && in.raw.modrm.reg + in.raw.rex.R * 8u == held;
         else if (in.mnemonic == ZYDIS_MNEMONIC_JZ && zero_known) {
             iw_flow flow;
             iw_flow_of(code->data + at, length, &flow);
             if ((int64_t)at + flow.target > (int64_t)offset) return true;
             zero_known = false;
-        } else
-            zero_known = zero_known && in.mnemonic == ZYDIS_MNEMONIC_MOV;
+        } else zero_known = zero_known && in.mnemonic == ZYDIS_MNEMONIC_MOV;
         at += length;
     }
     return false;

@@ -6,7 +6,12 @@
 
 #include "base/memory.h"
 
-enum { SECTION_RELR = 19, ROOT_LIMIT = 1 << 20, NAME_LIMIT = 16384 /* a longer name counts as none: hostile files would make sorting slow with them */ };
+enum {
+    SECTION_RELR = 19,
+    ROOT_LIMIT = 1 << 20,
+    NAME_LIMIT =
+        16384 /* a longer name counts as none: hostile files would make sorting slow with them */
+};
 
 typedef struct section {
     uint32_t type, link, info;
@@ -49,7 +54,7 @@ bool iw_image_is_elf(const void *data, size_t size)
     return size >= SELFMAG && memcmp(data, ELFMAG, SELFMAG) == 0;
 }
 
-/* --- headers and sections ---------------------------------------------------------------------------------------------------------------- */
+/* --- headers and sections ------------------------------------------------- */
 
 static const char *string_at(const reader *r, const section *strings, uint64_t at)
 {
@@ -65,7 +70,8 @@ static const char *foreign(const Elf64_Ehdr *header, const uint8_t *data)
     if (data[EI_CLASS] == ELFCLASS32) return "a 32-bit ELF file";
     if (data[EI_DATA] != ELFDATA2LSB) return "a big-endian ELF file";
     if (header->e_machine != EM_X86_64) return "an ELF file for another machine";
-    if (header->e_type != ET_REL && header->e_type != ET_EXEC && header->e_type != ET_DYN) return "neither object, program nor library";
+    if (header->e_type != ET_REL && header->e_type != ET_EXEC && header->e_type != ET_DYN)
+        return "neither object, program nor library";
     return NULL;
 }
 
@@ -85,17 +91,21 @@ static int read_sections(reader *r, iw_error *err)
     if (h->e_shoff == 0) return 0;
     Elf64_Shdr first;
     const uint8_t *at = bytes_at(r->image, h->e_shoff, sizeof first);
-    if (!at || h->e_shentsize != sizeof first) return broken(r, err, "its section headers are outside of it; fetch or build it again");
+    if (!at || h->e_shentsize != sizeof first)
+        return broken(r, err, "its section headers are outside of it; fetch or build it again");
     memcpy(&first, at, sizeof first);
-    uint64_t count = h->e_shnum ? h->e_shnum : first.sh_size, names = h->e_shstrndx == SHN_XINDEX ? first.sh_link : h->e_shstrndx;
-    if (count > r->image->size / sizeof first || !(at = bytes_at(r->image, h->e_shoff, count * sizeof first)))
+    uint64_t count = h->e_shnum ? h->e_shnum : first.sh_size,
+             names = h->e_shstrndx == SHN_XINDEX ? first.sh_link : h->e_shstrndx;
+    if (count > r->image->size / sizeof first ||
+        !(at = bytes_at(r->image, h->e_shoff, count * sizeof first)))
         return broken(r, err, "its section headers are cut off; fetch or build it again");
     r->sections = iw_alloc((count + 1) * sizeof *r->sections);
     r->section_count = count;
     for (size_t i = 0; i < count; i++) {
         Elf64_Shdr s;
         memcpy(&s, at + i * sizeof s, sizeof s);
-        r->sections[i] = (section){s.sh_type, s.sh_link, s.sh_info, s.sh_flags, s.sh_addr, s.sh_offset, s.sh_size, s.sh_entsize, NULL};
+        r->sections[i] = (section){s.sh_type,   s.sh_link, s.sh_info,    s.sh_flags, s.sh_addr,
+                                   s.sh_offset, s.sh_size, s.sh_entsize, NULL};
     }
     for (size_t i = 0; i < count && names < count; i++) {
         Elf64_Shdr s;
@@ -111,17 +121,22 @@ static bool is_plt(const char *name)
     return strncmp(name, ".plt", 4) == 0 || strcmp(name, ".iplt") == 0;
 }
 
-static int add_code(reader *r, size_t *capacity, uint64_t *total, const section *s, unsigned index, iw_error *err)
+static int add_code(reader *r, size_t *capacity, uint64_t *total, const section *s, unsigned index,
+                    iw_error *err)
 {
     iw_image *image = r->image;
     const uint8_t *data = bytes_at(image, s->offset, s->size);
-    if (!data) return broken(r, err, "an executable section is outside of it; fetch or build it again");
-    if (s->size > UINT64_MAX - s->address) return broken(r, err, "an executable section runs over the end of all addresses");
+    if (!data)
+        return broken(r, err, "an executable section is outside of it; fetch or build it again");
+    if (s->size > UINT64_MAX - s->address)
+        return broken(r, err, "an executable section runs over the end of all addresses");
     *total += s->size;
-    if (s->size >= UINT32_MAX || *total > 2 * (uint64_t)image->size) return broken(r, err, "its executable sections overlap or are larger than 4 GiB");
+    if (s->size >= UINT32_MAX || *total > 2 * (uint64_t)image->size)
+        return broken(r, err, "its executable sections overlap or are larger than 4 GiB");
     iw_grow((void **)&image->codes, capacity, image->code_count + 1, sizeof *image->codes);
     const char *name = s->name ? s->name : "";
-    image->codes[image->code_count++] = (iw_code){data, s->size, s->address, name, index, is_plt(name)};
+    image->codes[image->code_count++] =
+        (iw_code){data, s->size, s->address, name, index, is_plt(name)};
     return 0;
 }
 
@@ -131,11 +146,16 @@ static int segment_codes(reader *r, size_t *capacity, iw_error *err)
     uint64_t total = 0;
     for (unsigned i = 0; i < r->header.e_phnum; i++) {
         Elf64_Phdr p;
-        const uint8_t *at = bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
-        if (!at || r->header.e_phentsize != sizeof p) return broken(r, err, "its program headers are outside of it; fetch or build it again");
+        const uint8_t *at =
+            bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
+        if (!at || r->header.e_phentsize != sizeof p)
+            return broken(r, err, "its program headers are outside of it; fetch or build it again");
         memcpy(&p, at, sizeof p);
-        section s = {.address = p.p_vaddr, .offset = p.p_offset, .size = p.p_filesz, .name = "(segment)"};
-        if (p.p_type == PT_LOAD && p.p_flags & PF_X && p.p_filesz && add_code(r, capacity, &total, &s, i, err)) return -1;
+        section s = {
+            .address = p.p_vaddr, .offset = p.p_offset, .size = p.p_filesz, .name = "(segment)"};
+        if (p.p_type == PT_LOAD && p.p_flags & PF_X && p.p_filesz &&
+            add_code(r, capacity, &total, &s, i, err))
+            return -1;
     }
     return 0;
 }
@@ -156,12 +176,14 @@ static int find_codes(reader *r, iw_error *err)
         if (!(s->flags & SHF_EXECINSTR) || s->type == SHT_NOBITS || s->size == 0) continue;
         if (add_code(r, &capacity, &total, s, (unsigned)i, err)) return -1;
     }
-    if (r->section_count == 0 && !r->image->relocatable && segment_codes(r, &capacity, err)) return -1;
-    if (r->image->code_count) qsort(r->image->codes, r->image->code_count, sizeof *r->image->codes, compare_codes);
+    if (r->section_count == 0 && !r->image->relocatable && segment_codes(r, &capacity, err))
+        return -1;
+    if (r->image->code_count)
+        qsort(r->image->codes, r->image->code_count, sizeof *r->image->codes, compare_codes);
     return 0;
 }
 
-/* --- addresses --------------------------------------------------------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------ */
 
 const iw_code *iw_image_code_at(const iw_image *image, uint64_t address)
 {
@@ -216,7 +238,8 @@ static int compare_parts(const void *a, const void *b)
 
 static void add_part(iw_image *image, uint64_t address, uint64_t offset, uint64_t size)
 {
-    iw_grow((void **)&image->parts, &image->part_capacity, image->part_count + 1, sizeof *image->parts);
+    iw_grow((void **)&image->parts, &image->part_capacity, image->part_count + 1,
+            sizeof *image->parts);
     image->parts[image->part_count++] = (iw_part){address, offset, size};
 }
 
@@ -225,40 +248,55 @@ static void find_parts(reader *r)
 {
     for (size_t i = 0; i < r->section_count; i++) {
         const section *s = &r->sections[i];
-        if (s->flags & SHF_ALLOC && s->type != SHT_NOBITS && s->size) add_part(r->image, s->address, s->offset, s->size);
+        if (s->flags & SHF_ALLOC && s->type != SHT_NOBITS && s->size)
+            add_part(r->image, s->address, s->offset, s->size);
     }
     for (unsigned i = 0; i < r->header.e_phnum && r->section_count == 0; i++) {
         Elf64_Phdr p;
-        const uint8_t *at = bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
+        const uint8_t *at =
+            bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
         if (!at) return;
         memcpy(&p, at, sizeof p);
-        if (p.p_type == PT_LOAD && p.p_filesz) add_part(r->image, p.p_vaddr, p.p_offset, p.p_filesz);
+        if (p.p_type == PT_LOAD && p.p_filesz)
+            add_part(r->image, p.p_vaddr, p.p_offset, p.p_filesz);
     }
-    if (r->image->part_count) qsort(r->image->parts, r->image->part_count, sizeof *r->image->parts, compare_parts);
+    if (r->image->part_count)
+        qsort(r->image->parts, r->image->part_count, sizeof *r->image->parts, compare_parts);
 }
 
-static void add_mark(reader *r, uint64_t address, uint64_t size, enum rank rank, bool global, const char *name)
+static void add_mark(reader *r, uint64_t address, uint64_t size, enum rank rank, bool global,
+                     const char *name)
 {
     const iw_code *code = iw_image_code_at(r->image, address);
     if (!code) return;
-    uint64_t begin = address - code->address, end = size < code->size - begin ? begin + size : code->size;
+    uint64_t begin = address - code->address,
+             end = size < code->size - begin ? begin + size : code->size;
     iw_grow((void **)&r->marks, &r->mark_capacity, r->mark_count + 1, sizeof *r->marks);
-    r->marks[r->mark_count++] = (mark){(uint32_t)(code - r->image->codes), (uint32_t)begin, (uint32_t)end, (uint8_t)rank, global, name};
+    r->marks[r->mark_count++] = (mark){(uint32_t)(code - r->image->codes),
+                                       (uint32_t)begin,
+                                       (uint32_t)end,
+                                       (uint8_t)rank,
+                                       global,
+                                       name};
 }
 
 static void add_root(iw_image *image, uint64_t address, bool resolver)
 {
     const iw_code *code = iw_image_code_at(image, address);
     if (!code) return;
-    iw_grow((void **)&image->roots, &image->root_capacity, image->root_count + 1, sizeof *image->roots);
-    image->roots[image->root_count++] = (iw_root){(uint32_t)(code - image->codes), (uint32_t)(address - code->address), resolver};
+    iw_grow((void **)&image->roots, &image->root_capacity, image->root_count + 1,
+            sizeof *image->roots);
+    image->roots[image->root_count++] =
+        (iw_root){(uint32_t)(code - image->codes), (uint32_t)(address - code->address), resolver};
 }
 
-/* --- symbols ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- symbols -------------------------------------------------------------- */
 
 static bool symbol_address(const reader *r, const Elf64_Sym *symbol, uint64_t *address)
 {
-    if (symbol->st_shndx == SHN_UNDEF || (symbol->st_shndx >= SHN_LORESERVE && symbol->st_shndx != SHN_XINDEX)) return false;
+    if (symbol->st_shndx == SHN_UNDEF ||
+        (symbol->st_shndx >= SHN_LORESERVE && symbol->st_shndx != SHN_XINDEX))
+        return false;
     *address = symbol->st_value;
     if (!r->image->relocatable) return true;
     if (symbol->st_shndx >= r->section_count) return false;
@@ -270,12 +308,22 @@ static void add_symbol(reader *r, const section *table, const Elf64_Sym *symbol)
 {
     uint64_t address;
     unsigned type = ELF64_ST_TYPE(symbol->st_info);
-    bool function = type == STT_FUNC || type == STT_GNU_IFUNC, global = ELF64_ST_BIND(symbol->st_info) != STB_LOCAL;
-    if ((!function && type != STT_NOTYPE && type != STT_OBJECT) || !symbol_address(r, symbol, &address)) return;
-    if (r->image->relocatable && (symbol->st_shndx >= r->section_count || !(r->sections[symbol->st_shndx].flags & SHF_EXECINSTR))) return;
+    bool function = type == STT_FUNC || type == STT_GNU_IFUNC,
+         global = ELF64_ST_BIND(symbol->st_info) != STB_LOCAL;
+    if ((!function && type != STT_NOTYPE && type != STT_OBJECT) ||
+        !symbol_address(r, symbol, &address))
+        return;
+    if (r->image->relocatable && (symbol->st_shndx >= r->section_count ||
+                                  !(r->sections[symbol->st_shndx].flags & SHF_EXECINSTR)))
+        return;
     if (type == STT_OBJECT && symbol->st_size == 0) return;
-    const char *name = table->link < r->section_count ? string_at(r, &r->sections[table->link], symbol->st_name) : NULL;
-    enum rank rank = type == STT_OBJECT ? RANK_OBJECT : type == STT_NOTYPE ? RANK_LABEL : symbol->st_size ? RANK_FUNCTION : RANK_OPEN;
+    const char *name = table->link < r->section_count
+                           ? string_at(r, &r->sections[table->link], symbol->st_name)
+                           : NULL;
+    enum rank rank = type == STT_OBJECT   ? RANK_OBJECT
+                     : type == STT_NOTYPE ? RANK_LABEL
+                     : symbol->st_size    ? RANK_FUNCTION
+                                          : RANK_OPEN;
     add_mark(r, address, symbol->st_size, rank, global, name && *name ? name : NULL);
     if (type == STT_GNU_IFUNC) add_root(r->image, address, true);
 }
@@ -292,7 +340,7 @@ static int read_symbols(reader *r, const section *table, iw_error *err)
     return 0;
 }
 
-/* --- relocations ------------------------------------------------------------------------------------------------------------------------- */
+/* --- relocations ---------------------------------------------------------- */
 
 static bool read_symbol(const reader *r, const section *relocations, uint64_t index, Elf64_Sym *out)
 {
@@ -305,8 +353,10 @@ static bool read_symbol(const reader *r, const section *relocations, uint64_t in
     return true;
 }
 
-/* Where the relocated pointer or call leads, in this file. PC-relative ones: the field is taken for the end of the instruction. */
-static bool relocation_target(const reader *r, const section *s, const Elf64_Rela *rela, uint64_t *target)
+/* Where the relocated pointer or call leads, in this file. PC-relative ones: the field is taken for
+ * the end of the instruction. */
+static bool relocation_target(const reader *r, const section *s, const Elf64_Rela *rela,
+                              uint64_t *target)
 {
     unsigned type = ELF64_R_TYPE(rela->r_info);
     uint64_t addend = (uint64_t)rela->r_addend;
@@ -315,9 +365,12 @@ static bool relocation_target(const reader *r, const section *s, const Elf64_Rel
         *target = addend;
         return true;
     }
-    bool relative = type == R_X86_64_PC32 || type == R_X86_64_PLT32, pointer = type == R_X86_64_64 || type == R_X86_64_GLOB_DAT || type == R_X86_64_JUMP_SLOT;
+    bool relative = type == R_X86_64_PC32 || type == R_X86_64_PLT32,
+         pointer = type == R_X86_64_64 || type == R_X86_64_GLOB_DAT || type == R_X86_64_JUMP_SLOT;
     if (!relative && !pointer) return false;
-    if (!read_symbol(r, s, ELF64_R_SYM(rela->r_info), &symbol) || !symbol_address(r, &symbol, target)) return false;
+    if (!read_symbol(r, s, ELF64_R_SYM(rela->r_info), &symbol) ||
+        !symbol_address(r, &symbol, target))
+        return false;
     if (relative) *target += addend + 4;
     if (type == R_X86_64_64) *target += addend;
     return true;
@@ -342,7 +395,8 @@ static int read_relocations(reader *r, const section *s, iw_error *err)
             add_root(image, target, true);
             continue;
         }
-        iw_grow((void **)&image->slots, &image->slot_capacity, image->slot_count + 1, sizeof *image->slots);
+        iw_grow((void **)&image->slots, &image->slot_capacity, image->slot_count + 1,
+                sizeof *image->slots);
         image->slots[image->slot_count++] = (iw_slot){base + rela.r_offset, target};
     }
     return 0;
@@ -355,11 +409,13 @@ static void add_relative(iw_image *image, uint64_t address)
     if (!raw) return;
     memcpy(&target, raw, sizeof target);
     if (!iw_image_code_at(image, target)) return;
-    iw_grow((void **)&image->slots, &image->slot_capacity, image->slot_count + 1, sizeof *image->slots);
+    iw_grow((void **)&image->slots, &image->slot_capacity, image->slot_count + 1,
+            sizeof *image->slots);
     image->slots[image->slot_count++] = (iw_slot){address, target};
 }
 
-/* SHT_RELR (gABI): an even word is the address of a pointer; an odd one has a bit for each of the next 63 words. The pointers stand in the file. */
+/* SHT_RELR (gABI): an even word is the address of a pointer; an odd one has a bit for each of the
+ * next 63 words. The pointers stand in the file. */
 static int read_relative(reader *r, const section *s, iw_error *err)
 {
     const uint8_t *at = bytes_at(r->image, s->offset, s->size);
@@ -369,7 +425,9 @@ static int read_relative(reader *r, const section *s, iw_error *err)
         uint64_t word, count;
         memcpy(&word, at + i, sizeof word);
         count = word & 1 ? (uint64_t)__builtin_popcountll(word) - 1 : 1;
-        if (count > left) return broken(r, err, "it has more relocations than room for pointers; fetch or build it again");
+        if (count > left)
+            return broken(
+                r, err, "it has more relocations than room for pointers; fetch or build it again");
         left -= count;
         if ((word & 1) == 0) {
             add_relative(r->image, word);
@@ -398,10 +456,12 @@ uint64_t iw_image_slot(const iw_image *image, uint64_t address)
         if (image->slots[middle].address < address) low = middle + 1;
         else high = middle;
     }
-    return low < image->slot_count && image->slots[low].address == address ? image->slots[low].target : 0;
+    return low < image->slot_count && image->slots[low].address == address
+               ? image->slots[low].target
+               : 0;
 }
 
-/* --- constructors ------------------------------------------------------------------------------------------------------------------------ */
+/* --- constructors --------------------------------------------------------- */
 
 static void read_array(reader *r, uint64_t address, uint64_t size)
 {
@@ -418,13 +478,17 @@ static void find_constructors(reader *r)
     for (size_t i = 0; i < r->section_count; i++) {
         const section *s = &r->sections[i];
         const char *name = s->name ? s->name : "";
-        bool array = s->type == SHT_INIT_ARRAY || s->type == SHT_PREINIT_ARRAY || strncmp(name, ".init_array", 11) == 0 || strcmp(name, ".ctors") == 0;
-        if (array && s->flags & SHF_ALLOC && s->type != SHT_NOBITS && bytes_at(r->image, s->offset, s->size)) read_array(r, s->address, s->size);
-        if (strcmp(name, ".init") == 0 && s->flags & SHF_EXECINSTR) add_root(r->image, s->address, false);
+        bool array = s->type == SHT_INIT_ARRAY || s->type == SHT_PREINIT_ARRAY ||
+                     strncmp(name, ".init_array", 11) == 0 || strcmp(name, ".ctors") == 0;
+        if (array && s->flags & SHF_ALLOC && s->type != SHT_NOBITS &&
+            bytes_at(r->image, s->offset, s->size))
+            read_array(r, s->address, s->size);
+        if (strcmp(name, ".init") == 0 && s->flags & SHF_EXECINSTR)
+            add_root(r->image, s->address, false);
     }
 }
 
-/* --- .eh_frame --------------------------------------------------------------------------------------------------------------------------- */
+/* --- .eh_frame ------------------------------------------------------------ */
 
 typedef struct cursor {
     const uint8_t *at, *end;
@@ -532,8 +596,10 @@ static void read_frames(reader *r, const uint8_t *data, uint64_t size, uint64_t 
             encoding = start.failed ? 0xff : cie_encoding(start);
         }
         if (encoding == 0xff) continue;
-        uint64_t begin = take_pointer(&entry, encoding), range = take_pointer(&entry, encoding & 0x0f);
-        if (!entry.failed && range && range < UINT32_MAX) add_mark(r, begin, range, RANK_FRAME, false, NULL);
+        uint64_t begin = take_pointer(&entry, encoding),
+                 range = take_pointer(&entry, encoding & 0x0f);
+        if (!entry.failed && range && range < UINT32_MAX)
+            add_mark(r, begin, range, RANK_FRAME, false, NULL);
     }
 }
 
@@ -543,14 +609,18 @@ static void find_frames(reader *r)
     for (size_t i = 0; i < r->section_count; i++) {
         const section *s = &r->sections[i];
         const uint8_t *data;
-        if (s->name && strcmp(s->name, ".eh_frame") == 0 && s->type != SHT_NOBITS && (data = bytes_at(r->image, s->offset, s->size))) read_frames(r, data, s->size, s->address);
+        if (s->name && strcmp(s->name, ".eh_frame") == 0 && s->type != SHT_NOBITS &&
+            (data = bytes_at(r->image, s->offset, s->size)))
+            read_frames(r, data, s->size, s->address);
     }
     for (unsigned i = 0; i < r->header.e_phnum && r->section_count == 0; i++) {
         Elf64_Phdr p;
-        const uint8_t *at = bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
+        const uint8_t *at =
+            bytes_at(r->image, r->header.e_phoff + (uint64_t)i * sizeof p, sizeof p);
         if (!at) return;
         memcpy(&p, at, sizeof p);
-        if (p.p_type != PT_GNU_EH_FRAME || !(at = iw_image_memory(r->image, p.p_vaddr, 12))) continue;
+        if (p.p_type != PT_GNU_EH_FRAME || !(at = iw_image_memory(r->image, p.p_vaddr, 12)))
+            continue;
         cursor c = {at + 4, at + 12, p.p_vaddr + 4, false};
         uint64_t frames = take_pointer(&c, at[1]);
         for (size_t k = 0; k < r->image->part_count && !c.failed; k++) {
@@ -563,7 +633,7 @@ static void find_frames(reader *r)
     }
 }
 
-/* --- functions and cells ----------------------------------------------------------------------------------------------------------------- */
+/* --- functions and cells -------------------------------------------------- */
 
 static int compare_marks(const void *a, const void *b)
 {
@@ -590,7 +660,8 @@ typedef struct builder {
 static void add_cell(builder *b, uint32_t end, uint8_t kind, uint32_t function)
 {
     if (end <= b->at) return;
-    iw_grow((void **)&b->image->cells, &b->image->cell_capacity, b->image->cell_count + 1, sizeof *b->image->cells);
+    iw_grow((void **)&b->image->cells, &b->image->cell_capacity, b->image->cell_count + 1,
+            sizeof *b->image->cells);
     b->image->cells[b->image->cell_count++] = (iw_cell){b->at, end, b->code, kind, function};
     b->at = end;
 }
@@ -610,8 +681,10 @@ static void fill(builder *b, uint32_t to)
 static uint32_t add_function(builder *b, const mark *m, uint32_t end, const char *name)
 {
     iw_image *image = b->image;
-    iw_grow((void **)&image->functions, &image->function_capacity, image->function_count + 1, sizeof *image->functions);
-    image->functions[image->function_count] = (iw_function){.begin = m->begin, .end = end, .code = m->code, .name = name};
+    iw_grow((void **)&image->functions, &image->function_capacity, image->function_count + 1,
+            sizeof *image->functions);
+    image->functions[image->function_count] =
+        (iw_function){.begin = m->begin, .end = end, .code = m->code, .name = name};
     image->functions[image->function_count].loose = end == m->begin;
     image->functions[image->function_count].sure = m->rank != RANK_LABEL;
     return (uint32_t)image->function_count++;
@@ -627,9 +700,13 @@ static void take_group(builder *b, const mark *marks, size_t count)
         if (marks[i].rank != RANK_FRAME) name = marks[i].name;
     for (size_t i = 1; i < count && first->rank == RANK_FUNCTION; i++)
         if (marks[i].rank == RANK_FUNCTION && marks[i].end > end) end = marks[i].end;
-    bool covered = begin < b->inner.end || begin < b->outer.end, sized = first->rank <= RANK_FUNCTION;
-    /* A label in a function is a jump's target; what follows a label of unknown kind may be something else. */
-    if (first->rank == RANK_LABEL && covered && (b->inner.kind != IW_CELL_LOOSE || b->image->functions[b->inner.function].sure)) return;
+    bool covered = begin < b->inner.end || begin < b->outer.end,
+         sized = first->rank <= RANK_FUNCTION;
+    /* A label in a function is a jump's target; what follows a label of unknown kind may be
+     * something else. */
+    if (first->rank == RANK_LABEL && covered &&
+        (b->inner.kind != IW_CELL_LOOSE || b->image->functions[b->inner.function].sure))
+        return;
     fill(b, begin);
     if (first->rank == RANK_OBJECT) {
         b->inner = (layer){IW_CELL_DATA, end, IW_NO_FUNCTION};
@@ -648,14 +725,18 @@ static void make_cells(reader *r)
     iw_image *image = r->image;
     size_t at = 0;
     for (size_t i = 0; i < image->root_count; i++)
-        add_mark(r, image->codes[image->roots[i].code].address + image->roots[i].offset, 0, RANK_OPEN, false, NULL);
-    if (!image->relocatable && r->header.e_entry) add_mark(r, r->header.e_entry, 0, RANK_OPEN, false, NULL);
+        add_mark(r, image->codes[image->roots[i].code].address + image->roots[i].offset, 0,
+                 RANK_OPEN, false, NULL);
+    if (!image->relocatable && r->header.e_entry)
+        add_mark(r, r->header.e_entry, 0, RANK_OPEN, false, NULL);
     if (r->mark_count) qsort(r->marks, r->mark_count, sizeof *r->marks, compare_marks);
     for (uint32_t code = 0; code < image->code_count; code++) {
-        builder b = {image, code, 0, {IW_CELL_GAP, 0, IW_NO_FUNCTION}, {IW_CELL_GAP, 0, IW_NO_FUNCTION}};
+        builder b = {
+            image, code, 0, {IW_CELL_GAP, 0, IW_NO_FUNCTION}, {IW_CELL_GAP, 0, IW_NO_FUNCTION}};
         while (at < r->mark_count && r->marks[at].code == code) {
             size_t count = 1;
-            while (at + count < r->mark_count && r->marks[at + count].code == code && r->marks[at + count].begin == r->marks[at].begin)
+            while (at + count < r->mark_count && r->marks[at + count].code == code &&
+                   r->marks[at + count].begin == r->marks[at].begin)
                 count++;
             take_group(&b, &r->marks[at], count);
             at += count;
@@ -663,10 +744,11 @@ static void make_cells(reader *r)
         fill(&b, (uint32_t)image->codes[code].size);
     }
     for (size_t i = 0; i < image->cell_count; i++)
-        if (image->cells[i].kind == IW_CELL_LOOSE) image->functions[image->cells[i].function].end = image->cells[i].end;
+        if (image->cells[i].kind == IW_CELL_LOOSE)
+            image->functions[image->cells[i].function].end = image->cells[i].end;
 }
 
-/* --- all of it --------------------------------------------------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------ */
 
 static int read_tables(reader *r, iw_error *err)
 {
@@ -676,7 +758,8 @@ static int read_tables(reader *r, iw_error *err)
         if (s->type == SHT_RELA && read_relocations(r, s, err)) return -1;
         if (s->type == SECTION_RELR && read_relative(r, s, err)) return -1;
     }
-    if (r->image->slot_count) qsort(r->image->slots, r->image->slot_count, sizeof *r->image->slots, compare_slots);
+    if (r->image->slot_count)
+        qsort(r->image->slots, r->image->slot_count, sizeof *r->image->slots, compare_slots);
     return 0;
 }
 
@@ -686,14 +769,17 @@ int iw_image_open(const void *data, size_t size, const char *name, iw_image *out
     out->data = data;
     out->size = size;
     reader r = {.image = out, .name = name};
-    if (size < EI_NIDENT + 4) return broken(&r, err, "it ends within its header; fetch or build it again");
+    if (size < EI_NIDENT + 4)
+        return broken(&r, err, "it ends within its header; fetch or build it again");
     memcpy(&r.header, data, size < sizeof r.header ? size : sizeof r.header);
     out->skip = foreign(&r.header, data);
     if (out->skip) return 0;
-    if (size < sizeof r.header) return broken(&r, err, "it ends within its header; fetch or build it again");
+    if (size < sizeof r.header)
+        return broken(&r, err, "it ends within its header; fetch or build it again");
     out->relocatable = r.header.e_type == ET_REL;
     int status = -1;
-    if (read_sections(&r, err) == 0) find_parts(&r), status = find_codes(&r, err) || read_tables(&r, err) ? -1 : 0;
+    if (read_sections(&r, err) == 0)
+        find_parts(&r), status = find_codes(&r, err) || read_tables(&r, err) ? -1 : 0;
     if (status == 0) {
         if (!out->relocatable) find_frames(&r);
         find_constructors(&r);

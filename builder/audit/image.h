@@ -1,5 +1,7 @@
-/* An ELF file in memory, as the audit sees it: executable sections cut into cells (a function, a gap, data), names, and what constructors and IFUNC
- * resolvers there are. Read from the gABI's structures directly; every offset is checked. Sources: gABI chapter 4 and 5, psABI for x86-64, LSB
+/* An ELF file in memory, as the audit sees it: executable sections cut into cells (a function, a
+ * gap, data), names, and what constructors and IFUNC resolvers there are. Read from the gABI's
+ * structures directly; every offset is checked. Sources: gABI chapter 4 and 5, psABI for x86-64,
+ * LSB
  * (.eh_frame). */
 #ifndef IW_AUDIT_IMAGE_H
 #define IW_AUDIT_IMAGE_H
@@ -15,22 +17,22 @@ typedef struct iw_code { /* an executable section (or segment, where there are n
     size_t size;      /* below 4 GiB */
     uint64_t address; /* in relocatable files one that we gave it */
     const char *name;
-    unsigned index;   /* of the section header */
-    bool plt;         /* stubs of the linker: code without functions */
+    unsigned index; /* of the section header */
+    bool plt;       /* stubs of the linker: code without functions */
 } iw_code;
 
 typedef enum iw_cell_kind {
     IW_CELL_FUNCTION,
     IW_CELL_LOOSE, /* from a label without a size on: begins with code, ends nobody knows where */
     IW_CELL_GAP,
-    IW_CELL_DATA   /* an object of the symbol table */
+    IW_CELL_DATA /* an object of the symbol table */
 } iw_cell_kind;
 
 typedef struct iw_cell {
     uint32_t begin, end; /* in its code */
     uint32_t code;
     uint8_t kind;
-    uint32_t function;   /* index, or IW_NO_FUNCTION */
+    uint32_t function; /* index, or IW_NO_FUNCTION */
 } iw_cell;
 
 #define IW_NO_FUNCTION UINT32_MAX
@@ -38,12 +40,13 @@ typedef struct iw_cell {
 typedef struct iw_function {
     uint32_t begin, end; /* in its code */
     uint32_t code;
-    bool sure;  /* code begins here; else a mere label, which a table may have */
-    bool loose; /* from a label without a size: `end` is where something else begins */
+    bool sure;        /* code begins here; else a mere label, which a table may have */
+    bool loose;       /* from a label without a size: `end` is where something else begins */
     const char *name; /* in the file; NULL: none */
 } iw_function;
 
-typedef struct iw_slot { /* a pointer in data that a relocation fills with an address in this file */
+typedef struct iw_slot { /* a pointer in data that a relocation fills with an address in this file
+                          */
     uint64_t address, target;
 } iw_slot;
 

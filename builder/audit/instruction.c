@@ -6,7 +6,8 @@
 #include "audit/isa.h"
 #include "audit/newer.h"
 
-int iw_instruction_read(const void *bytes, size_t length, uint64_t address, const iw_profile *profile, iw_instruction *out)
+int iw_instruction_read(const void *bytes, size_t length, uint64_t address,
+                        const iw_profile *profile, iw_instruction *out)
 {
     ZydisDecoder decoder;
     ZydisFormatter formatter;
@@ -19,11 +20,14 @@ int iw_instruction_read(const void *bytes, size_t length, uint64_t address, cons
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     unsigned isa;
-    if (ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length < 15 ? length : 15, &in, operands))) {
+    if (ZYAN_SUCCESS(
+            ZydisDecoderDecodeFull(&decoder, bytes, length < 15 ? length : 15, &in, operands))) {
         out->length = in.length;
         isa = iw_isa_of(in.meta.isa_set, in.mnemonic);
         snprintf(out->mnemonic, sizeof out->mnemonic, "%s", ZydisMnemonicGetString(in.mnemonic));
-        if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &in, operands, in.operand_count_visible, out->text, sizeof out->text, address, NULL)))
+        if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &in, operands,
+                                                          in.operand_count_visible, out->text,
+                                                          sizeof out->text, address, NULL)))
             snprintf(out->text, sizeof out->text, "%s", out->mnemonic);
     } else {
         iw_newer newer;

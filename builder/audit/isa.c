@@ -2,12 +2,14 @@
 
 #include <string.h>
 
-/* Zydis's ISA sets, each in one row; class = row + 1. Sets that stand nowhere are plain x86-64, or do nothing on CPUs that don't know them: FAT_NOP,
- * PAUSE, CLDEMOTE (0F 1C /0), MPX (0F 1A and 1B are hint NOPs elsewhere), prefetch hints of SSE. The last rows are chosen by mnemonic. */
+/* Zydis's ISA sets, each in one row; class = row + 1. Sets that stand nowhere are plain x86-64, or
+ * do nothing on CPUs that don't know them: FAT_NOP, PAUSE, CLDEMOTE (0F 1C /0), MPX (0F 1A and 1B
+ * are hint NOPs elsewhere), prefetch hints of SSE. The last rows are chosen by mnemonic. */
 static const struct row {
     uint16_t sets[6];
     const char *needs[IW_ISA_NEEDS + 1];
 } rows[] = {
+    /* clang-format off */
     {{ZYDIS_ISA_SET_ADOX_ADCX}, {"adx"}},
     {{ZYDIS_ISA_SET_AES}, {"aes"}},
     {{ZYDIS_ISA_SET_AMD3DNOW}, {"3dnow"}},
@@ -128,14 +130,21 @@ static const struct row {
     {{0}, {"3dnowa"}},
     {{0}, {"movdir64b"}},
     {{0}, {"avx", "pclmul"}},
+    /* clang-format on */
 };
 
-enum { ROWS = sizeof rows / sizeof *rows, ISA_3DNOWA = ROWS - 2, ISA_MOVDIR64B = ROWS - 1, ISA_AVX_PCLMUL = ROWS };
+enum {
+    ROWS = sizeof rows / sizeof *rows,
+    ISA_3DNOWA = ROWS - 2,
+    ISA_MOVDIR64B = ROWS - 1,
+    ISA_AVX_PCLMUL = ROWS
+};
 _Static_assert(ROWS + 1 < IW_ISA_ODD, "too many classes");
 _Static_assert((int)IW_ISA_END <= (int)IW_ISA_LIMIT, "too many classes");
 
 #define NEWER(class, feature) [class - IW_ISA_NEWER] = {feature, NULL}
 static const char *const newer[IW_ISA_END - IW_ISA_NEWER][2] = {
+    /* clang-format off */
     NEWER(IW_ISA_AMX_AVX512, "amx-avx512"),
     NEWER(IW_ISA_AMX_COMPLEX, "amx-complex"),
     NEWER(IW_ISA_AMX_FP16, "amx-fp16"),
@@ -162,6 +171,7 @@ static const char *const newer[IW_ISA_END - IW_ISA_NEWER][2] = {
     NEWER(IW_ISA_SM4, "sm4"),
     NEWER(IW_ISA_USERMSR, "usermsr"),
     NEWER(IW_ISA_WRMSRNS, "wrmsrns"),
+    /* clang-format on */
 };
 
 const char *const *iw_isa_needs(unsigned isa)
@@ -210,15 +220,18 @@ static bool has(const iw_list *features, const char *name)
 
 /* Features of which CPUs have more than gcc's name says:
  * - abm is LZCNT and POPCNT together;
- * - 0F 0D (PREFETCH, PREFETCHW, PREFETCHWT1) does nothing on every 64-bit CPU from the first with CMPXCHG16B on (K10 has it; Intel since Core 2
- *   runs it as a no-operation); the first Xeons without are part of plain x86-64;
- * - RDTSCP has no option: AMD's from K8 revision F on have it (here: those with SSE4a), Intel's from Nehalem on (SSE4.2);
+ * - 0F 0D (PREFETCH, PREFETCHW, PREFETCHWT1) does nothing on every 64-bit CPU from the first with
+ * CMPXCHG16B on (K10 has it; Intel since Core 2 runs it as a no-operation); the first Xeons without
+ * are part of plain x86-64;
+ * - RDTSCP has no option: AMD's from K8 revision F on have it (here: those with SSE4a), Intel's
+ * from Nehalem on (SSE4.2);
  * - CRC32 is SSE4.2's to Zydis, and has its own option in gcc. */
 static bool allows(const iw_list *features, const char *need)
 {
     if (has(features, need)) return true;
     if (strcmp(need, "lzcnt") == 0 || strcmp(need, "popcnt") == 0) return has(features, "abm");
-    if (strcmp(need, "prfchw") == 0 || strcmp(need, "prefetchwt1") == 0) return has(features, "prfchw") || has(features, "cx16");
+    if (strcmp(need, "prfchw") == 0 || strcmp(need, "prefetchwt1") == 0)
+        return has(features, "prfchw") || has(features, "cx16");
     if (strcmp(need, "rdtscp") == 0) return has(features, "sse4a") || has(features, "sse4.2");
     return false;
 }
@@ -230,23 +243,27 @@ void iw_isa_rules_make(const iw_list *features, iw_isa_rules *out)
         for (const char *const *need = iw_isa_needs(isa); need && *need && !out->lacks[isa]; need++)
             if (!allows(features, *need)) out->lacks[isa] = *need;
     out->lacks[IW_ISA_BAD] = "undecodable";
-    for (unsigned isa = 0; isa < IW_ISA_LIMIT; isa++)
-        out->forbidden[isa] = out->lacks[isa] != NULL;
+    for (unsigned isa = 0; isa < IW_ISA_LIMIT; isa++) out->forbidden[isa] = out->lacks[isa] != NULL;
 }
 
 const char *iw_isa_remark(const char *feature)
 {
     static const char *const remarks[][2] = {
-        {"3dnow", "leaves x87 without a free register until FEMMS, which gcc forgets: long doubles become NaN"},
-        {"lzcnt", "runs as BSR on CPUs without it: no fault, a wrong result; Intel's since Haswell, AMD's since K10 have it"},
+        {"3dnow", "leaves x87 without a free register until FEMMS, which gcc forgets: long doubles "
+                  "become NaN"},
+        {"lzcnt", "runs as BSR on CPUs without it: no fault, a wrong result; Intel's since "
+                  "Haswell, AMD's since K10 have it"},
         {"popcnt", "Intel's since Nehalem, AMD's since K10 have it"},
         {"movbe", "Atom, Intel's since Haswell, AMD's since Jaguar and Excavator have it"},
-        {"xsave", "XGETBV and XSAVE fault where the system hasn't turned them on (OSXSAVE), whatever the CPU; Penryn's last, and Bulldozer, were the first to have them"},
+        {"xsave", "XGETBV and XSAVE fault where the system hasn't turned them on (OSXSAVE), "
+                  "whatever the CPU; Penryn's last, and Bulldozer, were the first to have them"},
         {"rdrnd", "Intel's since Ivy Bridge, AMD's since Excavator have it"},
         {"rdseed", "Intel's since Broadwell, AMD's since Zen have it"},
         {"cx16", "all 64-bit CPUs but the first Opterons and Athlons 64 have it"},
-        {"sahf", "LAHF and SAHF in 64-bit mode: all but the first Intel 64 and AMD64 CPUs have them"},
-        {"rdtscp", "gcc has no option for it: AMD's since K8 revision F, Intel's since Nehalem have it"},
+        {"sahf",
+         "LAHF and SAHF in 64-bit mode: all but the first Intel 64 and AMD64 CPUs have them"},
+        {"rdtscp",
+         "gcc has no option for it: AMD's since K8 revision F, Intel's since Nehalem have it"},
         {"prfchw", "a no-operation on most CPUs without it; the first 64-bit Xeons fault"},
         {"prefetchwt1", "a no-operation on most CPUs without it; the first 64-bit Xeons fault"},
         {"3dnow", "AMD's up to K10 only"},
@@ -255,21 +272,25 @@ const char *iw_isa_remark(const char *feature)
         {"sse4a", "AMD's since K10 only"},
         {"ssse3", "Intel's since Core 2, AMD's since Bobcat and Bulldozer have it"},
         {"sse4.1", "Intel's since Penryn, AMD's since Bulldozer and Jaguar have it"},
-        {"sse4.2", "Intel's since Nehalem, AMD's since Bulldozer and Jaguar have it; CRC32 is part of it"},
+        {"sse4.2",
+         "Intel's since Nehalem, AMD's since Bulldozer and Jaguar have it; CRC32 is part of it"},
         {"aes", "Intel's since Westmere, AMD's since Bulldozer and Jaguar have it"},
         {"pclmul", "Intel's since Westmere, AMD's since Bulldozer and Jaguar have it"},
-        {"avx", "Intel's since Sandy Bridge, AMD's since Bulldozer and Jaguar have it, where the system turned it on"},
+        {"avx", "Intel's since Sandy Bridge, AMD's since Bulldozer and Jaguar have it, where the "
+                "system turned it on"},
         {"f16c", "Intel's since Ivy Bridge, AMD's since Piledriver and Jaguar have it"},
         {"fma", "Intel's since Haswell, AMD's since Piledriver have it"},
         {"avx2", "Intel's since Haswell, AMD's since Excavator have it"},
-        {"bmi", "Intel's since Haswell, AMD's since Piledriver and Jaguar have it; TZCNT alone is no finding"},
+        {"bmi", "Intel's since Haswell, AMD's since Piledriver and Jaguar have it; TZCNT alone is "
+                "no finding"},
         {"bmi2", "Intel's since Haswell, AMD's since Excavator have it"},
         {"avx512f", "Intel's since Skylake-X, AMD's since Zen 4 have it"},
         {"fma4", "AMD's Bulldozer family only"},
         {"xop", "AMD's Bulldozer family only"},
         {"rtm", "XBEGIN and XTEST fault on CPUs without it"},
         {"mwait", "MONITOR and MWAIT are for the system: they fault in programs"},
-        {"shstk", "INCSSP does nothing good on a CPU without shadow stacks unless RDSSP, a no-operation there, comes first and its register is tested"},
+        {"shstk", "INCSSP does nothing good on a CPU without shadow stacks unless RDSSP, a "
+                  "no-operation there, comes first and its register is tested"},
         {"undecodable", "no instruction that is known here"},
     };
     for (size_t i = 0; i < sizeof remarks / sizeof *remarks; i++)

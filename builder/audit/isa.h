@@ -1,5 +1,6 @@
-/* What an instruction needs beyond plain x86-64. A class is one set of needs; names are those of gcc's -m options, or, where gcc has none, the usual
- * ones (rdtscp, vmx). Where Zydis is asked, its ISA set and mnemonic give the class. */
+/* What an instruction needs beyond plain x86-64. A class is one set of needs; names are those of
+ * gcc's -m options, or, where gcc has none, the usual ones (rdtscp, vmx). Where Zydis is asked, its
+ * ISA set and mnemonic give the class. */
 #ifndef IW_AUDIT_ISA_H
 #define IW_AUDIT_ISA_H
 
@@ -10,7 +11,11 @@
 #include "recipe/recipe.h"
 
 enum { IW_ISA_NEEDS = 3, IW_ISA_LIMIT = 160 };
-enum { IW_ISA_BASE = 0, IW_ISA_ODD = 126, IW_ISA_BAD = 127 }; /* ODD: "00 00", valid but hardly ever code; BAD: doesn't decode */
+enum {
+    IW_ISA_BASE = 0,
+    IW_ISA_ODD = 126,
+    IW_ISA_BAD = 127
+}; /* ODD: "00 00", valid but hardly ever code; BAD: doesn't decode */
 /* Classes of instructions newer than Zydis (newer.h). */
 enum {
     IW_ISA_NEWER = 128,
@@ -47,7 +52,8 @@ enum {
 const char *const *iw_isa_needs(unsigned isa);
 unsigned iw_isa_of(ZydisISASet set, ZydisMnemonic mnemonic);
 
-/* For each class: NULL where the profile's features allow it, else the first need that they lack. BAD gives "undecodable", ODD NULL. */
+/* For each class: NULL where the profile's features allow it, else the first need that they lack.
+ * BAD gives "undecodable", ODD NULL. */
 typedef struct iw_isa_rules {
     const char *lacks[IW_ISA_LIMIT];
     uint8_t forbidden[IW_ISA_LIMIT];

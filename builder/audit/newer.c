@@ -9,8 +9,14 @@ enum { LEGACY, VEX, EVEX };
 enum { NP = 1, P66 = 2, PF3 = 4, PF2 = 8, ANY_P = 15 };
 enum { W0 = 1, W1 = 2, W01 = 3 };
 enum { L0 = 1, L1 = 2, L2 = 4, L01 = 3, L012 = 7 };
-enum { MEM = 1, REG = 2, ANY = 3, DIGIT = 4, NO_V = 0x40 }; /* DIGIT + n: ModRM's reg is n; NO_V: vvvv must be 1111 */
-enum { IMM_Z = 15 };                                        /* two bytes with 66 and W = 0, else four */
+enum {
+    MEM = 1,
+    REG = 2,
+    ANY = 3,
+    DIGIT = 4,
+    NO_V = 0x40
+};                   /* DIGIT + n: ModRM's reg is n; NO_V: vvvv must be 1111 */
+enum { IMM_Z = 15 }; /* two bytes with 66 and W = 0, else four */
 #define D(n) (DIGIT | (n) << 3)
 #define LONGEST 15
 
@@ -19,12 +25,30 @@ typedef struct form {
     const char *name; /* NULL: none of its own */
 } form;
 
-#define AMX(map, pp, op, isa, name) {VEX, map, pp, op, op, W0, L0, REG, 0, isa, name}
-#define NI(space, map, pp, op, w, l, operand, isa, name) {space, map, pp, op, op, w, l, operand, 0, isa, name}
-#define NEW(map, pp, op, w, operand, name) {EVEX, map, pp, op, op, w, L012, operand, 0, IW_ISA_AVX10_2, name}
-#define NEW_IMM(pp, op, w, operand, name) {EVEX, 3, pp, op, op, w, L012, operand, 1, IW_ISA_AVX10_2, name}
-#define ROW(pp, op, last, imm) {EVEX, 4, pp, op, last, W01, L0, ANY, imm, IW_ISA_APXF, NULL}
-#define GROUP(pp, op, digit, imm) {EVEX, 4, pp, op, op, W01, L0, ANY | D(digit), imm, IW_ISA_APXF, NULL}
+#define AMX(map, pp, op, isa, name)                                                                \
+    {                                                                                              \
+        VEX, map, pp, op, op, W0, L0, REG, 0, isa, name                                            \
+    }
+#define NI(space, map, pp, op, w, l, operand, isa, name)                                           \
+    {                                                                                              \
+        space, map, pp, op, op, w, l, operand, 0, isa, name                                        \
+    }
+#define NEW(map, pp, op, w, operand, name)                                                         \
+    {                                                                                              \
+        EVEX, map, pp, op, op, w, L012, operand, 0, IW_ISA_AVX10_2, name                           \
+    }
+#define NEW_IMM(pp, op, w, operand, name)                                                          \
+    {                                                                                              \
+        EVEX, 3, pp, op, op, w, L012, operand, 1, IW_ISA_AVX10_2, name                             \
+    }
+#define ROW(pp, op, last, imm)                                                                     \
+    {                                                                                              \
+        EVEX, 4, pp, op, last, W01, L0, ANY, imm, IW_ISA_APXF, NULL                                \
+    }
+#define GROUP(pp, op, digit, imm)                                                                  \
+    {                                                                                              \
+        EVEX, 4, pp, op, op, W01, L0, ANY | D(digit), imm, IW_ISA_APXF, NULL                       \
+    }
 
 static const form forms[] = {
     /* AMX */
@@ -107,13 +131,15 @@ static const form forms[] = {
     NEW(1, PF2, 0x2f, W1, ANY | NO_V, "vcomxsd"),
     NI(EVEX, 1, P66, 0xd6, W0, L0, ANY | NO_V, IW_ISA_AVX10_2, "vmovd"),
     NI(EVEX, 1, PF3, 0x7e, W0, L0, ANY | NO_V, IW_ISA_AVX10_2, "vmovd"),
-    {EVEX, 2, NP | PF3 | PF2, 0x50, 0x51, W0, L012, ANY, 0, IW_ISA_AVX10_2, NULL}, /* vpdpbuud and its kind */
+    {EVEX, 2, NP | PF3 | PF2, 0x50, 0x51, W0, L012, ANY, 0, IW_ISA_AVX10_2,
+     NULL}, /* vpdpbuud and its kind */
     NEW(2, NP, 0x52, W0, ANY, "vdpphps"),
     NEW(2, P66, 0x67, W0, ANY, "vcvt2ps2phx"),
     NEW(2, NP, 0x74, W0, ANY, "vcvtbiasph2bf8"),
     NEW(2, PF3, 0x74, W0, ANY | NO_V, "vcvtph2bf8"),
     NEW(2, PF2, 0x74, W0, ANY, "vcvt2ph2bf8"),
-    {EVEX, 2, NP | P66 | PF3, 0xd2, 0xd3, W0, L012, ANY, 0, IW_ISA_AVX10_2, NULL}, /* vpdpwuud and its kind */
+    {EVEX, 2, NP | P66 | PF3, 0xd2, 0xd3, W0, L012, ANY, 0, IW_ISA_AVX10_2,
+     NULL}, /* vpdpwuud and its kind */
     NEW_IMM(PF2, 0x08, W0, ANY | NO_V, "vrndscalebf16"),
     NEW_IMM(PF2, 0x26, W0, ANY | NO_V, "vgetmantbf16"),
     NEW_IMM(PF3, 0x42, W0, ANY, "vmpsadbw"),
@@ -137,9 +163,12 @@ static const form forms[] = {
     NEW(5, P66, 0x2f, W0, ANY | NO_V, "vcomisbf16"),
     NEW(5, P66, 0x51, W0, ANY | NO_V, "vsqrtbf16"),
     {EVEX, 5, P66, 0x58, 0x59, W0, L012, ANY, 0, IW_ISA_AVX10_2, NULL}, /* vaddbf16, vmulbf16 */
-    {EVEX, 5, P66, 0x5c, 0x5f, W0, L012, ANY, 0, IW_ISA_AVX10_2, NULL}, /* vsubbf16, vminbf16, vdivbf16, vmaxbf16 */
-    {EVEX, 5, NP | P66 | PF2, 0x68, 0x6b, W0, L012, ANY | NO_V, 0, IW_ISA_AVX10_2, NULL}, /* vcvttph2ibs and its kind */
-    {EVEX, 5, NP | P66, 0x6c, 0x6d, W01, L012, ANY | NO_V, 0, IW_ISA_AVX10_2, NULL},      /* vcvttps2udqs and its kind */
+    {EVEX, 5, P66, 0x5c, 0x5f, W0, L012, ANY, 0, IW_ISA_AVX10_2,
+     NULL}, /* vsubbf16, vminbf16, vdivbf16, vmaxbf16 */
+    {EVEX, 5, NP | P66 | PF2, 0x68, 0x6b, W0, L012, ANY | NO_V, 0, IW_ISA_AVX10_2,
+     NULL}, /* vcvttph2ibs and its kind */
+    {EVEX, 5, NP | P66, 0x6c, 0x6d, W01, L012, ANY | NO_V, 0, IW_ISA_AVX10_2,
+     NULL}, /* vcvttps2udqs and its kind */
     {EVEX, 5, PF3 | PF2, 0x6c, 0x6d, W01, L012, ANY | NO_V, 0, IW_ISA_AVX10_2, NULL},
     NI(EVEX, 5, PF3, 0x6e, W0, L0, ANY | NO_V, IW_ISA_AVX10_2, "vmovw"),
     NI(EVEX, 5, PF3, 0x7e, W0, L0, ANY | NO_V, IW_ISA_AVX10_2, "vmovw"),
@@ -230,11 +259,13 @@ static const struct fixed {
     uint8_t pp, opcode, modrm, isa;
     const char *name;
 } fixed[] = {
+    /* clang-format off */
     {NP, 0x01, 0xc6, IW_ISA_WRMSRNS, "wrmsrns"},    {PF2, 0x01, 0xc6, IW_ISA_MSRLIST, "rdmsrlist"}, {PF3, 0x01, 0xc6, IW_ISA_MSRLIST, "wrmsrlist"},
     {NP, 0x01, 0xc7, IW_ISA_PBNDKB, "pbndkb"},      {PF2, 0x01, 0xca, IW_ISA_FRED, "erets"},        {PF3, 0x01, 0xca, IW_ISA_FRED, "eretu"},
     {PF3, 0xa6, 0xe0, IW_ISA_PADLOCK2, "xsha512"},  {PF3, 0xa6, 0xe8, IW_ISA_PADLOCK2, "ccs_hash"}, {PF3, 0xa6, 0xf0, IW_ISA_PADLOCK2, "montmul2"},
     {PF3, 0xa6, 0xf8, IW_ISA_PADLOCK2, "xmodexp"},  {PF2, 0xa6, 0xc0, IW_ISA_PADLOCK2, "sm2"},      {PF3, 0xa7, 0xf0, IW_ISA_PADLOCK2, "ccs_encrypt"},
     {PF3, 0xa7, 0xf8, IW_ISA_PADLOCK2, "xrng2"},
+    /* clang-format on */
 };
 
 /* What stands before the opcode. */
@@ -257,9 +288,14 @@ static unsigned operand_length(const uint8_t *modrm)
 static bool fits(const form *f, const head *h, const uint8_t *opcode)
 {
     unsigned reg = opcode[1] >> 3 & 7;
-    if (f->space != h->space || f->map != h->map || *opcode < f->first || *opcode > f->last) return false;
-    if (!(f->pp & h->pp) || !(f->w & (h->w ? W1 : W0)) || (f->space != LEGACY && !(f->l & 1u << h->l))) return false;
-    if (!(f->operand & (opcode[1] >= 0xc0 ? REG : MEM)) || (f->operand & DIGIT && reg != (f->operand >> 3 & 7))) return false;
+    if (f->space != h->space || f->map != h->map || *opcode < f->first || *opcode > f->last)
+        return false;
+    if (!(f->pp & h->pp) || !(f->w & (h->w ? W1 : W0)) ||
+        (f->space != LEGACY && !(f->l & 1u << h->l)))
+        return false;
+    if (!(f->operand & (opcode[1] >= 0xc0 ? REG : MEM)) ||
+        (f->operand & DIGIT && reg != (f->operand >> 3 & 7)))
+        return false;
     return !(f->operand & NO_V && h->has_v);
 }
 
@@ -295,7 +331,10 @@ static bool read_vex(const uint8_t *bytes, unsigned at, iw_newer *out)
 {
     bool three = bytes[at] == 0xc4;
     unsigned last = bytes[at + (three ? 2 : 1)];
-    head h = {.space = VEX, .map = three ? bytes[at + 1] & 31 : 1, .w = three ? (uint8_t)(last >> 7) : 0, .l = last >> 2 & 1};
+    head h = {.space = VEX,
+              .map = three ? bytes[at + 1] & 31 : 1,
+              .w = three ? (uint8_t)(last >> 7) : 0,
+              .l = last >> 2 & 1};
     h.has_v = (last & 0x78) != 0x78;
     h.pp = 1u << (last & 3);
     h.opcode = at + (three ? 3 : 2);
@@ -306,7 +345,12 @@ static bool read_vex(const uint8_t *bytes, unsigned at, iw_newer *out)
 static bool read_evex(const ZydisDecoder *zydis, uint8_t *bytes, unsigned at, iw_newer *out)
 {
     uint8_t *evex = bytes + at;
-    head h = {.space = EVEX, .map = evex[1] & 7, .w = evex[2] >> 7, .l = evex[3] >> 5 & 3, .pp = 1u << (evex[2] & 3), .opcode = at + 4};
+    head h = {.space = EVEX,
+              .map = evex[1] & 7,
+              .w = evex[2] >> 7,
+              .l = evex[3] >> 5 & 3,
+              .pp = 1u << (evex[2] & 3),
+              .opcode = at + 4};
     ZydisDecodedInstruction in;
     h.has_v = (evex[2] & 0x78) != 0x78 || !(evex[3] & 8);
     h.extended = evex[1] & 8 || !(evex[2] & 4);
@@ -315,14 +359,16 @@ static bool read_evex(const ZydisDecoder *zydis, uint8_t *bytes, unsigned at, iw
     if (!h.extended || (evex[5] >= 0xc0 && !(evex[2] & 4))) return false;
     evex[1] &= 0xf7;
     evex[2] |= 4;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(zydis, NULL, bytes, LONGEST, &in))) return false;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(zydis, NULL, bytes, LONGEST, &in)))
+        return false;
     out->isa = IW_ISA_APXF;
     out->length = in.length;
     snprintf(out->name, sizeof out->name, "%s", ZydisMnemonicGetString(in.mnemonic));
     return true;
 }
 
-/* REX2: the same instruction with REX, and 0F where M0 is set, has the same length from the opcode on. */
+/* REX2: the same instruction with REX, and 0F where M0 is set, has the same length from the opcode
+ * on. */
 static bool read_rex2(const ZydisDecoder *zydis, const uint8_t *bytes, unsigned at, iw_newer *out)
 {
     uint8_t other[LONGEST + 1];
@@ -335,12 +381,16 @@ static bool read_rex2(const ZydisDecoder *zydis, const uint8_t *bytes, unsigned 
         name(out, "jmpabs");
         return true;
     }
-    if (two ? row == 3 || row == 8 : row == 4 || row == 7 || row == 0xa || row == 0xe || opcode == 0x0f || opcode == 0xd5) return false;
+    if (two ? row == 3 || row == 8
+            : row == 4 || row == 7 || row == 0xa || row == 0xe || opcode == 0x0f || opcode == 0xd5)
+        return false;
     memcpy(other, bytes, at);
     other[length++] = (uint8_t)(0x40 | (payload & 15));
     if (two) other[length++] = 0x0f;
     memcpy(other + length, bytes + at + 2, sizeof other - length);
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(zydis, NULL, other, LONGEST, &in)) || in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || in.raw.rex.offset != at) return false;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(zydis, NULL, other, LONGEST, &in)) ||
+        in.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY || in.raw.rex.offset != at)
+        return false;
     out->length = in.length + at + 2 - length;
     snprintf(out->name, sizeof out->name, "%s", ZydisMnemonicGetString(in.mnemonic));
     return true;
@@ -366,7 +416,9 @@ bool iw_newer_read(const ZydisDecoder *zydis, const uint8_t *code, size_t availa
         uint8_t b = bytes[at];
         if (b == 0xf3 || b == 0xf2) h.pp = b == 0xf3 ? PF3 : PF2;
         else if (b == 0x66) h.pp = h.pp == NP ? P66 : h.pp;
-        else if (b != 0x67 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0x26 && b != 0x64 && b != 0x65) break;
+        else if (b != 0x67 && b != 0x2e && b != 0x36 && b != 0x3e && b != 0x26 && b != 0x64 &&
+                 b != 0x65)
+            break;
         bare = bare && h.pp == NP;
     }
     switch (bytes[at]) {

@@ -40,13 +40,14 @@ struct iw_pool {
     unsigned thread_count;
 };
 
-/* --- bytes ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- bytes ---------------------------------------------------------------- */
 
 int iw_bytes_map(int fd, const char *name, iw_bytes **out, iw_error *err)
 {
     struct stat status;
     if (fstat(fd, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", name);
-    if (!S_ISREG(status.st_mode)) return iw_fail(err, IW_E_FORMAT, "%s: not a regular file; name a file or a folder", name);
+    if (!S_ISREG(status.st_mode))
+        return iw_fail(err, IW_E_FORMAT, "%s: not a regular file; name a file or a folder", name);
     void *data = NULL;
     if (status.st_size > 0) {
         data = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -78,7 +79,7 @@ void iw_bytes_drop(iw_pool *pool, iw_bytes *bytes)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* --- jobs; the lock is held unless said otherwise ------------------------------------------------------------------------------------------ */
+/* --- jobs; the lock is held unless said otherwise ------------------------- */
 
 static void keep_error(iw_pool *pool, iw_error *err)
 {
@@ -90,7 +91,8 @@ static void open_job(iw_pool *pool, job *work)
 {
     work->state = STATE_OPENING;
     pthread_mutex_unlock(&pool->lock);
-    int status = iw_scan_open(&work->scan, (const uint8_t *)work->bytes->data + work->offset, work->size, work->name, pool->options, pool->coder, &work->error);
+    int status = iw_scan_open(&work->scan, (const uint8_t *)work->bytes->data + work->offset,
+                              work->size, work->name, pool->options, pool->coder, &work->error);
     pthread_mutex_lock(&pool->lock);
     work->state = status ? STATE_FAILED : work->scan.chunk_count ? STATE_READY : STATE_DONE;
 }
@@ -124,7 +126,8 @@ static void tell_job(iw_pool *pool, job *work)
     free(work);
 }
 
-/* Does one piece of work, if there is any: telling first, that makes room; then chunks in order, then new files. */
+/* Does one piece of work, if there is any: telling first, that makes room; then chunks in order,
+ * then new files. */
 static bool work_once(iw_pool *pool)
 {
     job *head = pool->first, *fresh = NULL;
@@ -168,14 +171,19 @@ iw_pool *iw_pool_open(const iw_audit_options *options, unsigned threads, iw_audi
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->changed, NULL);
     for (unsigned i = 0; i < threads && i < MAX_THREADS; i++)
-        if (pthread_create(&pool->threads[pool->thread_count], NULL, worker, pool) == 0) pool->thread_count++;
+        if (pthread_create(&pool->threads[pool->thread_count], NULL, worker, pool) == 0)
+            pool->thread_count++;
     return pool;
 }
 
 void iw_pool_add(iw_pool *pool, iw_bytes *bytes, size_t offset, size_t size, const char *name)
 {
     job *work = iw_alloc(sizeof *work);
-    *work = (job){.bytes = bytes, .offset = offset, .size = size, .name = iw_strdup(name), .error = IW_ERROR_INIT};
+    *work = (job){.bytes = bytes,
+                  .offset = offset,
+                  .size = size,
+                  .name = iw_strdup(name),
+                  .error = IW_ERROR_INIT};
     pthread_mutex_lock(&pool->lock);
     while (pool->thread_count && pool->count >= OPEN_FILES)
         pthread_cond_wait(&pool->changed, &pool->lock);
@@ -203,9 +211,9 @@ int iw_pool_close(iw_pool *pool, iw_error *err)
     pool->closing = true;
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
-    pool->summary->counts = iw_tally_counts(&pool->total, iw_coder_rules(pool->coder), &pool->summary->count_count);
+    for (unsigned i = 0; i < pool->thread_count; i++) pthread_join(pool->threads[i], NULL);
+    pool->summary->counts =
+        iw_tally_counts(&pool->total, iw_coder_rules(pool->coder), &pool->summary->count_count);
     int status = pool->error.kind == IW_E_NONE ? 0 : -1;
     if (status && err) iw_error_move(err, &pool->error);
     iw_error_clear(&pool->error);

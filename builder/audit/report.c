@@ -8,7 +8,7 @@
 #include "audit/isa.h"
 #include "base/memory.h"
 
-/* --- JSON -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- JSON ----------------------------------------------------------------- */
 
 static char *dump(json_t *object)
 {
@@ -131,7 +131,7 @@ char *iw_audit_summary_json(const iw_audit_summary *summary, const char *profile
     return dump(o);
 }
 
-/* --- text -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- text ----------------------------------------------------------------- */
 
 char *iw_audit_finding_text(const iw_audit_finding *finding)
 {
@@ -139,9 +139,11 @@ char *iw_audit_finding_text(const iw_audit_finding *finding)
     iw_buffer out = {0};
     hex_bytes(finding, bytes, " ");
     iw_buffer_add_format(&out, "%s: ", finding->file);
-    if (finding->function) iw_buffer_add_format(&out, "%s+0x%" PRIx64, finding->function, finding->offset);
+    if (finding->function)
+        iw_buffer_add_format(&out, "%s+0x%" PRIx64, finding->function, finding->offset);
     else iw_buffer_add_text(&out, "no function");
-    iw_buffer_add_format(&out, " (%s 0x%" PRIx64 "): %s needs %s, %s\n    %s\n", finding->section, finding->address, finding->text, finding->feature,
+    iw_buffer_add_format(&out, " (%s 0x%" PRIx64 "): %s needs %s, %s\n    %s\n", finding->section,
+                         finding->address, finding->text, finding->feature,
                          iw_finding_standing_name(finding->standing), bytes);
     if (finding->via) iw_buffer_add_format(&out, "    runs before main: %s\n", finding->via);
     if (finding->reason) iw_buffer_add_format(&out, "    %s\n", finding->reason);
@@ -151,9 +153,11 @@ char *iw_audit_finding_text(const iw_audit_finding *finding)
 static void add_counts(iw_buffer *out, const iw_audit_count *counts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        iw_buffer_add_format(out, "%s%s %" PRIu64, i ? ", " : "", counts[i].feature, counts[i].count);
+        iw_buffer_add_format(out, "%s%s %" PRIu64, i ? ", " : "", counts[i].feature,
+                             counts[i].count);
         if (counts[i].guarded == counts[i].count) iw_buffer_add_text(out, " (all guarded)");
-        else if (counts[i].guarded) iw_buffer_add_format(out, " (%" PRIu64 " guarded)", counts[i].guarded);
+        else if (counts[i].guarded)
+            iw_buffer_add_format(out, " (%" PRIu64 " guarded)", counts[i].guarded);
     }
 }
 
@@ -161,24 +165,35 @@ char *iw_audit_file_text(const iw_audit_file *file)
 {
     iw_buffer out = {0};
     iw_cleanup_free char *size = iw_format_bytes(file->code_bytes);
-    iw_buffer_add_format(&out, "%s: %s, %s of code", file->file, iw_verdict_name(file->verdict), size);
+    iw_buffer_add_format(&out, "%s: %s, %s of code", file->file, iw_verdict_name(file->verdict),
+                         size);
     if (file->count_count) iw_buffer_add_text(&out, ": ");
     add_counts(&out, file->counts, file->count_count);
     iw_buffer_add_char(&out, '\n');
     if (file->note) iw_buffer_add_format(&out, "    %s\n", file->note);
     if (file->undecided_bytes || file->undecided)
-        iw_buffer_add_format(&out, "    %" PRIu64 " bytes that nothing shows to be code (tables, most often), %" PRIu64 " forbidden instructions if they were\n", file->undecided_bytes, file->undecided);
+        iw_buffer_add_format(&out,
+                             "    %" PRIu64
+                             " bytes that nothing shows to be code (tables, most often), %" PRIu64
+                             " forbidden instructions if they were\n",
+                             file->undecided_bytes, file->undecided);
     for (size_t i = 0; i < file->top_count && i < 5; i++)
-        iw_buffer_add_format(&out, "    %8" PRIu64 "  %s%s\n", file->top[i].count, file->top[i].name, file->top[i].guarded == file->top[i].count ? " (guarded)" : "");
+        iw_buffer_add_format(&out, "    %8" PRIu64 "  %s%s\n", file->top[i].count,
+                             file->top[i].name,
+                             file->top[i].guarded == file->top[i].count ? " (guarded)" : "");
     return iw_buffer_take(&out);
 }
 
 char *iw_audit_summary_text(const iw_audit_summary *summary, const char *profile)
 {
     iw_buffer out = {0};
-    iw_cleanup_free char *size = iw_format_bytes(summary->code_bytes), *time = iw_format_seconds(summary->seconds);
-    iw_buffer_add_format(&out, "%s for %s: %" PRIu64 " files (%" PRIu64 " clean, %" PRIu64 " guarded, %" PRIu64 " broken, %" PRIu64 " not x86-64), %s of code, %s\n", iw_verdict_name(summary->verdict), profile,
-                         summary->files, summary->clean, summary->guarded, summary->broken, summary->skipped, size, time);
+    iw_cleanup_free char *size = iw_format_bytes(summary->code_bytes),
+                         *time = iw_format_seconds(summary->seconds);
+    iw_buffer_add_format(&out,
+                         "%s for %s: %" PRIu64 " files (%" PRIu64 " clean, %" PRIu64
+                         " guarded, %" PRIu64 " broken, %" PRIu64 " not x86-64), %s of code, %s\n",
+                         iw_verdict_name(summary->verdict), profile, summary->files, summary->clean,
+                         summary->guarded, summary->broken, summary->skipped, size, time);
     for (size_t i = 0; i < summary->count_count; i++) {
         const iw_audit_count *c = &summary->counts[i];
         const char *remark = iw_isa_remark(c->feature);
@@ -187,6 +202,8 @@ char *iw_audit_summary_text(const iw_audit_summary *summary, const char *profile
         iw_buffer_add_format(&out, "%s%s\n", remark ? ": " : "", remark ? remark : "");
     }
     if (summary->undecided_bytes)
-        iw_buffer_add_format(&out, "    %" PRIu64 " bytes undecided: nothing shows them to be code\n", summary->undecided_bytes);
+        iw_buffer_add_format(&out,
+                             "    %" PRIu64 " bytes undecided: nothing shows them to be code\n",
+                             summary->undecided_bytes);
     return iw_buffer_take(&out);
 }

@@ -1,4 +1,5 @@
-/* One ELF file: chunks of its cells are decoded in any order, on any thread; then the parts become findings and a verdict. */
+/* One ELF file: chunks of its cells are decoded in any order, on any thread; then the parts become
+ * findings and a verdict. */
 #ifndef IW_AUDIT_SCAN_H
 #define IW_AUDIT_SCAN_H
 
@@ -32,7 +33,8 @@ typedef struct iw_chunk {
     iw_heavy current;
     iw_tally tally;
     uint64_t instructions, undecided_bytes, undecided, resyncs;
-    uint64_t looked_back; /* bytes decoded again to see what an instruction is behind: bounded, or a hostile file would make it square */
+    uint64_t looked_back; /* bytes decoded again to see what an instruction is behind: bounded, or a
+                             hostile file would make it square */
     uint64_t tried;       /* bytes of gaps that were walked on trial: bounded likewise */
 } iw_chunk;
 
@@ -49,15 +51,19 @@ typedef struct iw_scan {
     size_t chunk_count;
 } iw_scan;
 
-/* Reads the file's structure. The bytes are borrowed until iw_scan_close. IW_E_FORMAT where they are broken. */
-int iw_scan_open(iw_scan *scan, const void *data, size_t size, const char *file, const iw_audit_options *options, const iw_coder *coder, iw_error *err);
+/* Reads the file's structure. The bytes are borrowed until iw_scan_close. IW_E_FORMAT where they
+ * are broken. */
+int iw_scan_open(iw_scan *scan, const void *data, size_t size, const char *file,
+                 const iw_audit_options *options, const iw_coder *coder, iw_error *err);
 void iw_scan_close(iw_scan *scan);
 /* Decodes one chunk. Different chunks may be done at the same time. */
 void iw_scan_chunk(iw_scan *scan, size_t index);
-/* After all chunks: tells the findings (at most *left, which is lowered) and the result, and adds to the summary. */
+/* After all chunks: tells the findings (at most *left, which is lowered) and the result, and adds
+ * to the summary. */
 void iw_scan_finish(iw_scan *scan, uint64_t *left, iw_audit_summary *summary, iw_tally *total);
 
-/* Counts by feature of a tally, sorted; caller frees. Classes that lack the same feature are one. */
+/* Counts by feature of a tally, sorted; caller frees. Classes that lack the same feature are one.
+ */
 iw_audit_count *iw_tally_counts(const iw_tally *tally, const iw_isa_rules *rules, size_t *count);
 
 #endif

@@ -21,20 +21,27 @@ typedef enum iw_error_kind {
     IW_E_MEMORY       /* a bounded allocation was refused: exit 1 */
 } iw_error_kind;
 
-/* Zero-initialise with IW_ERROR_INIT. `message` is owned by the record; it says what, where, and what to do next. */
+/* Zero-initialise with IW_ERROR_INIT. `message` is owned by the record; it says what, where, and
+ * what to do next. */
 typedef struct iw_error {
     iw_error_kind kind;
     int sys; /* errno of the failing call, or 0 */
     char *message;
 } iw_error;
 
-#define IW_ERROR_INIT {IW_E_NONE, 0, 0}
+#define IW_ERROR_INIT                                                                              \
+    {                                                                                              \
+        IW_E_NONE, 0, 0                                                                            \
+    }
 
-/* Fills `err` (may be NULL: then only -1 is returned) and returns -1. A record that is full already is replaced. */
-int iw_fail(iw_error *err, iw_error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Fills `err` (may be NULL: then only -1 is returned) and returns -1. A record that is full already
+ * is replaced. */
+int iw_fail(iw_error *err, iw_error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* The same for a failed system call: takes errno, and appends ": " and its text. */
-int iw_fail_errno(iw_error *err, iw_error_kind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int iw_fail_errno(iw_error *err, iw_error_kind kind, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Prepends "context: " to the message; keeps kind and errno. Returns -1. */
 int iw_wrap(iw_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -42,7 +49,8 @@ int iw_wrap(iw_error *err, const char *format, ...) __attribute__((format(printf
 /* Frees the message and zeroes the record. */
 void iw_error_clear(iw_error *err);
 
-/* Moves the record: `*to` (`to` may be NULL: then it is lost) is cleared first, `*from` is empty afterwards. */
+/* Moves the record: `*to` (`to` may be NULL: then it is lost) is cleared first, `*from` is empty
+ * afterwards. */
 void iw_error_move(iw_error *to, iw_error *from);
 
 /* The message, or "no error"; borrowed. */

@@ -7,7 +7,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-static const char *const names[] = {"plan", "started", "progress", "line", "finished", "failed", "note", "result"};
+static const char *const names[] = {"plan",     "started", "progress", "line",
+                                    "finished", "failed",  "note",     "result"};
 #define NAME_COUNT (sizeof names / sizeof *names)
 
 void iw_emit(const iw_sink *sink, iw_event event)
@@ -56,8 +57,10 @@ char *iw_event_to_json(const iw_event *event)
         set_text(object, "detail", event->detail);
         set_text(object, "path", event->path);
         set_text(object, "unit", event->unit);
-        if (event->count) json_object_set_new(object, "count", json_integer((json_int_t)event->count));
-        if (event->total) json_object_set_new(object, "total", json_integer((json_int_t)event->total));
+        if (event->count)
+            json_object_set_new(object, "count", json_integer((json_int_t)event->count));
+        if (event->total)
+            json_object_set_new(object, "total", json_integer((json_int_t)event->total));
         if (event->when) json_object_set_new(object, "when", json_integer(event->when));
     }
     char *line = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -72,11 +75,14 @@ static int read_event(json_t *object, iw_event *event)
     while (name && type < NAME_COUNT && strcmp(names[type], name) != 0) type++;
     if (!name || type == NAME_COUNT) return -1;
     *event = (iw_event){.type = (iw_event_type)type};
-    event->subject = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "report" : "subject"));
+    event->subject =
+        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "report" : "subject"));
     event->part = json_string_value(json_object_get(object, "part"));
     event->phase = json_string_value(json_object_get(object, "phase"));
-    event->detail = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail"));
-    event->path = json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "bundle" : "path"));
+    event->detail =
+        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail"));
+    event->path =
+        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "bundle" : "path"));
     event->unit = json_string_value(json_object_get(object, "unit"));
     event->count = (uint64_t)json_integer_value(json_object_get(object, "count"));
     event->total = (uint64_t)json_integer_value(json_object_get(object, "total"));
@@ -84,10 +90,12 @@ static int read_event(json_t *object, iw_event *event)
     return 0;
 }
 
-/* Copies the event's strings into one block behind its owner's back, so that a plain free() releases them. */
+/* Copies the event's strings into one block behind its owner's back, so that a plain free()
+ * releases them. */
 static void *hold(iw_event *event)
 {
-    const char **texts[] = {&event->subject, &event->part, &event->phase, &event->detail, &event->path, &event->unit};
+    const char **texts[] = {&event->subject, &event->part, &event->phase,
+                            &event->detail,  &event->path, &event->unit};
     const size_t count = sizeof texts / sizeof *texts;
     size_t total = 1;
     for (size_t i = 0; i < count; i++) total += *texts[i] ? strlen(*texts[i]) + 1 : 0;
@@ -109,10 +117,8 @@ int iw_event_from_json(const char *line, iw_event *event, void **holder, struct 
     json_t *object = json_loads(line, 0, &why);
     if (!object) return iw_fail(err, IW_E_FORMAT, "an event is no JSON: %s", why.text);
     int status = read_event(object, event);
-    if (status == 0)
-        *holder = hold(event);
-    else
-        iw_fail(err, IW_E_FORMAT, "an event of unknown type: %.100s", line);
+    if (status == 0) *holder = hold(event);
+    else iw_fail(err, IW_E_FORMAT, "an event of unknown type: %.100s", line);
     json_decref(object);
     return status;
 }

@@ -25,14 +25,17 @@ int iw_read_file(const char *path, size_t limit, char **out, size_t *length, iw_
 {
     *out = NULL;
     iw_cleanup_fd int fd = open_file(path, O_RDONLY | O_NOCTTY, 0);
-    if (fd < 0) return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't open %s", path);
+    if (fd < 0)
+        return iw_fail_errno(err, errno == ENOENT ? IW_E_NOT_FOUND : IW_E_IO, "can't open %s",
+                             path);
     iw_cleanup_buffer iw_buffer buffer = {0};
     char part[65536];
     ssize_t got;
     while ((got = read(fd, part, sizeof part)) != 0) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", path);
-        if ((size_t)got > limit - buffer.length) return iw_fail(err, IW_E_FORMAT, "%s is larger than %zu bytes", path, limit);
+        if ((size_t)got > limit - buffer.length)
+            return iw_fail(err, IW_E_FORMAT, "%s is larger than %zu bytes", path, limit);
         iw_buffer_add(&buffer, part, (size_t)got);
     }
     if (length) *length = buffer.length;
@@ -57,7 +60,9 @@ static int sync_fd(int fd, const char *what, iw_error *err)
 {
     int status = iw_fault(IW_FAULT_FSYNC) ? -1 : fsync(fd);
     /* EINVAL: a file system that has nothing to sync. */
-    return status == 0 || errno == EINVAL ? 0 : iw_fail_errno(err, IW_E_IO, "can't write %s to disk", what);
+    return status == 0 || errno == EINVAL
+               ? 0
+               : iw_fail_errno(err, IW_E_IO, "can't write %s to disk", what);
 }
 
 int iw_sync_folder(const char *path, iw_error *err)
@@ -80,15 +85,18 @@ static int rename_and_sync(const char *from, const char *to, iw_error *err)
     return iw_sync_folder(folder, err);
 }
 
-static int write_file(const char *path, const void *data, size_t length, mode_t mode, bool durable, iw_error *err)
+static int write_file(const char *path, const void *data, size_t length, mode_t mode, bool durable,
+                      iw_error *err)
 {
     iw_cleanup_free char *temporary = iw_format("%s.XXXXXX", path);
     iw_cleanup_fd int fd = iw_fault(IW_FAULT_OPEN) ? -1 : mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't make a file beside %s", path);
     int status = iw_write_all(fd, data, length, path, err);
-    if (status == 0 && fchmod(fd, mode) != 0) status = iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", path);
+    if (status == 0 && fchmod(fd, mode) != 0)
+        status = iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", path);
     if (status == 0 && durable) status = sync_fd(fd, path, err);
-    if (status == 0) status = durable ? rename_and_sync(temporary, path, err) : move(temporary, path, err);
+    if (status == 0)
+        status = durable ? rename_and_sync(temporary, path, err) : move(temporary, path, err);
     if (status != 0) unlink(temporary);
     return status;
 }
@@ -125,7 +133,8 @@ int iw_make_folders(const char *path, mode_t mode, iw_error *err)
     }
     struct stat status;
     if (stat(path, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't make folder %s", path);
-    if (!S_ISDIR(status.st_mode)) return iw_fail(err, IW_E_IO, "%s is there, but it is no folder", path);
+    if (!S_ISDIR(status.st_mode))
+        return iw_fail(err, IW_E_IO, "%s is there, but it is no folder", path);
     return 0;
 }
 
@@ -148,7 +157,7 @@ int iw_temporary_folder(const char *parent, const char *prefix, char **out, iw_e
     return 0;
 }
 
-/* --- removing --------------------------------------------------------------------------------------------------------------------- */
+/* --- removing ------------------------------------------------------------- */
 
 #define DEEP 200 /* folders open at once; what is nested deeper is moved up first */
 
@@ -162,11 +171,13 @@ static int read_names(DIR *directory, const char *full, iw_strings *names, iw_er
     struct dirent *entry;
     rewinddir(directory);
     for (errno = 0; (entry = readdir(directory)); errno = 0)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) iw_strings_add(names, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            iw_strings_add(names, entry->d_name);
     return errno ? iw_fail_errno(err, IW_E_IO, "can't read folder %s", full) : 0;
 }
 
-/* Opens the folder itself, never what a link leads to, and makes it readable and writable for its owner. -1 with errno. */
+/* Opens the folder itself, never what a link leads to, and makes it readable and writable for its
+ * owner. -1 with errno. */
 static int open_for_removal(int folder, const char *name)
 {
     iw_cleanup_fd int place = openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -192,10 +203,12 @@ static int move_up(struct removal *removal, int folder, const char *name)
     return -1;
 }
 
-static int remove_below(struct removal *removal, int folder, const char *name, const char *full, int depth, iw_error *err);
+static int remove_below(struct removal *removal, int folder, const char *name, const char *full,
+                        int depth, iw_error *err);
 
 /* Until nothing is left: some file systems leave names out while others are removed. */
-static int empty_folder(struct removal *removal, DIR *directory, const char *full, int depth, iw_error *err)
+static int empty_folder(struct removal *removal, DIR *directory, const char *full, int depth,
+                        iw_error *err)
 {
     for (int round = 0; round < 10000; round++) {
         iw_cleanup_strings iw_strings names = {0};
@@ -203,21 +216,26 @@ static int empty_folder(struct removal *removal, DIR *directory, const char *ful
         if (names.count == 0) return 0;
         for (size_t i = 0; i < names.count; i++) {
             iw_cleanup_free char *path = iw_path_join(full, names.items[i]);
-            if (remove_below(removal, dirfd(directory), names.items[i], path, depth + 1, err) != 0) return -1;
+            if (remove_below(removal, dirfd(directory), names.items[i], path, depth + 1, err) != 0)
+                return -1;
         }
     }
-    return iw_fail(err, IW_E_IO, "%s is filled while it is emptied; stop the program that writes there", full);
+    return iw_fail(err, IW_E_IO,
+                   "%s is filled while it is emptied; stop the program that writes there", full);
 }
 
-static int remove_below(struct removal *removal, int folder, const char *name, const char *full, int depth, iw_error *err)
+static int remove_below(struct removal *removal, int folder, const char *name, const char *full,
+                        int depth, iw_error *err)
 {
     if (unlinkat(folder, name, 0) == 0 || errno == ENOENT) return 0;
     int sys = errno;
-    if (sys != EISDIR && sys != EPERM && sys != EACCES) return iw_fail_errno(err, IW_E_IO, "can't remove %s", full);
+    if (sys != EISDIR && sys != EPERM && sys != EACCES)
+        return iw_fail_errno(err, IW_E_IO, "can't remove %s", full);
     int fd = open_for_removal(folder, name);
     if (fd < 0 && errno == ENOENT) return 0;
     if (fd < 0) {
-        if (errno == ENOTDIR || errno == ELOOP) errno = sys; /* no folder: the first failure tells more */
+        if (errno == ENOTDIR || errno == ELOOP)
+            errno = sys; /* no folder: the first failure tells more */
         return iw_fail_errno(err, IW_E_IO, "can't remove %s", full);
     }
     DIR *directory = depth < DEEP ? fdopendir(fd) : NULL;
@@ -238,11 +256,12 @@ int iw_remove_tree(const char *path, iw_error *err)
 {
     struct removal removal = {.top = -1};
     iw_cleanup_free char *plain = iw_strdup(path); /* "link/" would mean what the link leads to */
-    for (size_t length = strlen(plain); length > 1 && plain[length - 1] == '/'; length--) plain[length - 1] = 0;
+    for (size_t length = strlen(plain); length > 1 && plain[length - 1] == '/'; length--)
+        plain[length - 1] = 0;
     return remove_below(&removal, AT_FDCWD, plain, plain, 0, err);
 }
 
-/* --- copying ---------------------------------------------------------------------------------------------------------------------- */
+/* --- copying -------------------------------------------------------------- */
 
 static int copy_bytes(int in, int out, const char *from, const char *to, iw_error *err)
 {
@@ -251,7 +270,9 @@ static int copy_bytes(int in, int out, const char *from, const char *to, iw_erro
         ssize_t moved = copy_file_range(in, NULL, out, NULL, 1 << 30, 0);
         if (moved == 0) break; /* the end, or a file of /proc, which has no size: read() tells */
         if (moved < 0 && errno == EINTR) continue;
-        if (moved < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) break;
+        if (moved < 0 &&
+            (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
+            break;
         if (moved < 0) return iw_fail_errno(err, IW_E_IO, "can't copy %s to %s", from, to);
     }
     char part[65536];
@@ -273,18 +294,21 @@ int iw_copy_file(const char *from, const char *to, iw_error *err)
     iw_cleanup_fd int out = open_file(to, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     if (out < 0) return iw_fail_errno(err, IW_E_IO, "can't make %s", to);
     if (copy_bytes(in, out, from, to, err) != 0) return -1;
-    return fchmod(out, status.st_mode & 0777) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", to);
+    return fchmod(out, status.st_mode & 0777) == 0
+               ? 0
+               : iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", to);
 }
 
 int iw_free_space(const char *path, uint64_t *bytes, iw_error *err)
 {
     struct statvfs status;
-    if (statvfs(path, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't ask for the free space at %s", path);
+    if (statvfs(path, &status) != 0)
+        return iw_fail_errno(err, IW_E_IO, "can't ask for the free space at %s", path);
     *bytes = (uint64_t)status.f_bavail * status.f_frsize;
     return 0;
 }
 
-/* --- walking ---------------------------------------------------------------------------------------------------------------------- */
+/* --- walking -------------------------------------------------------------- */
 
 #define WALK_DEPTH 256 /* each level keeps a descriptor open */
 
@@ -293,16 +317,19 @@ struct walk {
     void *context;
 };
 
-static int walk_folder(const struct walk *walk, int parent, const char *name, const char *full, const char *relative, int depth, iw_error *err);
+static int walk_folder(const struct walk *walk, int parent, const char *name, const char *full,
+                       const char *relative, int depth, iw_error *err);
 
-static int walk_entries(const struct walk *walk, DIR *directory, const char *full, const char *relative, int depth, iw_error *err)
+static int walk_entries(const struct walk *walk, DIR *directory, const char *full,
+                        const char *relative, int depth, iw_error *err)
 {
     iw_cleanup_strings iw_strings names = {0};
     if (read_names(directory, full, &names, err) != 0) return -1;
     iw_strings_sort(&names);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.items[i];
-        iw_cleanup_free char *below = iw_path_join(full, name), *inside = iw_path_join(relative, name);
+        iw_cleanup_free char *below = iw_path_join(full, name),
+                             *inside = iw_path_join(relative, name);
         struct stat status;
         if (fstatat(dirfd(directory), name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             return iw_fail_errno(err, IW_E_IO, "can't look at %s", below);
@@ -316,9 +343,12 @@ static int walk_entries(const struct walk *walk, DIR *directory, const char *ful
 }
 
 /* Only the root may be reached through a link. */
-static int walk_folder(const struct walk *walk, int parent, const char *name, const char *full, const char *relative, int depth, iw_error *err)
+static int walk_folder(const struct walk *walk, int parent, const char *name, const char *full,
+                       const char *relative, int depth, iw_error *err)
 {
-    if (depth > WALK_DEPTH) return iw_fail(err, IW_E_FORMAT, "%s is nested too deeply (more than %d folders)", full, WALK_DEPTH);
+    if (depth > WALK_DEPTH)
+        return iw_fail(err, IW_E_FORMAT, "%s is nested too deeply (more than %d folders)", full,
+                       WALK_DEPTH);
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | (depth ? O_NOFOLLOW : 0) | O_CLOEXEC);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (!directory) {

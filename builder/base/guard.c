@@ -29,14 +29,16 @@ void iw_guard_prepare(pid_t parent)
     if (getppid() != parent) _exit(127);
 }
 
-/* What this process inherited and never uses: locks and pipes that would stay open as long as it lives. */
+/* What this process inherited and never uses: locks and pipes that would stay open as long as it
+ * lives. */
 static void close_inherited(void)
 {
     if (syscall(SYS_close_range, 3U, ~0U, 0U) == 0) return;
     for (int fd = 3; fd < 65536; fd++) close(fd);
 }
 
-/* Children of this process at this moment, as the kernel lists them (proc(5), /proc/[pid]/task/[tid]/children). */
+/* Children of this process at this moment, as the kernel lists them (proc(5),
+ * /proc/[pid]/task/[tid]/children). */
 static void kill_children(void)
 {
     int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
@@ -56,7 +58,8 @@ static void kill_children(void)
     close(fd);
 }
 
-/* Whoever loses its parent becomes a child of this process, so that round by round all are reached. */
+/* Whoever loses its parent becomes a child of this process, so that round by round all are reached.
+ */
 static void end_family(pid_t program, int *status)
 {
     static const struct timespec a_moment = {0, 1000000};

@@ -56,12 +56,14 @@ char *iw_format(const char *format, ...)
     return text;
 }
 
-int iw_alloc_bounded(void **out, size_t count, size_t size, size_t limit, const char *what, iw_error *err)
+int iw_alloc_bounded(void **out, size_t count, size_t size, size_t limit, const char *what,
+                     iw_error *err)
 {
     size_t total;
     *out = NULL;
     if (__builtin_mul_overflow(count, size, &total) || total > limit)
-        return iw_fail(err, IW_E_MEMORY, "%s wants %zu times %zu bytes; at most %zu are allowed", what, count, size, limit);
+        return iw_fail(err, IW_E_MEMORY, "%s wants %zu times %zu bytes; at most %zu are allowed",
+                       what, count, size, limit);
     *out = iw_fault(IW_FAULT_ALLOC) ? NULL : calloc(1, total ? total : 1);
     return *out ? 0 : iw_fail(err, IW_E_MEMORY, "no memory for %s (%zu bytes)", what, total);
 }

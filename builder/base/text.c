@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 
-/* --- slices ------------------------------------------------------------------------------------------------------------------- */
+/* --- slices --------------------------------------------------------------- */
 
 iw_slice iw_slice_of(const char *text)
 {
@@ -44,7 +44,7 @@ iw_slice iw_slice_trim(iw_slice text)
     return text;
 }
 
-/* --- buffers ------------------------------------------------------------------------------------------------------------------ */
+/* --- buffers -------------------------------------------------------------- */
 
 void iw_buffer_free(iw_buffer *buffer)
 {
@@ -61,7 +61,8 @@ void iw_buffer_clear(iw_buffer *buffer)
 void iw_buffer_add(iw_buffer *buffer, const void *data, size_t length)
 {
     size_t needed;
-    if (__builtin_add_overflow(buffer->length + 1, length, &needed)) needed = SIZE_MAX; /* iw_grow aborts */
+    if (__builtin_add_overflow(buffer->length + 1, length, &needed))
+        needed = SIZE_MAX; /* iw_grow aborts */
     iw_grow((void **)&buffer->data, &buffer->capacity, needed, 1);
     if (length) memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
@@ -95,7 +96,7 @@ char *iw_buffer_take(iw_buffer *buffer)
     return text;
 }
 
-/* --- lists -------------------------------------------------------------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------- */
 
 void iw_strings_free(iw_strings *list)
 {
@@ -146,7 +147,7 @@ bool iw_strings_has(const iw_strings *list, const char *text)
     return false;
 }
 
-/* --- helpers ------------------------------------------------------------------------------------------------------------------ */
+/* --- helpers -------------------------------------------------------------- */
 
 bool iw_starts_with(const char *text, const char *prefix)
 {
@@ -165,7 +166,8 @@ bool iw_parse_unsigned(const char *text, uint64_t limit, uint64_t *out)
     if (!*text) return false;
     for (; *text; text++) {
         if (*text < '0' || *text > '9') return false;
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value) || value > limit)
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value) || value > limit)
             return false;
     }
     *out = value;
@@ -195,7 +197,8 @@ static bool is_any(const char *pattern)
     return pattern[0] == '*' && pattern[1] == '*' && (pattern[2] == '/' || !pattern[2]);
 }
 
-/* After a mismatch only the last `**` seen need take one component more: linear in the path for each of the pattern's parts. */
+/* After a mismatch only the last `**` seen need take one component more: linear in the path for
+ * each of the pattern's parts. */
 bool iw_glob_match(const char *pattern, const char *path)
 {
     if (!*pattern || !*path) return false;
@@ -243,10 +246,8 @@ char *iw_project_name(const char *project)
 {
     iw_buffer out = {0};
     for (const char *c = project; *c; c++) {
-        if (!strchr("-_.", *c))
-            iw_buffer_add_char(&out, (char)tolower((unsigned char)*c));
-        else if (!out.length || out.data[out.length - 1] != '-')
-            iw_buffer_add_char(&out, '-');
+        if (!strchr("-_.", *c)) iw_buffer_add_char(&out, (char)tolower((unsigned char)*c));
+        else if (!out.length || out.data[out.length - 1] != '-') iw_buffer_add_char(&out, '-');
     }
     return iw_buffer_take(&out);
 }

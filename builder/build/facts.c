@@ -48,7 +48,7 @@ static json_t *patches_of(const iw_recipe *recipe)
     return list;
 }
 
-/* --- the wrapper's log -------------------------------------------------------------------------------------------------------------- */
+/* --- the wrapper's log ---------------------------------------------------- */
 
 static void count_line(iw_wrapper_summary *summary, char *line)
 {
@@ -87,7 +87,8 @@ void iw_wrapper_summary_clear(iw_wrapper_summary *summary)
     memset(summary, 0, sizeof *summary);
 }
 
-char *iw_artifact_facts(const iw_recipe *recipe, const char *finish, const iw_wrapper_summary *wrapper, json_t *seconds)
+char *iw_artifact_facts(const iw_recipe *recipe, const char *finish,
+                        const iw_wrapper_summary *wrapper, json_t *seconds)
 {
     json_t *object = finish ? json_loads(finish, 0, NULL) : NULL;
     if (!json_is_object(object)) {
@@ -99,8 +100,10 @@ char *iw_artifact_facts(const iw_recipe *recipe, const char *finish, const iw_wr
     json_object_set_new(object, "sources", sources_of(recipe));
     json_object_set_new(object, "patches", patches_of(recipe));
     json_object_set(object, "removed-flags", wrapper->removed);
-    json_object_set_new(object, "measured", json_pack("{s:O, s:I, s:I}", "seconds", seconds, "objects-reused", (json_int_t)wrapper->hits,
-                                                      "objects-compiled", (json_int_t)wrapper->misses));
+    json_object_set_new(object, "measured",
+                        json_pack("{s:O, s:I, s:I}", "seconds", seconds, "objects-reused",
+                                  (json_int_t)wrapper->hits, "objects-compiled",
+                                  (json_int_t)wrapper->misses));
     char *dumped = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
     char *text = iw_strdup(dumped ? dumped : "{}");
     free(dumped);

@@ -40,8 +40,9 @@ typedef struct work {
     iw_strings environment, covered;
     char *subject; /* name/version */
     int log;       /* of the phase that runs */
-    double begun, cpu_before; /* cpu_before: CPU time of this process and its children when the build began */
-    json_t *seconds;          /* phase: seconds */
+    double begun,
+        cpu_before; /* cpu_before: CPU time of this process and its children when the build began */
+    json_t *seconds; /* phase: seconds */
     uint64_t objects_reused;
     char *finish_facts;
 } work;
@@ -60,11 +61,12 @@ static double cpu_seconds(void)
     getrusage(RUSAGE_CHILDREN, &of[1]);
     double seconds = 0;
     for (int i = 0; i < 2; i++)
-        seconds += (double)(of[i].ru_utime.tv_sec + of[i].ru_stime.tv_sec) + (double)(of[i].ru_utime.tv_usec + of[i].ru_stime.tv_usec) / 1e6;
+        seconds += (double)(of[i].ru_utime.tv_sec + of[i].ru_stime.tv_sec) +
+                   (double)(of[i].ru_utime.tv_usec + of[i].ru_stime.tv_usec) / 1e6;
     return seconds;
 }
 
-/* --- phases --------------------------------------------------------------------------------------------------------------------- */
+/* --- phases --------------------------------------------------------------- */
 
 static bool cancelled(const work *w)
 {
@@ -81,15 +83,19 @@ static int begin(work *w, const char *phase, iw_error *err)
     free(iw_steal(&w->end->log));
     w->end->phase = phase;
     w->begun = now();
-    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = w->subject, .phase = phase});
+    iw_emit(w->job->sink,
+            (iw_event){.type = IW_EVENT_STARTED, .subject = w->subject, .phase = phase});
     return iw_tree_log(&w->tree, phase, &w->log, &w->end->log, err);
 }
 
 static void finished(work *w)
 {
-    double seconds = now() - w->begun, before = json_real_value(json_object_get(w->seconds, w->end->phase));
+    double seconds = now() - w->begun,
+           before = json_real_value(json_object_get(w->seconds, w->end->phase));
     json_object_set_new(w->seconds, w->end->phase, json_real(seconds + before));
-    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = w->subject, .phase = w->end->phase,
+    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                     .subject = w->subject,
+                                     .phase = w->end->phase,
                                      .count = (uint64_t)(seconds * 1000)});
     w->begun = now();
 }
@@ -97,10 +103,13 @@ static void finished(work *w)
 static void on_line(void *context, const char *line)
 {
     work *w = context;
-    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_LINE, .subject = w->subject, .phase = w->end->phase, .detail = line});
+    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_LINE,
+                                     .subject = w->subject,
+                                     .phase = w->end->phase,
+                                     .detail = line});
 }
 
-/* --- sources, patches, dependencies --------------------------------------------------------------------------------------------- */
+/* --- sources, patches, dependencies --------------------------------------- */
 
 static int lay_sources(work *w, iw_error *err)
 {
@@ -110,7 +119,8 @@ static int lay_sources(work *w, iw_error *err)
     for (size_t i = 0; i < w->recipe->source_count; i++) {
         iw_source source = w->recipe->sources[i];
         /* pip takes the file; patches want what is in it */
-        if (w->recipe->build.system == IW_SYSTEM_WHEEL && i == 0 && w->recipe->patch_count == 0) source.unpack = false;
+        if (w->recipe->build.system == IW_SYSTEM_WHEEL && i == 0 && w->recipe->patch_count == 0)
+            source.unpack = false;
         bool loose = source.kind == IW_SOURCE_LOCAL && !source.unpack;
         if (iw_source_lay(w->store, w->recipe, &source, loose ? files : src, err)) return -1;
     }
@@ -118,7 +128,8 @@ static int lay_sources(work *w, iw_error *err)
     return 0;
 }
 
-/* Patched files get the time that all sources have: else make's idea of what is older would depend on the order of patches. */
+/* Patched files get the time that all sources have: else make's idea of what is older would depend
+ * on the order of patches. */
 static int apply_patches(work *w, iw_error *err)
 {
     if (w->recipe->patch_count == 0) return 0;
@@ -137,30 +148,35 @@ static int lay_prefix(work *w, iw_error *err)
     if (begin(w, "prefix", err)) return -1;
     for (size_t i = 0; i < node->laid_count; i++) {
         if (cancelled(w)) return iw_fail(err, IW_E_CANCELLED, "stopped");
-        if (iw_store_lay_artifact(w->store, &node->laid[i]->artifact, w->tree.prefix, NULL, err)) return -1;
+        if (iw_store_lay_artifact(w->store, &node->laid[i]->artifact, w->tree.prefix, NULL, err))
+            return -1;
     }
     finished(w);
     return 0;
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------------------------------- */
+/* --- steps ---------------------------------------------------------------- */
 
 static int step_failed(const work *w, int status, iw_error *err)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
     iw_cleanup_free char *tail = iw_log_tail(w->end->log, TAIL_BYTES);
     if (code > 128)
-        return iw_fail(err, IW_E_BUILD, "step `%s` was killed by signal %d (%s)%s%s", w->end->phase, code - 128, strsignal(code - 128),
-                       *tail ? "; its last lines:\n" : "", tail);
-    return iw_fail(err, IW_E_BUILD, "step `%s` ended with status %d%s%s", w->end->phase, code, *tail ? "; its last lines:\n" : "", tail);
+        return iw_fail(err, IW_E_BUILD, "step `%s` was killed by signal %d (%s)%s%s", w->end->phase,
+                       code - 128, strsignal(code - 128), *tail ? "; its last lines:\n" : "", tail);
+    return iw_fail(err, IW_E_BUILD, "step `%s` ended with status %d%s%s", w->end->phase, code,
+                   *tail ? "; its last lines:\n" : "", tail);
 }
 
 static int run_step(work *w, const iw_step *step, iw_error *err)
 {
     const char *const argv[] = {"/bin/sh", "-ex", "-c", step->script, "step", NULL};
     iw_sandbox_result result;
-    if (begin(w, step->phase, err) || iw_box_run(&w->box, step->folder, argv, w->log, on_line, w, &result, err)) return -1;
-    if (!WIFEXITED(result.status) || WEXITSTATUS(result.status)) return step_failed(w, result.status, err);
+    if (begin(w, step->phase, err) ||
+        iw_box_run(&w->box, step->folder, argv, w->log, on_line, w, &result, err))
+        return -1;
+    if (!WIFEXITED(result.status) || WEXITSTATUS(result.status))
+        return step_failed(w, result.status, err);
     finished(w);
     return 0;
 }
@@ -176,34 +192,41 @@ static int run_steps(work *w, iw_error *err)
     return status;
 }
 
-/* --- after the steps ------------------------------------------------------------------------------------------------------------ */
+/* --- after the steps ------------------------------------------------------ */
 
-static int stray_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int stray_visit(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     const work *w = context;
     const char *inside = &w->tree.seen_prefix[1];
     if (strcmp(full, w->tree.out) == 0) return 1;
     if (S_ISDIR(status->st_mode)) return 0;
-    return iw_fail(err, IW_E_BUILD, "the install step put /%s outside the prefix (/%s): only what is below $DESTDIR$PREFIX can be packed",
+    return iw_fail(err, IW_E_BUILD,
+                   "the install step put /%s outside the prefix (/%s): only what is below "
+                   "$DESTDIR$PREFIX can be packed",
                    relative, inside);
 }
 
-static int remove_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int remove_visit(void *context, const char *relative, const char *full,
+                        const struct stat *status, iw_error *err)
 {
     const iw_list *globs = &((const work *)context)->recipe->build.remove;
     for (size_t i = 0; i < globs->count; i++)
-        if (iw_glob_match(globs->items[i], relative)) return iw_remove_tree(full, err) ? -1 : S_ISDIR(status->st_mode);
+        if (iw_glob_match(globs->items[i], relative))
+            return iw_remove_tree(full, err) ? -1 : S_ISDIR(status->st_mode);
     return 0;
 }
 
-static int folder_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int folder_visit(void *context, const char *relative, const char *full,
+                        const struct stat *status, iw_error *err)
 {
     (void)relative, (void)err;
     if (S_ISDIR(status->st_mode)) iw_strings_add(context, full);
     return 0;
 }
 
-/* Folders that `remove` left empty go too: an artifact shouldn't depend on what was there before. */
+/* Folders that `remove` left empty go too: an artifact shouldn't depend on what was there before.
+ */
 static int drop_empty_folders(work *w, iw_error *err)
 {
     iw_cleanup_strings iw_strings paths = {0};
@@ -212,7 +235,8 @@ static int drop_empty_folders(work *w, iw_error *err)
     return 0;
 }
 
-/* pack's way to run the toolchain's programs on the tree: often, and never a compiler, so without the wrapper's mounts. */
+/* pack's way to run the toolchain's programs on the tree: often, and never a compiler, so without
+ * the wrapper's mounts. */
 static int run_tool(void *context, const char *const *argv, iw_error *err)
 {
     work *w = context;
@@ -223,7 +247,8 @@ static int run_tool(void *context, const char *const *argv, iw_error *err)
     if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0) return 0;
     iw_cleanup_free char *tail = iw_log_tail(w->end->log, TAIL_BYTES);
     iw_cleanup_free char *how = iw_status_text(result.status);
-    return iw_fail(err, IW_E_BUILD, "%s: %s%s%s", argv[0], how, *tail ? "; last lines:\n" : "", tail);
+    return iw_fail(err, IW_E_BUILD, "%s: %s%s%s", argv[0], how, *tail ? "; last lines:\n" : "",
+                   tail);
 }
 
 /* Paths of this host that no file may hold: the store's and the checkout's. */
@@ -241,10 +266,18 @@ static int finish_tree(work *w, iw_error *err)
     iw_cleanup_free char *inside = iw_format("%s/out%s", w->tree.seen_build, w->tree.seen_prefix);
     iw_cleanup_free char *out = iw_path_join(w->tree.build, "out");
     forbid_paths(w, &forbidden);
-    iw_finish finish = {.tree = w->tree.out, .tree_inside = inside, .prefix = w->tree.seen_prefix, .recipe = w->recipe,
-                        .forbidden = (const char *const *)forbidden.items, .tool = run_tool, .context = w, .sink = w->job->sink};
+    iw_finish finish = {.tree = w->tree.out,
+                        .tree_inside = inside,
+                        .prefix = w->tree.seen_prefix,
+                        .recipe = w->recipe,
+                        .forbidden = (const char *const *)forbidden.items,
+                        .tool = run_tool,
+                        .context = w,
+                        .sink = w->job->sink};
     if (begin(w, "pack", err) || iw_walk(out, stray_visit, w, err)) return -1;
-    if (w->recipe->build.remove.count && (iw_walk(w->tree.out, remove_visit, w, err) || drop_empty_folders(w, err))) return -1;
+    if (w->recipe->build.remove.count &&
+        (iw_walk(w->tree.out, remove_visit, w, err) || drop_empty_folders(w, err)))
+        return -1;
     return iw_finish_tree(&finish, &w->finish_facts, err);
 }
 
@@ -255,15 +288,19 @@ static void tell_removed(const work *w, const iw_wrapper_summary *wrapper)
     const char *flag;
     json_t *value;
     iw_buffer_add_text(&text, "the wrapper took out flags that the profile doesn't allow:");
-    json_object_foreach(wrapper->removed, flag, value) iw_buffer_add_format(&text, " %s (%lld times)", flag, json_integer_value(value));
-    iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = w->subject, .detail = text.data});
+    json_object_foreach(wrapper->removed, flag, value)
+        iw_buffer_add_format(&text, " %s (%lld times)", flag, json_integer_value(value));
+    iw_emit(w->job->sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = w->subject, .detail = text.data});
 }
 
 static int pack_tree(work *w, iw_error *err)
 {
     const iw_node *node = w->job->node;
-    iw_artifact artifact = {.name = iw_strdup(w->recipe->name), .version = iw_strdup(w->recipe->version),
-                            .plan_key = iw_strdup(node->plan_key), .build_key = iw_strdup(w->job->build_key)};
+    iw_artifact artifact = {.name = iw_strdup(w->recipe->name),
+                            .version = iw_strdup(w->recipe->version),
+                            .plan_key = iw_strdup(node->plan_key),
+                            .build_key = iw_strdup(w->job->build_key)};
     iw_wrapper_summary wrapper;
     iw_cleanup_free char *log = iw_path_join(w->tree.build, IW_WRAPPER_LOG);
     iw_wrapper_summary_read(log, &wrapper);
@@ -281,16 +318,20 @@ static double measured(const work *w, const char *name)
 {
     iw_measure m;
     iw_cleanup_free char *of = NULL;
-    bool known = iw_store_measured_of(w->store, w->recipe->name, w->recipe->version, name, &m, &of, NULL) == 0 && of && strcmp(of, w->recipe->version) == 0;
+    bool known = iw_store_measured_of(w->store, w->recipe->name, w->recipe->version, name, &m, &of,
+                                      NULL) == 0 &&
+                 of && strcmp(of, w->recipe->version) == 0;
     return known ? m.seconds : 0;
 }
 
-/* Times are for estimates only: what can't be written is no failure. A build that found objects of one that was stopped took as long as both. */
+/* Times are for estimates only: what can't be written is no failure. A build that found objects of
+ * one that was stopped took as long as both. */
 static void record_times(const work *w, bool finished)
 {
     const char *phase;
     json_t *value;
-    double total = 0, cpu = cpu_seconds() - w->cpu_before, total_before = measured(w, UNFINISHED), cpu_before = measured(w, UNFINISHED_CPU);
+    double total = 0, cpu = cpu_seconds() - w->cpu_before, total_before = measured(w, UNFINISHED),
+           cpu_before = measured(w, UNFINISHED_CPU);
     size_t count = 0;
     iw_phase_measure *measures = iw_alloc((json_object_size(w->seconds) + 4) * sizeof *measures);
     json_object_foreach(w->seconds, phase, value)
@@ -315,7 +356,7 @@ static void record_times(const work *w, bool finished)
     free(measures);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------ */
 
 /* Waits for a build of the same package by another process; then what it made is taken. */
 static int lock_tree(work *w, iw_error *err)
@@ -323,38 +364,56 @@ static int lock_tree(work *w, iw_error *err)
     bool locked = false;
     if (iw_tree_lock(&w->tree, false, &locked, err)) return -1;
     if (!locked) {
-        iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = w->subject, .detail = "waiting for another run that builds it"});
+        iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_NOTE,
+                                         .subject = w->subject,
+                                         .detail = "waiting for another run that builds it"});
         if (iw_tree_lock(&w->tree, true, &locked, err)) return -1;
     }
     iw_artifact found = {0};
-    int status = iw_store_find_artifact_by_build(w->store, w->job->build_key, &found, &w->end->reused, err);
-    if (status == 0 && w->end->reused) status = iw_store_link_plan(w->store, w->job->node->plan_key, w->job->build_key, err);
+    int status =
+        iw_store_find_artifact_by_build(w->store, w->job->build_key, &found, &w->end->reused, err);
+    if (status == 0 && w->end->reused)
+        status = iw_store_link_plan(w->store, w->job->node->plan_key, w->job->build_key, err);
     iw_artifact_clear(&found);
     return status;
 }
 
 static int prepare(work *w, iw_error *err)
 {
-    if (iw_tree_start(&w->tree, err) || (w->job->root && iw_root_covered(w->job->root, &w->covered, err))) return -1;
-    w->box = (iw_box){.root = w->job->root, .helpers = w->job->helpers, .tree = &w->tree, .run = w->job->run, .covered = &w->covered, .cancel = w->job->cancel};
+    if (iw_tree_start(&w->tree, err) ||
+        (w->job->root && iw_root_covered(w->job->root, &w->covered, err)))
+        return -1;
+    w->box = (iw_box){.root = w->job->root,
+                      .helpers = w->job->helpers,
+                      .tree = &w->tree,
+                      .run = w->job->run,
+                      .covered = &w->covered,
+                      .cancel = w->job->cancel};
     iw_box_environment(&w->box, w->recipe, w->job->plan->profile, w->job->jobs, &w->environment);
     w->box.environment = (const char *const *)w->environment.items;
-    return iw_box_prepare(&w->box, w->recipe, w->job->plan->profile, w->job->plan->toolchain->digest, err);
+    return iw_box_prepare(&w->box, w->recipe, w->job->plan->profile,
+                          w->job->plan->toolchain->digest, err);
 }
 
 static int build(work *w, iw_error *err)
 {
     w->begun = now();
     w->cpu_before = cpu_seconds();
-    bool done = prepare(w, err) == 0 && lay_sources(w, err) == 0 && apply_patches(w, err) == 0 && lay_prefix(w, err) == 0 && run_steps(w, err) == 0 &&
-                finish_tree(w, err) == 0 && pack_tree(w, err) == 0;
+    bool done = prepare(w, err) == 0 && lay_sources(w, err) == 0 && apply_patches(w, err) == 0 &&
+                lay_prefix(w, err) == 0 && run_steps(w, err) == 0 && finish_tree(w, err) == 0 &&
+                pack_tree(w, err) == 0;
     record_times(w, done);
     return done ? iw_tree_remove(&w->tree, err) : -1;
 }
 
 int iw_package_build(iw_store *store, const iw_job *job, iw_job_end *end, iw_error *err)
 {
-    work w = {.store = store, .job = job, .recipe = job->node->recipe, .end = end, .log = -1, .seconds = json_object()};
+    work w = {.store = store,
+              .job = job,
+              .recipe = job->node->recipe,
+              .end = end,
+              .log = -1,
+              .seconds = json_object()};
     w.subject = iw_format("%s/%s", w.recipe->name, w.recipe->version);
     end->phase = "lock";
     iw_tree_init(&w.tree, store, job->node, job->root != NULL);

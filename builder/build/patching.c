@@ -23,18 +23,22 @@ static int copy_ours(const iw_patch *patch, const char *to, iw_error *err)
     char digest[IW_SHA256_HEX];
     if (iw_copy_file(patch->path, to, err) || iw_hash_file(to, digest, NULL, err)) return -1;
     if (patch->sha256 && strcmp(digest, patch->sha256))
-        return iw_fail(err, IW_E_DIGEST, "%s changed while it was built: its digest was %s and is now %s; start again", patch->path,
-                       patch->sha256, digest);
+        return iw_fail(
+            err, IW_E_DIGEST,
+            "%s changed while it was built: its digest was %s and is now %s; start again",
+            patch->path, patch->sha256, digest);
     return 0;
 }
 
-/* A regular file below $SRC, no link on the way: what an archive holds must not make us read the host's files. */
-static int copy_theirs(const iw_tree *tree, const iw_recipe *recipe, const iw_patch *patch, const char *to, iw_error *err)
+/* A regular file below $SRC, no link on the way: what an archive holds must not make us read the
+ * host's files. */
+static int copy_theirs(const iw_tree *tree, const iw_recipe *recipe, const iw_patch *patch,
+                       const char *to, iw_error *err)
 {
     const iw_source *source = source_of(recipe, patch->from);
     if (!source || !iw_path_is_inside(patch->file))
-        return iw_fail(err, IW_E_RECIPE, "%s:%d:%d: no such patch: %s from %s", patch->place.file, patch->place.line, patch->place.column,
-                       patch->file, patch->from);
+        return iw_fail(err, IW_E_RECIPE, "%s:%d:%d: no such patch: %s from %s", patch->place.file,
+                       patch->place.line, patch->place.column, patch->file, patch->from);
     iw_cleanup_free char *below = iw_path_join(source->to, patch->file);
     iw_cleanup_free char *relative = iw_path_clean(below);
     iw_cleanup_free char *path = iw_format("%s/src/%s", tree->build, relative);
@@ -48,8 +52,10 @@ static int copy_theirs(const iw_tree *tree, const iw_recipe *recipe, const iw_pa
     struct stat status;
     if (lstat(path, &status) == 0 && S_ISREG(status.st_mode)) return iw_copy_file(path, to, err);
 missing:
-    return iw_fail(err, IW_E_BUILD, "%s:%d:%d: source `%s` holds no patch %s (looked for it at %s below $SRC)", patch->place.file,
-                   patch->place.line, patch->place.column, patch->from, patch->file, relative);
+    return iw_fail(err, IW_E_BUILD,
+                   "%s:%d:%d: source `%s` holds no patch %s (looked for it at %s below $SRC)",
+                   patch->place.file, patch->place.line, patch->place.column, patch->from,
+                   patch->file, relative);
 }
 
 int iw_patches_lay(const iw_tree *tree, const iw_recipe *recipe, iw_error *err)
@@ -57,26 +63,36 @@ int iw_patches_lay(const iw_tree *tree, const iw_recipe *recipe, iw_error *err)
     for (size_t i = 0; i < recipe->patch_count; i++) {
         const iw_patch *patch = &recipe->patches[i];
         iw_cleanup_free char *to = iw_format("%s/patches/%04zu.patch", tree->build, i + 1);
-        if (patch->from ? copy_theirs(tree, recipe, patch, to, err) : copy_ours(patch, to, err)) return -1;
+        if (patch->from ? copy_theirs(tree, recipe, patch, to, err) : copy_ours(patch, to, err))
+            return -1;
     }
     return 0;
 }
 
-/* --- what patch says ------------------------------------------------------------------------------------------------------------ */
+/* --- what patch says ------------------------------------------------------ */
 
 void iw_reject_line(iw_reject *reject, const char *line)
 {
-    static const char *const signs[] = {"FAILED at", "can't find file to patch", "malformed patch", "Only garbage was found",
-                                        "Skipping patch", "is not a regular file", "File to patch", "can't open", NULL};
+    static const char *const signs[] = {"FAILED at",
+                                        "can't find file to patch",
+                                        "malformed patch",
+                                        "Only garbage was found",
+                                        "Skipping patch",
+                                        "is not a regular file",
+                                        "File to patch",
+                                        "can't open",
+                                        NULL};
     if (sscanf(line, "iw-patch %zu", &reject->patch) == 1) {
         reject->file[0] = '\0';
         return;
     }
-    if (iw_starts_with(line, "patching file ")) snprintf(reject->file, sizeof reject->file, "%s", line + 14);
+    if (iw_starts_with(line, "patching file "))
+        snprintf(reject->file, sizeof reject->file, "%s", line + 14);
     if (reject->what[0]) return;
     for (size_t i = 0; signs[i]; i++) {
         if (!strstr(line, signs[i])) continue;
-        snprintf(reject->what, sizeof reject->what, "%s%s%.250s", reject->file, reject->file[0] ? ": " : "", line);
+        snprintf(reject->what, sizeof reject->what, "%s%s%.250s", reject->file,
+                 reject->file[0] ? ": " : "", line);
         return;
     }
 }
@@ -97,26 +113,30 @@ static void on_line(void *context, const char *line)
 static char *script_for(const iw_tree *tree, const iw_recipe *recipe)
 {
     iw_buffer script = {0};
-    iw_cleanup_free char *folder = iw_path_join(tree->seen_build, "patches"), *quoted = iw_shell_quote(folder);
+    iw_cleanup_free char *folder = iw_path_join(tree->seen_build, "patches"),
+                         *quoted = iw_shell_quote(folder);
     for (size_t i = 0; i < recipe->patch_count; i++)
-        iw_buffer_add_format(&script,
-                             "echo iw-patch %zu\npatch -p%u -F0 -f --no-backup-if-mismatch -i %s/%04zu.patch\n",
-                             i + 1, recipe->patches[i].strip, quoted, i + 1);
+        iw_buffer_add_format(
+            &script,
+            "echo iw-patch %zu\npatch -p%u -F0 -f --no-backup-if-mismatch -i %s/%04zu.patch\n",
+            i + 1, recipe->patches[i].strip, quoted, i + 1);
     return iw_buffer_take(&script);
 }
 
-int iw_patches_apply(const iw_box *box, const iw_recipe *recipe, int log, void (*line)(void *context, const char *line), void *context,
-                     iw_error *err)
+int iw_patches_apply(const iw_box *box, const iw_recipe *recipe, int log,
+                     void (*line)(void *context, const char *line), void *context, iw_error *err)
 {
     listening l = {.line = line, .context = context};
     iw_sandbox_result result;
-    iw_cleanup_free char *script = script_for(box->tree, recipe), *source = iw_path_join(box->tree->seen_build, "src");
+    iw_cleanup_free char *script = script_for(box->tree, recipe),
+                         *source = iw_path_join(box->tree->seen_build, "src");
     const char *const argv[] = {"/bin/sh", "-e", "-c", script, NULL};
     if (recipe->patch_count == 0) return 0;
     if (iw_box_run(box, source, argv, log, on_line, &l, &result, err)) return -1;
     if (WIFEXITED(result.status) && WEXITSTATUS(result.status) == 0) return 0;
     size_t i = l.reject.patch > 0 && l.reject.patch <= recipe->patch_count ? l.reject.patch - 1 : 0;
     const iw_patch *patch = &recipe->patches[i];
-    return iw_fail(err, IW_E_BUILD, "patch %s%s%s does not apply (fuzz 0): %s", patch->file, patch->from ? " of source " : "",
-                   patch->from ? patch->from : "", l.reject.what[0] ? l.reject.what : "patch gave no reason");
+    return iw_fail(err, IW_E_BUILD, "patch %s%s%s does not apply (fuzz 0): %s", patch->file,
+                   patch->from ? " of source " : "", patch->from ? patch->from : "",
+                   l.reject.what[0] ? l.reject.what : "patch gave no reason");
 }

@@ -25,7 +25,8 @@
 typedef struct run {
     const iw_sandbox_watch *watch;
     iw_sandbox_result *result;
-    pid_t pid; /* the guard's: bwrap, killed before its child has heard a word of it, leaves that one waiting for ever */
+    pid_t pid; /* the guard's: bwrap, killed before its child has heard a word of it, leaves that
+                  one waiting for ever */
     bool host; /* no bwrap */
     bool reaped, killed;
     int wait_status;
@@ -45,7 +46,7 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* --- output ------------------------------------------------------------------------------------------------------------------- */
+/* --- output --------------------------------------------------------------- */
 
 static void end_line(run *r)
 {
@@ -53,19 +54,19 @@ static void end_line(run *r)
     iw_buffer_clear(&r->line);
 }
 
-/* A line ends at a newline or carriage return; what is beyond IW_SANDBOX_LINE bytes stays in the log only. NUL becomes a space. */
+/* A line ends at a newline or carriage return; what is beyond IW_SANDBOX_LINE bytes stays in the
+ * log only. NUL becomes a space. */
 static void split_lines(run *r, const char *data, size_t length)
 {
     while (length) {
         size_t part = 0;
-        while (part < length && data[part] != '\n' && data[part] != '\r' && data[part] != '\0') part++;
+        while (part < length && data[part] != '\n' && data[part] != '\r' && data[part] != '\0')
+            part++;
         size_t room = r->line.length < IW_SANDBOX_LINE ? IW_SANDBOX_LINE - r->line.length : 0;
         iw_buffer_add(&r->line, data, part < room ? part : room);
         if (part == length) return;
-        if (data[part] == '\0')
-            iw_buffer_add_char(&r->line, ' ');
-        else
-            end_line(r);
+        if (data[part] == '\0') iw_buffer_add_char(&r->line, ' ');
+        else end_line(r);
         data += part + 1;
         length -= part + 1;
     }
@@ -99,7 +100,9 @@ static int read_output(run *r, bool *more)
         *more = false;
         return 0;
     }
-    if (r->watch->log >= 0 && iw_write_all(r->watch->log, data, (size_t)got, "the log of a build step", r->err)) return -1;
+    if (r->watch->log >= 0 &&
+        iw_write_all(r->watch->log, data, (size_t)got, "the log of a build step", r->err))
+        return -1;
     keep_tail(r, data, (size_t)got);
     split_lines(r, data, (size_t)got);
     return 0;
@@ -113,11 +116,10 @@ static void read_report(run *r)
     if (got <= 0) {
         close(r->report);
         r->report = -1;
-    } else if (r->status.length < STATUS_LIMIT)
-        iw_buffer_add(&r->status, data, (size_t)got);
+    } else if (r->status.length < STATUS_LIMIT) iw_buffer_add(&r->status, data, (size_t)got);
 }
 
-/* --- the network filter ---------------------------------------------------------------------------------------------------------- */
+/* --- the network filter --------------------------------------------------- */
 
 static void on_network(void *context, const char *what)
 {
@@ -141,10 +143,11 @@ static int take_listener(run *r)
 
 static void serve_network(run *r, short events)
 {
-    if (!(events & POLLIN) || !iw_network_handle(r->listener, on_network, r)) close_now(&r->listener);
+    if (!(events & POLLIN) || !iw_network_handle(r->listener, on_network, r))
+        close_now(&r->listener);
 }
 
-/* --- ending ------------------------------------------------------------------------------------------------------------------- */
+/* --- ending --------------------------------------------------------------- */
 
 static void kill_all(run *r)
 {
@@ -178,21 +181,24 @@ static int conclude(run *r)
 {
     r->result->seconds = now() - r->start;
     int code = 0;
-    if (r->killed)
-        r->result->status = r->wait_status;
+    if (r->killed) r->result->status = r->wait_status;
     else if (r->host)
-        r->result->status = WIFSIGNALED(r->wait_status) ? (128 + WTERMSIG(r->wait_status)) << 8 : r->wait_status;
-    else if (exit_code(r, &code))
-        r->result->status = (code & 0xff) << 8;
+        r->result->status =
+            WIFSIGNALED(r->wait_status) ? (128 + WTERMSIG(r->wait_status)) << 8 : r->wait_status;
+    else if (exit_code(r, &code)) r->result->status = (code & 0xff) << 8;
     else {
         iw_cleanup_free char *how = iw_status_text(r->wait_status);
-        if (WIFSIGNALED(r->wait_status)) return iw_fail(r->err, IW_E_ENVIRONMENT, "the sandbox was ended from outside (%s); the same command starts it again", how);
-        return iw_fail(r->err, IW_E_ENVIRONMENT, "the sandbox could not be started (%s): %s", how, r->tail.length ? r->tail.data : "no output");
+        if (WIFSIGNALED(r->wait_status))
+            return iw_fail(
+                r->err, IW_E_ENVIRONMENT,
+                "the sandbox was ended from outside (%s); the same command starts it again", how);
+        return iw_fail(r->err, IW_E_ENVIRONMENT, "the sandbox could not be started (%s): %s", how,
+                       r->tail.length ? r->tail.data : "no output");
     }
     return 0;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------- */
 
 static int poll_timeout(const run *r)
 {
@@ -215,9 +221,14 @@ static void check_time(run *r)
 
 static int step(run *r, bool *ended)
 {
-    struct pollfd fds[6] = {{r->output, POLLIN, 0}, {r->report, POLLIN, 0}, {r->reaped ? -1 : r->pidfd, POLLIN, 0},
-                            {r->killed ? -1 : r->watch->cancel, POLLIN, 0}, {r->socket, POLLIN, 0}, {r->listener, POLLIN, 0}};
-    if (poll(fds, 6, poll_timeout(r)) < 0 && errno != EINTR) return iw_fail_errno(r->err, IW_E_IO, "waiting for a build step");
+    struct pollfd fds[6] = {{r->output, POLLIN, 0},
+                            {r->report, POLLIN, 0},
+                            {r->reaped ? -1 : r->pidfd, POLLIN, 0},
+                            {r->killed ? -1 : r->watch->cancel, POLLIN, 0},
+                            {r->socket, POLLIN, 0},
+                            {r->listener, POLLIN, 0}};
+    if (poll(fds, 6, poll_timeout(r)) < 0 && errno != EINTR)
+        return iw_fail_errno(r->err, IW_E_IO, "waiting for a build step");
     if (fds[0].revents) {
         bool more;
         if (read_output(r, &more)) return -1;
@@ -268,12 +279,20 @@ static int start(run *r, const iw_sandbox *sandbox, int output, int report, int 
     return iw_spawn(&command, &r->pid, r->err);
 }
 
-int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err)
+int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch,
+                   iw_sandbox_result *result, iw_error *err)
 {
     static const iw_sandbox_watch nothing = {.log = -1, .cancel = -1};
     memset(result, 0, sizeof *result);
-    run r = {.watch = watch ? watch : &nothing, .result = result, .pidfd = -1, .output = -1, .report = -1,
-             .socket = -1, .listener = -1, .err = err, .start = now()};
+    run r = {.watch = watch ? watch : &nothing,
+             .result = result,
+             .pidfd = -1,
+             .output = -1,
+             .report = -1,
+             .socket = -1,
+             .listener = -1,
+             .err = err,
+             .start = now()};
     int out[2] = {-1, -1}, report[2] = {-1, -1}, network[2] = {-1, -1};
     int status = -1;
     if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||
@@ -300,7 +319,8 @@ done:
         kill_all(&r);
         iw_wait(r.pid, &r.wait_status, NULL);
     }
-    int *all[] = {&out[0], &out[1], &report[0], &report[1], &network[0], &network[1], &r.output, &r.report, &r.pidfd, &r.socket, &r.listener};
+    int *all[] = {&out[0],   &out[1],   &report[0], &report[1], &network[0], &network[1],
+                  &r.output, &r.report, &r.pidfd,   &r.socket,  &r.listener};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) close_now(all[i]);
     iw_buffer_free(&r.line);
     iw_buffer_free(&r.tail);

@@ -18,11 +18,13 @@ static void add_bind(iw_strings *argv, const iw_bind *bind)
     iw_strings_add(argv, bind->to);
 }
 
-/* What is always cut off: every namespace, the caller's environment, capabilities, the user's name and the host's. */
+/* What is always cut off: every namespace, the caller's environment, capabilities, the user's name
+ * and the host's. */
 static void add_isolation(const iw_sandbox *sandbox, iw_strings *argv)
 {
-    static const char *const always[] = {"--unshare-all", "--unshare-user", "--die-with-parent", "--clearenv",
-                                         "--cap-drop",    "ALL",            "--hostname",        "ironwheel", NULL};
+    static const char *const always[] = {"--unshare-all", "--unshare-user", "--die-with-parent",
+                                         "--clearenv",    "--cap-drop",     "ALL",
+                                         "--hostname",    "ironwheel",      NULL};
     iw_strings_add_all(argv, always);
     if (!sandbox->terminal) iw_strings_add(argv, "--new-session");
     iw_strings_add(argv, "--uid");
@@ -61,7 +63,8 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
         return;
     }
 
-    static const char *const mounts[] = {"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", NULL};
+    static const char *const mounts[] = {"--proc",  "/proc", "--dev", "/dev",
+                                         "--tmpfs", "/tmp",  NULL};
     static const char *const seal[] = {"--remount-ro", "/", NULL};
     iw_strings_add(argv, "bwrap");
     add_isolation(sandbox, argv);
@@ -80,7 +83,7 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
     add_command(sandbox, argv);
 }
 
-/* --- probing ------------------------------------------------------------------------------------------------------------------ */
+/* --- probing -------------------------------------------------------------- */
 
 static bool knob_is(const char *path, char value)
 {
@@ -96,14 +99,18 @@ static bool knob_is(const char *path, char value)
 static const char *probe_advice(void)
 {
     if (knob_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
-        return "unprivileged user namespaces are switched off: `sudo sysctl -w kernel.unprivileged_userns_clone=1` switches them on "
+        return "unprivileged user namespaces are switched off: `sudo sysctl -w "
+               "kernel.unprivileged_userns_clone=1` switches them on "
                "until the next boot (a file in /etc/sysctl.d keeps it)";
     if (knob_is("/proc/sys/user/max_user_namespaces", '0'))
-        return "user namespaces are limited to 0: `sudo sysctl -w user.max_user_namespaces=15000` allows them until the next boot";
+        return "user namespaces are limited to 0: `sudo sysctl -w user.max_user_namespaces=15000` "
+               "allows them until the next boot";
     if (knob_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
-        return "AppArmor restricts user namespaces: give bwrap a profile that allows `userns`, or `sudo sysctl -w "
+        return "AppArmor restricts user namespaces: give bwrap a profile that allows `userns`, or "
+               "`sudo sysctl -w "
                "kernel.apparmor_restrict_unprivileged_userns=0` until the next boot";
-    return "in a container or another sandbox, run it outside, or allow the container user namespaces and its own /proc";
+    return "in a container or another sandbox, run it outside, or allow the container user "
+           "namespaces and its own /proc";
 }
 
 int iw_sandbox_probe(iw_error *err)
@@ -114,12 +121,20 @@ int iw_sandbox_probe(iw_error *err)
     iw_error inner = IW_ERROR_INIT;
     iw_cleanup_free char *program = iw_find_program("bwrap");
     if (!program)
-        return iw_fail(err, IW_E_ENVIRONMENT, "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt install bubblewrap`, or "
-                                              "your distribution's package of that name");
-    /* Out of the terminal's reach, as every run of it: a Ctrl-C meanwhile is no sign that there is none. */
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt "
+                       "install bubblewrap`, or "
+                       "your distribution's package of that name");
+    /* Out of the terminal's reach, as every run of it: a Ctrl-C meanwhile is no sign that there is
+     * none. */
     int status = iw_sandbox_run(&sandbox, NULL, &result, &inner);
-    if (status == 0 && result.status != 0) status = iw_fail(&inner, IW_E_ENVIRONMENT, "a program in it failed");
-    if (status != 0) iw_fail(err, IW_E_ENVIRONMENT, "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this host's own tools", iw_error_text(&inner), probe_advice());
+    if (status == 0 && result.status != 0)
+        status = iw_fail(&inner, IW_E_ENVIRONMENT, "a program in it failed");
+    if (status != 0)
+        iw_fail(err, IW_E_ENVIRONMENT,
+                "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this "
+                "host's own tools",
+                iw_error_text(&inner), probe_advice());
     iw_error_clear(&inner);
     return status;
 }

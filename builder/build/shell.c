@@ -18,8 +18,10 @@ static int open_tree(iw_tree *tree, const iw_node *node, iw_error *err)
 {
     bool locked = false;
     if (!iw_exists(tree->build))
-        return iw_fail(err, IW_E_NOT_FOUND, "%s/%s has no kept tree: one is kept where a build of this very plan failed or was stopped; "
-                                            "`ironwheel log %s` shows the last log",
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s/%s has no kept tree: one is kept where a build of this very plan failed "
+                       "or was stopped; "
+                       "`ironwheel log %s` shows the last log",
                        node->recipe->name, node->recipe->version, node->recipe->name);
     if (iw_tree_lock(tree, false, &locked, err)) return -1;
     if (!locked) return iw_fail(err, IW_E_BUILD, "%s is being built right now", tree->name);
@@ -54,12 +56,15 @@ static int run_shell(const iw_box *box, const char *folder, int *status, iw_erro
     return bad;
 }
 
-static int with_run_folder(iw_store *store, const iw_plan *plan, const iw_recipe *recipe, iw_box *box, unsigned jobs, int *status, iw_error *err)
+static int with_run_folder(iw_store *store, const iw_plan *plan, const iw_recipe *recipe,
+                           iw_box *box, unsigned jobs, int *status, iw_error *err)
 {
     cpu_set_t set;
     unsigned cores = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
     iw_cleanup_strings iw_strings environment = {0};
-    iw_cleanup_free char *joined = iw_format("%s/src/%s", box->tree->seen_build, recipe->build.directory), *folder = iw_path_clean(joined);
+    iw_cleanup_free char *joined =
+                             iw_format("%s/src/%s", box->tree->seen_build, recipe->build.directory),
+                         *folder = iw_path_clean(joined);
     iw_cleanup_free char *temporary = iw_path_join(iw_store_root(store), "tmp");
     iw_cleanup_free char *run = NULL;
     if (iw_temporary_folder(temporary, "run-", &run, err)) return -1;
@@ -67,12 +72,16 @@ static int with_run_folder(iw_store *store, const iw_plan *plan, const iw_recipe
     iw_box_environment(box, recipe, plan->profile, jobs ? jobs : cores, &environment);
     add_terminal(&environment);
     box->environment = (const char *const *)environment.items;
-    int bad = iw_box_prepare(box, recipe, plan->profile, plan->toolchain->digest, err) || run_shell(box, folder, status, err) ? -1 : 0;
+    int bad = iw_box_prepare(box, recipe, plan->profile, plan->toolchain->digest, err) ||
+                      run_shell(box, folder, status, err)
+                  ? -1
+                  : 0;
     iw_remove_tree(run, NULL);
     return bad;
 }
 
-int iw_build_shell(iw_store *store, iw_plan *plan, iw_node *node, const iw_build_options *options, int *status, iw_error *err)
+int iw_build_shell(iw_store *store, iw_plan *plan, iw_node *node, const iw_build_options *options,
+                   int *status, iw_error *err)
 {
     iw_tree tree;
     iw_strings covered = {0};
@@ -80,9 +89,15 @@ int iw_build_shell(iw_store *store, iw_plan *plan, iw_node *node, const iw_build
     iw_tree_init(&tree, store, node, !plan->toolchain->is_host);
     int bad = open_tree(&tree, node, err);
     if (!bad && !plan->toolchain->is_host)
-        bad = iw_sandbox_probe(err) || iw_toolchain_root(store, plan->toolchain, options->sink, &root, err) || iw_root_covered(root, &covered, err);
+        bad = iw_sandbox_probe(err) ||
+              iw_toolchain_root(store, plan->toolchain, options->sink, &root, err) ||
+              iw_root_covered(root, &covered, err);
     if (!bad) {
-        iw_box box = {.root = root, .helpers = options->helpers, .tree = &tree, .covered = &covered, .cancel = -1};
+        iw_box box = {.root = root,
+                      .helpers = options->helpers,
+                      .tree = &tree,
+                      .covered = &covered,
+                      .cancel = -1};
         bad = with_run_folder(store, plan, node->recipe, &box, options->jobs, status, err);
     }
     iw_strings_free(&covered);

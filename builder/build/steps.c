@@ -10,25 +10,25 @@
 #include "build/sandbox.h"
 #include "store/archive.h"
 
-const iw_step_paths iw_step_paths_boxed = {IW_PREFIX, "/build", IW_PREFIX "/bin:/usr/bin:/bin", IW_RUN_FOLDER "/objects", NULL};
+const iw_step_paths iw_step_paths_boxed = {IW_PREFIX, "/build", IW_PREFIX "/bin:/usr/bin:/bin",
+                                           IW_RUN_FOLDER "/objects", NULL};
 
 char *iw_shell_quote(const char *word)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
     if (*word && word[strspn(word, plain)] == '\0') return iw_strdup(word);
     iw_buffer out = {0};
     iw_buffer_add_char(&out, '\'');
     for (const char *c = word; *c; c++) {
-        if (*c == '\'')
-            iw_buffer_add_text(&out, "'\\''");
-        else
-            iw_buffer_add_char(&out, *c);
+        if (*c == '\'') iw_buffer_add_text(&out, "'\\''");
+        else iw_buffer_add_char(&out, *c);
     }
     iw_buffer_add_char(&out, '\'');
     return iw_buffer_take(&out);
 }
 
-/* --- ${NAME} in a recipe's values --------------------------------------------------------------------------------------------- */
+/* --- ${NAME} in a recipe's values ----------------------------------------- */
 
 typedef struct known {
     const char *name, *value;
@@ -51,13 +51,16 @@ static char *expand(const char *text, const known *names, size_t count)
     return iw_buffer_take(&out);
 }
 
-/* --- scripts ------------------------------------------------------------------------------------------------------------------ */
+/* --- scripts -------------------------------------------------------------- */
 
 /* Words of a list, quoted, with ${PREFIX} and the like left for the shell to replace. */
 static void add_words(iw_buffer *out, iw_list words)
 {
-    static const known shell[] = {{"PREFIX", "'\"$PREFIX\"'"}, {"DESTDIR", "'\"$DESTDIR\"'"}, {"SRC", "'\"$SRC\"'"},
-                                  {"JOBS", "'\"$JOBS\"'"}, {"FILES", "'\"$FILES\"'"}};
+    static const known shell[] = {{"PREFIX", "'\"$PREFIX\"'"},
+                                  {"DESTDIR", "'\"$DESTDIR\"'"},
+                                  {"SRC", "'\"$SRC\"'"},
+                                  {"JOBS", "'\"$JOBS\"'"},
+                                  {"FILES", "'\"$FILES\"'"}};
     for (size_t i = 0; i < words.count; i++) {
         iw_buffer_add_char(out, ' ');
         iw_cleanup_free char *quoted = iw_shell_quote(words.items[i]);
@@ -86,10 +89,11 @@ static void configure_script(iw_buffer *out, const iw_build *build)
     if (build->system == IW_SYSTEM_AUTOTOOLS)
         iw_buffer_add_text(out, "./configure --prefix=\"$PREFIX\" --libdir=\"$PREFIX/lib\"");
     else if (build->system == IW_SYSTEM_CMAKE)
-        iw_buffer_add_text(out, "cmake -G Ninja -S . -B \"$IRONWHEEL_BUILD/cmake\" -DCMAKE_INSTALL_PREFIX=\"$PREFIX\" "
-                                "-DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib");
-    else
-        return;
+        iw_buffer_add_text(
+            out,
+            "cmake -G Ninja -S . -B \"$IRONWHEEL_BUILD/cmake\" -DCMAKE_INSTALL_PREFIX=\"$PREFIX\" "
+            "-DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib");
+    else return;
     add_words(out, build->arguments);
 }
 
@@ -106,7 +110,8 @@ static void compile_script(iw_buffer *out, const iw_build *build)
         add_words(out, build->make);
         break;
     case IW_SYSTEM_PYTHON:
-        iw_buffer_add_text(out, "python3 -m pip wheel -v --no-build-isolation --no-deps --no-index --wheel-dir \"$IRONWHEEL_BUILD/wheel\" .");
+        iw_buffer_add_text(out, "python3 -m pip wheel -v --no-build-isolation --no-deps --no-index "
+                                "--wheel-dir \"$IRONWHEEL_BUILD/wheel\" .");
         add_words(out, build->arguments);
         break;
     case IW_SYSTEM_CARGO:
@@ -118,21 +123,26 @@ static void compile_script(iw_buffer *out, const iw_build *build)
     }
 }
 
-#define PIP "python3 -m pip install --no-deps --no-index --no-compile --no-warn-script-location --ignore-installed --root \"$DESTDIR\" --prefix \"$PREFIX\""
+#define PIP                                                                                        \
+    "python3 -m pip install --no-deps --no-index --no-compile --no-warn-script-location "          \
+    "--ignore-installed --root \"$DESTDIR\" --prefix \"$PREFIX\""
 
-/* pip installs files only, and takes the tags from their names: what was unpacked for patches becomes a wheel again, uncompressed. It holds its RECORD to
- * nothing, and finishing writes a new one. */
+/* pip installs files only, and takes the tags from their names: what was unpacked for patches
+ * becomes a wheel again, uncompressed. It holds its RECORD to nothing, and finishing writes a new
+ * one. */
 static char *packed_again(const iw_recipe *recipe)
 {
-    static const char program[] = "import os, sys, zipfile\n"
-                                  "with zipfile.ZipFile(sys.argv[1], \"w\", strict_timestamps=False) as wheel:\n"
-                                  "    for folder, folders, files in os.walk(\".\"):\n"
-                                  "        folders[:] = sorted(set(folders) - {\".iw\"})\n"
-                                  "        for file in sorted(files):\n"
-                                  "            wheel.write(os.path.join(folder, file))\n";
+    static const char program[] =
+        "import os, sys, zipfile\n"
+        "with zipfile.ZipFile(sys.argv[1], \"w\", strict_timestamps=False) as wheel:\n"
+        "    for folder, folders, files in os.walk(\".\"):\n"
+        "        folders[:] = sorted(set(folders) - {\".iw\"})\n"
+        "        for file in sorted(files):\n"
+        "            wheel.write(os.path.join(folder, file))\n";
     iw_cleanup_free char *name = iw_shell_quote(recipe->sources[0].file);
-    return iw_format("mkdir -p \"$IRONWHEEL_BUILD/wheel\"\ncd \"$SRC\"\npython3 -c '%s' \"$IRONWHEEL_BUILD\"/wheel/%s\n" PIP " \"$IRONWHEEL_BUILD\"/wheel/%s", program,
-                     name, name);
+    return iw_format("mkdir -p \"$IRONWHEEL_BUILD/wheel\"\ncd \"$SRC\"\npython3 -c '%s' "
+                     "\"$IRONWHEEL_BUILD\"/wheel/%s\n" PIP " \"$IRONWHEEL_BUILD\"/wheel/%s",
+                     program, name, name);
 }
 
 static void install_script(iw_buffer *out, const iw_build *build)
@@ -146,7 +156,8 @@ static void install_script(iw_buffer *out, const iw_build *build)
         break;
     case IW_SYSTEM_PYTHON: iw_buffer_add_text(out, PIP " \"$IRONWHEEL_BUILD\"/wheel/*.whl"); break;
     case IW_SYSTEM_CARGO:
-        iw_buffer_add_text(out, "cargo install --offline --frozen --no-track --path . --root \"$DESTDIR$PREFIX\"");
+        iw_buffer_add_text(
+            out, "cargo install --offline --frozen --no-track --path . --root \"$DESTDIR$PREFIX\"");
         add_words(out, build->arguments);
         break;
     case IW_SYSTEM_WHEEL: iw_buffer_add_text(out, PIP " \"$SRC\"/*.whl"); break;
@@ -154,17 +165,18 @@ static void install_script(iw_buffer *out, const iw_build *build)
     }
 }
 
-static void add_step(iw_step *steps, size_t *count, const char *phase, const char *folder, char *script)
+static void add_step(iw_step *steps, size_t *count, const char *phase, const char *folder,
+                     char *script)
 {
     if (script && *script) {
         steps[*count] = (iw_step){phase, iw_strdup(folder), script};
         (*count)++;
-    } else
-        free(script);
+    } else free(script);
 }
 
 /* The recipe's own text, else what the build system runs. */
-static char *either(const char *own, void (*usual)(iw_buffer *, const iw_build *), const iw_build *build)
+static char *either(const char *own, void (*usual)(iw_buffer *, const iw_build *),
+                    const iw_build *build)
 {
     if (own) return iw_strdup(own);
     iw_buffer out = {0};
@@ -172,7 +184,8 @@ static char *either(const char *own, void (*usual)(iw_buffer *, const iw_build *
     return iw_buffer_take(&out);
 }
 
-size_t iw_steps_make(const iw_recipe *recipe, const iw_step_paths *paths, iw_step steps[IW_STEP_LIMIT])
+size_t iw_steps_make(const iw_recipe *recipe, const iw_step_paths *paths,
+                     iw_step steps[IW_STEP_LIMIT])
 {
     const iw_build *build = &recipe->build;
     iw_cleanup_free char *source = iw_path_join(paths->build, "src");
@@ -183,8 +196,10 @@ size_t iw_steps_make(const iw_recipe *recipe, const iw_step_paths *paths, iw_ste
     add_step(steps, &count, "prepare", folder, iw_strdup(build->prepare));
     add_step(steps, &count, "configure", folder, either(build->configure, configure_script, build));
     add_step(steps, &count, "compile", folder, either(build->compile, compile_script, build));
-    bool patched = build->system == IW_SYSTEM_WHEEL && recipe->patch_count && !build->install_script;
-    add_step(steps, &count, "install", folder, patched ? packed_again(recipe) : either(build->install_script, install_script, build));
+    bool patched =
+        build->system == IW_SYSTEM_WHEEL && recipe->patch_count && !build->install_script;
+    add_step(steps, &count, "install", folder,
+             patched ? packed_again(recipe) : either(build->install_script, install_script, build));
     add_step(steps, &count, "finish", tree, iw_strdup(build->finish));
     return count;
 }
@@ -197,7 +212,7 @@ void iw_steps_free(iw_step *steps, size_t count)
     }
 }
 
-/* --- environment -------------------------------------------------------------------------------------------------------------- */
+/* --- environment ---------------------------------------------------------- */
 
 static void set(iw_strings *out, const char *name, const char *value)
 {
@@ -212,7 +227,8 @@ static void set(iw_strings *out, const char *name, const char *value)
     iw_strings_add(out, whole);
 }
 
-static void set_format(iw_strings *out, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void set_format(iw_strings *out, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void set_format(iw_strings *out, const char *name, const char *format, ...)
 {
     va_list arguments;
@@ -236,9 +252,11 @@ static void set_places(iw_strings *out, const iw_step_paths *paths, unsigned job
     set_format(out, "JOBS", "%u", jobs);
     set_format(out, "CMAKE_BUILD_PARALLEL_LEVEL", "%u", jobs);
     set_format(out, "CPPFLAGS", "-I%s/include", paths->prefix);
-    /* A program that a step builds and runs finds the prefix's libraries; finishing makes the run path relative. */
+    /* A program that a step builds and runs finds the prefix's libraries; finishing makes the run
+     * path relative. */
     set_format(out, "LDFLAGS", "-L%s/lib -Wl,-rpath,%s/lib", paths->prefix, paths->prefix);
-    set_format(out, "PKG_CONFIG_PATH", "%s/lib/pkgconfig:%s/share/pkgconfig", paths->prefix, paths->prefix);
+    set_format(out, "PKG_CONFIG_PATH", "%s/lib/pkgconfig:%s/share/pkgconfig", paths->prefix,
+               paths->prefix);
     set(out, "CMAKE_PREFIX_PATH", paths->prefix);
     set(out, "IRONWHEEL_OBJECTS", paths->objects);
     if (!paths->run) return;
@@ -249,6 +267,7 @@ static void set_places(iw_strings *out, const iw_step_paths *paths, unsigned job
 static void set_fixed(iw_strings *out)
 {
     static const char *const fixed[][2] = {
+        /* clang-format off */
         {"LC_ALL", "C.UTF-8"},       {"TZ", "UTC"},
         {"PYTHONHASHSEED", "0"},     {"PYTHONNOUSERSITE", "1"},
         {"USER", "builder"},         {"LOGNAME", "builder"},
@@ -256,13 +275,14 @@ static void set_fixed(iw_strings *out)
         {"CARGO_NET_OFFLINE", "true"}, {"PIP_DISABLE_PIP_VERSION_CHECK", "1"},
         {"PIP_NO_CACHE_DIR", "1"},   {"PIP_NO_INDEX", "1"},
         {"PIP_ROOT_USER_ACTION", "ignore"}, {"PIP_CONFIG_FILE", "/dev/null"},
+        /* clang-format on */
     };
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) set(out, fixed[i][0], fixed[i][1]);
     set_format(out, "SOURCE_DATE_EPOCH", "%d", IW_ARCHIVE_TIME);
 }
 
-void iw_step_environment(const iw_recipe *recipe, const iw_profile *profile, const iw_step_paths *paths, unsigned jobs,
-                         iw_strings *out)
+void iw_step_environment(const iw_recipe *recipe, const iw_profile *profile,
+                         const iw_step_paths *paths, unsigned jobs, iw_strings *out)
 {
     static const char *const flags[] = {"CFLAGS", "CXXFLAGS", "FFLAGS", NULL};
     const iw_build *build = &recipe->build;
@@ -272,11 +292,18 @@ void iw_step_environment(const iw_recipe *recipe, const iw_profile *profile, con
     set(out, "IRONWHEEL_OPENBLAS_TARGET", profile->openblas_target ? profile->openblas_target : "");
     set(out, "IRONWHEEL_NUMPY_BASELINE", profile->numpy_baseline ? profile->numpy_baseline : "");
     set(out, "IRONWHEEL_RUST_CPU", profile->rust_cpu ? profile->rust_cpu : "");
-    iw_cleanup_free char *destdir = iw_format("%s/out", paths->build), *src = iw_format("%s/src", paths->build);
-    iw_cleanup_free char *files = iw_format("%s/files", paths->build), *count = iw_format("%u", jobs);
-    const known names[] = {{"PREFIX", paths->prefix}, {"DESTDIR", destdir}, {"SRC", src}, {"JOBS", count}, {"FILES", files}};
+    iw_cleanup_free char *destdir = iw_format("%s/out", paths->build),
+                         *src = iw_format("%s/src", paths->build);
+    iw_cleanup_free char *files = iw_format("%s/files", paths->build),
+                         *count = iw_format("%u", jobs);
+    const known names[] = {{"PREFIX", paths->prefix},
+                           {"DESTDIR", destdir},
+                           {"SRC", src},
+                           {"JOBS", count},
+                           {"FILES", files}};
     for (size_t i = 0; i < build->environment_count; i++) {
-        iw_cleanup_free char *value = expand(build->environment[i].value, names, sizeof names / sizeof *names);
+        iw_cleanup_free char *value =
+            expand(build->environment[i].value, names, sizeof names / sizeof *names);
         set(out, build->environment[i].name, value);
     }
     iw_strings_sort(out);

@@ -1,4 +1,5 @@
-/* The toolchain's root: packages from the store, unpacked by several processes, prepared, stamped, moved into place. */
+/* The toolchain's root: packages from the store, unpacked by several processes, prepared, stamped,
+ * moved into place. */
 #include "build/build.h"
 
 #include <fcntl.h>
@@ -22,21 +23,22 @@
 #include "store/archive.h"
 #include "wrap/names.h"
 
-/* --- the stamp: "format, content digest, digest of what stat says" ---------------------------------------------------------------- */
+/* --- the stamp: "format, content digest, digest of what stat says" -------- */
 
 typedef struct stamp {
     char content[IW_SHA256_HEX]; /* as iw_archive_digest */
     char quick[IW_SHA256_HEX];   /* paths, inodes, sizes and times */
 } stamp;
 
-static int quick_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int quick_visit(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     (void)full, (void)err;
     if (S_ISDIR(status->st_mode)) return 0; /* what is in it says enough */
     char text[160];
-    snprintf(text, sizeof text, "%o %ju %jd %jd.%09ld %jd.%09ld", (unsigned)status->st_mode, (uintmax_t)status->st_ino,
-             (intmax_t)status->st_size, (intmax_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
-             (intmax_t)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
+    snprintf(text, sizeof text, "%o %ju %jd %jd.%09ld %jd.%09ld", (unsigned)status->st_mode,
+             (uintmax_t)status->st_ino, (intmax_t)status->st_size, (intmax_t)status->st_mtim.tv_sec,
+             status->st_mtim.tv_nsec, (intmax_t)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
     iw_hash_add_field(context, relative, text);
     return 0;
 }
@@ -57,13 +59,16 @@ static bool read_stamp(const char *path, stamp *out)
     size_t length = 0;
     if (iw_read_file(path, 4096, &text, &length, NULL)) return false;
     char format[16];
-    return sscanf(text, "format %15s\ncontent %64s\nquick %64s\n", format, out->content, out->quick) == 3 &&
-           strcmp(format, IW_ROOT_FORMAT) == 0 && iw_is_sha256(out->content) && iw_is_sha256(out->quick);
+    return sscanf(text, "format %15s\ncontent %64s\nquick %64s\n", format, out->content,
+                  out->quick) == 3 &&
+           strcmp(format, IW_ROOT_FORMAT) == 0 && iw_is_sha256(out->content) &&
+           iw_is_sha256(out->quick);
 }
 
 static int write_stamp(const char *path, const stamp *s, iw_error *err)
 {
-    iw_cleanup_free char *text = iw_format("format %s\ncontent %s\nquick %s\n", IW_ROOT_FORMAT, s->content, s->quick);
+    iw_cleanup_free char *text =
+        iw_format("format %s\ncontent %s\nquick %s\n", IW_ROOT_FORMAT, s->content, s->quick);
     return iw_write_passing(path, text, strlen(text), 0644, err);
 }
 
@@ -74,7 +79,8 @@ int iw_root_stamp(const char *root, const char *path, iw_error *err)
     return write_stamp(path, &s, err);
 }
 
-/* Whether the tree is as it was stamped: by inodes and times, or, where these differ (a copied store), by its whole content. */
+/* Whether the tree is as it was stamped: by inodes and times, or, where these differ (a copied
+ * store), by its whole content. */
 static int root_is_good(const char *root, const char *stamp_path, bool *good, iw_error *err)
 {
     stamp known, seen;
@@ -92,7 +98,7 @@ static int root_is_good(const char *root, const char *stamp_path, bool *good, iw
     return write_stamp(stamp_path, &known, err);
 }
 
-/* --- unpacking by several processes --------------------------------------------------------------------------------------------- */
+/* --- unpacking by several processes --------------------------------------- */
 
 typedef struct team {
     iw_store *store;
@@ -102,9 +108,11 @@ typedef struct team {
     int report;           /* "." for each package; text of a failure after a "!" and its kind */
 } team;
 
-static int unpack_package(iw_store *store, const iw_toolchain_package *package, const char *root, iw_error *err)
+static int unpack_package(iw_store *store, const iw_toolchain_package *package, const char *root,
+                          iw_error *err)
 {
-    static char *unneeded[] = {"usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "usr/share/bug", NULL};
+    static char *unneeded[] = {"usr/share/man",     "usr/share/info", "usr/share/locale",
+                               "usr/share/lintian", "usr/share/bug",  NULL};
     const iw_strings skip = {unneeded, 5, 5};
     iw_admission admission = {.set_times = true, .root_links = true, .skip = &skip};
     iw_cleanup_fd int fd = -1;
@@ -147,19 +155,24 @@ static int follow_team(int fd, const iw_toolchain *toolchain, const iw_sink *sin
     uint64_t done = 0;
     while ((got = read(fd, data, sizeof data)) > 0) {
         for (ssize_t i = 0; i < got; i++) {
-            if (failure.length || data[i] == '!')
-                iw_buffer_add_char(&failure, data[i]);
-            else
-                done++;
+            if (failure.length || data[i] == '!') iw_buffer_add_char(&failure, data[i]);
+            else done++;
         }
-        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = subject, .phase = "unpack", .count = done,
+        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                 .subject = subject,
+                                 .phase = "unpack",
+                                 .count = done,
                                  .total = toolchain->package_count});
     }
-    if (failure.length < 3) return done == toolchain->package_count ? 0 : iw_fail(err, IW_E_IO, "unpacking the toolchain: a process of ours died");
+    if (failure.length < 3)
+        return done == toolchain->package_count
+                   ? 0
+                   : iw_fail(err, IW_E_IO, "unpacking the toolchain: a process of ours died");
     return iw_fail(err, (iw_error_kind)(failure.data[1] - 'a'), "%s", failure.data + 2);
 }
 
-static int unpack_all(iw_store *store, const iw_toolchain *toolchain, const char *root, const iw_sink *sink, iw_error *err)
+static int unpack_all(iw_store *store, const iw_toolchain *toolchain, const char *root,
+                      const iw_sink *sink, iw_error *err)
 {
     unsigned cores = iw_core_count();
     size_t size = cores > 16 ? 16 : cores, started = 0;
@@ -181,7 +194,8 @@ static int unpack_all(iw_store *store, const iw_toolchain *toolchain, const char
         members[started] = pid;
     }
     close(report[1]);
-    if (!started) status = iw_fail_errno(err, IW_E_IO, "starting a process to unpack the toolchain");
+    if (!started)
+        status = iw_fail_errno(err, IW_E_IO, "starting a process to unpack the toolchain");
     if (!status) status = follow_team(report[0], toolchain, sink, err);
     close(report[0]);
     for (size_t i = 0; i < started; i++) {
@@ -192,7 +206,7 @@ static int unpack_all(iw_store *store, const iw_toolchain *toolchain, const char
     return status;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------ */
 
 /* Everything of the file system that holds `path` to the disk: one call for 30,000 files. */
 static int sync_all(const char *path, iw_error *err)
@@ -202,24 +216,26 @@ static int sync_all(const char *path, iw_error *err)
     return 0;
 }
 
-static int make_root(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink, const char *temporary, const char *root,
-                     const char *stamp_path, iw_error *err)
+static int make_root(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink,
+                     const char *temporary, const char *root, const char *stamp_path, iw_error *err)
 {
     iw_cleanup_free char *fresh = iw_path_join(temporary, "root");
     iw_cleanup_strings iw_strings names = {0};
     iw_cleanup_free char *fresh_stamp = iw_path_join(temporary, "stamp");
     iw_strings_add_all(&names, iw_wrapped_names());
-    if (iw_make_folders(fresh, 0755, err) || iw_root_skeleton(fresh, err) || unpack_all(store, toolchain, fresh, sink, err) ||
-        iw_root_prepare(fresh, &names, err) || iw_root_stamp(fresh, fresh_stamp, err) || sync_all(fresh, err))
+    if (iw_make_folders(fresh, 0755, err) || iw_root_skeleton(fresh, err) ||
+        unpack_all(store, toolchain, fresh, sink, err) || iw_root_prepare(fresh, &names, err) ||
+        iw_root_stamp(fresh, fresh_stamp, err) || sync_all(fresh, err))
         return -1;
-    if (unlink(stamp_path) && iw_exists(stamp_path)) return iw_fail_errno(err, IW_E_IO, "removing %s", stamp_path);
+    if (unlink(stamp_path) && iw_exists(stamp_path))
+        return iw_fail_errno(err, IW_E_IO, "removing %s", stamp_path);
     if (iw_remove_tree(root, err)) return -1;
     if (rename(fresh, root)) return iw_fail_errno(err, IW_E_IO, "moving the toolchain to %s", root);
     return iw_publish(fresh_stamp, stamp_path, err);
 }
 
-static int make_locked(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink, const char *root, const char *stamp_path,
-                       iw_error *err)
+static int make_locked(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink,
+                       const char *root, const char *stamp_path, iw_error *err)
 {
     bool good = false;
     if (root_is_good(root, stamp_path, &good, err)) return -1;
@@ -227,28 +243,38 @@ static int make_locked(iw_store *store, const iw_toolchain *toolchain, const iw_
     iw_cleanup_free char *subject = iw_format("toolchain/%s", toolchain->name);
     iw_cleanup_free char *parent = iw_store_path(store, "tmp", "");
     iw_cleanup_free char *temporary = NULL;
-    if (iw_make_folders(parent, 0755, err) || iw_temporary_folder(parent, "toolchain-", &temporary, err)) return -1;
+    if (iw_make_folders(parent, 0755, err) ||
+        iw_temporary_folder(parent, "toolchain-", &temporary, err))
+        return -1;
     iw_emit(sink, (iw_event){.type = IW_EVENT_STARTED, .subject = subject, .phase = "unpack"});
     int status = make_root(store, toolchain, sink, temporary, root, stamp_path, err);
     iw_remove_tree(temporary, NULL);
     if (status == 0)
-        iw_emit(sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = subject, .phase = "unpack", .detail = "unpacked"});
+        iw_emit(sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                 .subject = subject,
+                                 .phase = "unpack",
+                                 .detail = "unpacked"});
     return status;
 }
 
-int iw_toolchain_root(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink, char **root, iw_error *err)
+int iw_toolchain_root(iw_store *store, const iw_toolchain *toolchain, const iw_sink *sink,
+                      char **root, iw_error *err)
 {
     iw_cleanup_free char *folder = iw_store_path(store, "toolchains", toolchain->digest);
     iw_cleanup_free char *path = iw_path_join(folder, "root");
     iw_cleanup_free char *stamp_path = iw_path_join(folder, "stamp");
     iw_cleanup_free char *lock = iw_path_join(folder, "lock");
     iw_cleanup_fd int locked = -1;
-    if (iw_make_folders(folder, 0755, err) || iw_lock_file(lock, true, false, &locked, err)) return -1;
+    if (iw_make_folders(folder, 0755, err) || iw_lock_file(lock, true, false, &locked, err))
+        return -1;
     if (locked < 0) {
-        iw_emit(sink, (iw_event){.type = IW_EVENT_NOTE, .subject = toolchain->name, .detail = "waiting for another run that unpacks the toolchain"});
+        iw_emit(sink, (iw_event){.type = IW_EVENT_NOTE,
+                                 .subject = toolchain->name,
+                                 .detail = "waiting for another run that unpacks the toolchain"});
         if (iw_lock_file(lock, true, true, &locked, err)) return -1;
     }
-    if (make_locked(store, toolchain, sink, path, stamp_path, err)) return iw_wrap(err, "toolchain %s", toolchain->name);
+    if (make_locked(store, toolchain, sink, path, stamp_path, err))
+        return iw_wrap(err, "toolchain %s", toolchain->name);
     *root = iw_steal(&path);
     return 0;
 }

@@ -17,7 +17,8 @@
 void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node, bool sandboxed)
 {
     memset(tree, 0, sizeof *tree);
-    tree->name = iw_format("%s-%s-%.12s", node->recipe->name, node->recipe->version, node->plan_key);
+    tree->name =
+        iw_format("%s-%s-%.12s", node->recipe->name, node->recipe->version, node->plan_key);
     tree->folder = iw_store_path(store, "work", tree->name);
     tree->build = iw_path_join(tree->folder, "build");
     tree->prefix = iw_path_join(tree->folder, "prefix");
@@ -31,7 +32,8 @@ void iw_tree_init(iw_tree *tree, const iw_store *store, const iw_node *node, boo
 
 void iw_tree_clear(iw_tree *tree)
 {
-    char *all[] = {tree->name, tree->folder, tree->build, tree->prefix, tree->seen_build, tree->seen_prefix, tree->out, tree->logs, tree->objects};
+    char *all[] = {tree->name,        tree->folder, tree->build, tree->prefix, tree->seen_build,
+                   tree->seen_prefix, tree->out,    tree->logs,  tree->objects};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     if (tree->name && tree->lock >= 0) close(tree->lock);
     memset(tree, 0, sizeof *tree);
@@ -42,7 +44,8 @@ int iw_tree_lock(iw_tree *tree, bool wait, bool *locked, iw_error *err)
 {
     iw_cleanup_free char *path = iw_format("%s.lock", tree->folder);
     iw_cleanup_free char *parent = iw_path_parent(path);
-    if (iw_make_folders(parent, 0755, err) || iw_lock_file(path, true, wait, &tree->lock, err)) return -1;
+    if (iw_make_folders(parent, 0755, err) || iw_lock_file(path, true, wait, &tree->lock, err))
+        return -1;
     *locked = tree->lock >= 0;
     return 0;
 }
@@ -66,13 +69,15 @@ static int rotate_logs(const char *folder, iw_error *err)
 
 int iw_tree_start(iw_tree *tree, iw_error *err)
 {
-    static const char *const folders[] = {"build/src", "build/home", "build/files", "build/tmp", "build/patches", "prefix"};
+    static const char *const folders[] = {"build/src", "build/home",    "build/files",
+                                          "build/tmp", "build/patches", "prefix"};
     if (iw_remove_tree(tree->folder, err) || rotate_logs(tree->logs, err)) return -1;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         iw_cleanup_free char *path = iw_path_join(tree->folder, folders[i]);
         if (iw_make_folders(path, 0755, err)) return -1;
     }
-    return iw_make_folders(tree->out, 0755, err) || iw_make_folders(tree->objects, 0755, err) ? -1 : 0;
+    return iw_make_folders(tree->out, 0755, err) || iw_make_folders(tree->objects, 0755, err) ? -1
+                                                                                              : 0;
 }
 
 int iw_tree_remove(iw_tree *tree, iw_error *err)
@@ -106,7 +111,7 @@ char *iw_log_tail(const char *path, size_t bytes)
     return text;
 }
 
-/* --- finding a log -------------------------------------------------------------------------------------------------------------- */
+/* --- finding a log -------------------------------------------------------- */
 
 /* Whether `folder` is "<name>-<version>-<12 hex digits>"; version NULL: any. */
 static bool is_log_folder(const char *folder, const char *name, const char *version)
@@ -115,9 +120,11 @@ static bool is_log_folder(const char *folder, const char *name, const char *vers
     if (length < start + 15 || strncmp(folder, name, start) || folder[start] != '-') return false;
     const char *key = folder + length - 13;
     if (key[0] != '-' || strspn(key + 1, "0123456789abcdef") != 12) return false;
-    if (!version) return folder[start + 1] >= '0' && folder[start + 1] <= '9'; /* not of <name>-more */
+    if (!version)
+        return folder[start + 1] >= '0' && folder[start + 1] <= '9'; /* not of <name>-more */
     const char *there = folder + start + 1;
-    return (size_t)(key - there) == strlen(version) && strncmp(there, version, strlen(version)) == 0;
+    return (size_t)(key - there) == strlen(version) &&
+           strncmp(there, version, strlen(version)) == 0;
 }
 
 typedef struct newest {
@@ -129,8 +136,9 @@ static void consider(newest *best, const char *path)
 {
     struct stat status;
     if (stat(path, &status)) return;
-    bool later = status.st_mtim.tv_sec > best->time.tv_sec ||
-                 (status.st_mtim.tv_sec == best->time.tv_sec && status.st_mtim.tv_nsec >= best->time.tv_nsec);
+    bool later =
+        status.st_mtim.tv_sec > best->time.tv_sec || (status.st_mtim.tv_sec == best->time.tv_sec &&
+                                                      status.st_mtim.tv_nsec >= best->time.tv_nsec);
     if (best->path && !later) return;
     free(best->path);
     best->path = iw_strdup(path);
@@ -151,7 +159,8 @@ static void consider_folder(newest *best, const char *folder, const char *phase)
     closedir(dir);
 }
 
-int iw_build_log_path(iw_store *store, const char *name, const char *version, const char *phase, char **path, iw_error *err)
+int iw_build_log_path(iw_store *store, const char *name, const char *version, const char *phase,
+                      char **path, iw_error *err)
 {
     iw_cleanup_free char *logs = iw_path_join(iw_store_root(store), "logs");
     newest best = {NULL, {0, 0}};
@@ -163,8 +172,10 @@ int iw_build_log_path(iw_store *store, const char *name, const char *version, co
     }
     if (dir) closedir(dir);
     if (!best.path)
-        return iw_fail(err, IW_E_NOT_FOUND, "no log of %s%s%s%s%s in %s: it has not been built with this store", name, version ? "/" : "",
-                       version ? version : "", phase ? ", phase " : "", phase ? phase : "", logs);
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "no log of %s%s%s%s%s in %s: it has not been built with this store", name,
+                       version ? "/" : "", version ? version : "", phase ? ", phase " : "",
+                       phase ? phase : "", logs);
     *path = best.path;
     return 0;
 }

@@ -9,12 +9,13 @@
 #include "store/store.h"
 
 typedef struct iw_tree {
-    char *name;                        /* <name>-<version>-<12 of plan key> */
-    char *folder, *build, *prefix; /* host paths */
-    char *seen_build, *seen_prefix;    /* where a step sees them: /build and IW_PREFIX, or the same paths without a sandbox */
-    char *out;                         /* build/out + seen_prefix: what becomes the artifact */
+    char *name;                     /* <name>-<version>-<12 of plan key> */
+    char *folder, *build, *prefix;  /* host paths */
+    char *seen_build, *seen_prefix; /* where a step sees them: /build and IW_PREFIX, or the same
+                                       paths without a sandbox */
+    char *out;                      /* build/out + seen_prefix: what becomes the artifact */
     char *logs, *objects;
-    int lock;                          /* -1: not locked */
+    int lock; /* -1: not locked */
 } iw_tree;
 
 /* Only paths. Free with iw_tree_clear, which unlocks too. */
@@ -27,7 +28,8 @@ int iw_tree_start(iw_tree *tree, iw_error *err);
 int iw_tree_remove(iw_tree *tree, iw_error *err); /* the logs stay */
 /* The log of a phase, opened for appending; path may be NULL. */
 int iw_tree_log(const iw_tree *tree, const char *phase, int *fd, char **path, iw_error *err);
-/* The last lines of a log, at most `bytes`, in whole lines; "" where there are none. Caller frees. */
+/* The last lines of a log, at most `bytes`, in whole lines; "" where there are none. Caller frees.
+ */
 char *iw_log_tail(const char *path, size_t bytes);
 
 #endif

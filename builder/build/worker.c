@@ -20,7 +20,7 @@
 
 /* Lines from worker to parent: 'E' and an event's JSON, or 'R' and the result. */
 
-/* --- in the worker ---------------------------------------------------------------------------------------------------------------- */
+/* --- in the worker -------------------------------------------------------- */
 
 static void send_event(void *context, const iw_event *event)
 {
@@ -55,7 +55,8 @@ static void send_result(int fd, const iw_job_end *end, const iw_error *err)
     iw_write_all(fd, line, strlen(line), "result", NULL);
 }
 
-/* Sockets and epoll descriptors are the broker's: a copy here would keep connections open that the parent has closed. */
+/* Sockets and epoll descriptors are the broker's: a copy here would keep connections open that the
+ * parent has closed. */
 static void close_sockets(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -63,13 +64,14 @@ static void close_sockets(void)
         char target[64];
         ssize_t length = readlinkat(dirfd(dir), entry->d_name, target, sizeof target - 1);
         target[length > 0 ? length : 0] = '\0';
-        if (iw_starts_with(target, "socket:") || strcmp(target, "anon_inode:[eventpoll]") == 0) close(atoi(entry->d_name));
+        if (iw_starts_with(target, "socket:") || strcmp(target, "anon_inode:[eventpoll]") == 0)
+            close(atoi(entry->d_name));
     }
     if (dir) closedir(dir);
 }
 
-/* Nothing of the terminal or of the caller's limits may show in a build. Called with every signal blocked, until the handlers are given up that write
- * into the parent's pipe. */
+/* Nothing of the terminal or of the caller's limits may show in a build. Called with every signal
+ * blocked, until the handlers are given up that write into the parent's pipe. */
 static void settle_down(pid_t parent, const sigset_t *before)
 {
     struct rlimit none = {0, 0};
@@ -101,7 +103,7 @@ static _Noreturn void work(const iw_store *parents, const iw_job *job, int event
     _exit(status ? 1 : 0);
 }
 
-/* --- in the parent ---------------------------------------------------------------------------------------------------------------- */
+/* --- in the parent -------------------------------------------------------- */
 
 static double now(void)
 {
@@ -110,7 +112,8 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job, iw_node *node, iw_error *err)
+int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job, iw_node *node,
+                    iw_error *err)
 {
     memset(worker, 0, sizeof *worker);
     worker->events = worker->cancel = -1;
@@ -142,7 +145,10 @@ int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job,
     worker->pid = pid;
     worker->began = now();
     worker->subject = iw_format("%s/%s", node->recipe->name, node->recipe->version);
-    if (pid > 0) return fcntl(worker->events, F_SETFL, O_NONBLOCK) ? iw_fail_errno(err, IW_E_IO, "a worker's pipe") : 0;
+    if (pid > 0)
+        return fcntl(worker->events, F_SETFL, O_NONBLOCK)
+                   ? iw_fail_errno(err, IW_E_IO, "a worker's pipe")
+                   : 0;
     iw_worker_clear(worker);
     errno = saved;
     return iw_fail_errno(err, IW_E_IO, "starting a worker for %s", node->recipe->name);
@@ -155,7 +161,8 @@ static void take_result(iw_worker *worker, const char *line)
     worker->told = true;
     iw_error_kind kind = (iw_error_kind)json_integer_value(json_object_get(object, "kind"));
     const char *message = json_string_value(json_object_get(object, "message"));
-    if (kind != IW_E_NONE) iw_fail(&worker->error, kind, "%s", message ? message : "it failed without a word");
+    if (kind != IW_E_NONE)
+        iw_fail(&worker->error, kind, "%s", message ? message : "it failed without a word");
     worker->cancelled = kind == IW_E_CANCELLED;
     worker->reused = json_is_true(json_object_get(object, "reused"));
     worker->phase = iw_strdup(json_string_value(json_object_get(object, "phase")));
@@ -197,7 +204,8 @@ static void conclude(iw_worker *worker)
     worker->pid = 0;
     if (worker->told) return;
     iw_cleanup_free char *how = iw_status_text(status);
-    iw_fail(&worker->error, IW_E_BUILD, "its worker process died (%s): out of memory, or killed from outside?", how);
+    iw_fail(&worker->error, IW_E_BUILD,
+            "its worker process died (%s): out of memory, or killed from outside?", how);
 }
 
 bool iw_worker_read(iw_worker *worker, const iw_sink *sink)

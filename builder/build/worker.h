@@ -8,7 +8,7 @@
 
 typedef struct iw_worker {
     iw_node *node;
-    char *subject;     /* name/version; owned, as all below */
+    char *subject; /* name/version; owned, as all below */
     pid_t pid;
     int events;        /* read end; -1 when the worker has closed it */
     int cancel;        /* write end: one byte stops it */
@@ -21,9 +21,12 @@ typedef struct iw_worker {
     uint64_t compiles, expected_compiles; /* seen by the broker; in an earlier build */
 } iw_worker;
 
-/* Starts it for `job` (whose sink and cancel are ignored): the store is opened again by its path. */
-int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job, iw_node *node, iw_error *err);
-/* Reads what has come, hands events on to `sink`. True when the worker has ended; then its outcome is known. */
+/* Starts it for `job` (whose sink and cancel are ignored): the store is opened again by its path.
+ */
+int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job, iw_node *node,
+                    iw_error *err);
+/* Reads what has come, hands events on to `sink`. True when the worker has ended; then its outcome
+ * is known. */
 bool iw_worker_read(iw_worker *worker, const iw_sink *sink);
 void iw_worker_cancel(iw_worker *worker); /* asks it to stop; it kills what it runs */
 void iw_worker_kill(iw_worker *worker);

@@ -10,7 +10,9 @@ char *iw_report_path(const char *bundle)
 {
     static const char ending[] = ".tar.zst";
     size_t length = strlen(bundle);
-    return iw_format("%.*s.report.html", (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length), bundle);
+    return iw_format("%.*s.report.html",
+                     (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length),
+                     bundle);
 }
 
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
@@ -18,10 +20,15 @@ int iw_build_say_ready(iw_context *context, const char *stack, const char *path,
     iw_cleanup_free char *report = iw_report_path(path);
     bool reported = iw_exists(report);
     if (context->json) {
-        iw_cleanup_free char *line = iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = path, .detail = sha256, .subject = reported ? report : NULL});
+        iw_cleanup_free char *line =
+            iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT,
+                                         .path = path,
+                                         .detail = sha256,
+                                         .subject = reported ? report : NULL});
         iw_print(context, "%s\n", line);
     } else if (!context->quiet) {
-        iw_print(context, "%s: nothing to do, the bundle is there\n  %s\n  sha256 %s\n", stack, path, sha256);
+        iw_print(context, "%s: nothing to do, the bundle is there\n  %s\n  sha256 %s\n", stack,
+                 path, sha256);
         if (reported) iw_print(context, "  report %s\n", report);
     }
     return 0;
@@ -33,15 +40,19 @@ static int make(iw_context *context, iw_session *session, iw_error *err)
     if (iw_context_watch_signals(context, err) != 0) return -1;
     if (iw_session_build(context, session, err) == 0) return 0;
     if (err->kind != IW_E_CANCELLED) return -1;
-    return iw_fail(err, IW_E_CANCELLED, "stopped; what was finished is in the store, and half-built packages find their compiled objects there: `ironwheel build %s` goes on",
+    return iw_fail(err, IW_E_CANCELLED,
+                   "stopped; what was finished is in the store, and half-built packages find their "
+                   "compiled objects there: `ironwheel build %s` goes on",
                    session->stack->name);
 }
 
-int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256, bool *found, iw_error *err)
+int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256,
+                        bool *found, iw_error *err)
 {
     *found = false;
     for (size_t i = 0; i < session->plan->node_count; i++)
-        if (session->plan->nodes[i].action != IW_ACTION_REUSE && session->plan->nodes[i].in_bundle) return 0;
+        if (session->plan->nodes[i].action != IW_ACTION_REUSE && session->plan->nodes[i].in_bundle)
+            return 0;
     if (iw_flag(context->arguments, "check")) return 0;
     return iw_session_find_bundle(context, session, path, sha256, found, err);
 }
@@ -53,30 +64,46 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     bool found = false;
     int status = iw_session_open(context, arguments->operands[0], &session, err);
     if (status == 0) status = iw_build_find_ready(context, &session, &path, &sha256, &found, err);
-    if (status == 0) status = found ? iw_build_say_ready(context, session.stack->name, path, sha256) : make(context, &session, err);
+    if (status == 0)
+        status = found ? iw_build_say_ready(context, session.stack->name, path, sha256)
+                       : make(context, &session, err);
     iw_session_close(&session);
     return status;
 }
 
 const iw_option iw_build_option_table[] = {
-    {"output", 'o', IW_OPTION_TEXT, "DIR", "Write the bundle to DIR (default: dist/ beside recipes/)", "folder"},
-    {"check", 0, IW_OPTION_FLAG, NULL, "Run the checks and write the bundle again, even where nothing changed", NULL},
-    {"level", 0, IW_OPTION_NUMBER, "N", "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
+    {"output", 'o', IW_OPTION_TEXT, "DIR",
+     "Write the bundle to DIR (default: dist/ beside recipes/)", "folder"},
+    {"check", 0, IW_OPTION_FLAG, NULL,
+     "Run the checks and write the bundle again, even where nothing changed", NULL},
+    {"level", 0, IW_OPTION_NUMBER, "N",
+     "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
     IW_BUILD_OPTIONS,
     IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 
 const iw_command_spec iw_command_build = {
-    .name = "build", .operands = "STACK", .least = 1, .most = 1, .complete = "stack",
+    .name = "build",
+    .operands = "STACK",
+    .least = 1,
+    .most = 1,
+    .complete = "stack",
     .summary = "Build a stack from source and write its bundle",
-    .description = "Fetches what is missing, builds every package of the stack that the store doesn't hold yet, lays the environment together, runs the checks "
-                   "under the CPU model of every profile, and writes one relocatable tarball.\n\n"
-                   "A build that stopped, for whatever reason, goes on when the command is given again: finished packages are reused, and a package that was "
-                   "half-way starts from its sources with the objects that were compiled already.\n\n"
-                   "Beside the bundle stand BUNDLE.sha256, BUNDLE.checks.json, and a report, one HTML page: what is in it, what was patched and why, what the audit and the checks "
-                   "found.",
-    .examples = "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without a network, after `ironwheel fetch base`\n"
-                "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
-    .options = iw_build_option_table, .run = run,
+    .description =
+        "Fetches what is missing, builds every package of the stack that the store doesn't hold "
+        "yet, lays the environment together, runs the checks "
+        "under the CPU model of every profile, and writes one relocatable tarball.\n\n"
+        "A build that stopped, for whatever reason, goes on when the command is given again: "
+        "finished packages are reused, and a package that was "
+        "half-way starts from its sources with the objects that were compiled already.\n\n"
+        "Beside the bundle stand BUNDLE.sha256, BUNDLE.checks.json, and a report, one HTML page: "
+        "what is in it, what was patched and why, what the audit and the checks "
+        "found.",
+    .examples =
+        "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without "
+        "a network, after `ironwheel fetch base`\n"
+        "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
+    .options = iw_build_option_table,
+    .run = run,
 };

@@ -17,7 +17,7 @@
 #include "base/process.h"
 #include "ui/columns.h"
 
-/* --- where things are ------------------------------------------------------------------------------------------------------------- */
+/* --- where things are ----------------------------------------------------- */
 
 static char *program_folder(void)
 {
@@ -28,7 +28,8 @@ static char *program_folder(void)
     return iw_path_parent(path);
 }
 
-/* In a checkout out/<mode>/ironwheel has libexec/ beside it; installed, bin/ironwheel has ../libexec/ironwheel. The whole program stands there itself. */
+/* In a checkout out/<mode>/ironwheel has libexec/ beside it; installed, bin/ironwheel has
+ * ../libexec/ironwheel. The whole program stands there itself. */
 static char *helpers_folder(const char *program)
 {
     const char *given = getenv("IRONWHEEL_LIBEXEC");
@@ -67,14 +68,19 @@ static char *tree_above(const char *folder)
 
 static int find_root(iw_context *context, iw_error *err)
 {
-    const char *given = iw_text_option(context->arguments, "root"), *variable = getenv("IRONWHEEL_ROOT");
+    const char *given = iw_text_option(context->arguments, "root"),
+               *variable = getenv("IRONWHEEL_ROOT");
     if (!given && variable && *variable) given = variable;
     char here[4096];
-    if (!getcwd(here, sizeof here)) return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't tell the working folder");
+    if (!getcwd(here, sizeof here))
+        return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't tell the working folder");
     if (given) {
         context->root = iw_path_join(here, given);
         if (is_tree(context->root)) return 0;
-        return iw_fail(err, IW_E_USAGE, "%s holds no recipes/stacks; -C (or IRONWHEEL_ROOT) names the folder that holds recipes/", context->root);
+        return iw_fail(err, IW_E_USAGE,
+                       "%s holds no recipes/stacks; -C (or IRONWHEEL_ROOT) names the folder that "
+                       "holds recipes/",
+                       context->root);
     }
     context->root = tree_above(here);
     if (!context->root) context->root = tree_above(context->program);
@@ -86,7 +92,10 @@ static int find_root(iw_context *context, iw_error *err)
         context->root = iw_path_clean(joined);
         if (is_tree(context->root)) return 0;
     }
-    return iw_fail(err, IW_E_USAGE, "no recipes here: neither %s nor a folder above it holds recipes/stacks; name one with -C DIR", here);
+    return iw_fail(err, IW_E_USAGE,
+                   "no recipes here: neither %s nor a folder above it holds recipes/stacks; name "
+                   "one with -C DIR",
+                   here);
 }
 
 int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err)
@@ -112,19 +121,28 @@ int iw_context_store(iw_context *context, iw_store **out, iw_error *err)
     if (!context->store) {
         if (iw_context_catalog(context, &catalog, err) != 0) return -1;
         iw_cleanup_free char *fallback = default_cache(context->root);
-        if (iw_store_open(iw_text_option(context->arguments, "cache"), fallback, &context->store, err) != 0) return -1;
+        if (iw_store_open(iw_text_option(context->arguments, "cache"), fallback, &context->store,
+                          err) != 0)
+            return -1;
     }
     *out = context->store;
     return 0;
 }
 
-/* --- the user --------------------------------------------------------------------------------------------------------------------- */
+/* --- the user ------------------------------------------------------------- */
 
 void iw_context_show(iw_context *context)
 {
     if (context->ui) return;
-    iw_ui_options options = {.mode = context->json ? IW_UI_JSON : context->quiet ? IW_UI_QUIET : IW_UI_AUTO,
-                             .verbosity = context->quiet ? -1 : context->verbose ? 1 : 0, .out = 1, .error = 2, .colour_allowed = true};
+    iw_ui_options options = {.mode = context->json    ? IW_UI_JSON
+                                     : context->quiet ? IW_UI_QUIET
+                                                      : IW_UI_AUTO,
+                             .verbosity = context->quiet     ? -1
+                                          : context->verbose ? 1
+                                                             : 0,
+                             .out = 1,
+                             .error = 2,
+                             .colour_allowed = true};
     context->ui = iw_ui_open(&options);
     context->sink = iw_ui_sink(context->ui);
 }
@@ -134,7 +152,8 @@ void iw_print(iw_context *context, const char *format, ...)
     va_list arguments;
     if (context->ui) iw_ui_pause(context->ui);
     va_start(arguments, format);
-    iw_cleanup_free char *text = iw_vformat(format, arguments), *shown = isatty(1) ? iw_columns_lines(text) : NULL;
+    iw_cleanup_free char *text = iw_vformat(format, arguments),
+                         *shown = isatty(1) ? iw_columns_lines(text) : NULL;
     va_end(arguments);
     fputs(shown ? shown : text, stdout);
     fflush(stdout);
@@ -148,12 +167,12 @@ void iw_print_json(iw_context *context, json_t *line)
     json_decref(line);
 }
 
-/* --- Ctrl-C ----------------------------------------------------------------------------------------------------------------------- */
+/* --- Ctrl-C --------------------------------------------------------------- */
 
 struct iw_watch {
     pthread_t thread;
     int signals;
-    int pipe[2];  /* cancel */
+    int pipe[2]; /* cancel */
     int stop[2];
     iw_ui *ui;
 };
@@ -178,13 +197,15 @@ static void *watch_signals(void *argument)
         if (polled[1].revents) return NULL;
         unsigned char number;
         while (read(watch->signals, &number, 1) == 1)
-            if (number == SIGINT || number == SIGTERM || number == SIGHUP) on_stop_signal(watch, &seen);
+            if (number == SIGINT || number == SIGTERM || number == SIGHUP)
+                on_stop_signal(watch, &seen);
     }
 }
 
 static int open_pipe(int ends[2], iw_error *err)
 {
-    return pipe2(ends, O_CLOEXEC) == 0 ? 0 : iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
+    return pipe2(ends, O_CLOEXEC) == 0 ? 0
+                                       : iw_fail_errno(err, IW_E_ENVIRONMENT, "can't make a pipe");
 }
 
 int iw_context_watch_signals(iw_context *context, iw_error *err)
@@ -194,7 +215,9 @@ int iw_context_watch_signals(iw_context *context, iw_error *err)
     watch->ui = context->ui;
     watch->pipe[0] = watch->pipe[1] = watch->stop[0] = watch->stop[1] = -1;
     context->watch = watch;
-    if (iw_signals_open(&watch->signals, err) != 0 || open_pipe(watch->pipe, err) != 0 || open_pipe(watch->stop, err) != 0) return -1;
+    if (iw_signals_open(&watch->signals, err) != 0 || open_pipe(watch->pipe, err) != 0 ||
+        open_pipe(watch->stop, err) != 0)
+        return -1;
     sigset_t all, before; /* signals go to the threads that had them */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -221,7 +244,7 @@ static void stop_watching(struct iw_watch *watch)
     free(watch);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 void iw_context_open(iw_context *context, const iw_arguments *arguments)
 {

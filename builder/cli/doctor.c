@@ -44,7 +44,9 @@ static void examine_helpers(struct examination *e)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         iw_cleanup_free char *path = iw_path_join(e->context->helpers, names[i]);
         bool fine = access(path, X_OK) == 0;
-        iw_cleanup_free char *text = fine ? iw_strdup(path) : iw_format("%s isn't there; run `make` (or `make install`) again", path);
+        iw_cleanup_free char *text =
+            fine ? iw_strdup(path)
+                 : iw_format("%s isn't there; run `make` (or `make install`) again", path);
         tell(e, names[i], fine, true, text);
     }
 }
@@ -55,7 +57,10 @@ static void examine_machine(struct examination *e)
     if (sysinfo(&info) == 0) {
         uint64_t memory = (uint64_t)info.totalram * info.mem_unit;
         iw_cleanup_free char *size = iw_format_bytes(memory);
-        iw_cleanup_free char *text = iw_format("%u cores, %s of memory%s", iw_core_count(), size, memory < UINT64_C(3500000000) ? "; big packages want 4 GB for one compiler" : "");
+        iw_cleanup_free char *text =
+            iw_format("%u cores, %s of memory%s", iw_core_count(), size,
+                      memory < UINT64_C(3500000000) ? "; big packages want 4 GB for one compiler"
+                                                    : "");
         tell(e, "machine", memory >= UINT64_C(3500000000), false, text);
     }
 }
@@ -65,10 +70,15 @@ static void examine_store(struct examination *e)
     iw_error why = IW_ERROR_INIT;
     iw_store *store;
     uint64_t bytes = 0;
-    if (iw_context_store(e->context, &store, &why) != 0 || iw_free_space(iw_store_root(store), &bytes, &why) != 0) {
+    if (iw_context_store(e->context, &store, &why) != 0 ||
+        iw_free_space(iw_store_root(store), &bytes, &why) != 0) {
         tell(e, "store", false, true, iw_error_text(&why));
     } else {
-        iw_cleanup_free char *size = iw_format_bytes(bytes), *text = iw_format("%s, %s free%s", iw_store_root(store), size, bytes < UINT64_C(8000000000) ? "; stack base wants 5 GB, torch 60 GB" : "");
+        iw_cleanup_free char *size = iw_format_bytes(bytes),
+                             *text = iw_format("%s, %s free%s", iw_store_root(store), size,
+                                               bytes < UINT64_C(8000000000)
+                                                   ? "; stack base wants 5 GB, torch 60 GB"
+                                                   : "");
         tell(e, "store", bytes >= UINT64_C(8000000000), false, text);
     }
     iw_error_clear(&why);
@@ -80,18 +90,22 @@ static void examine_cpu(struct examination *e)
     iw_list names;
     iw_error why = IW_ERROR_INIT;
     iw_cleanup_buffer iw_buffer exact = {0};
-    if (iw_context_catalog(e->context, &catalog, &why) != 0 || iw_catalog_profiles(catalog, &names, &why) != 0) {
+    if (iw_context_catalog(e->context, &catalog, &why) != 0 ||
+        iw_catalog_profiles(catalog, &names, &why) != 0) {
         tell(e, "profile", false, true, iw_error_text(&why));
         iw_error_clear(&why);
         return;
     }
     for (size_t i = 0; i < names.count; i++) {
         const iw_profile *profile;
-        if (iw_catalog_profile(catalog, names.items[i], &profile, NULL) == 0 && iw_host_is_profile(profile))
+        if (iw_catalog_profile(catalog, names.items[i], &profile, NULL) == 0 &&
+            iw_host_is_profile(profile))
             iw_buffer_add_format(&exact, "%s%s", exact.length ? ", " : "", profile->name);
     }
-    iw_cleanup_free char *text = exact.length ? iw_format("this host is exactly %s: its checks run natively", exact.data)
-                                              : iw_strdup("this host is none of the profiles: checks run under the emulator (`ironwheel profile --host` says more)");
+    iw_cleanup_free char *text =
+        exact.length ? iw_format("this host is exactly %s: its checks run natively", exact.data)
+                     : iw_strdup("this host is none of the profiles: checks run under the emulator "
+                                 "(`ironwheel profile --host` says more)");
     tell(e, "profile", true, false, text);
 }
 
@@ -104,15 +118,25 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     examine_machine(&e);
     examine_store(&e);
     examine_cpu(&e);
-    if (e.lacking) return iw_fail(err, IW_E_ENVIRONMENT, "%zu things are lacking; `./bootstrap.sh` installs what Debian has of them", e.lacking);
+    if (e.lacking)
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "%zu things are lacking; `./bootstrap.sh` installs what Debian has of them",
+                       e.lacking);
     return 0;
 }
 
 static const iw_option options[] = {{NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL}};
 
 const iw_command_spec iw_command_doctor = {
-    .name = "doctor", .operands = "", .least = 0, .most = 0, .complete = NULL,
+    .name = "doctor",
+    .operands = "",
+    .least = 0,
+    .most = 0,
+    .complete = NULL,
     .summary = "Say what this host lacks, and how to get it",
-    .description = "Tries the sandbox, looks at memory, disk, the store and the CPU. Exit status 2 where something is lacking without which nothing can be built.",
-    .examples = NULL, .options = options, .run = run,
+    .description = "Tries the sandbox, looks at memory, disk, the store and the CPU. Exit status 2 "
+                   "where something is lacking without which nothing can be built.",
+    .examples = NULL,
+    .options = options,
+    .run = run,
 };

@@ -25,28 +25,39 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         status = iw_context_watch_signals(context, err);
     }
     if (status == 0) status = fetch(context, &session, err);
-    if (status != 0 && err->kind == IW_E_CANCELLED) iw_wrap(err, "stopped; what has come stays, also parts of files");
+    if (status != 0 && err->kind == IW_E_CANCELLED)
+        iw_wrap(err, "stopped; what has come stays, also parts of files");
     if (status == 0 && !context->json && !context->quiet) {
         const char *folder = iw_text_option(arguments, "export");
-        iw_print(context, "%s: everything is in the store%s%s; `ironwheel build %s --offline` works now\n", session.stack->name, folder ? ", and exported to " : "",
-                 folder ? folder : "", session.stack->name);
+        iw_print(context,
+                 "%s: everything is in the store%s%s; `ironwheel build %s --offline` works now\n",
+                 session.stack->name, folder ? ", and exported to " : "", folder ? folder : "",
+                 session.stack->name);
     }
     iw_session_close(&session);
     return status;
 }
 
 static const iw_option options[] = {
-    {"export", 0, IW_OPTION_TEXT, "DIR", "Then make DIR a mirror folder, from which another machine builds with --import", "folder"},
+    {"export", 0, IW_OPTION_TEXT, "DIR",
+     "Then make DIR a mirror folder, from which another machine builds with --import", "folder"},
     IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 
 const iw_command_spec iw_command_fetch = {
-    .name = "fetch", .operands = "STACK", .least = 1, .most = 1, .complete = "stack",
+    .name = "fetch",
+    .operands = "STACK",
+    .least = 1,
+    .most = 1,
+    .complete = "stack",
     .summary = "Bring everything that building a stack needs, so that it works offline",
-    .description = "Downloads the sources of every package of the stack, and the toolchain. What broke off is continued; a file whose SHA-256 isn't the pinned one is "
+    .description = "Downloads the sources of every package of the stack, and the toolchain. What "
+                   "broke off is continued; a file whose SHA-256 isn't the pinned one is "
                    "never used.",
     .examples = "ironwheel fetch base --export /media/stick/mirror\tmake a mirror folder\n"
-                "ironwheel build base --import /media/stick/mirror\tbuild from it elsewhere, without a network\n",
-    .options = options, .run = run,
+                "ironwheel build base --import /media/stick/mirror\tbuild from it elsewhere, "
+                "without a network\n",
+    .options = options,
+    .run = run,
 };

@@ -10,7 +10,8 @@
 #include "cli/commands.h"
 #include "ui/columns.h"
 
-/* A line of a log as a terminal may have it: it comes from a program that somebody else wrote. Indented as it was; a progress bar as it stood at last. */
+/* A line of a log as a terminal may have it: it comes from a program that somebody else wrote.
+ * Indented as it was; a progress bar as it stood at last. */
 static void show_line(const char *line)
 {
     iw_cleanup_free char *settled = iw_columns_settle(line), *shown = iw_columns_lines(settled);
@@ -36,8 +37,11 @@ static int copy_to_output(const char *path, iw_error *err)
 static int run_log(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_store *store;
-    const char *package = arguments->operands[0], *slash = strchr(package, '/'), *phase = arguments->operand_count > 1 ? arguments->operands[1] : NULL;
-    iw_cleanup_free char *name = iw_strndup(package, slash ? (size_t)(slash - package) : strlen(package)), *path = NULL;
+    const char *package = arguments->operands[0], *slash = strchr(package, '/'),
+               *phase = arguments->operand_count > 1 ? arguments->operands[1] : NULL;
+    iw_cleanup_free char *name = iw_strndup(package,
+                                            slash ? (size_t)(slash - package) : strlen(package)),
+                         *path = NULL;
     if (iw_context_store(context, &store, err) != 0) return -1;
     if (iw_build_log_path(store, name, slash ? slash + 1 : NULL, phase, &path, err) != 0) return -1;
     if (iw_flag(arguments, "path")) {
@@ -54,14 +58,20 @@ static const iw_option log_options[] = {
 };
 
 const iw_command_spec iw_command_log = {
-    .name = "log", .operands = "PACKAGE [PHASE]", .least = 1, .most = 2, .complete = "package",
+    .name = "log",
+    .operands = "PACKAGE [PHASE]",
+    .least = 1,
+    .most = 2,
+    .complete = "package",
     .summary = "Print the last log of a package",
-    .description = "Phases: unpack, patch, prepare, configure, compile, install, finish, pack. Without one, the log that was written last.",
+    .description = "Phases: unpack, patch, prepare, configure, compile, install, finish, pack. "
+                   "Without one, the log that was written last.",
     .examples = "ironwheel log numpy\tthe last log\nironwheel log numpy configure\tof one phase\n",
-    .options = log_options, .run = run_log,
+    .options = log_options,
+    .run = run_log,
 };
 
-/* --- shell -------------------------------------------------------------------------------------------------------------------------- */
+/* --- shell ---------------------------------------------------------------- */
 
 static int run_shell(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
@@ -73,7 +83,8 @@ static int run_shell(iw_context *context, const iw_arguments *arguments, iw_erro
     if (iw_session_stack_option(context, &stack, err) != 0) return -1;
     int status = iw_session_open(context, stack, &session, err);
     if (status == 0) status = iw_session_node(&session, arguments->operands[0], &node, err);
-    if (status == 0) status = iw_build_shell(session.store, session.plan, node, &options, &ended, err);
+    if (status == 0)
+        status = iw_build_shell(session.store, session.plan, node, &options, &ended, err);
     iw_session_close(&session);
     if (status != 0) return -1;
     return WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended);
@@ -86,9 +97,15 @@ static const iw_option shell_options[] = {
 };
 
 const iw_command_spec iw_command_shell = {
-    .name = "shell", .operands = "PACKAGE", .least = 1, .most = 1, .complete = "package",
+    .name = "shell",
+    .operands = "PACKAGE",
+    .least = 1,
+    .most = 1,
+    .complete = "package",
     .summary = "Open a shell in the kept tree of a package that failed",
-    .description = "The same sandbox, environment and compiler wrapper as the build's steps, with a terminal. The next build of the package starts it over.",
+    .description = "The same sandbox, environment and compiler wrapper as the build's steps, with "
+                   "a terminal. The next build of the package starts it over.",
     .examples = "ironwheel shell numpy\tlook at what is there\n",
-    .options = shell_options, .run = run_shell,
+    .options = shell_options,
+    .run = run_shell,
 };

@@ -1,4 +1,5 @@
-/* The program: parses the command line, runs one command, prints its error, and gives the exit status. */
+/* The program: parses the command line, runs one command, prints its error, and gives the exit
+ * status. */
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,10 @@ static int print_help(const iw_arguments *arguments)
 
 static void print_error(const iw_error *err, bool colour)
 {
-    iw_cleanup_free char *text = iw_columns_lines(iw_error_text(err)); /* it may quote a file that is broken, or malicious */
-    fprintf(stderr, "%sironwheel:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "", text);
+    iw_cleanup_free char *text =
+        iw_columns_lines(iw_error_text(err)); /* it may quote a file that is broken, or malicious */
+    fprintf(stderr, "%sironwheel:%s %s\n", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "",
+            text);
 }
 
 static bool has_colour(void)
@@ -52,7 +55,8 @@ int main(int argc, char **argv)
             iw_context_close(&context);
         }
     }
-    if (status == 0 && fflush(stdout) != 0) status = iw_fail_errno(&err, IW_E_IO, "can't write to standard output");
+    if (status == 0 && fflush(stdout) != 0)
+        status = iw_fail_errno(&err, IW_E_IO, "can't write to standard output");
     if (status < 0) {
         print_error(&err, has_colour());
         status = iw_error_exit_status(err.kind);

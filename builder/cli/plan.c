@@ -8,14 +8,19 @@
 
 static const char *action_name(iw_action action)
 {
-    return action == IW_ACTION_REUSE ? "reuse" : action == IW_ACTION_BUILD ? "build" : "fetch-blocked";
+    return action == IW_ACTION_REUSE   ? "reuse"
+           : action == IW_ACTION_BUILD ? "build"
+                                       : "fetch-blocked";
 }
 
 static void print_json(iw_context *context, const iw_node *node)
 {
-    json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b}", "package", node->recipe->name, "version", node->recipe->version, "action", action_name(node->action),
-                             "reason", node->reason ? node->reason : "", "key", node->plan_key, "in_bundle", node->in_bundle, "maybe", node->maybe);
-    if (node->action != IW_ACTION_REUSE) json_object_set_new(line, "expected_seconds", json_real(node->expected_seconds));
+    json_t *line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:b}", "package", node->recipe->name,
+                             "version", node->recipe->version, "action", action_name(node->action),
+                             "reason", node->reason ? node->reason : "", "key", node->plan_key,
+                             "in_bundle", node->in_bundle, "maybe", node->maybe);
+    if (node->action != IW_ACTION_REUSE)
+        json_object_set_new(line, "expected_seconds", json_real(node->expected_seconds));
     iw_print_json(context, line);
 }
 
@@ -24,21 +29,29 @@ static void print_rows(iw_context *context, const iw_plan *plan)
     size_t reused = 0, built = 0, blocked = 0, width = 8;
     double seconds = 0;
     for (size_t i = 0; i < plan->node_count; i++) {
-        size_t length = strlen(plan->nodes[i].recipe->name) + 1 + strlen(plan->nodes[i].recipe->version);
+        size_t length =
+            strlen(plan->nodes[i].recipe->name) + 1 + strlen(plan->nodes[i].recipe->version);
         if (length > width) width = length;
     }
     for (size_t i = 0; i < plan->node_count; i++) {
         const iw_node *node = &plan->nodes[i];
-        iw_cleanup_free char *subject = iw_format("%s %s", node->recipe->name, node->recipe->version);
-        iw_cleanup_free char *time = node->action == IW_ACTION_REUSE ? iw_strdup("") : iw_format_seconds(node->expected_seconds);
+        iw_cleanup_free char *subject =
+            iw_format("%s %s", node->recipe->name, node->recipe->version);
+        iw_cleanup_free char *time = node->action == IW_ACTION_REUSE
+                                         ? iw_strdup("")
+                                         : iw_format_seconds(node->expected_seconds);
         if (!context->quiet || node->action != IW_ACTION_REUSE)
-            iw_print(context, "%-13s  %-*s  %10s  %s\n", action_name(node->action), (int)width, subject, time, node->reason ? node->reason : "");
-        *(node->action == IW_ACTION_REUSE ? &reused : node->action == IW_ACTION_BUILD ? &built : &blocked) += 1;
+            iw_print(context, "%-13s  %-*s  %10s  %s\n", action_name(node->action), (int)width,
+                     subject, time, node->reason ? node->reason : "");
+        *(node->action == IW_ACTION_REUSE   ? &reused
+          : node->action == IW_ACTION_BUILD ? &built
+                                            : &blocked) += 1;
         seconds += node->action == IW_ACTION_REUSE ? 0 : node->expected_seconds;
     }
     iw_cleanup_free char *total = iw_format_seconds(seconds);
-    iw_print(context, "%s %s for %s: %zu to build (about %s of work for all cores), %zu reused%s", plan->stack->name, plan->stack->version, plan->profile->name, built + blocked,
-             total, reused, blocked ? "" : "\n");
+    iw_print(context, "%s %s for %s: %zu to build (about %s of work for all cores), %zu reused%s",
+             plan->stack->name, plan->stack->version, plan->profile->name, built + blocked, total,
+             reused, blocked ? "" : "\n");
     if (blocked) iw_print(context, ", %zu of them without their sources\n", blocked);
 }
 
@@ -47,29 +60,38 @@ static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error
     iw_session session;
     int status = iw_session_open(context, arguments->operands[0], &session, err);
     if (status == 0 && context->json)
-        for (size_t i = 0; i < session.plan->node_count; i++) print_json(context, &session.plan->nodes[i]);
-    else if (status == 0)
-        print_rows(context, session.plan);
+        for (size_t i = 0; i < session.plan->node_count; i++)
+            print_json(context, &session.plan->nodes[i]);
+    else if (status == 0) print_rows(context, session.plan);
     iw_session_close(&session);
     return status;
 }
 
 static const iw_option plan_options[] = {
-    {"offline", 0, IW_OPTION_FLAG, NULL, "Plan as for `build --offline`: a package whose source isn't in the store is fetch-blocked", NULL},
+    {"offline", 0, IW_OPTION_FLAG, NULL,
+     "Plan as for `build --offline`: a package whose source isn't in the store is fetch-blocked",
+     NULL},
     IW_NO_SANDBOX_OPTION,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 
 const iw_command_spec iw_command_plan = {
-    .name = "plan", .operands = "STACK", .least = 1, .most = 1, .complete = "stack",
+    .name = "plan",
+    .operands = "STACK",
+    .least = 1,
+    .most = 1,
+    .complete = "stack",
     .summary = "Show what a build would do, and why",
-    .description = "One line for each package, in the order of building: whether it is built or reused, how long that takes by earlier builds, and the reason. "
-                   "With --json one object a line: package, version, action (build, reuse, fetch-blocked), reason, key.",
+    .description = "One line for each package, in the order of building: whether it is built or "
+                   "reused, how long that takes by earlier builds, and the reason. "
+                   "With --json one object a line: package, version, action (build, reuse, "
+                   "fetch-blocked), reason, key.",
     .examples = "ironwheel plan base\twhat `ironwheel build base` would do\n",
-    .options = plan_options, .run = run_plan,
+    .options = plan_options,
+    .run = run_plan,
 };
 
-/* --- why ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- why ------------------------------------------------------------------ */
 
 static int run_why(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
@@ -80,11 +102,10 @@ static int run_why(iw_context *context, const iw_arguments *arguments, iw_error 
     if (iw_session_stack_option(context, &stack, err) != 0) return -1;
     int status = iw_session_open(context, stack, &session, err);
     if (status == 0) status = iw_session_node(&session, arguments->operands[0], &node, err);
-    if (status == 0) status = iw_plan_why(session.plan, session.store, node->recipe->name, &text, err);
-    if (status == 0 && context->json)
-        print_json(context, node);
-    else if (status == 0)
-        iw_print(context, "%s", text);
+    if (status == 0)
+        status = iw_plan_why(session.plan, session.store, node->recipe->name, &text, err);
+    if (status == 0 && context->json) print_json(context, node);
+    else if (status == 0) iw_print(context, "%s", text);
     iw_session_close(&session);
     return status;
 }
@@ -95,9 +116,15 @@ static const iw_option why_options[] = {
 };
 
 const iw_command_spec iw_command_why = {
-    .name = "why", .operands = "PACKAGE", .least = 1, .most = 1, .complete = "package",
+    .name = "why",
+    .operands = "PACKAGE",
+    .least = 1,
+    .most = 1,
+    .complete = "package",
     .summary = "Say who needs a package, and why it would be built",
-    .description = "Names the packages that need it, what it needs itself, and which of its inputs changed since it was built last.",
+    .description = "Names the packages that need it, what it needs itself, and which of its inputs "
+                   "changed since it was built last.",
     .examples = "ironwheel why openblas\twho needs OpenBLAS\n",
-    .options = why_options, .run = run_why,
+    .options = why_options,
+    .run = run_why,
 };

@@ -20,11 +20,12 @@ static void put_text(json_t *object, const char *key, const char *text)
 static json_t *list(const iw_list *items)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < items->count; i++) json_array_append_new(array, json_string(items->items[i]));
+    for (size_t i = 0; i < items->count; i++)
+        json_array_append_new(array, json_string(items->items[i]));
     return array;
 }
 
-/* --- what the store remembers of a package's build --------------------------------------------------------------------------------------- */
+/* --- what the store remembers of a package's build ------------------------ */
 
 /* NULL where the store doesn't hold that very artifact. */
 static json_t *known_of(iw_store *store, const json_t *package, const json_t *started)
@@ -32,10 +33,14 @@ static json_t *known_of(iw_store *store, const json_t *package, const json_t *st
     const char *key = json_string_value(json_object_get(package, "build_key"));
     iw_artifact artifact = {0};
     bool found = false;
-    if (!key || iw_store_find_artifact_by_build(store, key, &artifact, &found, NULL) != 0 || !found) return NULL;
-    json_t *facts = artifact.facts ? json_loads(artifact.facts, 0, NULL) : NULL, *known = json_object();
+    if (!key || iw_store_find_artifact_by_build(store, key, &artifact, &found, NULL) != 0 || !found)
+        return NULL;
+    json_t *facts = artifact.facts ? json_loads(artifact.facts, 0, NULL) : NULL,
+           *known = json_object();
     iw_cleanup_free char *subject = iw_format("%s/%s", artifact.name, artifact.version);
-    json_t *seconds = json_object_get(json_object_get(facts, "measured"), "seconds"), *flags = json_object_get(facts, "removed-flags"), *at = json_object_get(started, subject);
+    json_t *seconds = json_object_get(json_object_get(facts, "measured"), "seconds"),
+           *flags = json_object_get(facts, "removed-flags"),
+           *at = json_object_get(started, subject);
     if (seconds) json_object_set(known, "seconds", seconds);
     if (flags) json_object_set(known, "flags", flags);
     if (at) json_object_set(known, "started", at);
@@ -44,7 +49,8 @@ static json_t *known_of(iw_store *store, const json_t *package, const json_t *st
     return known;
 }
 
-static json_t *known_packages(const iw_session *session, const char *manifest, const json_t *started)
+static json_t *known_packages(const iw_session *session, const char *manifest,
+                              const json_t *started)
 {
     json_t *root = json_loads(manifest, 0, NULL), *known = json_object(), *package;
     size_t i;
@@ -58,7 +64,7 @@ static json_t *known_packages(const iw_session *session, const char *manifest, c
     return known;
 }
 
-/* --- what the recipes say ---------------------------------------------------------------------------------------------------------------- */
+/* --- what the recipes say ------------------------------------------------- */
 
 static json_t *describe_exceptions(const iw_plan *plan)
 {
@@ -84,7 +90,9 @@ static json_t *describe_profiles(const iw_session *session)
     json_t *all = json_object();
     for (size_t i = 0; i < session->stack->profiles.count; i++) {
         const iw_profile *profile;
-        if (iw_catalog_profile(session->catalog, session->stack->profiles.items[i], &profile, NULL) == 0) put_text(all, profile->name, profile->summary);
+        if (iw_catalog_profile(session->catalog, session->stack->profiles.items[i], &profile,
+                               NULL) == 0)
+            put_text(all, profile->name, profile->summary);
     }
     return all;
 }
@@ -105,7 +113,7 @@ static json_t *describe_audit(const iw_reporting *r)
     return audit;
 }
 
-/* --- the page ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- the page ------------------------------------------------------------- */
 
 static char *describe(const iw_session *session, const iw_reporting *r, const char *manifest)
 {
@@ -120,7 +128,8 @@ static char *describe(const iw_session *session, const iw_reporting *r, const ch
     put_text(details, "by", r->by);
     put_text(details, "when", when);
     put_text(details, "problem", r->problem);
-    if (stat(r->bundle, &status) == 0) json_object_set_new(details, "bytes", json_integer((json_int_t)status.st_size));
+    if (stat(r->bundle, &status) == 0)
+        json_object_set_new(details, "bytes", json_integer((json_int_t)status.st_size));
     if (r->audit) json_object_set_new(details, "audit", describe_audit(r));
     if (r->checks) json_object_set(details, "checks", r->checks);
     json_object_set_new(details, "profiles", describe_profiles(session));
@@ -131,10 +140,14 @@ static char *describe(const iw_session *session, const iw_reporting *r, const ch
     return text;
 }
 
-int iw_write_report(const iw_session *session, const iw_reporting *reporting, const char *path, iw_error *err)
+int iw_write_report(const iw_session *session, const iw_reporting *reporting, const char *path,
+                    iw_error *err)
 {
-    iw_cleanup_free char *from = iw_path_join(reporting->environment, "manifest.json"), *manifest = NULL, *html = NULL;
+    iw_cleanup_free char *from = iw_path_join(reporting->environment, "manifest.json"),
+                         *manifest = NULL, *html = NULL;
     if (iw_read_file(from, MANIFEST_LIMIT, &manifest, NULL, err) != 0) return -1;
     iw_cleanup_free char *details = describe(session, reporting, manifest);
-    return iw_report_page(manifest, details, &html, err) == 0 ? iw_write_file(path, html, strlen(html), 0644, err) : -1;
+    return iw_report_page(manifest, details, &html, err) == 0
+               ? iw_write_file(path, html, strlen(html), 0644, err)
+               : -1;
 }

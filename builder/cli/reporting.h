@@ -1,4 +1,5 @@
-/* The page beside a bundle: gathers what is known of it here, and writes it. Shared by build, pack and verify. */
+/* The page beside a bundle: gathers what is known of it here, and writes it. Shared by build, pack
+ * and verify. */
 #ifndef IW_CLI_REPORTING_H
 #define IW_CLI_REPORTING_H
 
@@ -8,16 +9,17 @@
 
 /* All borrowed; what isn't known is NULL. */
 typedef struct iw_reporting {
-    const char *bundle;      /* its path */
+    const char *bundle; /* its path */
     const char *sha256;
-    const char *environment; /* folder with its manifest.json */
-    const char *by;          /* "build base" */
-    const char *problem;     /* why it doesn't hold */
+    const char *environment;        /* folder with its manifest.json */
+    const char *by;                 /* "build base" */
+    const char *problem;            /* why it doesn't hold */
     json_t *audit, *every, *checks; /* as iw_report_page takes them; `every` goes into `audit` */
-    json_t *started;         /* {"name/version": seconds}: what this run built */
+    json_t *started;                /* {"name/version": seconds}: what this run built */
 } iw_reporting;
 
 /* Writes the page to `path`. */
-int iw_write_report(const iw_session *session, const iw_reporting *reporting, const char *path, iw_error *err);
+int iw_write_report(const iw_session *session, const iw_reporting *reporting, const char *path,
+                    iw_error *err);
 
 #endif

@@ -15,7 +15,8 @@
 #include "emulate/emulate.h"
 #include "ui/columns.h"
 
-/* The host's own emulator where it has one, else the toolchain's, where a build has unpacked it. Caller frees. */
+/* The host's own emulator where it has one, else the toolchain's, where a build has unpacked it.
+ * Caller frees. */
 static int find_emulator(iw_context *context, iw_catalog *catalog, char **out, iw_error *err)
 {
     static const char *const places[] = {"/usr/bin/qemu-x86_64-static", "/usr/bin/qemu-x86_64"};
@@ -26,7 +27,9 @@ static int find_emulator(iw_context *context, iw_catalog *catalog, char **out, i
         }
     iw_store *store;
     iw_list names;
-    if (iw_context_store(context, &store, err) != 0 || iw_catalog_toolchains(catalog, &names, err) != 0) return -1;
+    if (iw_context_store(context, &store, err) != 0 ||
+        iw_catalog_toolchains(catalog, &names, err) != 0)
+        return -1;
     for (size_t i = 0; i < names.count; i++) {
         const iw_toolchain *toolchain;
         if (iw_catalog_toolchain(catalog, names.items[i], &toolchain, err) != 0) return -1;
@@ -36,13 +39,19 @@ static int find_emulator(iw_context *context, iw_catalog *catalog, char **out, i
         free(*out);
         *out = NULL;
     }
-    return iw_fail(err, IW_E_ENVIRONMENT, "there is no qemu-x86_64 here: install qemu-user-static, or build a stack (its toolchain holds one)");
+    return iw_fail(err, IW_E_ENVIRONMENT,
+                   "there is no qemu-x86_64 here: install qemu-user-static, or build a stack (its "
+                   "toolchain holds one)");
 }
 
-/* Nothing of the caller's that changes which code runs: a name or two, the terminal, and what -e names. */
-static void make_environment(iw_context *context, const char *records, const char *library, iw_strings *out)
+/* Nothing of the caller's that changes which code runs: a name or two, the terminal, and what -e
+ * names. */
+static void make_environment(iw_context *context, const char *records, const char *library,
+                             iw_strings *out)
 {
-    static const char *const kept[] = {"HOME", "PATH", "TERM", "USER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "TMPDIR", "VIRTUAL_ENV"};
+    static const char *const kept[] = {
+        "HOME",   "PATH",       "TERM", "USER", "DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR",
+        "TMPDIR", "VIRTUAL_ENV"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (getenv(kept[i])) iw_strings_add_format(out, "%s=%s", kept[i], getenv(kept[i]));
     iw_strings_add(out, "LC_ALL=C.UTF-8");
@@ -53,9 +62,11 @@ static void make_environment(iw_context *context, const char *records, const cha
     iw_strings_add_format(out, "IRONWHEEL_CRASH=%s", records);
 }
 
-static int start(iw_context *context, iw_catalog *catalog, const iw_profile *profile, const char *records, int *status, iw_error *err)
+static int start(iw_context *context, iw_catalog *catalog, const iw_profile *profile,
+                 const char *records, int *status, iw_error *err)
 {
-    iw_cleanup_free char *emulator = NULL, *trace = iw_path_join(context->helpers, "iw-trace"), *library = iw_path_join(context->helpers, "iw-crash.so");
+    iw_cleanup_free char *emulator = NULL, *trace = iw_path_join(context->helpers, "iw-trace"),
+                         *library = iw_path_join(context->helpers, "iw-crash.so");
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
     if (!iw_host_is_profile(profile)) {
         if (find_emulator(context, catalog, &emulator, err) != 0) return -1;
@@ -67,23 +78,32 @@ static int start(iw_context *context, iw_catalog *catalog, const iw_profile *pro
     }
     iw_strings_add_all(&argv, context->arguments->rest);
     make_environment(context, records, library, &environment);
-    iw_command command = {.argv = (const char *const *)argv.items, .environment = (const char *const *)environment.items, .in = 0, .out = 1, .error = 2,
+    iw_command command = {.argv = (const char *const *)argv.items,
+                          .environment = (const char *const *)environment.items,
+                          .in = 0,
+                          .out = 1,
+                          .error = 2,
                           .die_with_parent = true};
     pid_t pid;
     return iw_spawn(&command, &pid, err) == 0 ? iw_wait(pid, status, err) : -1;
 }
 
-static int tell_crashes(iw_context *context, const iw_profile *profile, const char *records, iw_error *err)
+static int tell_crashes(iw_context *context, const iw_profile *profile, const char *records,
+                        iw_error *err)
 {
     iw_crash_report report;
     if (iw_crash_read(records, profile, NULL, NULL, &report, err) != 0) return -1;
     for (size_t i = 0; i < report.count; i++) {
-        iw_cleanup_free char *text = context->json ? iw_crash_json(&report.crashes[i], profile, NULL) : iw_crash_text(&report.crashes[i], profile, NULL);
-        iw_cleanup_free char *shown = context->json ? NULL : iw_columns_lines(text); /* its escapes aren't all JSON's */
+        iw_cleanup_free char *text = context->json
+                                         ? iw_crash_json(&report.crashes[i], profile, NULL)
+                                         : iw_crash_text(&report.crashes[i], profile, NULL);
+        iw_cleanup_free char *shown =
+            context->json ? NULL : iw_columns_lines(text); /* its escapes aren't all JSON's */
         fprintf(stderr, context->json ? "%s\n" : "\nironwheel: %s\n", shown ? shown : text);
     }
     if (report.jit && !context->quiet && !context->json)
-        fprintf(stderr, "ironwheel: %s made %llu bytes of code at run time, which no audit sees\n", report.jit_program, (unsigned long long)report.jit);
+        fprintf(stderr, "ironwheel: %s made %llu bytes of code at run time, which no audit sees\n",
+                report.jit_program, (unsigned long long)report.jit);
     iw_crash_report_clear(&report);
     return 0;
 }
@@ -94,11 +114,18 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     const iw_profile *profile;
     const char *name = iw_text_option(arguments, "cpu");
     int status = 0;
-    if (!arguments->rest || !arguments->rest[0]) return iw_fail(err, IW_E_USAGE, "run needs a command behind --; usage: ironwheel run --cpu PROFILE -- COMMAND...");
-    if (iw_context_catalog(context, &catalog, err) != 0 || iw_catalog_profile(catalog, name ? name : "k10", &profile, err) != 0) return -1;
+    if (!arguments->rest || !arguments->rest[0])
+        return iw_fail(
+            err, IW_E_USAGE,
+            "run needs a command behind --; usage: ironwheel run --cpu PROFILE -- COMMAND...");
+    if (iw_context_catalog(context, &catalog, err) != 0 ||
+        iw_catalog_profile(catalog, name ? name : "k10", &profile, err) != 0)
+        return -1;
     iw_cleanup_free char *folder = NULL;
     const char *parent = getenv("TMPDIR");
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-run-", &folder, err) != 0) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-run-", &folder, err) !=
+        0)
+        return -1;
     iw_cleanup_free char *records = iw_path_join(folder, "crash");
     int result = start(context, catalog, profile, records, &status, err);
     if (result == 0) result = tell_crashes(context, profile, records, err);
@@ -114,11 +141,21 @@ static const iw_option options[] = {
 };
 
 const iw_command_spec iw_command_run = {
-    .name = "run", .operands = "-- COMMAND...", .least = 0, .most = 0, .complete = NULL,
+    .name = "run",
+    .operands = "-- COMMAND...",
+    .least = 0,
+    .most = 0,
+    .complete = NULL,
     .summary = "Run a command on the CPU of a profile, emulated where need be",
-    .description = "Natively where this host has exactly the profile's features, under qemu-user otherwise, child processes included, with a clean environment. A crash is explained: "
-                   "signal, instruction, the feature that it needs, function and library. The emulator doesn't stop at every missing feature (LZCNT, XOP, TBM, LWP; -v lists "
-                   "them): `ironwheel audit` finds those. Exit status: the command's, or 128 and the signal's number.",
-    .examples = "ironwheel run --cpu k10 -- python3 -c 'import pyarrow'\twhat a wheel dies of there\n",
-    .options = options, .run = run,
+    .description =
+        "Natively where this host has exactly the profile's features, under qemu-user otherwise, "
+        "child processes included, with a clean environment. A crash is explained: "
+        "signal, instruction, the feature that it needs, function and library. The emulator "
+        "doesn't stop at every missing feature (LZCNT, XOP, TBM, LWP; -v lists "
+        "them): `ironwheel audit` finds those. Exit status: the command's, or 128 and the signal's "
+        "number.",
+    .examples =
+        "ironwheel run --cpu k10 -- python3 -c 'import pyarrow'\twhat a wheel dies of there\n",
+    .options = options,
+    .run = run,
 };

@@ -1,4 +1,5 @@
-/* `ironwheel triage NAME==VERSION…`: whether published wheels work on a CPU, by running them there. */
+/* `ironwheel triage NAME==VERSION…`: whether published wheels work on a CPU, by running them there.
+ */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,22 +13,28 @@
 #include "cli/triage.h"
 #include "pack/pack.h"
 
-/* --- telling --------------------------------------------------------------------------------------------------------------------------- */
+/* --- telling -------------------------------------------------------------- */
 
-/* "torch/2.7.0 or torch/2.7.0+cu126": the recipes of that version, or the newest; NULL where this tree has none. Caller frees. */
+/* "torch/2.7.0 or torch/2.7.0+cu126": the recipes of that version, or the newest; NULL where this
+ * tree has none. Caller frees. */
 static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
 {
     iw_list versions = {0};
     iw_error none = IW_ERROR_INIT;
     iw_buffer out = {0};
-    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) != 0) versions.count = 0;
+    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) != 0)
+        versions.count = 0;
     iw_error_clear(&none);
     for (size_t i = 0; i < versions.count && row->version; i++) {
         const char *version = versions.items[i];
         size_t length = strlen(row->version);
-        if (strncmp(version, row->version, length) == 0 && (!version[length] || version[length] == '+')) iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", row->package, version);
+        if (strncmp(version, row->version, length) == 0 &&
+            (!version[length] || version[length] == '+'))
+            iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", row->package, version);
     }
-    if (!out.length && versions.count) iw_buffer_add_format(&out, "%s/%s", row->package, (const char *)versions.items[versions.count - 1]);
+    if (!out.length && versions.count)
+        iw_buffer_add_format(&out, "%s/%s", row->package,
+                             (const char *)versions.items[versions.count - 1]);
     return out.length ? iw_buffer_take(&out) : NULL;
 }
 
@@ -35,12 +42,16 @@ static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
 static char *advice(const iw_triage *t, const iw_triage_row *row)
 {
     iw_cleanup_free char *recipe = recipe_for(t, row);
-    if (strcmp(row->verdict, "runs") == 0) return iw_strdup(row->findings ? "keep the wheel; what its checks don't reach may still die" : "keep the wheel");
+    if (strcmp(row->verdict, "runs") == 0)
+        return iw_strdup(row->findings ? "keep the wheel; what its checks don't reach may still die"
+                                       : "keep the wheel");
     if (row->newest_working) return iw_format("use version %s", row->newest_working);
     if (recipe) return iw_format("build recipe %s", recipe);
     if (!row->version) return iw_strdup("needs a recipe");
-    if (strcmp(row->verdict, "unknown") == 0) return iw_strdup("look at the reason: it failed without a crash");
-    return iw_strdup(row->tried ? "needs a recipe: no version that was tried runs" : "needs a recipe, or another version (--newest looks for one)");
+    if (strcmp(row->verdict, "unknown") == 0)
+        return iw_strdup("look at the reason: it failed without a crash");
+    return iw_strdup(row->tried ? "needs a recipe: no version that was tried runs"
+                                : "needs a recipe, or another version (--newest looks for one)");
 }
 
 /* What is told of a crash; borrowed from `crash`. */
@@ -51,39 +62,60 @@ struct told {
 static struct told told_of(const json_t *crash)
 {
     static const char site[] = "/" IW_TRIAGE_SITE "/";
-    const char *file = json_string_value(json_object_get(crash, "file")), *inside = file ? strstr(file, site) : NULL;
-    return (struct told){json_string_value(json_object_get(crash, "signal")), json_string_value(json_object_get(crash, "instruction")),
-                         json_string_value(json_object_get(crash, "feature")), inside ? inside + strlen(site) : file, json_string_value(json_object_get(crash, "function"))};
+    const char *file = json_string_value(json_object_get(crash, "file")),
+               *inside = file ? strstr(file, site) : NULL;
+    return (struct told){json_string_value(json_object_get(crash, "signal")),
+                         json_string_value(json_object_get(crash, "instruction")),
+                         json_string_value(json_object_get(crash, "feature")),
+                         inside ? inside + strlen(site) : file,
+                         json_string_value(json_object_get(crash, "function"))};
 }
 
-static json_t *row_json(const iw_triage *t, const iw_triage_row *row, const struct told *told, const char *what)
+static json_t *row_json(const iw_triage *t, const iw_triage_row *row, const struct told *told,
+                        const char *what)
 {
-    json_t *line = json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:s,s:s?,s:b}", "package", row->package, "version", row->version, "profile", t->profile->name, "verdict",
-                             row->verdict, "signal", told->signal, "instruction", told->instruction, "feature", told->feature, "file", told->file, "function", told->function,
-                             "forbidden_instructions", (json_int_t)row->findings, "advice", what, "detail", row->detail, "kept", row->kept);
+    json_t *line =
+        json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:s,s:s?,s:b}", "package",
+                  row->package, "version", row->version, "profile", t->profile->name, "verdict",
+                  row->verdict, "signal", told->signal, "instruction", told->instruction, "feature",
+                  told->feature, "file", told->file, "function", told->function,
+                  "forbidden_instructions", (json_int_t)row->findings, "advice", what, "detail",
+                  row->detail, "kept", row->kept);
     if (!row->tried) return line;
-    json_object_set_new(line, "newest_working", row->newest_working ? json_string(row->newest_working) : json_null());
-    json_object_set_new(line, "oldest_failing", row->oldest_failing ? json_string(row->oldest_failing) : json_null());
+    json_object_set_new(line, "newest_working",
+                        row->newest_working ? json_string(row->newest_working) : json_null());
+    json_object_set_new(line, "oldest_failing",
+                        row->oldest_failing ? json_string(row->oldest_failing) : json_null());
     json_object_set_new(line, "versions_tried", json_integer((json_int_t)row->tried));
     return line;
 }
 
-/* "SIGILL at `pinsrq …`, which needs sse4.1, in f of lib.so"; NULL where nothing crashed. Caller frees. */
+/* "SIGILL at `pinsrq …`, which needs sse4.1, in f of lib.so"; NULL where nothing crashed. Caller
+ * frees. */
 static char *crash_text(const struct told *told)
 {
     if (!told->signal) return NULL;
-    iw_cleanup_free char *text = iw_format("SIG%s at `%s`%s%s in %s of %s", told->signal, told->instruction ? told->instruction : "?", told->feature ? ", which needs " : "", told->feature ? told->feature : "",
-                     told->function ? told->function : "?", told->file ? told->file : "code made at run time");
+    iw_cleanup_free char *text =
+        iw_format("SIG%s at `%s`%s%s in %s of %s", told->signal,
+                  told->instruction ? told->instruction : "?",
+                  told->feature ? ", which needs " : "", told->feature ? told->feature : "",
+                  told->function ? told->function : "?",
+                  told->file ? told->file : "code made at run time");
     return iw_triage_tame(text);
 }
 
-static void tell_plainly(const iw_triage *t, const iw_triage_row *row, const char *crash, const char *what)
+static void tell_plainly(const iw_triage *t, const iw_triage_row *row, const char *crash,
+                         const char *what)
 {
-    iw_print(t->context, "%-20s %-12s %-15s %s%s\n", row->package, row->version ? row->version : "-", row->verdict, what, row->kept ? " (tried before)" : "");
+    iw_print(t->context, "%-20s %-12s %-15s %s%s\n", row->package,
+             row->version ? row->version : "-", row->verdict, what,
+             row->kept ? " (tried before)" : "");
     if (crash) iw_print(t->context, "    %s\n", crash);
     if (row->detail) iw_print(t->context, "    %s\n", row->detail);
     if (row->tried && row->newest_working)
-        iw_print(t->context, "    newest that runs: %s; %s%s (%zu tried)\n", row->newest_working, row->oldest_failing ? "the oldest above it that doesn't: " : "it is the newest of all",
+        iw_print(t->context, "    newest that runs: %s; %s%s (%zu tried)\n", row->newest_working,
+                 row->oldest_failing ? "the oldest above it that doesn't: "
+                                     : "it is the newest of all",
                  row->oldest_failing ? row->oldest_failing : "", row->tried);
 }
 
@@ -93,20 +125,30 @@ static void add_cell(iw_buffer *out, const char *text)
     iw_buffer_add_text(out, "| ");
     for (const char *c = text; *c; c++) {
         if (*c == '|') iw_buffer_add_char(out, '\\');
-        if (*c == '<')
-            iw_buffer_add_text(out, "&lt;");
-        else
-            iw_buffer_add_char(out, *c);
+        if (*c == '<') iw_buffer_add_text(out, "&lt;");
+        else iw_buffer_add_char(out, *c);
     }
     iw_buffer_add_char(out, ' ');
 }
 
-static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const char *crash, const char *what)
+static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const char *crash,
+                             const char *what)
 {
     iw_cleanup_buffer iw_buffer line = {0};
-    iw_cleanup_free char *findings = row->version ? iw_format("%llu", (unsigned long long)row->findings) : iw_strdup("–");
-    iw_cleanup_free char *border = row->oldest_failing ? iw_format("%s; %s is the oldest above it that doesn't run", what, row->oldest_failing) : iw_strdup(what);
-    const char *const cells[] = {row->package, row->version ? row->version : "–", row->verdict, findings, crash ? crash : row->detail ? row->detail : "", border};
+    iw_cleanup_free char *findings =
+        row->version ? iw_format("%llu", (unsigned long long)row->findings) : iw_strdup("–");
+    iw_cleanup_free char *border =
+        row->oldest_failing
+            ? iw_format("%s; %s is the oldest above it that doesn't run", what, row->oldest_failing)
+            : iw_strdup(what);
+    const char *const cells[] = {row->package,
+                                 row->version ? row->version : "–",
+                                 row->verdict,
+                                 findings,
+                                 crash         ? crash
+                                 : row->detail ? row->detail
+                                               : "",
+                                 border};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
     iw_print(t->context, "%s|\n", line.data);
 }
@@ -116,23 +158,21 @@ static void tell(const iw_triage *t, const iw_triage_row *row)
     json_t *crash = row->crash ? json_loads(row->crash, 0, NULL) : NULL;
     const struct told told = told_of(crash);
     iw_cleanup_free char *what = advice(t, row), *text = crash_text(&told);
-    if (t->context->json)
-        iw_print_json(t->context, row_json(t, row, &told, what));
-    else if (iw_flag(t->context->arguments, "markdown"))
-        tell_as_markdown(t, row, text, what);
-    else
-        tell_plainly(t, row, text, what);
+    if (t->context->json) iw_print_json(t->context, row_json(t, row, &told, what));
+    else if (iw_flag(t->context->arguments, "markdown")) tell_as_markdown(t, row, text, what);
+    else tell_plainly(t, row, text, what);
     json_decref(crash);
 }
 
-/* --- the command ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- the command ---------------------------------------------------------- */
 
 static int triage_one(iw_triage *t, const char *requirement, bool *dies, iw_error *err)
 {
     iw_triage_row row = {0};
     iw_cleanup_free char *name = iw_plain_name(requirement);
     bool newest = iw_flag(t->context->arguments, "newest");
-    int status = newest ? iw_triage_newest(t, name, &row, err) : iw_triage_try(t, requirement, &row, err);
+    int status =
+        newest ? iw_triage_newest(t, name, &row, err) : iw_triage_try(t, requirement, &row, err);
     if (status == 0) {
         *dies = *dies || strcmp(row.verdict, "runs") != 0;
         tell(t, &row);
@@ -146,13 +186,18 @@ static int lay_environment(iw_triage *t, iw_error *err)
     const iw_plan *plan = t->session.plan;
     for (size_t i = 0; i < plan->node_count; i++)
         if (plan->nodes[i].in_bundle && plan->nodes[i].action != IW_ACTION_REUSE)
-            return iw_fail(err, IW_E_NOT_FOUND, "triage imports wheels with the Python of stack base, which isn't built: `ironwheel build base` first");
-    if (iw_toolchain_root(t->session.store, t->session.toolchain, t->context->sink, &t->root, err) != 0) return -1;
+            return iw_fail(err, IW_E_NOT_FOUND,
+                           "triage imports wheels with the Python of stack base, which isn't "
+                           "built: `ironwheel build base` first");
+    if (iw_toolchain_root(t->session.store, t->session.toolchain, t->context->sink, &t->root,
+                          err) != 0)
+        return -1;
     iw_bundle_options options = {.work = t->work, .sandboxed = true};
     return iw_bundle_lay(t->session.store, plan, &options, &t->environment, err);
 }
 
-/* Pins hold for what the others need, too: the wheels around one are those that the user has. With --newest the rest is searched, below these pins. */
+/* Pins hold for what the others need, too: the wheels around one are those that the user has. With
+ * --newest the rest is searched, below these pins. */
 static int take_pins(iw_triage *t, iw_strings *requirements, iw_error *err)
 {
     bool newest = iw_flag(t->context->arguments, "newest");
@@ -165,18 +210,27 @@ static int take_pins(iw_triage *t, iw_strings *requirements, iw_error *err)
     }
     iw_strings_free(requirements);
     *requirements = rest;
-    return rest.count ? 0 : iw_fail(err, IW_E_USAGE, "--newest searches the packages that are given without \"==\": those with it only hold for what these need");
+    return rest.count ? 0
+                      : iw_fail(err, IW_E_USAGE,
+                                "--newest searches the packages that are given without \"==\": "
+                                "those with it only hold for what these need");
 }
 
 static int triage_all(iw_triage *t, iw_strings *requirements, bool *dies, iw_error *err)
 {
     const char *file = iw_text_option(t->context->arguments, "requirement");
     iw_cleanup_free char *parent = iw_store_path(t->session.store, "tmp", "");
-    if (iw_make_folders(parent, 0755, err) != 0 || iw_temporary_folder(parent, "triage-", &t->work, err) != 0 || lay_environment(t, err) != 0) return -1;
-    if (file && iw_triage_is_lock(file) && iw_triage_read_lock(t, file, requirements, err) != 0) return -1;
+    if (iw_make_folders(parent, 0755, err) != 0 ||
+        iw_temporary_folder(parent, "triage-", &t->work, err) != 0 || lay_environment(t, err) != 0)
+        return -1;
+    if (file && iw_triage_is_lock(file) && iw_triage_read_lock(t, file, requirements, err) != 0)
+        return -1;
     if (take_pins(t, requirements, err) != 0) return -1;
     if (iw_flag(t->context->arguments, "markdown") && !t->context->json)
-        iw_print(t->context, "| package | version | verdict | instructions beyond %s | what happened | what to do |\n| --- | --- | --- | --- | --- | --- |\n", t->profile->name);
+        iw_print(t->context,
+                 "| package | version | verdict | instructions beyond %s | what happened | what to "
+                 "do |\n| --- | --- | --- | --- | --- | --- |\n",
+                 t->profile->name);
     for (size_t i = 0; i < requirements->count; i++)
         if (triage_one(t, requirements->items[i], dies, err) != 0) return -1;
     return 0;
@@ -187,14 +241,20 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_triage t = {.context = context, .again = iw_flag(arguments, "again")};
     bool dies = false;
     iw_cleanup_strings iw_strings requirements = {0};
-    const char *file = iw_text_option(arguments, "requirement"), *name = iw_text_option(arguments, "profile");
+    const char *file = iw_text_option(arguments, "requirement"),
+               *name = iw_text_option(arguments, "profile");
     for (size_t i = 0; i < arguments->operand_count; i++)
         if (iw_triage_read_operand(arguments->operands[i], &requirements, err) != 0) return -1;
-    if (file && !iw_triage_is_lock(file) && iw_triage_read_requirements(file, &requirements, err) != 0) return -1;
+    if (file && !iw_triage_is_lock(file) &&
+        iw_triage_read_requirements(file, &requirements, err) != 0)
+        return -1;
     if (!requirements.count && !(file && iw_triage_is_lock(file)))
-        return iw_fail(err, IW_E_USAGE, "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
+        return iw_fail(
+            err, IW_E_USAGE,
+            "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
     int status = iw_session_open(context, "base", &t.session, err);
-    if (status == 0) status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
+    if (status == 0)
+        status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
     if (status == 0) {
         iw_context_show(context);
         status = iw_context_watch_signals(context, err);
@@ -209,18 +269,35 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 
 static const iw_option options[] = {
     {"profile", 'p', IW_OPTION_TEXT, "PROFILE", "The CPU in question (default: k10)", NULL},
-    {"requirement", 'r', IW_OPTION_TEXT, "FILE", "Take the packages from a requirements file, uv.lock or pylock.toml", "file"},
-    {"newest", 0, IW_OPTION_FLAG, NULL, "Search each package's versions for the newest that runs (those with == only hold for what the others need)", NULL},
+    {"requirement", 'r', IW_OPTION_TEXT, "FILE",
+     "Take the packages from a requirements file, uv.lock or pylock.toml", "file"},
+    {"newest", 0, IW_OPTION_FLAG, NULL,
+     "Search each package's versions for the newest that runs (those with == only hold for what "
+     "the others need)",
+     NULL},
     {"again", 0, IW_OPTION_FLAG, NULL, "Try again what was tried before", NULL},
     {"markdown", 0, IW_OPTION_FLAG, NULL, "Print a Markdown table", NULL},
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 
 const iw_command_spec iw_command_triage = {
-    .name = "triage", .operands = "NAME==VERSION...", .least = 0, .most = 1024, .complete = NULL,
+    .name = "triage",
+    .operands = "NAME==VERSION...",
+    .least = 0,
+    .most = 1024,
+    .complete = NULL,
     .summary = "Say whether published wheels work on a CPU",
-    .description = "pip resolves and downloads the wheels of each package, with what it needs, for the Python of stack base. They are audited, imported, and, where this tree has a recipe of that "
-                   "name, put to its checks, all on the emulated CPU in a sandbox; nothing of them is run natively. Pins given together hold for what the others need, too. Results are kept in the store, for the very wheels and profile. The verdict comes from running: runs, dies-at-import, dies-in-use, unknown. Exit "
-                   "status 1 where not all run.",
-    .examples = "ironwheel triage numpy==2.2.0 pyarrow pandas\twhat would die on a Phenom II\nironwheel triage --newest pandas numpy==1.26.4\tup to which version pandas's wheels run there, beside that numpy\n", .options = options, .run = run,
+    .description =
+        "pip resolves and downloads the wheels of each package, with what it needs, for the Python "
+        "of stack base. They are audited, imported, and, where this tree has a recipe of that "
+        "name, put to its checks, all on the emulated CPU in a sandbox; nothing of them is run "
+        "natively. Pins given together hold for what the others need, too. Results are kept in the "
+        "store, for the very wheels and profile. The verdict comes from running: runs, "
+        "dies-at-import, dies-in-use, unknown. Exit "
+        "status 1 where not all run.",
+    .examples = "ironwheel triage numpy==2.2.0 pyarrow pandas\twhat would die on a Phenom "
+                "II\nironwheel triage --newest pandas numpy==1.26.4\tup to which version pandas's "
+                "wheels run there, beside that numpy\n",
+    .options = options,
+    .run = run,
 };

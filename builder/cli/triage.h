@@ -8,11 +8,11 @@
 
 typedef struct iw_triage {
     iw_context *context;
-    iw_session session;      /* of stack base, whose interpreter imports them */
+    iw_session session; /* of stack base, whose interpreter imports them */
     const iw_profile *profile;
     char *root, *environment, *work; /* toolchain; laid base; folder for what passes */
-    iw_strings pins;         /* every "NAME==VERSION" that was given */
-    bool again;              /* results that were kept don't count */
+    iw_strings pins;                 /* every "NAME==VERSION" that was given */
+    bool again;                      /* results that were kept don't count */
 } iw_triage;
 
 typedef struct iw_triage_row {
@@ -20,35 +20,41 @@ typedef struct iw_triage_row {
     const char *verdict;     /* runs, dies-at-import, dies-in-use, unknown; static */
     char *crash;             /* JSON (iw_crash_json), or NULL */
     char *detail;            /* one line, or NULL */
-    uint64_t findings;       /* instructions outside the profile in its files and those of what it needs */
-    bool kept;               /* from an earlier run */
+    uint64_t
+        findings; /* instructions outside the profile in its files and those of what it needs */
+    bool kept;    /* from an earlier run */
     char *newest_working, *oldest_failing; /* what --newest found, or NULL */
-    size_t tried;            /* versions, by --newest */
+    size_t tried;                          /* versions, by --newest */
 } iw_triage_row;
 
-/* --- what to try: every requirement that comes out is a name, with versions and a marker perhaps; none is a path, a URL or an option of pip --------- */
+/* --- what to try: every requirement that comes out is a name, with versions and a marker perhaps;
+ * none is a path, a URL or an option of pip --- */
 int iw_triage_read_operand(const char *text, iw_strings *out, iw_error *err);
 int iw_triage_read_requirements(const char *path, iw_strings *out, iw_error *err);
 bool iw_triage_is_lock(const char *path); /* by its name */
-/* By the Python of stack base, which knows TOML; what the file locks to other places than an index is told as a note. */
+/* By the Python of stack base, which knows TOML; what the file locks to other places than an index
+ * is told as a note. */
 int iw_triage_read_lock(const iw_triage *triage, const char *path, iw_strings *out, iw_error *err);
 
-/* --- trying ---------------------------------------------------------------------------------------------------------------------------- */
-/* Somebody's text for a terminal and JSON: control characters, and what isn't UTF-8, become "?". Caller frees. */
+/* --- trying --------------------------------------------------------------- */
+/* Somebody's text for a terminal and JSON: control characters, and what isn't UTF-8, become "?".
+ * Caller frees. */
 char *iw_triage_tame(const char *text);
 void iw_triage_row_clear(iw_triage_row *row);
 /* As PEP 503 compares names, without a version. Caller frees. */
 char *iw_plain_name(const char *requirement);
 
-/* Resolves `requirement`; then the kept result for these very wheels, this profile, this Python and these checks, else downloads, audits, imports and uses them on
- * the emulated CPU, and keeps what came of it. What pip can't bring is `unknown`, with the reason; -1 only for trouble of our own. `row` must be zeroed; the
- * caller clears it. */
+/* Resolves `requirement`; then the kept result for these very wheels, this profile, this Python and
+ * these checks, else downloads, audits, imports and uses them on the emulated CPU, and keeps what
+ * came of it. What pip can't bring is `unknown`, with the reason; -1 only for trouble of our own.
+ * `row` must be zeroed; the caller clears it. */
 int iw_triage_try(iw_triage *triage, const char *requirement, iw_triage_row *row, iw_error *err);
-/* Searches the package's versions for the newest that runs and the one above it, which doesn't. Fills `row` with the newest version's result, newest_working,
- * oldest_failing and tried. */
+/* Searches the package's versions for the newest that runs and the one above it, which doesn't.
+ * Fills `row` with the newest version's result, newest_working, oldest_failing and tried. */
 int iw_triage_newest(iw_triage *triage, const char *package, iw_triage_row *row, iw_error *err);
-/* Runs the Python's own pip with the options and environment that all its calls here share; *out (may be NULL) gets what it printed, caller frees. Its reason
- * in one line, where it fails; IW_E_CANCELLED on Ctrl-C. */
+/* Runs the Python's own pip with the options and environment that all its calls here share; *out
+ * (may be NULL) gets what it printed, caller frees. Its reason in one line, where it fails;
+ * IW_E_CANCELLED on Ctrl-C. */
 int iw_triage_pip(const iw_triage *triage, const iw_strings *arguments, char **out, iw_error *err);
 
 #endif

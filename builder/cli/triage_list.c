@@ -1,4 +1,5 @@
-/* What `triage` is asked to try: operands, requirements files, lock files. All of it is somebody's text. */
+/* What `triage` is asked to try: operands, requirements files, lock files. All of it is somebody's
+ * text. */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ char *iw_triage_tame(const char *text)
     return safe;
 }
 
-/* --- one requirement ------------------------------------------------------------------------------------------------------------- */
+/* --- one requirement ------------------------------------------------------ */
 
 static bool is_part_of_name(char c)
 {
@@ -35,9 +36,13 @@ static bool is_part_of_name(char c)
 /* pip would take a file of that name that lies here. */
 static bool is_archive(const char *text)
 {
-    static const char *const ends[] = {".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lz", ".tar.lzma", NULL};
+    static const char *const ends[] = {".whl",     ".zip",      ".tar",    ".tar.gz", ".tgz",
+                                       ".tar.bz2", ".tbz",      ".tar.xz", ".txz",    ".tlz",
+                                       ".tar.lz",  ".tar.lzma", NULL};
     for (size_t i = 0; ends[i]; i++)
-        if (strlen(text) >= strlen(ends[i]) && strcasecmp(text + strlen(text) - strlen(ends[i]), ends[i]) == 0) return true;
+        if (strlen(text) >= strlen(ends[i]) &&
+            strcasecmp(text + strlen(text) - strlen(ends[i]), ends[i]) == 0)
+            return true;
     return false;
 }
 
@@ -55,7 +60,8 @@ static const char *after_clause(const char *at)
     return at + strspn(at, " ");
 }
 
-/* PEP 508 without "@ URL": a name, extras, clauses about versions, and after ";" a marker, which pip reads. */
+/* PEP 508 without "@ URL": a name, extras, clauses about versions, and after ";" a marker, which
+ * pip reads. */
 static bool is_requirement(const char *text)
 {
     const char *at = text;
@@ -80,31 +86,49 @@ static bool is_requirement(const char *text)
 
 static int add_requirement(const char *text, const char *where, iw_strings *out, iw_error *err)
 {
-    iw_cleanup_free char *whole = iw_strndup(text, strlen(text) < SHOWN ? strlen(text) : SHOWN), *shown = iw_triage_tame(whole);
+    iw_cleanup_free char *whole = iw_strndup(text, strlen(text) < SHOWN ? strlen(text) : SHOWN),
+                         *shown = iw_triage_tame(whole);
     const char *marker = strchr(text, ';'), *outside = strpbrk(text, "@/\\:");
     if (is_archive(text) || (outside && (!marker || outside < marker)) || text[0] == '.')
-        return iw_fail(err, IW_E_USAGE, "%s\"%s\" is a file, a folder or a URL: triage tries the wheels of a package index, so give it as NAME==VERSION", where, shown);
-    if (!is_requirement(text)) return iw_fail(err, IW_E_USAGE, "%s\"%s\" is no NAME==VERSION", where, shown);
+        return iw_fail(err, IW_E_USAGE,
+                       "%s\"%s\" is a file, a folder or a URL: triage tries the wheels of a "
+                       "package index, so give it as NAME==VERSION",
+                       where, shown);
+    if (!is_requirement(text))
+        return iw_fail(err, IW_E_USAGE, "%s\"%s\" is no NAME==VERSION", where, shown);
     iw_strings_add(out, text);
     return 0;
 }
 
-/* --- requirements files ------------------------------------------------------------------------------------------------------------ */
+/* --- requirements files --------------------------------------------------- */
 
-/* Options of a line by itself. Those that say how to install are left aside; what would bring other packages, or from elsewhere, isn't passed over in silence. */
+/* Options of a line by itself. Those that say how to install are left aside; what would bring other
+ * packages, or from elsewhere, isn't passed over in silence. */
 static int take_option(const char *line, const char *where, iw_error *err)
 {
-    static const char *const others[] = {"-r", "--requirement", "-c", "--constraint", "-e", "--editable", NULL};
-    static const char *const indexes[] = {"-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", NULL};
+    static const char *const others[] = {"-r", "--requirement", "-c", "--constraint",
+                                         "-e", "--editable",    NULL};
+    static const char *const indexes[] = {"-i", "--index-url",  "--extra-index-url",
+                                          "-f", "--find-links", "--no-index",
+                                          NULL};
     iw_cleanup_free char *shown = iw_triage_tame(line);
     for (size_t i = 0; others[i]; i++)
-        if (iw_starts_with(line, others[i])) return iw_fail(err, IW_E_USAGE, "%s\"%.*s\" asks for more than this file: triage reads one file, of NAME==VERSION lines; give it what `pip freeze` writes, or a lock file", where, SHOWN, shown);
+        if (iw_starts_with(line, others[i]))
+            return iw_fail(err, IW_E_USAGE,
+                           "%s\"%.*s\" asks for more than this file: triage reads one file, of "
+                           "NAME==VERSION lines; give it what `pip freeze` writes, or a lock file",
+                           where, SHOWN, shown);
     for (size_t i = 0; indexes[i]; i++)
-        if (iw_starts_with(line, indexes[i])) return iw_fail(err, IW_E_USAGE, "%s\"%.*s\" names another index: take the line out, and set PIP_INDEX_URL or PIP_EXTRA_INDEX_URL for triage instead", where, SHOWN, shown);
+        if (iw_starts_with(line, indexes[i]))
+            return iw_fail(err, IW_E_USAGE,
+                           "%s\"%.*s\" names another index: take the line out, and set "
+                           "PIP_INDEX_URL or PIP_EXTRA_INDEX_URL for triage instead",
+                           where, SHOWN, shown);
     return 0;
 }
 
-/* Without comments, which begin the line or follow a space, and options after a requirement ("--hash=…"). Shortens `line`. */
+/* Without comments, which begin the line or follow a space, and options after a requirement
+ * ("--hash=…"). Shortens `line`. */
 static char *trim_line(char *line)
 {
     bool option = line[strspn(line, " \t")] == '-', starts = true;
@@ -126,7 +150,10 @@ int iw_triage_read_requirements(const char *path, iw_strings *out, iw_error *err
     iw_cleanup_buffer iw_buffer line = {0};
     size_t length = 0, number = 0, first = 1;
     if (iw_read_file(path, LIST_LIMIT, &text, &length, err) != 0) return -1;
-    if (memchr(text, '\0', length)) return iw_fail(err, IW_E_FORMAT, "%s is no text: triage reads requirements files, uv.lock and pylock.toml", path);
+    if (memchr(text, '\0', length))
+        return iw_fail(err, IW_E_FORMAT,
+                       "%s is no text: triage reads requirements files, uv.lock and pylock.toml",
+                       path);
     iw_slice rest = iw_slice_of(text + (iw_starts_with(text, "\xEF\xBB\xBF") ? 3 : 0)), part;
     while (iw_slice_next(&rest, '\n', &part)) {
         number++;
@@ -134,18 +161,22 @@ int iw_triage_read_requirements(const char *path, iw_strings *out, iw_error *err
         bool goes_on = part.length && part.data[part.length - 1] == '\\';
         iw_buffer_add(&line, part.data, part.length - goes_on);
         if (goes_on && rest.length) continue;
-        iw_cleanup_free char *whole = iw_buffer_take(&line), *where = iw_format("%s:%zu: ", path, first);
+        iw_cleanup_free char *whole = iw_buffer_take(&line),
+                             *where = iw_format("%s:%zu: ", path, first);
         const char *one = trim_line(whole);
         first = number + 1;
-        if (*one == '-' ? take_option(one, where, err) != 0 : *one && add_requirement(one, where, out, err) != 0) return -1;
+        if (*one == '-' ? take_option(one, where, err) != 0
+                        : *one && add_requirement(one, where, out, err) != 0)
+            return -1;
     }
     return 0;
 }
 
-/* --- lock files ---------------------------------------------------------------------------------------------------------------------- */
+/* --- lock files ----------------------------------------------------------- */
 
-/* uv.lock and pylock.toml (PEP 751) list [[package]] or [[packages]] with name and version. The project itself (virtual, editable, a folder) is left out; what
- * comes from elsewhere than an index is named, by a "!" before it. */
+/* uv.lock and pylock.toml (PEP 751) list [[package]] or [[packages]] with name and version. The
+ * project itself (virtual, editable, a folder) is left out; what comes from elsewhere than an index
+ * is named, by a "!" before it. */
 static const char lock_code[] =
     "import sys, tomllib\n"
     "try:\n"
@@ -157,7 +188,8 @@ static const char lock_code[] =
     "            continue\n"
     "        elsewhere = bool({'git', 'url', 'path', 'vcs', 'archive'} & source)\n"
     "        if 'version' in package or elsewhere:\n"
-    "            print(('!' if elsewhere else '') + ascii(f\"{package['name']}=={package.get('version', '')}\")[1:-1])\n"
+    "            print(('!' if elsewhere else '') + "
+    "ascii(f\"{package['name']}=={package.get('version', '')}\")[1:-1])\n"
     "except Exception as why:\n"
     "    sys.exit(f'{type(why).__name__}: {why}')\n";
 
@@ -169,22 +201,26 @@ bool iw_triage_is_lock(const char *path)
 
 static void tell_left_out(const iw_triage *t, const char *path, const char *package)
 {
-    iw_cleanup_free char *text = iw_format("%s comes from a repository, a file or a URL, not from a package index: it isn't tried", package);
+    iw_cleanup_free char *text = iw_format(
+        "%s comes from a repository, a file or a URL, not from a package index: it isn't tried",
+        package);
     iw_emit(t->context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = path, .detail = text});
 }
 
 int iw_triage_read_lock(const iw_triage *t, const char *path, iw_strings *out, iw_error *err)
 {
-    iw_cleanup_free char *python = iw_path_join(t->environment, "bin/python3"), *text = NULL, *where = iw_format("%s: ", path);
-    const char *argv[] = {python, "-I", "-c", lock_code, path, NULL}, *environment[] = {"LC_ALL=C.UTF-8", NULL};
-    if (iw_run_capture(argv, environment, LIST_LIMIT, &text, NULL, err) != 0) return iw_wrap(err, "reading the lock file %s", path);
+    iw_cleanup_free char *python = iw_path_join(t->environment, "bin/python3"), *text = NULL,
+                         *where = iw_format("%s: ", path);
+    const char *argv[] = {python, "-I", "-c", lock_code, path, NULL},
+               *environment[] = {"LC_ALL=C.UTF-8", NULL};
+    if (iw_run_capture(argv, environment, LIST_LIMIT, &text, NULL, err) != 0)
+        return iw_wrap(err, "reading the lock file %s", path);
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
-        iw_cleanup_free char *one = iw_strndup(line.data, line.length), *shown = iw_triage_tame(one);
-        if (*one == '!')
-            tell_left_out(t, path, shown + 1);
-        else if (*one && add_requirement(one, where, out, err) != 0)
-            return -1;
+        iw_cleanup_free char *one = iw_strndup(line.data, line.length),
+                             *shown = iw_triage_tame(one);
+        if (*one == '!') tell_left_out(t, path, shown + 1);
+        else if (*one && add_requirement(one, where, out, err) != 0) return -1;
     }
     return out->count ? 0 : iw_fail(err, IW_E_FORMAT, "%s locks no package of an index", path);
 }

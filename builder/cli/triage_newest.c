@@ -6,7 +6,8 @@
 #include "base/memory.h"
 #include "cli/triage.h"
 
-/* 1.2.3rc1, 1.2.dev3, 2.0b1: PEP 440 marks releases before a release with a letter; "post" is none of them. */
+/* 1.2.3rc1, 1.2.dev3, 2.0b1: PEP 440 marks releases before a release with a letter; "post" is none
+ * of them. */
 static bool is_release(iw_slice version)
 {
     for (size_t i = 0; i < version.length; i++) {
@@ -17,23 +18,30 @@ static bool is_release(iw_slice version)
     return version.length > 0;
 }
 
-/* Versions with a wheel for this Python, newest first, as pip lists them ("Available versions: 2.0, 1.9"). */
+/* Versions with a wheel for this Python, newest first, as pip lists them ("Available
+ * versions: 2.0, 1.9"). */
 static int list_versions(const iw_triage *t, const char *package, iw_strings *out, iw_error *err)
 {
     static const char title[] = "Available versions: ";
-    const char *const words[] = {"index", "versions", "--only-binary", ":all:", "--", package, NULL};
+    const char *const words[] = {"index", "versions", "--only-binary", ":all:", "--",
+                                 package, NULL};
     iw_cleanup_strings iw_strings arguments = {0};
     iw_cleanup_free char *said = NULL;
     iw_strings_add_all(&arguments, words);
     if (iw_triage_pip(t, &arguments, &said, err) != 0) return -1;
     const char *at = said ? strstr(said, title) : NULL;
-    if (!at) return iw_fail(err, IW_E_NOT_FOUND, "the package index lists no wheel of %s for this Python", package);
+    if (!at)
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "the package index lists no wheel of %s for this Python", package);
     iw_slice rest = {at + strlen(title), strcspn(at + strlen(title), "\n")}, part;
     while (iw_slice_next(&rest, ',', &part)) {
         part = iw_slice_trim(part);
         if (is_release(part)) iw_strings_add_format(out, "%.*s", (int)part.length, part.data);
     }
-    return out->count ? 0 : iw_fail(err, IW_E_NOT_FOUND, "the package index lists no release of %s for this Python", package);
+    return out->count
+               ? 0
+               : iw_fail(err, IW_E_NOT_FOUND,
+                         "the package index lists no release of %s for this Python", package);
 }
 
 struct search {
@@ -55,7 +63,8 @@ static int runs(struct search *s, size_t i, bool *works, iw_triage_row *row, iw_
     return status;
 }
 
-/* From the newest backwards, in growing steps, to one that runs; then the border is halved: verdicts are taken to change once between the two. */
+/* From the newest backwards, in growing steps, to one that runs; then the border is halved:
+ * verdicts are taken to change once between the two. */
 static int find_border(struct search *s, size_t *good, bool *any, iw_error *err)
 {
     size_t bad = 0, step = 1, last = s->versions->count - 1;
@@ -83,11 +92,15 @@ int iw_triage_newest(iw_triage *t, const char *package, iw_triage_row *row, iw_e
     size_t good = 0;
     if (list_versions(t, package, &versions, &why) != 0) {
         if (why.kind == IW_E_CANCELLED) return iw_fail(err, why.kind, "%s", iw_error_text(&why));
-        *row = (iw_triage_row){.package = iw_plain_name(package), .verdict = "unknown", .detail = iw_strdup(iw_error_text(&why))};
+        *row = (iw_triage_row){.package = iw_plain_name(package),
+                               .verdict = "unknown",
+                               .detail = iw_strdup(iw_error_text(&why))};
         iw_error_clear(&why);
         return 0;
     }
-    if (runs(&search, 0, &works, row, err) != 0 || (!works && find_border(&search, &good, &any, err) != 0)) return -1;
+    if (runs(&search, 0, &works, row, err) != 0 ||
+        (!works && find_border(&search, &good, &any, err) != 0))
+        return -1;
     row->tried = search.tried;
     if (works || any) row->newest_working = iw_strdup(versions.items[good]);
     if (any) row->oldest_failing = iw_strdup(versions.items[good - 1]);

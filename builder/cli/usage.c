@@ -6,9 +6,10 @@
 
 #define WIDTH 78
 
-/* --- help ----------------------------------------------------------------------------------------------------------------------- */
+/* --- help ----------------------------------------------------------------- */
 
-/* Adds `text` wrapped at WIDTH, each line after the first indented; `column` is where the first starts. */
+/* Adds `text` wrapped at WIDTH, each line after the first indented; `column` is where the first
+ * starts. */
 static void add_wrapped(iw_buffer *out, const char *text, size_t indent, size_t column)
 {
     while (*text) {
@@ -39,8 +40,7 @@ static void add_options(iw_buffer *out, const iw_option *options)
         iw_buffer left = {0};
         if (options->letter)
             iw_buffer_add_format(&left, "  -%c, --%s", options->letter, options->name);
-        else
-            iw_buffer_add_format(&left, "      --%s", options->name);
+        else iw_buffer_add_format(&left, "      --%s", options->name);
         if (options->value) iw_buffer_add_format(&left, " %s", options->value);
         iw_buffer_add_format(out, "%-26s", left.data);
         if (left.length >= 26) iw_buffer_add_format(out, "\n%26s", "");
@@ -52,9 +52,11 @@ static void add_options(iw_buffer *out, const iw_option *options)
 char *iw_usage_overview(void)
 {
     iw_buffer out = {0};
-    iw_buffer_add_text(&out, "usage: ironwheel COMMAND [OPTION...] [OPERAND...]\n\n"
-                             "Builds a pinned Python stack from source for an old CPU, proves that it runs there,\n"
-                             "and packs it as one relocatable tarball.\n\n");
+    iw_buffer_add_text(
+        &out,
+        "usage: ironwheel COMMAND [OPTION...] [OPERAND...]\n\n"
+        "Builds a pinned Python stack from source for an old CPU, proves that it runs there,\n"
+        "and packs it as one relocatable tarball.\n\n");
     for (const iw_command_spec *const *command = iw_commands(); *command; command++) {
         iw_cleanup_free char *left = iw_format("%s %s", (*command)->name, (*command)->operands);
         iw_buffer_add_format(&out, "  %-24s", left);
@@ -63,7 +65,8 @@ char *iw_usage_overview(void)
     }
     iw_buffer_add_text(&out, "\nOptions of every command:\n");
     add_options(&out, iw_common_options());
-    iw_buffer_add_text(&out, "\nironwheel COMMAND --help tells more. Exit status: 0 done; 1 what was asked failed; 2 usage,\n"
+    iw_buffer_add_text(&out, "\nironwheel COMMAND --help tells more. Exit status: 0 done; 1 what "
+                             "was asked failed; 2 usage,\n"
                              "recipe or environment trouble; 130 stopped by Ctrl-C.\n");
     return iw_buffer_take(&out);
 }
@@ -71,7 +74,8 @@ char *iw_usage_overview(void)
 char *iw_usage_command(const iw_command_spec *command)
 {
     iw_buffer out = {0};
-    iw_buffer_add_format(&out, "usage: ironwheel %s [OPTION...]%s%s\n\n", command->name, *command->operands ? " " : "", command->operands);
+    iw_buffer_add_format(&out, "usage: ironwheel %s [OPTION...]%s%s\n\n", command->name,
+                         *command->operands ? " " : "", command->operands);
     add_wrapped(&out, command->description, 0, 0);
     if (command->options && command->options->name) {
         iw_buffer_add_text(&out, "\nOptions:\n");
@@ -90,7 +94,7 @@ char *iw_usage_command(const iw_command_spec *command)
     return iw_buffer_take(&out);
 }
 
-/* --- man pages (mdoc(7)) ------------------------------------------------------------------------------------------------------ */
+/* --- man pages (mdoc(7)) -------------------------------------------------- */
 
 /* Text with what troff would read as a request or an escape made harmless. */
 static void add_troff(iw_buffer *out, const char *text)
@@ -104,12 +108,9 @@ static void add_troff(iw_buffer *out, const char *text)
             continue;
         }
         if (start && (*text == '.' || *text == '\'')) iw_buffer_add_text(out, "\\&");
-        if (*text == '\\')
-            iw_buffer_add_text(out, "\\e");
-        else if (*text == '-')
-            iw_buffer_add_text(out, "\\-");
-        else
-            iw_buffer_add_char(out, *text);
+        if (*text == '\\') iw_buffer_add_text(out, "\\e");
+        else if (*text == '-') iw_buffer_add_text(out, "\\-");
+        else iw_buffer_add_char(out, *text);
         start = false;
     }
     iw_buffer_add_char(out, '\n');
@@ -145,7 +146,8 @@ static void add_man_examples(iw_buffer *out, const char *line)
     iw_buffer_add_text(out, ".Sh EXAMPLES\n.Bl -tag -width Ds\n");
     while (*line) {
         size_t first = strcspn(line, "\t"), all = strcspn(line, "\n");
-        iw_cleanup_free char *command = iw_strndup(line, first), *meaning = iw_strndup(line + first + 1, all - first - 1);
+        iw_cleanup_free char *command = iw_strndup(line, first),
+                             *meaning = iw_strndup(line + first + 1, all - first - 1);
         iw_buffer_add_text(out, ".It Li ");
         add_troff(out, command);
         add_troff(out, meaning);
@@ -158,7 +160,8 @@ static void add_man_commands(iw_buffer *out)
 {
     iw_buffer_add_text(out, ".Sh COMMANDS\n.Bl -tag -width Ds\n");
     for (const iw_command_spec *const *command = iw_commands(); *command; command++) {
-        iw_buffer_add_format(out, ".It Nm ironwheel Cm %s Ar %s\n", (*command)->name, (*command)->operands);
+        iw_buffer_add_format(out, ".It Nm ironwheel Cm %s Ar %s\n", (*command)->name,
+                             (*command)->operands);
         add_troff(out, (*command)->summary);
         iw_cleanup_free char *page = man_name(*command);
         iw_buffer_add_format(out, "See\n.Xr %s 1 .\n", page);
@@ -172,18 +175,22 @@ char *iw_man_page(const iw_command_spec *command)
     iw_cleanup_free char *name = man_name(command);
     iw_cleanup_free char *title = iw_strdup(name);
     for (char *c = title; *c; c++) *c = (char)toupper((unsigned char)*c);
-    iw_buffer_add_format(&out, ".\\\" Generated from the option tables by `make man`.\n.Dd November 2026\n.Dt %s 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd ",
+    iw_buffer_add_format(&out,
+                         ".\\\" Generated from the option tables by `make man`.\n.Dd November "
+                         "2026\n.Dt %s 1\n.Os\n.Sh NAME\n.Nm %s\n.Nd ",
                          title, name);
     add_troff(&out, command ? command->summary : "build Python stacks from source for old CPUs");
     iw_buffer_add_text(&out, ".Sh SYNOPSIS\n");
     if (command)
-        iw_buffer_add_format(&out, ".Nm ironwheel %s\n.Op Ar OPTION ...\n%s%s\n", command->name, *command->operands ? ".Ar " : "",
-                             command->operands);
+        iw_buffer_add_format(&out, ".Nm ironwheel %s\n.Op Ar OPTION ...\n%s%s\n", command->name,
+                             *command->operands ? ".Ar " : "", command->operands);
     else
-        iw_buffer_add_text(&out, ".Nm ironwheel\n.Ar COMMAND\n.Op Ar OPTION ...\n.Op Ar OPERAND ...\n");
+        iw_buffer_add_text(&out,
+                           ".Nm ironwheel\n.Ar COMMAND\n.Op Ar OPTION ...\n.Op Ar OPERAND ...\n");
     iw_buffer_add_text(&out, ".Sh DESCRIPTION\n");
     add_troff(&out, command ? command->description
-                            : "Builds a pinned Python stack from source for a CPU that binary wheels left behind, proves that the result runs there, "
+                            : "Builds a pinned Python stack from source for a CPU that binary "
+                              "wheels left behind, proves that the result runs there, "
                               "and packs it as one relocatable, reproducible tarball.");
     if (!command) add_man_commands(&out);
     iw_buffer_add_text(&out, ".Sh OPTIONS\n");
@@ -191,16 +198,20 @@ char *iw_man_page(const iw_command_spec *command)
     iw_buffer_add_text(&out, "Every command takes:\n");
     add_man_options(&out, iw_common_options());
     if (!command)
-        iw_buffer_add_text(&out, ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev IRONWHEEL_CACHE\nThe store's folder.\n"
-                                 ".It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by spaces, tried before those that apt is configured with.\n"
-                                 ".It Ev PIP_INDEX_URL\nThe Python package index, as for pip; pip.conf counts too.\n"
-                                 ".It Ev NO_COLOR\nNo colours.\n.El\n");
-    iw_buffer_add_text(&out, ".Sh EXIT STATUS\n0 done; 1 what was asked failed; 2 usage, recipe or environment trouble; 130 stopped by Ctrl\\-C.\n");
+        iw_buffer_add_text(
+            &out,
+            ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev IRONWHEEL_CACHE\nThe store's folder.\n"
+            ".It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by spaces, tried before "
+            "those that apt is configured with.\n"
+            ".It Ev PIP_INDEX_URL\nThe Python package index, as for pip; pip.conf counts too.\n"
+            ".It Ev NO_COLOR\nNo colours.\n.El\n");
+    iw_buffer_add_text(&out, ".Sh EXIT STATUS\n0 done; 1 what was asked failed; 2 usage, recipe or "
+                             "environment trouble; 130 stopped by Ctrl\\-C.\n");
     if (command) add_man_examples(&out, command->examples);
     return iw_buffer_take(&out);
 }
 
-/* --- completions ---------------------------------------------------------------------------------------------------------------- */
+/* --- completions ---------------------------------------------------------- */
 
 static void add_words(iw_buffer *out, const iw_option *options)
 {
@@ -209,29 +220,36 @@ static void add_words(iw_buffer *out, const iw_option *options)
 
 static void complete_bash(iw_buffer *out)
 {
-    iw_buffer_add_text(out, "# bash completion for ironwheel; generated from the option tables\n"
-                            "_ironwheel() {\n"
-                            "    local word=${COMP_WORDS[COMP_CWORD]} commands= options= operands= i name=\n"
-                            "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-                            "        case ${COMP_WORDS[i]} in -*) ;; *) name=\"${name:+$name }${COMP_WORDS[i]}\" ;; esac\n"
-                            "    done\n"
-                            "    case $name in\n");
+    iw_buffer_add_text(
+        out, "# bash completion for ironwheel; generated from the option tables\n"
+             "_ironwheel() {\n"
+             "    local word=${COMP_WORDS[COMP_CWORD]} commands= options= operands= i name=\n"
+             "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+             "        case ${COMP_WORDS[i]} in -*) ;; *) name=\"${name:+$name }${COMP_WORDS[i]}\" "
+             ";; esac\n"
+             "    done\n"
+             "    case $name in\n");
     for (const iw_command_spec *const *command = iw_commands(); *command; command++) {
         iw_buffer_add_format(out, "        \"%s\"*) options=\"", (*command)->name);
         add_words(out, (*command)->options);
-        iw_buffer_add_format(out, "\"; operands=%s ;;\n", (*command)->complete ? (*command)->complete : "none");
+        iw_buffer_add_format(out, "\"; operands=%s ;;\n",
+                             (*command)->complete ? (*command)->complete : "none");
     }
     iw_buffer_add_text(out, "        *) commands=\"");
-    for (const iw_command_spec *const *command = iw_commands(); *command; command++) iw_buffer_add_format(out, " %s", (*command)->name);
+    for (const iw_command_spec *const *command = iw_commands(); *command; command++)
+        iw_buffer_add_format(out, " %s", (*command)->name);
     iw_buffer_add_text(out, "\" ;;\n    esac\n    options+=\"");
     add_words(out, iw_common_options());
-    iw_buffer_add_text(out, "\"\n"
-                            "    if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\")); return; fi\n"
-                            "    case $operands in\n"
-                            "        file) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
-                            "        stack|package|toolchain) COMPREPLY=($(compgen -W \"$(ironwheel list \"$operands\" --names 2>/dev/null)\" -- \"$word\")) ;;\n"
-                            "        *) COMPREPLY=($(compgen -W \"$commands\" -- \"$word\")) ;;\n"
-                            "    esac\n}\ncomplete -F _ironwheel ironwheel\n");
+    iw_buffer_add_text(out,
+                       "\"\n"
+                       "    if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- "
+                       "\"$word\")); return; fi\n"
+                       "    case $operands in\n"
+                       "        file) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+                       "        stack|package|toolchain) COMPREPLY=($(compgen -W \"$(ironwheel "
+                       "list \"$operands\" --names 2>/dev/null)\" -- \"$word\")) ;;\n"
+                       "        *) COMPREPLY=($(compgen -W \"$commands\" -- \"$word\")) ;;\n"
+                       "    esac\n}\ncomplete -F _ironwheel ironwheel\n");
 }
 
 /* Single quotes made safe for zsh and fish. */
@@ -239,37 +257,43 @@ static void add_quoted(iw_buffer *out, const char *text)
 {
     iw_buffer_add_char(out, '\'');
     for (; *text; text++) {
-        if (*text == '\'')
-            iw_buffer_add_text(out, "'\\''");
-        else
-            iw_buffer_add_char(out, *text);
+        if (*text == '\'') iw_buffer_add_text(out, "'\\''");
+        else iw_buffer_add_char(out, *text);
     }
     iw_buffer_add_char(out, '\'');
 }
 
 static void complete_fish(iw_buffer *out)
 {
-    iw_buffer_add_text(out, "# fish completion for ironwheel; generated from the option tables\ncomplete -c ironwheel -f\n");
+    iw_buffer_add_text(out, "# fish completion for ironwheel; generated from the option "
+                            "tables\ncomplete -c ironwheel -f\n");
     for (const iw_option *option = iw_common_options(); option->name; option++) {
-        iw_buffer_add_format(out, "complete -c ironwheel -l %s%s%.*s%s -d ", option->name, option->letter ? " -s " : "",
-                             option->letter ? 1 : 0, &option->letter, option->value ? " -r" : "");
+        iw_buffer_add_format(out, "complete -c ironwheel -l %s%s%.*s%s -d ", option->name,
+                             option->letter ? " -s " : "", option->letter ? 1 : 0, &option->letter,
+                             option->value ? " -r" : "");
         add_quoted(out, option->help);
         iw_buffer_add_char(out, '\n');
     }
     for (const iw_command_spec *const *command = iw_commands(); *command; command++) {
         size_t first = strcspn((*command)->name, " ");
-        iw_buffer_add_format(out, "complete -c ironwheel -n __fish_use_subcommand -a %.*s -d ", (int)first, (*command)->name);
+        iw_buffer_add_format(out, "complete -c ironwheel -n __fish_use_subcommand -a %.*s -d ",
+                             (int)first, (*command)->name);
         add_quoted(out, (*command)->summary);
         iw_buffer_add_char(out, '\n');
         const char *kind = (*command)->complete;
         if (kind && strcmp(kind, "file") == 0)
-            iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -F\n", (int)first, (*command)->name);
+            iw_buffer_add_format(out,
+                                 "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -F\n",
+                                 (int)first, (*command)->name);
         else if (kind)
-            iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -a '(ironwheel list %s --names 2>/dev/null)'\n",
+            iw_buffer_add_format(out,
+                                 "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -a "
+                                 "'(ironwheel list %s --names 2>/dev/null)'\n",
                                  (int)first, (*command)->name, kind);
         for (const iw_option *option = (*command)->options; option && option->name; option++) {
-            iw_buffer_add_format(out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -l %s%s -d ", (int)first,
-                                 (*command)->name, option->name, option->value ? " -r" : "");
+            iw_buffer_add_format(
+                out, "complete -c ironwheel -n '__fish_seen_subcommand_from %.*s' -l %s%s -d ",
+                (int)first, (*command)->name, option->name, option->value ? " -r" : "");
             add_quoted(out, option->help);
             iw_buffer_add_char(out, '\n');
         }
@@ -278,7 +302,8 @@ static void complete_fish(iw_buffer *out)
 
 static void complete_zsh(iw_buffer *out)
 {
-    iw_buffer_add_text(out, "#compdef ironwheel\n# zsh completion for ironwheel; generated from the option tables: bash's function, through bashcompinit\n"
+    iw_buffer_add_text(out, "#compdef ironwheel\n# zsh completion for ironwheel; generated from "
+                            "the option tables: bash's function, through bashcompinit\n"
                             "autoload -U +X bashcompinit && bashcompinit\n");
     complete_bash(out);
 }
@@ -286,14 +311,12 @@ static void complete_zsh(iw_buffer *out)
 char *iw_completion(const char *shell, iw_error *err)
 {
     iw_buffer out = {0};
-    if (strcmp(shell, "bash") == 0)
-        complete_bash(&out);
-    else if (strcmp(shell, "zsh") == 0)
-        complete_zsh(&out);
-    else if (strcmp(shell, "fish") == 0)
-        complete_fish(&out);
+    if (strcmp(shell, "bash") == 0) complete_bash(&out);
+    else if (strcmp(shell, "zsh") == 0) complete_zsh(&out);
+    else if (strcmp(shell, "fish") == 0) complete_fish(&out);
     else {
-        iw_fail(err, IW_E_USAGE, "no completion for \"%s\"; there is one for bash, zsh and fish", shell);
+        iw_fail(err, IW_E_USAGE, "no completion for \"%s\"; there is one for bash, zsh and fish",
+                shell);
         return NULL;
     }
     return iw_buffer_take(&out);

@@ -18,7 +18,8 @@
 #include "emulate/cpuid.h"
 #include "emulate/crash.h"
 
-/* Where a check sees the environment: not where it was laid, and a path that careless quoting trips over. */
+/* Where a check sees the environment: not where it was laid, and a path that careless quoting trips
+ * over. */
 #define ENVIRONMENT "/rig \xc3\xbc/env"
 #define EMULATOR "/opt/iw-tools/qemu-x86_64-static"
 #define CRASH_LIBRARY "/opt/iw-tools/iw-crash.so"
@@ -50,7 +51,7 @@ void iw_check_results_free(iw_check_result *results, size_t count)
     free(results);
 }
 
-/* --- the root: the environment, glibc, and what a script's first lines need --------------------------------------------------- */
+/* --- the root: the environment, glibc, and what a script's first lines need --- */
 
 struct binds {
     iw_bind *items;
@@ -72,12 +73,23 @@ static void binds_free(struct binds *binds)
     free(binds->items);
 }
 
-/* glibc's own libraries and loader (Debian's libc6), at the paths where every distribution has them or looks. */
+/* glibc's own libraries and loader (Debian's libc6), at the paths where every distribution has them
+ * or looks. */
 static void bind_glibc(struct binds *binds, const char *root)
 {
-    static const char *const names[] = {"ld-linux-x86-64.so.2", "libc.so.6",       "libm.so.6",      "libdl.so.2",
-                                        "libpthread.so.0",      "librt.so.1",      "libutil.so.1",   "libresolv.so.2",
-                                        "libanl.so.1",          "libnss_files.so.2", "libnss_dns.so.2", "libmvec.so.1", NULL};
+    static const char *const names[] = {"ld-linux-x86-64.so.2",
+                                        "libc.so.6",
+                                        "libm.so.6",
+                                        "libdl.so.2",
+                                        "libpthread.so.0",
+                                        "librt.so.1",
+                                        "libutil.so.1",
+                                        "libresolv.so.2",
+                                        "libanl.so.1",
+                                        "libnss_files.so.2",
+                                        "libnss_dns.so.2",
+                                        "libmvec.so.1",
+                                        NULL};
     for (size_t i = 0; names[i]; i++) {
         char *from = iw_format("%s/usr/lib/x86_64-linux-gnu/%s", root, names[i]);
         if (!iw_exists(from)) {
@@ -86,14 +98,17 @@ static void bind_glibc(struct binds *binds, const char *root)
         }
         bind(binds, IW_BIND_READ_ONLY, from, iw_format("/lib/x86_64-linux-gnu/%s", names[i]));
     }
-    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", root),
+    bind(binds, IW_BIND_READ_ONLY,
+         iw_format("%s/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", root),
          iw_strdup("/lib64/ld-linux-x86-64.so.2"));
 }
 
-/* A relocatable script starts as a shell script: the shell, and the programs that its header may call. None needs more than glibc. */
+/* A relocatable script starts as a shell script: the shell, and the programs that its header may
+ * call. None needs more than glibc. */
 static void bind_shell(struct binds *binds, const char *root)
 {
-    static const char *const names[] = {"env", "dirname", "basename", "readlink", "realpath", "cat", "true", "false", NULL};
+    static const char *const names[] = {"env", "dirname", "basename", "readlink", "realpath",
+                                        "cat", "true",    "false",    NULL};
     bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/dash", root), iw_strdup("/bin/sh"));
     for (size_t i = 0; names[i]; i++) {
         char *from = iw_format("%s/usr/bin/%s", root, names[i]);
@@ -102,16 +117,17 @@ static void bind_shell(struct binds *binds, const char *root)
     bind(binds, IW_BIND_LINK, iw_strdup("../usr/bin/env"), iw_strdup("/bin/env"));
 }
 
-/* What a manylinux wheel may expect of the system, as far as headless ones do (PEP 513 and its successors). */
+/* What a manylinux wheel may expect of the system, as far as headless ones do (PEP 513 and its
+ * successors). */
 static void bind_wheels(struct binds *binds, const char *root)
 {
-    static const char *const names[] = {"libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1", "libz.so.1", NULL};
+    static const char *const names[] = {"libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1",
+                                        "libz.so.1", NULL};
     for (size_t i = 0; names[i]; i++) {
         char *from = iw_format("%s/usr/lib/x86_64-linux-gnu/%s", root, names[i]);
         if (iw_exists(from))
             bind(binds, IW_BIND_READ_ONLY, from, iw_format("/lib/x86_64-linux-gnu/%s", names[i]));
-        else
-            free(from);
+        else free(from);
     }
 }
 
@@ -122,26 +138,44 @@ struct places {
 
 static void places_free(struct places *p)
 {
-    char *all[] = {p->environment, p->trace, p->init, p->crash, p->emulator, p->records, p->text, p->scratch};
+    char *all[] = {p->environment, p->trace,   p->init, p->crash,
+                   p->emulator,    p->records, p->text, p->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
 static struct places boxed_places(void)
 {
-    return (struct places){iw_strdup(ENVIRONMENT), iw_strdup("/opt/iw-tools/iw-trace"), iw_strdup("/opt/iw-tools/iw-init"), iw_strdup(CRASH_LIBRARY),
-                           iw_strdup(EMULATOR), iw_strdup(CRASH_RECORDS), iw_strdup("/run/check"), iw_strdup("/tmp")};
+    return (struct places){iw_strdup(ENVIRONMENT),
+                           iw_strdup("/opt/iw-tools/iw-trace"),
+                           iw_strdup("/opt/iw-tools/iw-init"),
+                           iw_strdup(CRASH_LIBRARY),
+                           iw_strdup(EMULATOR),
+                           iw_strdup(CRASH_RECORDS),
+                           iw_strdup("/run/check"),
+                           iw_strdup("/tmp")};
 }
 
 /* Without a sandbox: where they are on the host. */
-static int host_places(const iw_check_run *run, const char *folder, const char *records, const char *text, struct places *places, iw_error *err)
+static int host_places(const iw_check_run *run, const char *folder, const char *records,
+                       const char *text, struct places *places, iw_error *err)
 {
     char *emulator = iw_host_find("qemu-x86_64-static");
     if (!emulator) emulator = iw_host_find("qemu-x86_64");
-    *places = (struct places){iw_strdup(run->environment), iw_path_join(run->helpers, "iw-trace"), iw_path_join(run->helpers, "iw-init"),
-                              iw_path_join(run->helpers, "iw-crash.so"), emulator, iw_strdup(records), iw_strdup(text ? text : ""),
+    *places = (struct places){iw_strdup(run->environment),
+                              iw_path_join(run->helpers, "iw-trace"),
+                              iw_path_join(run->helpers, "iw-init"),
+                              iw_path_join(run->helpers, "iw-crash.so"),
+                              emulator,
+                              iw_strdup(records),
+                              iw_strdup(text ? text : ""),
                               iw_path_join(folder, "scratch")};
-    if (emulator) return iw_remove_tree(places->scratch, err) || iw_make_folders(places->scratch, 0700, err) ? -1 : 0;
-    return iw_fail(err, IW_E_ENVIRONMENT, "checks without a sandbox need qemu-x86_64-static or qemu-x86_64 in PATH (Debian: `sudo apt install qemu-user-static`)");
+    if (emulator)
+        return iw_remove_tree(places->scratch, err) || iw_make_folders(places->scratch, 0700, err)
+                   ? -1
+                   : 0;
+    return iw_fail(err, IW_E_ENVIRONMENT,
+                   "checks without a sandbox need qemu-x86_64-static or qemu-x86_64 in PATH "
+                   "(Debian: `sudo apt install qemu-user-static`)");
 }
 
 static void bind_all(struct binds *binds, const iw_check_run *run)
@@ -150,13 +184,17 @@ static void bind_all(struct binds *binds, const iw_check_run *run)
     if (run->wheels) bind_wheels(binds, run->toolchain_root);
     bind_shell(binds, run->toolchain_root);
     bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
-    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"), iw_strdup("/opt/iw-tools/iw-trace"));
-    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-init"), iw_strdup("/opt/iw-tools/iw-init"));
-    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-crash.so"), iw_strdup(CRASH_LIBRARY));
-    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root), iw_strdup(EMULATOR));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"),
+         iw_strdup("/opt/iw-tools/iw-trace"));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-init"),
+         iw_strdup("/opt/iw-tools/iw-init"));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-crash.so"),
+         iw_strdup(CRASH_LIBRARY));
+    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root),
+         iw_strdup(EMULATOR));
 }
 
-/* --- one check ---------------------------------------------------------------------------------------------------------------- */
+/* --- one check ------------------------------------------------------------ */
 
 static void add_command(iw_strings *argv, const iw_check *check, const struct places *places)
 {
@@ -198,7 +236,8 @@ static void keep_line(void *context, const char *line)
     iw_strings_add(&output->lines, line);
     if (output->lines.count <= 4 * TAIL_LINES) return;
     iw_strings kept = {0};
-    iw_strings_add_all(&kept, (const char *const *)output->lines.items + output->lines.count - TAIL_LINES);
+    iw_strings_add_all(&kept,
+                       (const char *const *)output->lines.items + output->lines.count - TAIL_LINES);
     iw_strings_free(&output->lines);
     output->lines = kept;
 }
@@ -207,17 +246,20 @@ static char *tail(const struct output *output)
 {
     iw_buffer text = {0};
     size_t from = output->lines.count > TAIL_LINES ? output->lines.count - TAIL_LINES : 0;
-    for (size_t i = from; i < output->lines.count; i++) iw_buffer_add_format(&text, "  %s\n", output->lines.items[i]);
+    for (size_t i = from; i < output->lines.count; i++)
+        iw_buffer_add_format(&text, "  %s\n", output->lines.items[i]);
     return iw_buffer_take(&text);
 }
 
 /* What died in it, and what made code at run time, by the records. */
-static int read_records(const iw_check_run *run, const char *records, const struct output *output, const char *seen, iw_check_result *result, iw_buffer *text, iw_error *err)
+static int read_records(const iw_check_run *run, const char *records, const struct output *output,
+                        const char *seen, iw_check_result *result, iw_buffer *text, iw_error *err)
 {
     iw_crash_report report;
     if (iw_crash_read(records, run->profile, seen, run->environment, &report, err) != 0) return -1;
     iw_cleanup_free char *said = tail(output);
-    if (report.count && !result->passed) result->crash = iw_crash_json(&report.crashes[0], run->profile, said);
+    if (report.count && !result->passed)
+        result->crash = iw_crash_json(&report.crashes[0], run->profile, said);
     for (size_t i = 0; i < report.count && !result->passed; i++) {
         iw_cleanup_free char *words = iw_crash_text(&report.crashes[i], run->profile, said);
         iw_buffer_add_format(text, "%s\n", words);
@@ -227,7 +269,8 @@ static int read_records(const iw_check_run *run, const char *records, const stru
     return 0;
 }
 
-/* The signal that ended it, or 0: what waits for a command inside a sandbox says 128 + signal, as a shell does. */
+/* The signal that ended it, or 0: what waits for a command inside a sandbox says 128 + signal, as a
+ * shell does. */
 static int signal_of(int status)
 {
     if (WIFSIGNALED(status)) return WTERMSIG(status);
@@ -242,16 +285,19 @@ static iw_check_end how_ended(const iw_sandbox_result *ended)
     return signal_of(ended->status) ? IW_CHECK_DIED : IW_CHECK_EXITED;
 }
 
-static char *explain(const iw_check *check, iw_check_end end, int status, const struct output *output, const char *crashes)
+static char *explain(const iw_check *check, iw_check_end end, int status,
+                     const struct output *output, const char *crashes)
 {
     iw_buffer text = {0};
     iw_buffer_add_text(&text, crashes);
     if (end == IW_CHECK_SLOW) {
-        iw_buffer_add_format(&text, "took longer than its %u seconds (the recipe's `timeout`)", check->timeout);
+        iw_buffer_add_format(&text, "took longer than its %u seconds (the recipe's `timeout`)",
+                             check->timeout);
     } else if (end == IW_CHECK_NETWORK) {
         iw_buffer_add_text(&text, "tried to use the network");
     } else if (end == IW_CHECK_DIED) {
-        iw_buffer_add_format(&text, "died by signal %d (%s)", signal_of(status), strsignal(signal_of(status)));
+        iw_buffer_add_format(&text, "died by signal %d (%s)", signal_of(status),
+                             strsignal(signal_of(status)));
     } else {
         iw_cleanup_free char *how = iw_status_text(status);
         iw_buffer_add_format(&text, "ended with %s", how);
@@ -278,7 +324,8 @@ static int write_text(const char *folder, const iw_check *check, char **path, iw
 /* Every machine's user has a name; getpass.getuser and torch's compiler ask for it. */
 static int bind_accounts(struct binds *binds, const char *folder, iw_error *err)
 {
-    static const char accounts[] = "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n";
+    static const char accounts[] =
+        "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n";
     iw_cleanup_free char *file = iw_path_join(folder, "check-passwd");
     if (iw_write_passing(file, accounts, strlen(accounts), 0644, err) != 0) return -1;
     bind(binds, IW_BIND_READ_ONLY, iw_steal(&file), iw_strdup("/etc/passwd"));
@@ -287,7 +334,8 @@ static int bind_accounts(struct binds *binds, const char *folder, iw_error *err)
 
 static void add_environment(iw_strings *environment, const struct places *places)
 {
-    static const char *const fixed[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PYTHONFAULTHANDLER=1", "PYTHONDONTWRITEBYTECODE=1", NULL};
+    static const char *const fixed[] = {"LC_ALL=C.UTF-8", "TZ=UTC", "PYTHONFAULTHANDLER=1",
+                                        "PYTHONDONTWRITEBYTECODE=1", NULL};
     iw_strings_add_format(environment, "PATH=%s/bin:/usr/bin:/bin", places->environment);
     iw_strings_add_format(environment, "HOME=%s", places->scratch);
     iw_strings_add_format(environment, "TMPDIR=%s", places->scratch);
@@ -297,67 +345,104 @@ static void add_environment(iw_strings *environment, const struct places *places
     iw_strings_add_format(environment, "IRONWHEEL_CRASH=%s", places->records);
 }
 
-/* `folder`: for files that this check needs, its own as long as it runs. */
-static int run_one(const iw_check_run *run, const char *folder, const iw_check *check, iw_check_result *result, iw_error *err)
-{
-    bool native = !run->force_emulator && iw_host_is_profile(run->profile);
-    iw_cleanup_free char *text = NULL;
-    if (write_text(folder, check, &text, err) != 0) return -1;
-    iw_cleanup_free char *records = iw_path_join(folder, "check-crash");
-    if (iw_write_passing(records, "", 0, 0644, err) != 0) return -1;
-    bool host = !run->toolchain_root;
+/* Where one check's things are: `folder` is its own as long as it runs. */
+struct setting {
+    bool native, host;
     struct places places;
-    if (!host) places = boxed_places();
-    else if (host_places(run, folder, records, text, &places, err) != 0) {
-        places_free(&places);
+    struct binds binds;
+    char *text, *records;
+};
+
+static void setting_free(struct setting *s)
+{
+    if (s->host && s->places.scratch) iw_remove_tree(s->places.scratch, NULL);
+    binds_free(&s->binds);
+    places_free(&s->places);
+    free(s->text);
+    free(s->records);
+}
+
+static int setting_make(const iw_check_run *run, const char *folder, const iw_check *check,
+                        struct setting *s, iw_error *err)
+{
+    s->native = !run->force_emulator && iw_host_is_profile(run->profile);
+    s->host = !run->toolchain_root;
+    if (write_text(folder, check, &s->text, err) != 0) return -1;
+    s->records = iw_path_join(folder, "check-crash");
+    if (iw_write_passing(s->records, "", 0, 0644, err) != 0) return -1;
+    if (s->host) return host_places(run, folder, s->records, s->text, &s->places, err);
+    s->places = boxed_places();
+    if (bind_accounts(&s->binds, folder, err) != 0) return -1;
+    bind_all(&s->binds, run);
+    bind(&s->binds, IW_BIND_WRITABLE, iw_strdup(s->records), iw_strdup(CRASH_RECORDS));
+    if (s->text) bind(&s->binds, IW_BIND_READ_ONLY, iw_strdup(s->text), iw_strdup(s->places.text));
+    return 0;
+}
+
+/* What is written down of a check that ended by itself. */
+static int judge(const iw_check_run *run, const struct setting *s, const iw_check *check,
+                 const iw_sandbox_result *ended, const struct output *output,
+                 iw_check_result *result, iw_error *err)
+{
+    result->seconds = ended->seconds;
+    result->end = how_ended(ended);
+    result->passed = result->end == IW_CHECK_EXITED && ended->status == 0;
+    if (!s->native) iw_emulator_unseen(run->profile, result->unseen);
+    result->how = s->native ? iw_strdup("native")
+                            : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
+    iw_cleanup_buffer iw_buffer crashes = {0};
+    if (read_records(run, s->records, output, s->places.environment, result, &crashes, err) != 0)
         return -1;
-    }
-    struct binds binds = {0};
-    if (!host) {
-        if (bind_accounts(&binds, folder, err) != 0) {
-            places_free(&places);
-            return -1;
-        }
-        bind_all(&binds, run);
-        bind(&binds, IW_BIND_WRITABLE, iw_strdup(records), iw_strdup(CRASH_RECORDS));
-        if (text) bind(&binds, IW_BIND_READ_ONLY, iw_strdup(text), iw_strdup(places.text));
-    }
+    if (!result->passed)
+        result->detail =
+            explain(check, result->end, ended->status, output, crashes.data ? crashes.data : "");
+    return 0;
+}
+
+static int run_in(const iw_check_run *run, const struct setting *s, const iw_check *check,
+                  iw_check_result *result, iw_error *err)
+{
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
-    if (!native) {
-        iw_strings_add(&argv, places.trace);
-        iw_strings_add(&argv, places.emulator);
+    if (!s->native) {
+        iw_strings_add(&argv, s->places.trace);
+        iw_strings_add(&argv, s->places.emulator);
         iw_strings_add(&argv, run->profile->emulator_cpu);
     }
-    add_command(&argv, check, &places);
-    add_environment(&environment, &places);
-    iw_sandbox sandbox = {.host = host, .binds = binds.items, .bind_count = binds.count, .environment = (const char *const *)environment.items,
-                          .folder = places.scratch, .command = (const char *const *)argv.items, .network_loopback = check->loopback, .keep_fd = -1,
-                          .init = places.init};
+    add_command(&argv, check, &s->places);
+    add_environment(&environment, &s->places);
     iw_cleanup_fd int log = open(result->log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (log < 0) {
-        binds_free(&binds);
-        places_free(&places);
-        return iw_fail_errno(err, IW_E_IO, "can't write the check's log %s", result->log);
-    }
+    if (log < 0) return iw_fail_errno(err, IW_E_IO, "can't write the check's log %s", result->log);
+    iw_sandbox sandbox = {.host = s->host,
+                          .binds = s->binds.items,
+                          .bind_count = s->binds.count,
+                          .environment = (const char *const *)environment.items,
+                          .folder = s->places.scratch,
+                          .command = (const char *const *)argv.items,
+                          .network_loopback = check->loopback,
+                          .keep_fd = -1,
+                          .init = s->places.init};
     struct output output = {0};
-    iw_sandbox_watch watch = {.line = keep_line, .context = &output, .log = log, .cancel = run->cancel, .timeout = check->timeout};
+    iw_sandbox_watch watch = {.line = keep_line,
+                              .context = &output,
+                              .log = log,
+                              .cancel = run->cancel,
+                              .timeout = check->timeout};
     iw_sandbox_result ended = {0};
     int status = iw_sandbox_run(&sandbox, &watch, &ended, err);
-    binds_free(&binds);
-    if (status == 0 && ended.cancelled) status = iw_fail(err, IW_E_CANCELLED, "stopped while check %s ran", check->name);
-    if (status == 0) {
-        result->seconds = ended.seconds;
-        result->end = how_ended(&ended);
-        result->passed = result->end == IW_CHECK_EXITED && ended.status == 0;
-        if (!native) iw_emulator_unseen(run->profile, result->unseen);
-        result->how = native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
-        iw_cleanup_buffer iw_buffer crashes = {0};
-        status = read_records(run, records, &output, places.environment, result, &crashes, err);
-        if (status == 0 && !result->passed) result->detail = explain(check, result->end, ended.status, &output, crashes.data ? crashes.data : "");
-    }
+    if (status == 0 && ended.cancelled)
+        status = iw_fail(err, IW_E_CANCELLED, "stopped while check %s ran", check->name);
+    if (status == 0) status = judge(run, s, check, &ended, &output, result, err);
     iw_strings_free(&output.lines);
-    if (host) iw_remove_tree(places.scratch, NULL);
-    places_free(&places);
+    return status;
+}
+
+static int run_one(const iw_check_run *run, const char *folder, const iw_check *check,
+                   iw_check_result *result, iw_error *err)
+{
+    struct setting setting = {0};
+    int status = setting_make(run, folder, check, &setting, err);
+    if (status == 0) status = run_in(run, &setting, check, result, err);
+    setting_free(&setting);
     return status;
 }
 
@@ -371,7 +456,7 @@ static char *log_name(const char *logs, const char *package, const char *profile
     return iw_buffer_take(&name);
 }
 
-/* --- all of them, several at once ------------------------------------------------------------------------------------------------- */
+/* --- all of them, several at once ----------------------------------------- */
 
 #define TEAM_LIMIT 64
 #define CHECK_MEMORY 1500 /* MiB that a check may take: torch, emulated, and what it computes */
@@ -401,16 +486,28 @@ static void tell(struct team *team, iw_event event)
 
 static void tell_result(struct team *team, const iw_check_result *result)
 {
-    iw_event event = {.type = result->passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED, .subject = result->package, .part = result->name, .phase = "check",
-                      .detail = result->passed ? "passed" : result->detail, .path = result->log, .count = (uint64_t)(result->seconds * 1000)};
+    iw_event event = {.type = result->passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED,
+                      .subject = result->package,
+                      .part = result->name,
+                      .phase = "check",
+                      .detail = result->passed ? "passed" : result->detail,
+                      .path = result->log,
+                      .count = (uint64_t)(result->seconds * 1000)};
     iw_cleanup_free char *jit = NULL;
-    if (result->jit) jit = iw_format("check %s made %llu bytes of code at run time, which no audit sees", result->name, (unsigned long long)result->jit);
-    if (jit) tell(team, (iw_event){.type = IW_EVENT_NOTE, .subject = result->package, .detail = jit});
+    if (result->jit)
+        jit = iw_format("check %s made %llu bytes of code at run time, which no audit sees",
+                        result->name, (unsigned long long)result->jit);
+    if (jit)
+        tell(team, (iw_event){.type = IW_EVENT_NOTE, .subject = result->package, .detail = jit});
     tell(team, event);
     pthread_mutex_lock(&team->lock);
     team->done++;
     if (team->run->whole)
-        iw_emit(team->run->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = team->run->whole, .phase = "checks", .count = team->done, .total = team->count});
+        iw_emit(team->run->sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                            .subject = team->run->whole,
+                                            .phase = "checks",
+                                            .count = team->done,
+                                            .total = team->count});
     pthread_mutex_unlock(&team->lock);
 }
 
@@ -418,7 +515,8 @@ static void tell_result(struct team *team, const iw_check_result *result)
 static size_t take_next(struct team *team)
 {
     pthread_mutex_lock(&team->lock);
-    size_t i = team->failure.kind == IW_E_NONE && team->next < team->count ? team->next++ : team->count;
+    size_t i =
+        team->failure.kind == IW_E_NONE && team->next < team->count ? team->next++ : team->count;
     pthread_mutex_unlock(&team->lock);
     return i;
 }
@@ -438,7 +536,11 @@ static void *work(void *context)
     for (size_t i; (i = take_next(team)) < team->count;) {
         iw_check_result *result = &team->results[i];
         iw_error err = IW_ERROR_INIT;
-        tell(team, (iw_event){.type = IW_EVENT_STARTED, .subject = result->package, .part = result->name, .phase = "check", .detail = result->name});
+        tell(team, (iw_event){.type = IW_EVENT_STARTED,
+                              .subject = result->package,
+                              .part = result->name,
+                              .phase = "check",
+                              .detail = result->name});
         if (run_one(team->run, member->folder, team->jobs[i].check, result, &err) == 0) {
             tell_result(team, result);
         } else {
@@ -458,8 +560,8 @@ static size_t team_size(const iw_check_run *run, size_t count)
     return size < 1 ? 1 : size > TEAM_LIMIT ? TEAM_LIMIT : size;
 }
 
-/* The first member works in this thread, so that one at least does. Each has a folder of its own below the logs, which other runs
- * may share. */
+/* The first member works in this thread, so that one at least does. Each has a folder of its own
+ * below the logs, which other runs may share. */
 static int run_team(struct team *team, iw_error *err)
 {
     struct member members[TEAM_LIMIT] = {0};
@@ -469,7 +571,9 @@ static int run_team(struct team *team, iw_error *err)
         members[i].team = team;
         status = iw_temporary_folder(team->run->logs, "running-", &members[i].folder, err);
     }
-    while (status == 0 && started < size && pthread_create(&members[started].thread, NULL, work, &members[started]) == 0) started++;
+    while (status == 0 && started < size &&
+           pthread_create(&members[started].thread, NULL, work, &members[started]) == 0)
+        started++;
     if (status == 0) work(&members[0]);
     for (size_t i = 1; i < started; i++) pthread_join(members[i].thread, NULL);
     for (size_t i = 0; i < size; i++) {
@@ -484,23 +588,35 @@ static int run_team(struct team *team, iw_error *err)
     return status;
 }
 
-int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count, iw_check_result **results, iw_error *err)
+int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count,
+                  iw_check_result **results, iw_error *err)
 {
     *results = NULL;
     if (count == 0) return 0;
     if (iw_make_folders(run->logs, 0755, err) != 0) return -1;
-    struct team team = {.run = run, .jobs = jobs, .count = count, .results = iw_alloc(count * sizeof *team.results), .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct team team = {.run = run,
+                        .jobs = jobs,
+                        .count = count,
+                        .results = iw_alloc(count * sizeof *team.results),
+                        .lock = PTHREAD_MUTEX_INITIALIZER};
     for (size_t i = 0; i < count; i++) {
         const char *package = jobs[i].package, *name = jobs[i].check->name;
-        team.results[i] = (iw_check_result){.package = iw_strdup(package), .name = iw_strdup(name), .profile = iw_strdup(run->profile->name),
-                                            .log = log_name(run->logs, package, run->profile->name, name)};
+        team.results[i] =
+            (iw_check_result){.package = iw_strdup(package),
+                              .name = iw_strdup(name),
+                              .profile = iw_strdup(run->profile->name),
+                              .log = log_name(run->logs, package, run->profile->name, name)};
     }
-    if (run->whole) iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = run->whole, .phase = "checks", .total = count});
+    if (run->whole)
+        iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED,
+                                      .subject = run->whole,
+                                      .phase = "checks",
+                                      .total = count});
     int status = run_team(&team, err);
-    if (run->whole && status == 0) iw_emit(run->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = run->whole, .phase = "checks"});
-    if (status == 0)
-        *results = team.results;
-    else
-        iw_check_results_free(team.results, count);
+    if (run->whole && status == 0)
+        iw_emit(run->sink,
+                (iw_event){.type = IW_EVENT_FINISHED, .subject = run->whole, .phase = "checks"});
+    if (status == 0) *results = team.results;
+    else iw_check_results_free(team.results, count);
     return status;
 }

@@ -71,6 +71,7 @@ void iw_cpuid_host(void *context, uint32_t leaf, uint32_t subleaf, uint32_t regi
 const char *const *iw_cpu_features(void)
 {
     static const char *const names[BIT_COUNT + 1] = {
+        /* clang-format off */
         "mmx",  "fxsr", "sse",  "sse2",  "sse3",     "pclmul",     "ssse3",      "fma",    "cx16",   "sse4.1",   "sse4.2", "movbe",
         "popcnt", "aes", "xsave", "avx", "f16c",     "rdrnd",      "fsgsbase",   "bmi",    "avx2",   "bmi2",     "avx512f", "rdseed",
         "adx",  "clflushopt", "clwb", "sha", "gfni", "vaes",       "vpclmulqdq", "rdpid",  "xsaveopt", "xsavec", "xsaves", "sahf",
@@ -87,6 +88,7 @@ bool iw_cpu_has(iw_cpuid cpuid, void *context, const char *feature)
         if (registers[EAX] < bits[i].leaf) return false;
         cpuid(context, bits[i].leaf, bits[i].subleaf, registers);
         return registers[bits[i].where] >> bits[i].bit & 1;
+        /* clang-format on */
     }
     return false;
 }

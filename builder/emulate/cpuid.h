@@ -1,4 +1,5 @@
-/* This host's CPU features by CPUID, under GCC's names. Never /proc/cpuinfo: an emulator shows the host's there. */
+/* This host's CPU features by CPUID, under GCC's names. Never /proc/cpuinfo: an emulator shows the
+ * host's there. */
 #ifndef IW_EMULATE_CPUID_H
 #define IW_EMULATE_CPUID_H
 
@@ -15,8 +16,8 @@ void iw_cpuid_host(void *context, uint32_t leaf, uint32_t subleaf, uint32_t regi
 /* Every feature that iw_cpu_has can answer for, NULL-terminated, static. */
 const char *const *iw_cpu_features(void);
 
-/* Whether the CPU behind `cpuid` has the feature (false for a name that isn't in iw_cpu_features). Leaves beyond the
- * CPU's highest one count as zero. */
+/* Whether the CPU behind `cpuid` has the feature (false for a name that isn't in iw_cpu_features).
+ * Leaves beyond the CPU's highest one count as zero. */
 bool iw_cpu_has(iw_cpuid cpuid, void *context, const char *feature);
 
 #endif

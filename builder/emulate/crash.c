@@ -34,7 +34,7 @@ void iw_crash_report_clear(iw_crash_report *report)
     *report = (iw_crash_report){0};
 }
 
-/* --- where in a file ---------------------------------------------------------------------------------------------------------------- */
+/* --- where in a file ------------------------------------------------------ */
 
 /* The address, in the file's own numbering, of a byte at `offset` of the file. */
 static bool address_of_offset(Elf *elf, uint64_t offset, uint64_t *address)
@@ -51,18 +51,23 @@ static bool address_of_offset(Elf *elf, uint64_t offset, uint64_t *address)
     return false;
 }
 
-/* The nearest function that begins at or before the address and, where its size is known, holds it. Caller frees. */
+/* The nearest function that begins at or before the address and, where its size is known, holds it.
+ * Caller frees. */
 static char *function_at(Elf *elf, uint64_t address)
 {
     char *best = NULL;
     uint64_t nearest = UINT64_MAX;
     for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
         GElf_Shdr header;
-        if (!gelf_getshdr(section, &header) || (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || !header.sh_entsize) continue;
+        if (!gelf_getshdr(section, &header) ||
+            (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || !header.sh_entsize)
+            continue;
         Elf_Data *data = elf_getdata(section, NULL);
         for (size_t i = 0; data && i < data->d_size / header.sh_entsize && i < INT_MAX; i++) {
             GElf_Sym symbol;
-            if (!gelf_getsym(data, (int)i, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF) continue;
+            if (!gelf_getsym(data, (int)i, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC ||
+                symbol.st_shndx == SHN_UNDEF)
+                continue;
             if (symbol.st_value > address || address - symbol.st_value >= nearest) continue;
             if (symbol.st_size && address - symbol.st_value >= symbol.st_size) continue;
             const char *name = elf_strptr(elf, header.sh_link, symbol.st_name);
@@ -80,11 +85,12 @@ static void look_into_file(iw_crash *crash, const char *path, uint64_t offset)
     iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE) return;
     Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    if (elf && elf_kind(elf) == ELF_K_ELF && address_of_offset(elf, offset, &crash->offset)) crash->function = function_at(elf, crash->offset);
+    if (elf && elf_kind(elf) == ELF_K_ELF && address_of_offset(elf, offset, &crash->offset))
+        crash->function = function_at(elf, crash->offset);
     elf_end(elf);
 }
 
-/* --- records -------------------------------------------------------------------------------------------------------------------------- */
+/* --- records -------------------------------------------------------------- */
 
 /* "start-end rwxp offset dev inode   name" (proc(5)). */
 static bool mapping_of(iw_slice line, uint64_t address, uint64_t *offset, char **name)
@@ -92,7 +98,10 @@ static bool mapping_of(iw_slice line, uint64_t address, uint64_t *offset, char *
     uint64_t start, end, base;
     int used = 0;
     iw_cleanup_free char *text = iw_strndup(line.data, line.length);
-    if (sscanf(text, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %*x:%*x %*u%n", &start, &end, &base, &used) < 3 || !used) return false;
+    if (sscanf(text, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %*x:%*x %*u%n", &start, &end, &base,
+               &used) < 3 ||
+        !used)
+        return false;
     if (address < start || address >= end) return false;
     const char *at = text + used + strspn(text + used, " ");
     *offset = base + (address - start);
@@ -104,17 +113,20 @@ static size_t read_bytes(const char *hex, unsigned char bytes[15])
 {
     size_t count = 0;
     unsigned value;
-    while (count < 15 && isxdigit((unsigned char)hex[0]) && isxdigit((unsigned char)hex[1]) && sscanf(hex, "%2x", &value) == 1) {
+    while (count < 15 && isxdigit((unsigned char)hex[0]) && isxdigit((unsigned char)hex[1]) &&
+           sscanf(hex, "%2x", &value) == 1) {
         bytes[count++] = (unsigned char)value;
         hex += 2;
     }
     return count;
 }
 
-static void describe_instruction(iw_crash *crash, const unsigned char *bytes, size_t count, const iw_profile *profile)
+static void describe_instruction(iw_crash *crash, const unsigned char *bytes, size_t count,
+                                 const iw_profile *profile)
 {
     iw_instruction instruction;
-    if (count == 0 || iw_instruction_read(bytes, count, crash->address, profile, &instruction) != 0) return;
+    if (count == 0 || iw_instruction_read(bytes, count, crash->address, profile, &instruction) != 0)
+        return;
     crash->instruction = iw_strdup(instruction.text);
     if (!instruction.allowed) crash->feature = instruction.feature;
 }
@@ -126,7 +138,10 @@ static bool read_head(iw_slice line, const iw_profile *profile, iw_crash *crash)
     int used = 0;
     uint64_t fault;
     iw_cleanup_free char *text = iw_strndup(line.data, line.length);
-    if (sscanf(text, "crash %ld %d %*u %" SCNx64 " %" SCNx64 " %39s %n", &crash->pid, &crash->signal, &fault, &crash->address, hex, &used) < 5 || !used) return false;
+    if (sscanf(text, "crash %ld %d %*u %" SCNx64 " %" SCNx64 " %39s %n", &crash->pid,
+               &crash->signal, &fault, &crash->address, hex, &used) < 5 ||
+        !used)
+        return false;
     crash->program = iw_strdup(text + used);
     unsigned char bytes[15];
     describe_instruction(crash, bytes, read_bytes(hex, bytes), profile);
@@ -144,7 +159,8 @@ static void place(iw_crash *crash, const char *inside, const char *outside, uint
     }
 }
 
-static bool read_crash(iw_slice head, iw_slice *rest, const iw_profile *profile, const char *inside, const char *outside, iw_crash_report *report)
+static bool read_crash(iw_slice head, iw_slice *rest, const iw_profile *profile, const char *inside,
+                       const char *outside, iw_crash_report *report)
 {
     iw_crash crash = {0};
     iw_slice line;
@@ -171,7 +187,8 @@ static bool read_jit(iw_slice line, iw_slice *rest, iw_crash_report *report)
     return iw_slice_next(rest, '\n', &end) && iw_slice_equal(end, "end");
 }
 
-int iw_crash_read(const char *path, const iw_profile *profile, const char *inside, const char *outside, iw_crash_report *report, iw_error *err)
+int iw_crash_read(const char *path, const iw_profile *profile, const char *inside,
+                  const char *outside, iw_crash_report *report, iw_error *err)
 {
     iw_cleanup_free char *text = NULL;
     *report = (iw_crash_report){0};
@@ -183,14 +200,16 @@ int iw_crash_read(const char *path, const iw_profile *profile, const char *insid
         if (line.length > 6 && strncmp(line.data, "crash ", 6) == 0)
             fine = read_crash(line, &rest, profile, inside, outside, report);
         else
-            fine = line.length > 4 && strncmp(line.data, "jit ", 4) == 0 && read_jit(line, &rest, report);
+            fine = line.length > 4 && strncmp(line.data, "jit ", 4) == 0 &&
+                   read_jit(line, &rest, report);
     }
     return 0;
 }
 
-/* --- words ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- words ---------------------------------------------------------------- */
 
-/* The innermost frame of the traceback that faulthandler printed: 'File "x.py", line 3 in f'. Caller frees; NULL where there is none. */
+/* The innermost frame of the traceback that faulthandler printed: 'File "x.py", line 3 in f'.
+ * Caller frees; NULL where there is none. */
 static char *python_line(const char *output)
 {
     const char *at = output ? strstr(output, "(most recent call first):") : NULL;
@@ -201,8 +220,10 @@ static char *python_line(const char *output)
 static char *where(const iw_crash *crash)
 {
     if (!crash->file)
-        return crash->instruction ? iw_strdup("in code made at run time: no file is mapped there") : iw_strdup("at an address where nothing is mapped");
-    if (crash->function) return iw_format("in %s of %s, at 0x%" PRIx64, crash->function, crash->file, crash->offset);
+        return crash->instruction ? iw_strdup("in code made at run time: no file is mapped there")
+                                  : iw_strdup("at an address where nothing is mapped");
+    if (crash->function)
+        return iw_format("in %s of %s, at 0x%" PRIx64, crash->function, crash->file, crash->offset);
     return iw_format("in %s, at 0x%" PRIx64 " (no symbol there)", crash->file, crash->offset);
 }
 
@@ -210,17 +231,27 @@ char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char
 {
     iw_buffer text = {0};
     iw_cleanup_free char *place_text = where(crash), *line = python_line(output);
-    iw_buffer_add_format(&text, "%s (process %ld) died of signal %d (%s)", iw_path_base(crash->program), crash->pid, crash->signal, strsignal(crash->signal));
-    if (crash->instruction) iw_buffer_add_format(&text, " at the instruction `%s`", crash->instruction);
+    iw_buffer_add_format(&text, "%s (process %ld) died of signal %d (%s)",
+                         iw_path_base(crash->program), crash->pid, crash->signal,
+                         strsignal(crash->signal));
+    if (crash->instruction)
+        iw_buffer_add_format(&text, " at the instruction `%s`", crash->instruction);
     iw_buffer_add_format(&text, " %s.", place_text);
-    if (crash->feature) iw_buffer_add_format(&text, " It needs %s, which %s doesn't have.", crash->feature, profile->name);
+    if (crash->feature)
+        iw_buffer_add_format(&text, " It needs %s, which %s doesn't have.", crash->feature,
+                             profile->name);
     if (line) iw_buffer_add_format(&text, " Python was at %s.", line);
     if (crash->feature && crash->file)
-        iw_buffer_add_format(&text, " Build that file from source for %s; `ironwheel audit --profile %s %s` shows all that it holds.", profile->name, profile->name, crash->file);
+        iw_buffer_add_format(&text,
+                             " Build that file from source for %s; `ironwheel audit --profile %s "
+                             "%s` shows all that it holds.",
+                             profile->name, profile->name, crash->file);
     else if (crash->signal == SIGILL && !crash->file)
-        iw_buffer_add_text(&text, " A program that makes code at run time chose it for another CPU: turn that engine off, or tell it the CPU.");
+        iw_buffer_add_text(&text, " A program that makes code at run time chose it for another "
+                                  "CPU: turn that engine off, or tell it the CPU.");
     else if (crash->signal == SIGFPE)
-        iw_buffer_add_text(&text, " An integer division by zero, most often of a number that CPUID was asked for and an old CPU doesn't tell.");
+        iw_buffer_add_text(&text, " An integer division by zero, most often of a number that CPUID "
+                                  "was asked for and an old CPU doesn't tell.");
     return iw_buffer_take(&text);
 }
 

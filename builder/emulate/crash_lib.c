@@ -1,12 +1,14 @@
-/* iw-crash.so: loaded into a program (LD_PRELOAD), it writes down what a fatal signal met, before the program dies of it as it would have: natively as well
- * as under qemu-user, in threads and in child processes. Also, at the first time and when the program ends, how much executable memory without a file
- * it has asked for: code made at run time (qemu-user's own maps don't tell; programs that are static, or call the kernel by themselves, aren't seen).
+/* iw-crash.so: loaded into a program (LD_PRELOAD), it writes down what a fatal signal met, before
+ * the program dies of it as it would have: natively as well as under qemu-user, in threads and in
+ * child processes. Also, at the first time and when the program ends, how much executable memory
+ * without a file it has asked for: code made at run time (qemu-user's own maps don't tell; programs
+ * that are static, or call the kernel by themselves, aren't seen).
  *
- * Freestanding: it runs on the old CPU, inside of any program, with whatever C library there is. Records go to the file that IRONWHEEL_CRASH names,
- * each by one append:
- *   crash <pid> <signal> <si_code> <si_addr hex> <rip hex> <bytes at rip, hex, or -> <program>
- *   jit <pid> <bytes of such memory, since the process's last such record> <program>
- * a crash is followed by the lines of /proc/self/maps (proc(5)); "end" ends either. */
+ * Freestanding: it runs on the old CPU, inside of any program, with whatever C library there is.
+ * Records go to the file that IRONWHEEL_CRASH names, each by one append: crash <pid> <signal>
+ * <si_code> <si_addr hex> <rip hex> <bytes at rip, hex, or -> <program> jit <pid> <bytes of such
+ * memory, since the process's last such record> <program> a crash is followed by the lines of
+ * /proc/self/maps (proc(5)); "end" ends either. */
 #include <asm/unistd.h>
 #include <signal.h>
 #include <stddef.h>
@@ -25,7 +27,10 @@ static long call(long number, long a, long b, long c, long d)
 {
     long result;
     register long r10 __asm__("r10") = d;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                     : "rcx", "r11", "memory");
     return result;
 }
 
@@ -37,7 +42,7 @@ __attribute__((visibility("hidden"))) void *memset(void *to, int value, size_t l
     return to;
 }
 
-/* --- text --------------------------------------------------------------------------------------------------------------------- */
+/* --- text ----------------------------------------------------------------- */
 
 static void add_char(char c)
 {
@@ -71,7 +76,10 @@ static size_t add_maps(void)
 {
     size_t start = used;
     long fd = call(__NR_open, (long)"/proc/self/maps", 02000000, 0, 0), got;
-    while (fd >= 0 && used < REPORT_SIZE - 64 && (got = call(__NR_read, fd, (long)(report + used), (long)(REPORT_SIZE - 64 - used), 0)) > 0) used += (size_t)got;
+    while (fd >= 0 && used < REPORT_SIZE - 64 &&
+           (got = call(__NR_read, fd, (long)(report + used), (long)(REPORT_SIZE - 64 - used), 0)) >
+               0)
+        used += (size_t)got;
     if (fd >= 0) call(__NR_close, fd, 0, 0, 0);
     if (used > start && report[used - 1] != '\n') add_char('\n');
     return start;
@@ -87,7 +95,7 @@ static void write_report(void)
     used = 0;
 }
 
-/* --- maps --------------------------------------------------------------------------------------------------------------------- */
+/* --- maps ----------------------------------------------------------------- */
 
 struct mapping {
     uint64_t start, end;
@@ -98,7 +106,9 @@ static const char *read_hex(const char *at, const char *end, uint64_t *value)
 {
     *value = 0;
     for (; at < end; at++) {
-        int digit = *at >= '0' && *at <= '9' ? *at - '0' : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10 : -1;
+        int digit = *at >= '0' && *at <= '9'   ? *at - '0'
+                    : *at >= 'a' && *at <= 'f' ? *at - 'a' + 10
+                                               : -1;
         if (digit < 0) break;
         *value = *value << 4 | (unsigned)digit;
     }
@@ -123,12 +133,13 @@ static int is_readable(const char *maps, const char *end, uint64_t address, size
     struct mapping mapping;
     while (maps < end) {
         maps = read_mapping(maps, end, &mapping);
-        if (address >= mapping.start && address < mapping.end) return mapping.readable && mapping.end - address >= length;
+        if (address >= mapping.start && address < mapping.end)
+            return mapping.readable && mapping.end - address >= length;
     }
     return 0;
 }
 
-/* --- signals -------------------------------------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 struct kernel_action { /* as rt_sigaction takes it */
     void *handler;
@@ -144,7 +155,8 @@ __attribute__((naked)) static void restore(void)
 
 static void set_action(int number, void *handler)
 {
-    struct kernel_action action = {handler, SA_SIGINFO | SA_ONSTACK | SA_NODEFER | 0x04000000 /* SA_RESTORER */, restore, 0};
+    struct kernel_action action = {
+        handler, SA_SIGINFO | SA_ONSTACK | SA_NODEFER | 0x04000000 /* SA_RESTORER */, restore, 0};
     if (!handler) action.flags = 0x04000000;
     call(__NR_rt_sigaction, number, (long)&action, 0, 8);
 }
@@ -152,7 +164,8 @@ static void set_action(int number, void *handler)
 static void record(int number, const siginfo_t *info, uint64_t rip)
 {
     size_t maps = add_maps(), length = used - maps;
-    /* The maps come last in the record, but must be read first: the head goes behind them, and all is written in the right order. */
+    /* The maps come last in the record, but must be read first: the head goes behind them, and all
+     * is written in the right order. */
     const char *text = report + maps, *end = text + length;
     size_t readable = 0;
     for (size_t want = 15; want && !readable; want--)
@@ -193,17 +206,19 @@ static void record(int number, const siginfo_t *info, uint64_t rip)
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *state = context;
-    /* Raised by the program itself: Python's faulthandler does that after its traceback, and then meets the fault again. */
+    /* Raised by the program itself: Python's faulthandler does that after its traceback, and then
+     * meets the fault again. */
     if (info->si_code <= 0 && !raised) {
         raised = 1;
         return;
     }
-    if (!__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST)) record(number, info, (uint64_t)state->uc_mcontext.gregs[REG_RIP]);
+    if (!__atomic_exchange_n(&busy, 1, __ATOMIC_SEQ_CST))
+        record(number, info, (uint64_t)state->uc_mcontext.gregs[REG_RIP]);
     set_action(number, NULL);
     if (info->si_code <= 0) call(__NR_kill, call(__NR_getpid, 0, 0, 0, 0), number, 0, 0);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 __attribute__((constructor)) static void start(int argc, char **argv, char **environment)
 {
@@ -214,7 +229,9 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         while (name[i] && (*environment)[i] == name[i]) i++;
         if (name[i]) continue;
         size_t length = 0;
-        for (const char *from = *environment + i; length < sizeof path - 1 && from[length]; length++) path[length] = from[length];
+        for (const char *from = *environment + i; length < sizeof path - 1 && from[length];
+             length++)
+            path[length] = from[length];
         path[length] = 0;
     }
     if (!path[0]) return;
@@ -224,7 +241,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     set_action(SIGBUS, (void *)on_signal);
 }
 
-/* --- code made at run time ---------------------------------------------------------------------------------------------------------- */
+/* --- code made at run time ------------------------------------------------ */
 
 #define PROT_EXEC_BIT 4
 #define MAP_ANONYMOUS_BIT 0x20
@@ -241,14 +258,16 @@ static long answer(long result)
     return result;
 }
 
-/* Whether a mapping that a file is behind holds the address. Reads in parts: nothing is allocated here. */
+/* Whether a mapping that a file is behind holds the address. Reads in parts: nothing is allocated
+ * here. */
 static int has_file(uint64_t address)
 {
     char part[4096];
     size_t have = 0;
     int found = 0;
     long fd = call(__NR_open, (long)"/proc/self/maps", 02000000, 0, 0), got;
-    while (fd >= 0 && !found && (got = call(__NR_read, fd, (long)(part + have), (long)(sizeof part - have), 0)) > 0) {
+    while (fd >= 0 && !found &&
+           (got = call(__NR_read, fd, (long)(part + have), (long)(sizeof part - have), 0)) > 0) {
         have += (size_t)got;
         size_t whole = have;
         while (whole && part[whole - 1] != '\n') whole--;
@@ -293,25 +312,33 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd, long
 void *mmap64(void *address, size_t length, int protection, int flags, int fd, long offset);
 int mprotect(void *address, size_t length, int protection);
 
-__attribute__((visibility("default"))) void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
+__attribute__((visibility("default"))) void *mmap(void *address, size_t length, int protection,
+                                                  int flags, int fd, long offset)
 {
     long result;
     register long r10 __asm__("r10") = flags;
     register long r8 __asm__("r8") = fd;
     register long r9 __asm__("r9") = offset;
-    __asm__ volatile("syscall" : "=a"(result) : "a"(__NR_mmap), "D"(address), "S"(length), "d"((long)protection), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
-    if (result > 0 && (protection & PROT_EXEC_BIT) && (flags & MAP_ANONYMOUS_BIT)) note_made(length);
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(__NR_mmap), "D"(address), "S"(length), "d"((long)protection), "r"(r10),
+                       "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    if (result > 0 && (protection & PROT_EXEC_BIT) && (flags & MAP_ANONYMOUS_BIT))
+        note_made(length);
     return (void *)answer(result);
 }
 
-__attribute__((visibility("default"))) void *mmap64(void *address, size_t length, int protection, int flags, int fd, long offset)
+__attribute__((visibility("default"))) void *mmap64(void *address, size_t length, int protection,
+                                                    int flags, int fd, long offset)
 {
     return mmap(address, length, protection, flags, fd, offset);
 }
 
 __attribute__((visibility("default"))) int mprotect(void *address, size_t length, int protection)
 {
-    if (path[0] && (protection & PROT_EXEC_BIT) && !has_file((uint64_t)(uintptr_t)address)) note_made(length);
+    if (path[0] && (protection & PROT_EXEC_BIT) && !has_file((uint64_t)(uintptr_t)address))
+        note_made(length);
     return (int)answer(call(__NR_mprotect, (long)address, (long)length, protection, 0));
 }
 

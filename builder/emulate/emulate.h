@@ -7,24 +7,29 @@
 #include "base/event.h"
 #include "recipe/recipe.h"
 
-/* What the emulator (qemu-user 7.2, under every CPU model) runs or mistakes for something else where the CPU lacks it: there the audit is the only guard.
- * Pinned; a test runs an instruction of every feature under every profile's model. LZCNT runs as BSR, as on such a CPU. */
+/* What the emulator (qemu-user 7.2, under every CPU model) runs or mistakes for something else
+ * where the CPU lacks it: there the audit is the only guard. Pinned; a test runs an instruction of
+ * every feature under every profile's model. LZCNT runs as BSR, as on such a CPU. */
 enum { IW_UNSEEN_LIMIT = 8 };
 /* Those that the profile lacks, NULL-terminated. */
 void iw_emulator_unseen(const iw_profile *profile, const char *out[IW_UNSEEN_LIMIT]);
-/* The same as a sentence, with what the profile leaves out because no emulator runs it. Caller frees. */
+/* The same as a sentence, with what the profile leaves out because no emulator runs it. Caller
+ * frees. */
 char *iw_emulator_note(const iw_profile *profile);
 
 typedef struct iw_check_run {
-    const char *environment;      /* host path of the laid, relocated environment */
-    const char *toolchain_root;   /* glibc and the emulator come from it; NULL: no sandbox, the host's */
+    const char *environment; /* host path of the laid, relocated environment */
+    const char
+        *toolchain_root; /* glibc and the emulator come from it; NULL: no sandbox, the host's */
     const iw_profile *profile;
-    const char *helpers;          /* folder with iw-trace */
-    const char *logs;             /* folder for the checks' logs */
-    const char *whole;            /* what all of them together are called in events, with how many are done; NULL: no such events */
-    unsigned parallel;            /* how many run at once, fewer where memory is short; 0: one for each core */
+    const char *helpers; /* folder with iw-trace */
+    const char *logs;    /* folder for the checks' logs */
+    const char *whole;   /* what all of them together are called in events, with how many are done;
+                            NULL: no such events */
+    unsigned parallel; /* how many run at once, fewer where memory is short; 0: one for each core */
     bool force_emulator;
-    bool wheels;                  /* also libstdc++, libgcc_s, libgomp and libz of the toolchain, which published wheels take from the system */
+    bool wheels; /* also libstdc++, libgcc_s, libgomp and libz of the toolchain, which published
+                    wheels take from the system */
     int cancel;
     const iw_sink *sink;
 } iw_check_run;
@@ -41,16 +46,20 @@ typedef struct iw_check_result {
     bool passed;
     iw_check_end end;
     double seconds;
-    char *detail;                 /* on failure: what happened, signal, instruction and place where it died, last lines */
+    char *detail; /* on failure: what happened, signal, instruction and place where it died, last
+                     lines */
     char *log;
-    char *crash;                  /* the first crash in it as a JSON object (iw_crash_json), or NULL */
-    const char *unseen[IW_UNSEEN_LIMIT]; /* NULL-terminated, static: features that the profile lacks and its emulator doesn't stop at */
-    uint64_t jit;                 /* bytes of executable memory without a file that its processes asked for: code made at run time */
+    char *crash; /* the first crash in it as a JSON object (iw_crash_json), or NULL */
+    const char *unseen[IW_UNSEEN_LIMIT]; /* NULL-terminated, static: features that the profile lacks
+                                            and its emulator doesn't stop at */
+    uint64_t jit; /* bytes of executable memory without a file that its processes asked for: code
+                     made at run time */
 } iw_check_result;
 
 void iw_check_results_free(iw_check_result *results, size_t count);
 
-/* Whether this host's CPU has exactly the profile's features (by CPUID): then checks run natively. */
+/* Whether this host's CPU has exactly the profile's features (by CPUID): then checks run natively.
+ */
 bool iw_host_is_profile(const iw_profile *profile);
 
 typedef struct iw_check_job { /* borrowed */
@@ -58,9 +67,11 @@ typedef struct iw_check_job { /* borrowed */
     const iw_check *check;
 } iw_check_job;
 
-/* Runs them in a root with the environment and glibc alone, each at a path that differs from where it was laid. Results in the order of `jobs`, owned by the
- * caller. -1 only where they couldn't be run. Child processes are emulated too: execve is followed (a plain qemu-user would run them natively). The sink
- * gets events from several threads, one at a time. */
-int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count, iw_check_result **results, iw_error *err);
+/* Runs them in a root with the environment and glibc alone, each at a path that differs from where
+ * it was laid. Results in the order of `jobs`, owned by the caller. -1 only where they couldn't be
+ * run. Child processes are emulated too: execve is followed (a plain qemu-user would run them
+ * natively). The sink gets events from several threads, one at a time. */
+int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t count,
+                  iw_check_result **results, iw_error *err);
 
 #endif

@@ -1,9 +1,11 @@
 /* iw-trace: runs a command under qemu-user and keeps its children there too.
  *
- * qemu-user emulates one program: when that program calls execve, the kernel starts the new one natively, on this host's CPU, and a
- * check of "does it run on a Phenom" silently stops checking. So every execve below us is stopped (seccomp RET_TRACE, ptrace(2)) and
- * its arguments are rewritten to start the emulator with the program as its argument, as binfmt_misc would, but without root and
- * without touching the host. Scripts are resolved to their interpreter here, as qemu-user can't load them.
+ * qemu-user emulates one program: when that program calls execve, the kernel starts the new one
+ * natively, on this host's CPU, and a check of "does it run on a Phenom" silently stops checking.
+ * So every execve below us is stopped (seccomp RET_TRACE, ptrace(2)) and its arguments are
+ * rewritten to start the emulator with the program as its argument, as binfmt_misc would, but
+ * without root and without touching the host. Scripts are resolved to their interpreter here, as
+ * qemu-user can't load them.
  *
  * usage: iw-trace EMULATOR CPU-MODEL COMMAND [ARGUMENT…]
  * Exit status: the command's; 128 + signal where one ended it; 125 where tracing itself failed. */
@@ -33,7 +35,8 @@
 #define MAX_ARGUMENTS 65536
 #define MAX_SCRIPT_DEPTH 5
 
-/* What each traced process runs, so that an exec of /proc/self/exe finds the program and not the emulator. */
+/* What each traced process runs, so that an exec of /proc/self/exe finds the program and not the
+ * emulator. */
 struct guest {
     pid_t pid;
     char *program; /* may be NULL: not known yet */
@@ -82,7 +85,7 @@ static void guest_forget(struct tracer *tracer, pid_t pid)
     }
 }
 
-/* --- the tracee's memory ---------------------------------------------------------------------------------------------------- */
+/* --- the tracee's memory -------------------------------------------------- */
 
 static bool peek(pid_t pid, uint64_t address, void *out, size_t length)
 {
@@ -92,11 +95,13 @@ static bool peek(pid_t pid, uint64_t address, void *out, size_t length)
 
 static bool poke(pid_t pid, uint64_t address, const void *data, size_t length)
 {
-    struct iovec local = {(void *)(uintptr_t)data, length}, remote = {(void *)(uintptr_t)address, length};
+    struct iovec local = {(void *)(uintptr_t)data, length},
+                 remote = {(void *)(uintptr_t)address, length};
     return process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)length;
 }
 
-/* A NUL-terminated string of at most PATH_MAX bytes. Reads up to page ends, so that a string at the end of a mapping works. */
+/* A NUL-terminated string of at most PATH_MAX bytes. Reads up to page ends, so that a string at the
+ * end of a mapping works. */
 static bool peek_string(pid_t pid, uint64_t address, char out[PATH_MAX])
 {
     size_t length = 0;
@@ -110,17 +115,15 @@ static bool peek_string(pid_t pid, uint64_t address, char out[PATH_MAX])
     return false;
 }
 
-/* --- what a file is --------------------------------------------------------------------------------------------------------- */
+/* --- what a file is ------------------------------------------------------- */
 
 enum kind { KIND_OTHER, KIND_ELF, KIND_SCRIPT, KIND_UNREADABLE };
 
 /* Path as this process sees it: relative ones start at the tracee's working folder. */
 static void path_from_here(pid_t pid, const char *path, char out[PATH_MAX + 64])
 {
-    if (path[0] == '/')
-        snprintf(out, PATH_MAX + 64, "%s", path);
-    else
-        snprintf(out, PATH_MAX + 64, "/proc/%d/cwd/%s", (int)pid, path);
+    if (path[0] == '/') snprintf(out, PATH_MAX + 64, "%s", path);
+    else snprintf(out, PATH_MAX + 64, "/proc/%d/cwd/%s", (int)pid, path);
 }
 
 static enum kind classify(pid_t pid, const char *path, char head[256])
@@ -133,12 +136,14 @@ static enum kind classify(pid_t pid, const char *path, char head[256])
     memset(head, 0, 256);
     ssize_t got = read(fd, head, 255);
     close(fd);
-    if (got >= 20 && memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] == ELFCLASS64) return KIND_ELF;
+    if (got >= 20 && memcmp(head, ELFMAG, SELFMAG) == 0 && head[EI_CLASS] == ELFCLASS64)
+        return KIND_ELF;
     if (got >= 3 && head[0] == '#' && head[1] == '!') return KIND_SCRIPT;
     return KIND_OTHER;
 }
 
-/* "#! interpreter [one argument]": both point into `line`; `argument` is NULL where there is none (execve(2)). */
+/* "#! interpreter [one argument]": both point into `line`; `argument` is NULL where there is none
+ * (execve(2)). */
 static char *script_interpreter(char line[256], char **argument)
 {
     char *end = strchr(line, '\n');
@@ -156,7 +161,7 @@ static char *script_interpreter(char line[256], char **argument)
     return *interpreter ? interpreter : NULL;
 }
 
-/* --- rewriting one execve ----------------------------------------------------------------------------------------------------- */
+/* --- rewriting one execve ------------------------------------------------- */
 
 /* Strings and pointers that are written below the tracee's stack pointer. */
 struct image {
@@ -176,8 +181,10 @@ static bool image_add(struct image *image, const char *text)
     return true;
 }
 
-/* The leading arguments that take the place of argv[0]: emulator, its options, interpreters of scripts, the program. */
-static bool image_make(struct image *image, struct tracer *tracer, pid_t pid, const char *path, const char *argv0, char program[PATH_MAX])
+/* The leading arguments that take the place of argv[0]: emulator, its options, interpreters of
+ * scripts, the program. */
+static bool image_make(struct image *image, struct tracer *tracer, pid_t pid, const char *path,
+                       const char *argv0, char program[PATH_MAX])
 {
     char chain[MAX_SCRIPT_DEPTH * 2][256];
     size_t chained = 0;
@@ -190,15 +197,17 @@ static bool image_make(struct image *image, struct tracer *tracer, pid_t pid, co
         snprintf(chain[chained++], 256, "%s", argument ? argument : "");
         char next[256];
         snprintf(next, sizeof next, "%s", interpreter);
-        /* The script itself: `path` for the first; later ones are interpreters, whose names came from a line of 256 bytes. */
+        /* The script itself: `path` for the first; later ones are interpreters, whose names came
+         * from a line of 256 bytes. */
         memcpy(chain[chained++], name, sizeof name);
         snprintf(name, sizeof name, "%s", interpreter);
         snprintf(program, PATH_MAX, "%s", name);
         kind = classify(pid, program, head);
     }
     if (kind != KIND_ELF) return false;
-    if (!image_add(image, tracer->emulator) || !image_add(image, "-cpu") || !image_add(image, tracer->model) ||
-        !image_add(image, "-0") || !image_add(image, chained ? program : argv0) || !image_add(image, program))
+    if (!image_add(image, tracer->emulator) || !image_add(image, "-cpu") ||
+        !image_add(image, tracer->model) || !image_add(image, "-0") ||
+        !image_add(image, chained ? program : argv0) || !image_add(image, program))
         return false;
     for (size_t i = chained; i >= 2; i -= 2) {
         const char *argument = chain[i - 2], *script = chain[i - 1];
@@ -219,8 +228,10 @@ static long count_arguments(pid_t pid, uint64_t argv)
     return -1;
 }
 
-/* Writes the image and a new argv below the stack and points the system call's registers at them. */
-static bool install(pid_t pid, struct user_regs_struct *regs, const struct image *image, long old_count)
+/* Writes the image and a new argv below the stack and points the system call's registers at them.
+ */
+static bool install(pid_t pid, struct user_regs_struct *regs, const struct image *image,
+                    long old_count)
 {
     size_t kept = old_count > 1 ? (size_t)old_count - 1 : 0;
     size_t pointers = image->count + kept + 1;
@@ -231,7 +242,8 @@ static bool install(pid_t pid, struct user_regs_struct *regs, const struct image
     if (!argv) return false;
     for (size_t i = 0; i < image->count; i++) argv[i] = base + image->pointers[i];
     bool fine = kept == 0 || peek(pid, regs->rsi + 8, argv + image->count, kept * 8);
-    fine = fine && poke(pid, base, image->text, image->used) && poke(pid, table, argv, pointers * 8);
+    fine =
+        fine && poke(pid, base, image->text, image->used) && poke(pid, table, argv, pointers * 8);
     free(argv);
     if (!fine) return false;
     regs->rdi = base; /* the first string is the emulator's path */
@@ -239,9 +251,11 @@ static bool install(pid_t pid, struct user_regs_struct *regs, const struct image
     return ptrace(PTRACE_SETREGS, pid, NULL, regs) == 0;
 }
 
-/* Turns the system call into one that can't succeed: better a plain failure than a program that runs natively unseen. `sys` is the errno; never
- * ENOEXEC, at which a shell takes the file for its own script: one that begins with a missing interpreter would end with 0. */
-static void refuse(pid_t pid, struct user_regs_struct *regs, const char *path, const char *why, int sys)
+/* Turns the system call into one that can't succeed: better a plain failure than a program that
+ * runs natively unseen. `sys` is the errno; never ENOEXEC, at which a shell takes the file for its
+ * own script: one that begins with a missing interpreter would end with 0. */
+static void refuse(pid_t pid, struct user_regs_struct *regs, const char *path, const char *why,
+                   int sys)
 {
     fprintf(stderr, "iw-trace: can't keep %s under emulation (%s): refused\n", path, why);
     regs->orig_rax = (unsigned long long)-1;
@@ -254,7 +268,7 @@ static void on_exec(struct tracer *tracer, pid_t pid)
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0) return;
     char path[PATH_MAX], argv0[PATH_MAX] = "";
-    if (!peek_string(pid, regs.rdi, path)) return; /* EFAULT from the kernel */
+    if (!peek_string(pid, regs.rdi, path)) return;   /* EFAULT from the kernel */
     if (strcmp(path, tracer->emulator) == 0) return; /* our own first one */
     const struct guest *guest = guest_of(tracer, pid);
     char own[64];
@@ -273,17 +287,16 @@ static void on_exec(struct tracer *tracer, pid_t pid)
         char head[256];
         if (classify(pid, path, head) != KIND_OTHER) {
             path_from_here(pid, program, here); /* the last interpreter that was looked at */
-            refuse(pid, &regs, path, "unusable interpreter", access(here, X_OK) == 0 ? EACCES : errno);
+            refuse(pid, &regs, path, "unusable interpreter",
+                   access(here, X_OK) == 0 ? EACCES : errno);
         }
         return; /* no ELF file, no script: ENOEXEC from the kernel */
     }
-    if (!install(pid, &regs, &image, count))
-        refuse(pid, &regs, path, "too many arguments", E2BIG);
-    else
-        guest_set(tracer, pid, program);
+    if (!install(pid, &regs, &image, count)) refuse(pid, &regs, path, "too many arguments", E2BIG);
+    else guest_set(tracer, pid, program);
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------- */
 
 static void filter_exec(void)
 {
@@ -299,7 +312,8 @@ static void filter_exec(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = {sizeof code / sizeof *code, code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
         die("seccomp filter");
 }
 
@@ -320,7 +334,8 @@ static void find_command(const char *name, char out[PATH_MAX])
     die(name);
 }
 
-/* The child: waits until it is traced, then execs the command; the tracer puts the emulator in front of this execve, too. */
+/* The child: waits until it is traced, then execs the command; the tracer puts the emulator in
+ * front of this execve, too. */
 static _Noreturn void start(int traced, char **command)
 {
     char program[PATH_MAX], byte;
@@ -401,8 +416,10 @@ int main(int argc, char **argv)
         close(traced[1]);
         start(traced[0], argv + 3);
     }
-    long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
-    if (ptrace(PTRACE_SEIZE, child, NULL, options) != 0) die("can't trace (is ptrace forbidden here, as by yama's ptrace_scope 3?)");
+    long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                   PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+    if (ptrace(PTRACE_SEIZE, child, NULL, options) != 0)
+        die("can't trace (is ptrace forbidden here, as by yama's ptrace_scope 3?)");
     if (write(traced[1], "", 1) != 1) die("pipe");
     close(traced[0]);
     close(traced[1]);

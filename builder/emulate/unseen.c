@@ -4,7 +4,8 @@
 #include "base/text.h"
 #include "emulate/emulate.h"
 
-/* XOP, TBM and LWP begin with 8F, where qemu sees POP; WAITPKG's and CET's instructions it takes for others with the same opcode. */
+/* XOP, TBM and LWP begin with 8F, where qemu sees POP; WAITPKG's and CET's instructions it takes
+ * for others with the same opcode. */
 static const char *const blind[] = {"lwp", "lzcnt", "shstk", "tbm", "waitpkg", "xop", NULL};
 
 static bool allows(const iw_profile *profile, const char *feature)
@@ -36,6 +37,9 @@ char *iw_emulator_note(const iw_profile *profile)
     iw_buffer_add_format(&out, "the emulated %s doesn't stop at", profile->name);
     for (size_t i = 0; unseen[i]; i++) iw_buffer_add_format(&out, "%s %s", i ? "," : "", unseen[i]);
     iw_buffer_add_text(&out, ": for these the audit is the only guard");
-    if (is_bulldozer(profile)) iw_buffer_add_text(&out, "; FMA4, XOP and LWP, which such a CPU has, are left out, for no emulator runs them");
+    if (is_bulldozer(profile))
+        iw_buffer_add_text(
+            &out,
+            "; FMA4, XOP and LWP, which such a CPU has, are left out, for no emulator runs them");
     return iw_buffer_take(&out);
 }

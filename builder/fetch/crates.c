@@ -25,15 +25,18 @@ void iw_crates_free(iw_crates *crates)
     memset(crates, 0, sizeof *crates);
 }
 
-/* --- Cargo.lock --------------------------------------------------------------------------------------------------------------------------- */
+/* --- Cargo.lock ----------------------------------------------------------- */
 
 /* A name that may become a folder: what cargo itself allows in names and versions. */
 static bool is_plain(const char *text)
 {
-    return *text && *text != '.' && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+") == strlen(text);
+    return *text && *text != '.' &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+") ==
+               strlen(text);
 }
 
-static int finish_package(iw_crate *crate, iw_crates *out, const char *file, int line, iw_error *err)
+static int finish_package(iw_crate *crate, iw_crates *out, const char *file, int line,
+                          iw_error *err)
 {
     int status = 0;
     if (!crate->name || !crate->version)
@@ -41,12 +44,16 @@ static int finish_package(iw_crate *crate, iw_crates *out, const char *file, int
     else if (!crate->registry) /* of the workspace itself */
         ;
     else if (!iw_starts_with(crate->registry, REGISTRY) && !iw_starts_with(crate->registry, SPARSE))
-        status = iw_fail(err, IW_E_FORMAT, "%s:%d: %s comes from %s; only crates of a registry can be pinned: make it a source of its own", file, line,
-                         crate->name, crate->registry);
+        status = iw_fail(err, IW_E_FORMAT,
+                         "%s:%d: %s comes from %s; only crates of a registry can be pinned: make "
+                         "it a source of its own",
+                         file, line, crate->name, crate->registry);
     else if (!crate->checksum || !iw_is_sha256(crate->checksum))
-        status = iw_fail(err, IW_E_FORMAT, "%s:%d: %s %s has no checksum", file, line, crate->name, crate->version);
+        status = iw_fail(err, IW_E_FORMAT, "%s:%d: %s %s has no checksum", file, line, crate->name,
+                         crate->version);
     else if (!is_plain(crate->name) || !is_plain(crate->version))
-        status = iw_fail(err, IW_E_FORMAT, "%s:%d: \"%s\" %s is no name and version of a crate", file, line, crate->name, crate->version);
+        status = iw_fail(err, IW_E_FORMAT, "%s:%d: \"%s\" %s is no name and version of a crate",
+                         file, line, crate->name, crate->version);
     else {
         iw_grow((void **)&out->items, &out->capacity, out->count + 1, sizeof *out->items);
         out->items[out->count++] = *crate;
@@ -63,16 +70,20 @@ static bool read_pair(iw_slice line, const char *key, char **out)
     const char *equals = memchr(line.data, '=', line.length);
     if (!equals) return false;
     iw_slice name = iw_slice_trim((iw_slice){line.data, (size_t)(equals - line.data)});
-    iw_slice value = iw_slice_trim((iw_slice){equals + 1, line.length - (size_t)(equals + 1 - line.data)});
-    if (!iw_slice_equal(name, key) || value.length < 2 || value.data[0] != '"' || value.data[value.length - 1] != '"') return false;
+    iw_slice value =
+        iw_slice_trim((iw_slice){equals + 1, line.length - (size_t)(equals + 1 - line.data)});
+    if (!iw_slice_equal(name, key) || value.length < 2 || value.data[0] != '"' ||
+        value.data[value.length - 1] != '"')
+        return false;
     if (memchr(value.data, '\\', value.length)) return false;
     free(*out);
     *out = iw_strndup(value.data + 1, value.length - 2);
     return true;
 }
 
-/* The lock is written by cargo itself, a line a key (Cargo book, "Cargo.toml vs Cargo.lock"): [[package]] tables with name, version, source,
- * checksum, and a dependencies array that doesn't matter here. */
+/* The lock is written by cargo itself, a line a key (Cargo book, "Cargo.toml vs Cargo.lock"):
+ * [[package]] tables with name, version, source, checksum, and a dependencies array that doesn't
+ * matter here. */
 int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error *err)
 {
     iw_slice rest = iw_slice_of(text), line;
@@ -87,8 +98,10 @@ int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error
             inside = iw_slice_equal(trimmed, "[[package]]");
             start = number;
         } else if (inside) {
-            (void)(read_pair(trimmed, "name", &crate.name) || read_pair(trimmed, "version", &crate.version) ||
-                   read_pair(trimmed, "source", &crate.registry) || read_pair(trimmed, "checksum", &crate.checksum));
+            (void)(read_pair(trimmed, "name", &crate.name) ||
+                   read_pair(trimmed, "version", &crate.version) ||
+                   read_pair(trimmed, "source", &crate.registry) ||
+                   read_pair(trimmed, "checksum", &crate.checksum));
         }
     }
     if (status == 0 && inside) status = finish_package(&crate, out, file, start, err);
@@ -97,7 +110,7 @@ int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error
     return status;
 }
 
-/* --- the lock inside its source ----------------------------------------------------------------------------------------------------------- */
+/* --- the lock inside its source ------------------------------------------- */
 
 static char *strip_components(const char *path, unsigned strip)
 {
@@ -109,27 +122,34 @@ static char *strip_components(const char *path, unsigned strip)
 }
 
 /* One file out of an archive, at most LOCK_LIMIT bytes. */
-static int read_member(int fd, const iw_source *source, const char *member, char **out, iw_error *err)
+static int read_member(int fd, const iw_source *source, const char *member, char **out,
+                       iw_error *err)
 {
     struct archive *archive = archive_read_new();
     archive_read_support_filter_all(archive);
     archive_read_support_format_all(archive);
-    int status = iw_fail(err, IW_E_FORMAT, "%s holds no %s", source->file ? source->file : source->name, member);
+    int status = iw_fail(err, IW_E_FORMAT, "%s holds no %s",
+                         source->file ? source->file : source->name, member);
     if (archive_read_open_fd(archive, fd, 1 << 16) == ARCHIVE_OK) {
         struct archive_entry *entry;
         while (archive_read_next_header(archive, &entry) == ARCHIVE_OK) {
-            iw_cleanup_free char *path = strip_components(archive_entry_pathname(entry), source->kind == IW_SOURCE_GIT ? 0 : source->strip);
+            iw_cleanup_free char *path =
+                strip_components(archive_entry_pathname(entry),
+                                 source->kind == IW_SOURCE_GIT ? 0 : source->strip);
             if (!path || strcmp(path, member) != 0) continue;
             iw_buffer text = {0};
             char part[65536];
             la_ssize_t got;
-            while ((got = archive_read_data(archive, part, sizeof part)) > 0 && text.length <= LOCK_LIMIT) iw_buffer_add(&text, part, (size_t)got);
+            while ((got = archive_read_data(archive, part, sizeof part)) > 0 &&
+                   text.length <= LOCK_LIMIT)
+                iw_buffer_add(&text, part, (size_t)got);
             if (got == 0) {
                 iw_error_clear(err);
                 status = 0;
                 *out = iw_buffer_take(&text);
             } else {
-                status = iw_fail(err, IW_E_FORMAT, "%s in %s is broken or larger than %u bytes", member, source->file ? source->file : source->name, LOCK_LIMIT);
+                status = iw_fail(err, IW_E_FORMAT, "%s in %s is broken or larger than %u bytes",
+                                 member, source->file ? source->file : source->name, LOCK_LIMIT);
             }
             iw_buffer_free(&text);
             break;
@@ -139,11 +159,15 @@ static int read_member(int fd, const iw_source *source, const char *member, char
     return status;
 }
 
-int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source, iw_crates *out, iw_error *err)
+int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                   iw_crates *out, iw_error *err)
 {
     const iw_source *first = &recipe->sources[0];
     if (first->kind == IW_SOURCE_LOCAL || first->kind == IW_SOURCE_CRATES)
-        return iw_fail(err, IW_E_RECIPE, "%s:%d: the lock of `crates` must be in the first source, and that one must be fetched", source->place.file, source->place.line);
+        return iw_fail(
+            err, IW_E_RECIPE,
+            "%s:%d: the lock of `crates` must be in the first source, and that one must be fetched",
+            source->place.file, source->place.line);
     iw_cleanup_fd int fd = -1;
     iw_error why = IW_ERROR_INIT;
     iw_error *record = err ? err : &why;
@@ -154,7 +178,8 @@ int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *so
     if (status == 0) {
         iw_hash_bytes(text, strlen(text), digest);
         if (strcmp(digest, source->sha256) != 0)
-            status = iw_fail(record, IW_E_DIGEST, "%s:%d: %s has the SHA-256 %s, not the pinned %s", source->place.file, source->place.line, source->name, digest,
+            status = iw_fail(record, IW_E_DIGEST, "%s:%d: %s has the SHA-256 %s, not the pinned %s",
+                             source->place.file, source->place.line, source->name, digest,
                              source->sha256);
     }
     if (status == 0) status = iw_crates_parse(text, source->name, out, record);
@@ -162,22 +187,25 @@ int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *so
     return status;
 }
 
-int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source, bool *here, iw_error *err)
+int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                       bool *here, iw_error *err)
 {
     bool has = false;
     *here = false;
     if (iw_store_has_source(store, recipe->sources[0].sha256, &has, err) != 0) return -1;
     if (!has) return 0;
     iw_crates crates = {0};
-    if (iw_crates_read(store, recipe, source, &crates, NULL) != 0) return 0; /* the build says why */
+    if (iw_crates_read(store, recipe, source, &crates, NULL) != 0)
+        return 0; /* the build says why */
     *here = true;
     int status = 0;
-    for (size_t i = 0; i < crates.count && *here && status == 0; i++) status = iw_store_has_source(store, crates.items[i].checksum, here, err);
+    for (size_t i = 0; i < crates.count && *here && status == 0; i++)
+        status = iw_store_has_source(store, crates.items[i].checksum, here, err);
     iw_crates_free(&crates);
     return status;
 }
 
-/* --- where cargo would get it ------------------------------------------------------------------------------------------------------------- */
+/* --- where cargo would get it --------------------------------------------- */
 
 static bool read_config_line(iw_slice text, const char *section, const char *key, char **out)
 {
@@ -195,28 +223,34 @@ static bool read_config_line(iw_slice text, const char *section, const char *key
     return false;
 }
 
-/* One setting of cargo's configuration ("[section]" "key"): $CARGO_HOME/config.toml or ~/.cargo/config.toml. */
+/* One setting of cargo's configuration ("[section]" "key"): $CARGO_HOME/config.toml or
+ * ~/.cargo/config.toml. */
 static char *cargo_setting(const char *section, const char *key)
 {
     const char *home = getenv("CARGO_HOME"), *user = getenv("HOME");
-    iw_cleanup_free char *folder = home && *home ? iw_strdup(home) : user ? iw_path_join(user, ".cargo") : NULL;
+    iw_cleanup_free char *folder = home && *home ? iw_strdup(home)
+                                   : user        ? iw_path_join(user, ".cargo")
+                                                 : NULL;
     static const char *const names[] = {"config.toml", "config", NULL};
     char *value = NULL;
     for (size_t i = 0; folder && names[i] && !value; i++) {
         iw_cleanup_free char *path = iw_path_join(folder, names[i]);
         iw_cleanup_free char *text = NULL;
-        if (iw_read_file(path, 1 << 20, &text, NULL, NULL) == 0) read_config_line(iw_slice_of(text), section, key, &value);
+        if (iw_read_file(path, 1 << 20, &text, NULL, NULL) == 0)
+            read_config_line(iw_slice_of(text), section, key, &value);
     }
     return value;
 }
 
 static char *without_sparse(char *index)
 {
-    if (index && iw_starts_with(index, SPARSE)) memmove(index, index + strlen(SPARSE), strlen(index) - strlen(SPARSE) + 1);
+    if (index && iw_starts_with(index, SPARSE))
+        memmove(index, index + strlen(SPARSE), strlen(index) - strlen(SPARSE) + 1);
     return index;
 }
 
-/* A git index whose last part is "NAME-index": cargo's own sparse index of that registry is at "index." before NAME (cargo reference, "Registry index"). */
+/* A git index whose last part is "NAME-index": cargo's own sparse index of that registry is at
+ * "index." before NAME (cargo reference, "Registry index"). */
 static char *default_index(const char *registry)
 {
     const char *name = iw_path_base(registry);
@@ -224,13 +258,15 @@ static char *default_index(const char *registry)
     return iw_format("https://index.%.*s/", (int)(strlen(name) - strlen("-index")), name);
 }
 
-/* What cargo's source replacement (cargo reference, "Source Replacement") puts in the place of its own registry; NULL where nothing is replaced. */
+/* What cargo's source replacement (cargo reference, "Source Replacement") puts in the place of its
+ * own registry; NULL where nothing is replaced. */
 static char *replaced_index(void)
 {
     iw_cleanup_free char *source = iw_strdup("crates-io");
     char *index = NULL;
     for (int depth = 0; depth < 8 && source; depth++) {
-        iw_cleanup_free char *section = iw_format("source.%s", source), *registry = iw_format("registries.%s", source);
+        iw_cleanup_free char *section = iw_format("source.%s", source),
+                             *registry = iw_format("registries.%s", source);
         char *found = cargo_setting(section, "registry");
         if (!found) found = cargo_setting(registry, "index");
         if (found) {
@@ -243,7 +279,8 @@ static char *replaced_index(void)
     return without_sparse(index);
 }
 
-/* The sparse index that stands for the registry of a lock; caller frees; NULL where none is known. */
+/* The sparse index that stands for the registry of a lock; caller frees; NULL where none is known.
+ */
 static char *index_of(const char *registry)
 {
     const char *given = getenv("IRONWHEEL_CRATES_INDEX");
@@ -271,14 +308,20 @@ void iw_registries_free(iw_registries *registries)
 }
 
 /* `dl` of the index's config.json (cargo reference, "Index Format"). */
-static char *download_template(const char *registry, const iw_transfer_options *options, iw_error *err)
+static char *download_template(const char *registry, const iw_transfer_options *options,
+                               iw_error *err)
 {
     iw_cleanup_free char *index = index_of(registry);
     if (!index) {
-        iw_fail(err, IW_E_ENVIRONMENT, "no sparse index is known for %s: set IRONWHEEL_CRATES_INDEX, or replace the source in cargo's configuration", registry);
+        iw_fail(err, IW_E_ENVIRONMENT,
+                "no sparse index is known for %s: set IRONWHEEL_CRATES_INDEX, or replace the "
+                "source in cargo's configuration",
+                registry);
         return NULL;
     }
-    iw_cleanup_free char *config = iw_format("%s%sconfig.json", index, iw_ends_with(index, "/") ? "" : "/"), *text = NULL;
+    iw_cleanup_free char *config = iw_format("%s%sconfig.json", index,
+                                             iw_ends_with(index, "/") ? "" : "/"),
+                         *text = NULL;
     if (iw_transfer_page(config, NULL, 65536, options, &text, NULL, NULL, NULL, err) != 0) {
         iw_wrap(err, "the crates' index");
         return NULL;
@@ -290,11 +333,13 @@ static char *download_template(const char *registry, const iw_transfer_options *
     return template;
 }
 
-static const struct iw_registry *registry_of(iw_registries *registries, const char *name, const iw_transfer_options *options)
+static const struct iw_registry *registry_of(iw_registries *registries, const char *name,
+                                             const iw_transfer_options *options)
 {
     for (size_t i = 0; i < registries->count; i++)
         if (strcmp(registries->items[i].name, name) == 0) return &registries->items[i];
-    iw_grow((void **)&registries->items, &registries->capacity, registries->count + 1, sizeof *registries->items);
+    iw_grow((void **)&registries->items, &registries->capacity, registries->count + 1,
+            sizeof *registries->items);
     struct iw_registry *registry = &registries->items[registries->count++];
     *registry = (struct iw_registry){.name = iw_strdup(name)};
     registry->template = download_template(name, options, &registry->why);
@@ -308,67 +353,77 @@ static void add_prefix(iw_buffer *url, const char *name, bool lower)
     iw_cleanup_free char *folded = iw_strdup(name);
     for (char *c = folded; lower && *c; c++)
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-    if (length < 3)
-        iw_buffer_add_format(url, "%zu", length);
-    else if (length == 3)
-        iw_buffer_add_format(url, "3/%.1s", folded);
-    else
-        iw_buffer_add_format(url, "%.2s/%.2s", folded, folded + 2);
+    if (length < 3) iw_buffer_add_format(url, "%zu", length);
+    else if (length == 3) iw_buffer_add_format(url, "3/%.1s", folded);
+    else iw_buffer_add_format(url, "%.2s/%.2s", folded, folded + 2);
 }
 
-int iw_crates_urls(iw_registries *registries, const iw_crate *crate, const iw_transfer_options *options, iw_strings *urls, iw_error *err)
+int iw_crates_urls(iw_registries *registries, const iw_crate *crate,
+                   const iw_transfer_options *options, iw_strings *urls, iw_error *err)
 {
     const struct iw_registry *registry = registry_of(registries, crate->registry, options);
-    if (!registry->template) return iw_fail(err, registry->why.kind, "%s-%s.crate: %s", crate->name, crate->version, iw_error_text(&registry->why));
+    if (!registry->template)
+        return iw_fail(err, registry->why.kind, "%s-%s.crate: %s", crate->name, crate->version,
+                       iw_error_text(&registry->why));
     iw_cleanup_buffer iw_buffer url = {0};
     for (const char *at = registry->template; *at;) {
         size_t marker = strcspn(at, "}") + 1;
-        if (iw_starts_with(at, "{crate}"))
-            iw_buffer_add_text(&url, crate->name);
-        else if (iw_starts_with(at, "{version}"))
-            iw_buffer_add_text(&url, crate->version);
+        if (iw_starts_with(at, "{crate}")) iw_buffer_add_text(&url, crate->name);
+        else if (iw_starts_with(at, "{version}")) iw_buffer_add_text(&url, crate->version);
         else if (iw_starts_with(at, "{prefix}") || iw_starts_with(at, "{lowerprefix}"))
             add_prefix(&url, crate->name, at[1] == 'l');
-        else if (iw_starts_with(at, "{sha256-checksum}"))
-            iw_buffer_add_text(&url, crate->checksum);
-        else
-            iw_buffer_add_char(&url, *at), marker = 1;
+        else if (iw_starts_with(at, "{sha256-checksum}")) iw_buffer_add_text(&url, crate->checksum);
+        else iw_buffer_add_char(&url, *at), marker = 1;
         at += marker;
     }
-    if (!strchr(registry->template, '{')) iw_buffer_add_format(&url, "%s%s/%s/download", iw_ends_with(registry->template, "/") ? "" : "/", crate->name, crate->version);
+    if (!strchr(registry->template, '{'))
+        iw_buffer_add_format(&url, "%s%s/%s/download",
+                             iw_ends_with(registry->template, "/") ? "" : "/", crate->name,
+                             crate->version);
     iw_strings_add(urls, url.data);
     return 0;
 }
 
-/* --- laying ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- laying --------------------------------------------------------------- */
 
 static int lay_crate(iw_store *store, const iw_crate *crate, const char *vendor, iw_error *err)
 {
-    iw_cleanup_free char *name = iw_format("%s-%s", crate->name, crate->version), *folder = iw_path_join(vendor, name);
+    iw_cleanup_free char *name = iw_format("%s-%s", crate->name, crate->version),
+                         *folder = iw_path_join(vendor, name);
     iw_cleanup_fd int fd = -1;
-    if (iw_store_open_source(store, crate->checksum, &fd, err) != 0) return iw_wrap(err, "crate %s", name);
+    if (iw_store_open_source(store, crate->checksum, &fd, err) != 0)
+        return iw_wrap(err, "crate %s", name);
     if (iw_make_folders(folder, 0755, err) != 0) return -1;
     iw_admission admission = {.strip = 1, .set_times = true};
     if (iw_archive_unpack(fd, name, folder, &admission, err) != 0) return -1;
-    iw_cleanup_free char *path = iw_path_join(folder, ".cargo-checksum.json"), *text = iw_format("{\"files\":{},\"package\":\"%s\"}\n", crate->checksum);
+    iw_cleanup_free char *path = iw_path_join(folder, ".cargo-checksum.json"),
+                         *text = iw_format("{\"files\":{},\"package\":\"%s\"}\n", crate->checksum);
     return iw_write_passing(path, text, strlen(text), 0644, err);
 }
 
-int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source, const char *folder, iw_error *err)
+int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                  const char *folder, iw_error *err)
 {
     iw_crates crates = {0};
     if (iw_crates_read(store, recipe, source, &crates, err) != 0) return -1;
-    iw_cleanup_free char *vendor = iw_path_join(folder, "vendor"), *cargo = iw_path_join(folder, ".cargo");
+    iw_cleanup_free char *vendor = iw_path_join(folder, "vendor"),
+                         *cargo = iw_path_join(folder, ".cargo");
     int status = iw_make_folders(vendor, 0755, err);
-    for (size_t i = 0; i < crates.count && status == 0; i++) status = lay_crate(store, &crates.items[i], vendor, err);
+    for (size_t i = 0; i < crates.count && status == 0; i++)
+        status = lay_crate(store, &crates.items[i], vendor, err);
     iw_crates_free(&crates);
     if (status != 0) return -1;
-    static const char replacement[] = "\n[source.crates-io]\nreplace-with = \"vendored-sources\"\n\n[source.vendored-sources]\ndirectory = \"vendor\"\n";
+    static const char replacement[] =
+        "\n[source.crates-io]\nreplace-with = "
+        "\"vendored-sources\"\n\n[source.vendored-sources]\ndirectory = \"vendor\"\n";
     iw_cleanup_free char *config = iw_path_join(cargo, "config.toml"), *old = NULL;
     if (iw_make_folders(cargo, 0755, err) != 0) return -1;
     if (iw_exists(config) && iw_read_file(config, 1 << 20, &old, NULL, err) != 0) return -1;
     if (old && strstr(old, "[source.crates-io]"))
-        return iw_fail(err, IW_E_RECIPE, "%s:%d: the source's own .cargo/config.toml replaces crates-io already; patch that out", source->place.file, source->place.line);
+        return iw_fail(
+            err, IW_E_RECIPE,
+            "%s:%d: the source's own .cargo/config.toml replaces crates-io already; patch that out",
+            source->place.file, source->place.line);
     iw_cleanup_free char *text = iw_format("%s%s", old ? old : "", replacement);
     return iw_write_passing(config, text, strlen(text), 0644, err);
 }

@@ -15,12 +15,15 @@ typedef struct iw_crates {
 } iw_crates;
 
 void iw_crates_free(iw_crates *crates);
-/* Reads a Cargo.lock's text: its registry packages (paths in the workspace have no source and are left out). A package from git, or one without
- * checksum, is IW_E_FORMAT with file and line. `file` is for messages. */
+/* Reads a Cargo.lock's text: its registry packages (paths in the workspace have no source and are
+ * left out). A package from git, or one without checksum, is IW_E_FORMAT with file and line. `file`
+ * is for messages. */
 int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error *err);
 /* The lock inside the recipe's first source, whose SHA-256 must be the pinned one. */
-int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source, iw_crates *out, iw_error *err);
-int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source, bool *here, iw_error *err);
+int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                   iw_crates *out, iw_error *err);
+int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                       bool *here, iw_error *err);
 /* The download addresses of registries, each asked for once. Zero-initialise. */
 typedef struct iw_registries {
     struct iw_registry *items;
@@ -28,9 +31,13 @@ typedef struct iw_registries {
 } iw_registries;
 void iw_registries_free(iw_registries *registries);
 
-/* Where cargo would download it: the registry as cargo's configuration replaces it ($CARGO_HOME or ~/.cargo; IRONWHEEL_CRATES_INDEX overrides). */
-int iw_crates_urls(iw_registries *registries, const iw_crate *crate, const iw_transfer_options *options, iw_strings *urls, iw_error *err);
-/* Lays every crate at <src>/vendor/<name>-<version> with cargo's checksum file, and <src>/.cargo/config.toml that points there. */
-int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source, const char *folder, iw_error *err);
+/* Where cargo would download it: the registry as cargo's configuration replaces it ($CARGO_HOME or
+ * ~/.cargo; IRONWHEEL_CRATES_INDEX overrides). */
+int iw_crates_urls(iw_registries *registries, const iw_crate *crate,
+                   const iw_transfer_options *options, iw_strings *urls, iw_error *err);
+/* Lays every crate at <src>/vendor/<name>-<version> with cargo's checksum file, and
+ * <src>/.cargo/config.toml that points there. */
+int iw_crates_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                  const char *folder, iw_error *err);
 
 #endif

@@ -21,9 +21,10 @@
 #define BEGIN_SIGNATURE "-----BEGIN PGP SIGNATURE-----"
 #define END_SIGNATURE "-----END PGP SIGNATURE-----"
 
-/* --- the signature ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the signature -------------------------------------------------------- */
 
-/* One signed text and nothing around it: text beside the signed part must not be taken for it (RFC 9580, "Cleartext Signature Framework"). */
+/* One signed text and nothing around it: text beside the signed part must not be taken for it (RFC
+ * 9580, "Cleartext Signature Framework"). */
 static bool is_one_message(const char *text)
 {
     size_t begins = 0, signatures = 0, ends = 0;
@@ -45,7 +46,8 @@ static bool has_status(const char *status, const char *word)
     iw_slice rest = iw_slice_of(status), line;
     iw_cleanup_free char *wanted = iw_format("[GNUPG:] %s ", word);
     while (iw_slice_next(&rest, '\n', &line))
-        if (line.length >= strlen(wanted) && memcmp(line.data, wanted, strlen(wanted)) == 0) return true;
+        if (line.length >= strlen(wanted) && memcmp(line.data, wanted, strlen(wanted)) == 0)
+            return true;
     return false;
 }
 
@@ -54,42 +56,63 @@ static int run_gpgv(const char *const *argv, const char *status_path, iw_error *
     static const char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
     iw_cleanup_fd int out = open(status_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (out < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", status_path);
-    iw_command command = {.argv = argv, .environment = environment, .in = -1, .out = out, .error = -1};
+    iw_command command = {
+        .argv = argv, .environment = environment, .in = -1, .out = out, .error = -1};
     pid_t pid;
     int ended;
-    if (iw_spawn(&command, &pid, err) != 0) return iw_wrap(err, "gpgv (Debian package gpgv) verifies the archive's signature");
+    if (iw_spawn(&command, &pid, err) != 0)
+        return iw_wrap(err, "gpgv (Debian package gpgv) verifies the archive's signature");
     return iw_wait(pid, &ended, err);
 }
 
-/* gpgv fails where one of several signatures is by a key that isn't in the keyring: so its status lines decide. At least one signature is good, none bad. */
-static int verify(const iw_debian_archive *archive, const char *url, const char *text, char **out, iw_error *err)
+/* gpgv fails where one of several signatures is by a key that isn't in the keyring: so its status
+ * lines decide. At least one signature is good, none bad. */
+static int verify(const iw_debian_archive *archive, const char *url, const char *text, char **out,
+                  iw_error *err)
 {
-    iw_cleanup_free char *signed_path = iw_path_join(archive->folder, "InRelease"), *plain = iw_path_join(archive->folder, "Release"),
+    iw_cleanup_free char *signed_path = iw_path_join(archive->folder, "InRelease"),
+                         *plain = iw_path_join(archive->folder, "Release"),
                          *status_path = iw_path_join(archive->folder, "status"), *status = NULL;
-    if (!is_one_message(text)) return iw_fail(err, IW_E_FORMAT, "%s isn't one signed text; is that address a Debian mirror's?", url);
+    if (!is_one_message(text))
+        return iw_fail(err, IW_E_FORMAT,
+                       "%s isn't one signed text; is that address a Debian mirror's?", url);
     if (access(archive->keyring, R_OK) != 0)
-        return iw_fail(err, IW_E_ENVIRONMENT, "the keyring %s can't be read: install debian-archive-keyring, or set IRONWHEEL_DEBIAN_KEYRING to a file with the "
-                                              "archive's keys", archive->keyring);
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "the keyring %s can't be read: install debian-archive-keyring, or set "
+                       "IRONWHEEL_DEBIAN_KEYRING to a file with the "
+                       "archive's keys",
+                       archive->keyring);
     (void)!unlink(plain);
     if (iw_write_file(signed_path, text, strlen(text), 0600, err) != 0) return -1;
-    const char *argv[] = {"gpgv", "--homedir", archive->folder, "--keyring", archive->keyring, "--status-fd", "1", "--output", plain, signed_path, NULL};
-    if (run_gpgv(argv, status_path, err) != 0 || iw_read_file(status_path, RELEASE_LIMIT, &status, NULL, err) != 0) return -1;
-    if (has_status(status, "BADSIG")) return iw_fail(err, IW_E_DIGEST, "%s: its signature is wrong; it was changed on its way", url);
+    const char *argv[] = {
+        "gpgv",     "--homedir", archive->folder, "--keyring", archive->keyring, "--status-fd", "1",
+        "--output", plain,       signed_path,     NULL};
+    if (run_gpgv(argv, status_path, err) != 0 ||
+        iw_read_file(status_path, RELEASE_LIMIT, &status, NULL, err) != 0)
+        return -1;
+    if (has_status(status, "BADSIG"))
+        return iw_fail(err, IW_E_DIGEST, "%s: its signature is wrong; it was changed on its way",
+                       url);
     if (!has_status(status, "GOODSIG") || !has_status(status, "VALIDSIG"))
-        return iw_fail(err, IW_E_DIGEST, "%s is signed by no key of %s that is still good; a newer debian-archive-keyring may have it, and IRONWHEEL_DEBIAN_KEYRING names another file",
-                       url, archive->keyring);
+        return iw_fail(
+            err, IW_E_DIGEST,
+            "%s is signed by no key of %s that is still good; a newer debian-archive-keyring may "
+            "have it, and IRONWHEEL_DEBIAN_KEYRING names another file",
+            url, archive->keyring);
     return iw_read_file(plain, RELEASE_LIMIT, out, NULL, err);
 }
 
-/* --- the Release file -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the Release file ----------------------------------------------------- */
 
 static bool release_field(const char *text, const char *name, iw_slice *value)
 {
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
         const char *colon = line.length ? memchr(line.data, ':', line.length) : NULL;
-        if (!colon || !iw_slice_equal((iw_slice){line.data, (size_t)(colon - line.data)}, name)) continue;
-        *value = iw_slice_trim((iw_slice){colon + 1, line.length - (size_t)(colon + 1 - line.data)});
+        if (!colon || !iw_slice_equal((iw_slice){line.data, (size_t)(colon - line.data)}, name))
+            continue;
+        *value =
+            iw_slice_trim((iw_slice){colon + 1, line.length - (size_t)(colon + 1 - line.data)});
         return true;
     }
     return false;
@@ -108,16 +131,21 @@ static bool next_word(iw_slice *rest, char **out)
 }
 
 /* " <digest> <size> <file>" in the part under "SHA256:". */
-static bool release_file(const char *text, const char *file, char digest[IW_SHA256_HEX], uint64_t *size)
+static bool release_file(const char *text, const char *file, char digest[IW_SHA256_HEX],
+                         uint64_t *size)
 {
     iw_slice rest = iw_slice_of(text), line;
     bool inside = false;
     while (iw_slice_next(&rest, '\n', &line)) {
-        if (line.length && line.data[0] != ' ') inside = iw_slice_equal(iw_slice_trim(line), "SHA256:");
+        if (line.length && line.data[0] != ' ')
+            inside = iw_slice_equal(iw_slice_trim(line), "SHA256:");
         if (!inside || line.length == 0 || line.data[0] != ' ') continue;
         iw_cleanup_free char *sum = NULL, *length = NULL, *name = NULL;
-        if (!next_word(&line, &sum) || !next_word(&line, &length) || !next_word(&line, &name)) continue;
-        if (strcmp(name, file) != 0 || !iw_is_sha256(sum) || !iw_parse_unsigned(length, UINT64_MAX, size)) continue;
+        if (!next_word(&line, &sum) || !next_word(&line, &length) || !next_word(&line, &name))
+            continue;
+        if (strcmp(name, file) != 0 || !iw_is_sha256(sum) ||
+            !iw_parse_unsigned(length, UINT64_MAX, size))
+            continue;
         memcpy(digest, sum, IW_SHA256_HEX);
         return true;
     }
@@ -131,11 +159,22 @@ int64_t iw_debian_time(iw_slice text)
     char month[4] = "", zone[6] = "";
     int day, year, hour, minute, second;
     const char *comma = strchr(copy, ',');
-    if (!comma || sscanf(comma + 1, " %2d %3s %4d %2d:%2d:%2d %5s", &day, month, &year, &hour, &minute, &second, zone) != 7) return -1;
+    if (!comma || sscanf(comma + 1, " %2d %3s %4d %2d:%2d:%2d %5s", &day, month, &year, &hour,
+                         &minute, &second, zone) != 7)
+        return -1;
     const char *found = strlen(month) == 3 ? strstr(months, month) : NULL;
-    if (!found || (found - months) % 3 || (strcmp(zone, "UTC") && strcmp(zone, "GMT") && strcmp(zone, "+0000"))) return -1;
-    if (day < 1 || day > 31 || year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) return -1;
-    struct tm when = {.tm_mday = day, .tm_mon = (int)(found - months) / 3, .tm_year = year - 1900, .tm_hour = hour, .tm_min = minute, .tm_sec = second};
+    if (!found || (found - months) % 3 ||
+        (strcmp(zone, "UTC") && strcmp(zone, "GMT") && strcmp(zone, "+0000")))
+        return -1;
+    if (day < 1 || day > 31 || year < 1970 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+        second < 0 || second > 60)
+        return -1;
+    struct tm when = {.tm_mday = day,
+                      .tm_mon = (int)(found - months) / 3,
+                      .tm_year = year - 1900,
+                      .tm_hour = hour,
+                      .tm_min = minute,
+                      .tm_sec = second};
     return (int64_t)timegm(&when);
 }
 
@@ -146,30 +185,43 @@ static int check_release(const char *url, const char *text, const char *suite, i
     (void)release_field(text, "Suite", &name);
     (void)release_field(text, "Codename", &codename);
     if (!iw_slice_equal(name, suite) && !iw_slice_equal(codename, suite))
-        return iw_fail(err, IW_E_FORMAT, "%s is the index of suite \"%.*s\" (\"%.*s\"), not of %s", url, (int)codename.length, codename.data, (int)name.length, name.data, suite);
+        return iw_fail(err, IW_E_FORMAT, "%s is the index of suite \"%.*s\" (\"%.*s\"), not of %s",
+                       url, (int)codename.length, codename.data, (int)name.length, name.data,
+                       suite);
     if (!release_field(text, "Valid-Until", &until)) return 0;
     int64_t end = iw_debian_time(until);
     if (end >= 0 && end > (int64_t)time(NULL)) return 0;
-    return iw_fail(err, IW_E_FORMAT, "%s was valid until %.*s only: the mirror is out of date, or this host's clock is wrong", url, (int)until.length, until.data);
+    return iw_fail(
+        err, IW_E_FORMAT,
+        "%s was valid until %.*s only: the mirror is out of date, or this host's clock is wrong",
+        url, (int)until.length, until.data);
 }
 
-/* --- the Packages file ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- the Packages file ---------------------------------------------------- */
 
-static int read_unpacked(struct archive *archive, const char *path, const char *wanted, uint64_t size, char **out, iw_error *err)
+static int read_unpacked(struct archive *archive, const char *path, const char *wanted,
+                         uint64_t size, char **out, iw_error *err)
 {
     struct archive_entry *entry;
-    if (archive_read_next_header(archive, &entry) != ARCHIVE_OK) return iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path, archive_error_string(archive));
+    if (archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+        return iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path,
+                       archive_error_string(archive));
     void *text = NULL;
     if (iw_alloc_bounded(&text, (size_t)size + 1, 1, PACKAGES_LIMIT, path, err) != 0) return -1;
     *out = text;
     size_t length = 0;
     la_ssize_t got;
-    while ((got = archive_read_data(archive, *out + length, (size_t)size + 1 - length)) > 0) length += (size_t)got;
-    if (got < 0) return iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path, archive_error_string(archive));
+    while ((got = archive_read_data(archive, *out + length, (size_t)size + 1 - length)) > 0)
+        length += (size_t)got;
+    if (got < 0)
+        return iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path,
+                       archive_error_string(archive));
     char digest[IW_SHA256_HEX];
     iw_hash_bytes(*out, length < size ? length : (size_t)size, digest);
     if (length != size || strcmp(digest, wanted) != 0)
-        return iw_fail(err, IW_E_DIGEST, "%s unpacks to other bytes than the archive has signed: SHA-256 %s, not %s", path, digest, wanted);
+        return iw_fail(err, IW_E_DIGEST,
+                       "%s unpacks to other bytes than the archive has signed: SHA-256 %s, not %s",
+                       path, digest, wanted);
     (*out)[size] = 0;
     return 0;
 }
@@ -181,13 +233,16 @@ static int unpack(const char *path, const char *wanted, uint64_t size, char **ou
     archive_read_support_filter_gzip(archive);
     archive_read_support_format_raw(archive);
     archive_read_support_format_empty(archive);
-    int status = archive_read_open_filename(archive, path, 1 << 18) == ARCHIVE_OK ? read_unpacked(archive, path, wanted, size, out, err)
-                                                                                   : iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path, archive_error_string(archive));
+    int status = archive_read_open_filename(archive, path, 1 << 18) == ARCHIVE_OK
+                     ? read_unpacked(archive, path, wanted, size, out, err)
+                     : iw_fail(err, IW_E_FORMAT, "%s can't be unpacked: %s", path,
+                               archive_error_string(archive));
     archive_read_free(archive);
     return status;
 }
 
-static int fetch_packages(const iw_debian_archive *archive, const char *base, const char *release, char **out, iw_error *err)
+static int fetch_packages(const iw_debian_archive *archive, const char *base, const char *release,
+                          char **out, iw_error *err)
 {
     static const char *const names[] = {FOLDER "Packages.xz", FOLDER "Packages.gz", NULL};
     iw_cleanup_free char *shown = iw_transfer_shown(base);
@@ -196,15 +251,20 @@ static int fetch_packages(const iw_debian_archive *archive, const char *base, co
     size_t i = 0;
     while (names[i] && !release_file(release, names[i], packed, &packed_size)) i++;
     if (!names[i] || !release_file(release, FOLDER "Packages", plain, &size))
-        return iw_fail(err, IW_E_FORMAT, "%s/InRelease lists no " FOLDER "Packages.xz with its SHA-256", shown);
+        return iw_fail(err, IW_E_FORMAT,
+                       "%s/InRelease lists no " FOLDER "Packages.xz with its SHA-256", shown);
     if (size == 0) { /* as in NAME-updates after a point release */
         *out = iw_strdup("");
         return 0;
     }
-    if (size > PACKAGES_LIMIT || packed_size == 0 || packed_size > PACKAGES_LIMIT) return iw_fail(err, IW_E_FORMAT, "%s/%s is larger than is right", shown, names[i]);
-    iw_transfer transfer = {.label = iw_format("%s %s", iw_path_base(base), iw_path_base(names[i])), .part = iw_path_join(archive->folder, packed), .size = packed_size};
+    if (size > PACKAGES_LIMIT || packed_size == 0 || packed_size > PACKAGES_LIMIT)
+        return iw_fail(err, IW_E_FORMAT, "%s/%s is larger than is right", shown, names[i]);
+    iw_transfer transfer = {.label = iw_format("%s %s", iw_path_base(base), iw_path_base(names[i])),
+                            .part = iw_path_join(archive->folder, packed),
+                            .size = packed_size};
     memcpy(transfer.sha256, packed, sizeof packed);
-    iw_strings_add_format(&transfer.urls, "%s/" FOLDER "by-hash/SHA256/%s", base, packed); /* stays while the mirror is being updated */
+    iw_strings_add_format(&transfer.urls, "%s/" FOLDER "by-hash/SHA256/%s", base,
+                          packed); /* stays while the mirror is being updated */
     iw_strings_add_format(&transfer.urls, "%s/%s", base, names[i]);
     int status = iw_transfer_all(&transfer, 1, archive->transfer, err);
     if (status == 0 && !transfer.done) {
@@ -216,18 +276,26 @@ static int fetch_packages(const iw_debian_archive *archive, const char *base, co
     return status;
 }
 
-static int from_mirror(iw_debian_index *index, const iw_debian_archive *archive, const char *mirror, const char *suite, iw_error *err)
+static int from_mirror(iw_debian_index *index, const iw_debian_archive *archive, const char *mirror,
+                       const char *suite, iw_error *err)
 {
-    iw_cleanup_free char *base = iw_format("%s/dists/%s", mirror, suite), *url = iw_format("%s/InRelease", base), *shown = iw_transfer_shown(url), *text = NULL, *release = NULL,
-                         *packages = NULL;
-    if (iw_transfer_page(url, NULL, RELEASE_LIMIT, archive->transfer, &text, NULL, NULL, NULL, err) != 0) return -1;
-    if (verify(archive, shown, text, &release, err) != 0 || check_release(shown, release, suite, err) != 0) return -1;
+    iw_cleanup_free char *base = iw_format("%s/dists/%s", mirror, suite),
+                         *url = iw_format("%s/InRelease", base), *shown = iw_transfer_shown(url),
+                         *text = NULL, *release = NULL, *packages = NULL;
+    if (iw_transfer_page(url, NULL, RELEASE_LIMIT, archive->transfer, &text, NULL, NULL, NULL,
+                         err) != 0)
+        return -1;
+    if (verify(archive, shown, text, &release, err) != 0 ||
+        check_release(shown, release, suite, err) != 0)
+        return -1;
     if (fetch_packages(archive, base, release, &packages, err) != 0) return -1;
-    iw_cleanup_free char *shown_base = iw_transfer_shown(base), *what = iw_format("%s/" FOLDER "Packages", shown_base);
+    iw_cleanup_free char *shown_base = iw_transfer_shown(base),
+                         *what = iw_format("%s/" FOLDER "Packages", shown_base);
     return iw_debian_index_add(index, iw_steal(&packages), what, err);
 }
 
-int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archive, const char *suite, bool *found, iw_error *err)
+int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archive,
+                          const char *suite, bool *found, iw_error *err)
 {
     iw_error first = IW_ERROR_INIT;
     *found = false;
@@ -236,7 +304,8 @@ int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archi
         *found = from_mirror(index, archive, archive->mirrors->items[i], suite, &why) == 0;
         if (*found) break;
         bool matters = why.kind != IW_E_NOT_FOUND; /* a mirror needn't have every suite */
-        if (matters && (first.kind == IW_E_NONE || why.kind == IW_E_CANCELLED)) iw_error_move(&first, &why);
+        if (matters && (first.kind == IW_E_NONE || why.kind == IW_E_CANCELLED))
+            iw_error_move(&first, &why);
         iw_error_clear(&why);
         if (first.kind == IW_E_CANCELLED) break;
     }

@@ -8,7 +8,7 @@
 
 #define PACKAGES_LIMIT 1000000 /* names of one index */
 
-/* --- versions: deb-version(7) ---------------------------------------------------------------------------------------------------------------- */
+/* --- versions: deb-version(7) --------------------------------------------- */
 
 /* `~` sorts before the end, the end before letters, letters before everything else. */
 static int order_of(iw_slice text, size_t at)
@@ -62,9 +62,12 @@ static struct version split(iw_slice text)
         version.epoch = (iw_slice){text.data, (size_t)(colon - text.data)};
         version.upstream = (iw_slice){colon + 1, text.length - version.epoch.length - 1};
     }
-    const char *dash = version.upstream.length ? memrchr(version.upstream.data, '-', version.upstream.length) : NULL;
+    const char *dash = version.upstream.length
+                           ? memrchr(version.upstream.data, '-', version.upstream.length)
+                           : NULL;
     if (dash) {
-        version.revision = (iw_slice){dash + 1, (size_t)(version.upstream.data + version.upstream.length - dash - 1)};
+        version.revision = (iw_slice){dash + 1, (size_t)(version.upstream.data +
+                                                         version.upstream.length - dash - 1)};
         version.upstream.length = (size_t)(dash - version.upstream.data);
     }
     return version;
@@ -78,7 +81,7 @@ int iw_debian_compare(iw_slice a, iw_slice b)
     return difference ? difference : compare_part(one.revision, other.revision);
 }
 
-/* --- the index ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the index ------------------------------------------------------------ */
 
 struct provided {
     iw_slice name, version; /* version.data NULL: none */
@@ -132,7 +135,9 @@ static int by_name(const void *a, const void *b)
 static bool made_of(iw_slice text, const char *allowed)
 {
     for (size_t i = 0; i < text.length; i++)
-        if (!isalnum((unsigned char)text.data[i]) && (!text.data[i] || !strchr(allowed, text.data[i]))) return false;
+        if (!isalnum((unsigned char)text.data[i]) &&
+            (!text.data[i] || !strchr(allowed, text.data[i])))
+            return false;
     return text.length && text.length < 512 && isalnum((unsigned char)text.data[0]);
 }
 
@@ -143,24 +148,26 @@ static bool is_digest(iw_slice text)
 }
 
 /* What ends in a YAML file of ours, and in addresses. */
-static int check_package(const iw_debian_package *package, const char *what, int line, iw_error *err)
+static int check_package(const iw_debian_package *package, const char *what, int line,
+                         iw_error *err)
 {
     iw_slice bad = {NULL, 0};
     const char *field = NULL;
-    iw_cleanup_free char *file = iw_strndup(package->file.data ? package->file.data : "", package->file.length);
-    if (!made_of(package->name, "+-."))
-        bad = package->name, field = "Package";
-    else if (!made_of(package->version, ".+-~:"))
-        bad = package->version, field = "Version";
-    else if (!made_of(package->file, "/._+-~%:=") || !iw_starts_with(file, "pool/") || strstr(file, ".."))
+    iw_cleanup_free char *file =
+        iw_strndup(package->file.data ? package->file.data : "", package->file.length);
+    if (!made_of(package->name, "+-.")) bad = package->name, field = "Package";
+    else if (!made_of(package->version, ".+-~:")) bad = package->version, field = "Version";
+    else if (!made_of(package->file, "/._+-~%:=") || !iw_starts_with(file, "pool/") ||
+             strstr(file, ".."))
         bad = package->file, field = "Filename";
-    else if (!is_digest(package->sha256))
-        bad = package->sha256, field = "SHA256";
-    else if (package->size == 0 || package->size > UINT64_C(1) << 40)
-        field = "Size";
+    else if (!is_digest(package->sha256)) bad = package->sha256, field = "SHA256";
+    else if (package->size == 0 || package->size > UINT64_C(1) << 40) field = "Size";
     if (!field) return 0;
-    return iw_fail(err, IW_E_FORMAT, "%s:%d: the stanza of package \"%.*s\" has no usable %s (\"%.*s\")", what, line, (int)(package->name.length < 80 ? package->name.length : 80),
-                   package->name.data ? package->name.data : "", field, (int)(bad.length < 80 ? bad.length : 80), bad.data ? bad.data : "");
+    return iw_fail(err, IW_E_FORMAT,
+                   "%s:%d: the stanza of package \"%.*s\" has no usable %s (\"%.*s\")", what, line,
+                   (int)(package->name.length < 80 ? package->name.length : 80),
+                   package->name.data ? package->name.data : "", field,
+                   (int)(bad.length < 80 ? bad.length : 80), bad.data ? bad.data : "");
 }
 
 static void take_field(iw_debian_package *package, iw_slice name, iw_slice value)
@@ -168,8 +175,10 @@ static void take_field(iw_debian_package *package, iw_slice name, iw_slice value
     struct {
         const char *name;
         iw_slice *to;
-    } fields[] = {{"Package", &package->name}, {"Version", &package->version}, {"Filename", &package->file}, {"SHA256", &package->sha256},
-                  {"Depends", &package->depends}, {"Pre-Depends", &package->pre_depends}, {"Provides", &package->provides}};
+    } fields[] = {{"Package", &package->name},     {"Version", &package->version},
+                  {"Filename", &package->file},    {"SHA256", &package->sha256},
+                  {"Depends", &package->depends},  {"Pre-Depends", &package->pre_depends},
+                  {"Provides", &package->provides}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (iw_slice_equal(name, fields[i].name)) *fields[i].to = value;
     if (iw_slice_equal(name, "Size") && value.length < 20) {
@@ -179,16 +188,20 @@ static void take_field(iw_debian_package *package, iw_slice name, iw_slice value
     }
 }
 
-static int keep_package(iw_debian_index *index, const iw_debian_package *package, const char *what, int line, iw_error *err)
+static int keep_package(iw_debian_index *index, const iw_debian_package *package, const char *what,
+                        int line, iw_error *err)
 {
     if (check_package(package, what, line, err) != 0) return -1;
-    if (index->count >= PACKAGES_LIMIT) return iw_fail(err, IW_E_FORMAT, "%s:%d: more than %d packages", what, line, PACKAGES_LIMIT);
+    if (index->count >= PACKAGES_LIMIT)
+        return iw_fail(err, IW_E_FORMAT, "%s:%d: more than %d packages", what, line,
+                       PACKAGES_LIMIT);
     iw_grow((void **)&index->packages, &index->capacity, index->count + 1, sizeof *index->packages);
     index->packages[index->count++] = *package;
     return 0;
 }
 
-/* Of each name the newest stays; of the same version the one that was there before. The first `known` packages are sorted already. */
+/* Of each name the newest stays; of the same version the one that was there before. The first
+ * `known` packages are sorted already. */
 static void keep_newest(iw_debian_index *index, size_t known)
 {
     iw_debian_package *added = index->packages + known;
@@ -196,7 +209,8 @@ static void keep_newest(iw_debian_index *index, size_t known)
     iw_debian_package *merged = iw_alloc((index->count ? index->count : 1) * sizeof *merged);
     if (added_count) qsort(added, added_count, sizeof *added, by_name);
     while (i < known || j < added_count) {
-        bool first = j >= added_count || (i < known && by_name(&index->packages[i], &added[j]) <= 0);
+        bool first =
+            j >= added_count || (i < known && by_name(&index->packages[i], &added[j]) <= 0);
         const iw_debian_package *next = first ? &index->packages[i++] : &added[j++];
         if (!kept || compare_slices(merged[kept - 1].name, next->name) != 0) merged[kept++] = *next;
     }
@@ -208,7 +222,8 @@ static void keep_newest(iw_debian_index *index, size_t known)
 
 int iw_debian_index_add(iw_debian_index *index, char *text, const char *what, iw_error *err)
 {
-    iw_grow((void **)&index->texts, &index->text_capacity, index->text_count + 1, sizeof *index->texts);
+    iw_grow((void **)&index->texts, &index->text_capacity, index->text_count + 1,
+            sizeof *index->texts);
     index->texts[index->text_count++] = text;
     size_t known = index->count;
     iw_debian_package package = {0};
@@ -224,7 +239,8 @@ int iw_debian_index_add(iw_debian_index *index, char *text, const char *what, iw
         } else if (colon && line.data[0] != ' ' && line.data[0] != '\t') {
             if (!start) start = number;
             take_field(&package, (iw_slice){line.data, (size_t)(colon - line.data)},
-                       iw_slice_trim((iw_slice){colon + 1, line.length - (size_t)(colon + 1 - line.data)}));
+                       iw_slice_trim(
+                           (iw_slice){colon + 1, line.length - (size_t)(colon + 1 - line.data)}));
         }
     }
     if (status == 0 && start) status = keep_package(index, &package, what, start, err);
@@ -233,13 +249,14 @@ int iw_debian_index_add(iw_debian_index *index, char *text, const char *what, iw
     return status;
 }
 
-/* --- relations: deb-control(5) ------------------------------------------------------------------------------------------------------------------- */
+/* --- relations: deb-control(5) -------------------------------------------- */
 
 struct relation {
     iw_slice name, sign, version; /* sign.length 0: any version */
 };
 
-/* "name:any (>= 1.2) [arch] <profile>": what follows the version doesn't stand in binary packages. */
+/* "name:any (>= 1.2) [arch] <profile>": what follows the version doesn't stand in binary packages.
+ */
 static struct relation read_relation(iw_slice text)
 {
     struct relation relation = {0};
@@ -247,7 +264,8 @@ static struct relation read_relation(iw_slice text)
     size_t end = 0;
     while (end < text.length && !strchr(" \t(:[<", text.data[end])) end++;
     relation.name = (iw_slice){text.data, end};
-    const char *open = text.length ? memchr(text.data, '(', text.length) : NULL, *close = open ? memchr(open, ')', text.length - (size_t)(open - text.data)) : NULL;
+    const char *open = text.length ? memchr(text.data, '(', text.length) : NULL,
+               *close = open ? memchr(open, ')', text.length - (size_t)(open - text.data)) : NULL;
     if (!close) return relation;
     iw_slice inside = iw_slice_trim((iw_slice){open + 1, (size_t)(close - open - 1)});
     size_t sign = 0;
@@ -272,7 +290,8 @@ static int by_provided(const void *a, const void *b)
 {
     const struct provided *one = a, *other = b;
     int difference = compare_slices(one->name, other->name);
-    return difference ? difference : (one->package > other->package) - (one->package < other->package);
+    return difference ? difference
+                      : (one->package > other->package) - (one->package < other->package);
 }
 
 static void gather_provided(iw_debian_index *index)
@@ -283,23 +302,27 @@ static void gather_provided(iw_debian_index *index)
         while (iw_slice_next(&rest, ',', &part)) {
             struct relation relation = read_relation(part);
             if (relation.name.length == 0) continue;
-            iw_grow((void **)&index->provided, &index->provided_capacity, index->provided_count + 1, sizeof *index->provided);
-            index->provided[index->provided_count++] = (struct provided){relation.name, relation.sign.length ? relation.version : (iw_slice){NULL, 0}, i};
+            iw_grow((void **)&index->provided, &index->provided_capacity, index->provided_count + 1,
+                    sizeof *index->provided);
+            index->provided[index->provided_count++] =
+                (struct provided){relation.name,
+                                  relation.sign.length ? relation.version : (iw_slice){NULL, 0}, i};
         }
     }
-    if (index->provided_count) qsort(index->provided, index->provided_count, sizeof *index->provided, by_provided);
+    if (index->provided_count)
+        qsort(index->provided, index->provided_count, sizeof *index->provided, by_provided);
 }
 
-/* --- resolution ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- resolution ----------------------------------------------------------- */
 
 struct resolution {
     iw_debian_index *index;
     bool *chosen;
     size_t *queue, queued, done; /* numbers of packages; each stands there at most once */
-    struct waiting {             /* what a virtual package must give, decided when everything else is known */
+    struct waiting { /* what a virtual package must give, decided when everything else is known */
         iw_slice group;
         size_t needed_by;
-    } *waiting;
+    } * waiting;
     size_t waiting_count, waiting_capacity;
 };
 
@@ -313,10 +336,8 @@ static bool find_package(const iw_debian_index *index, iw_slice name, size_t *at
             *at = middle;
             return true;
         }
-        if (difference < 0)
-            low = middle + 1;
-        else
-            high = middle;
+        if (difference < 0) low = middle + 1;
+        else high = middle;
     }
     return false;
 }
@@ -327,22 +348,25 @@ static size_t first_provided(const iw_debian_index *index, iw_slice name)
     size_t low = 0, high = index->provided_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare_slices(index->provided[middle].name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
+        if (compare_slices(index->provided[middle].name, name) < 0) low = middle + 1;
+        else high = middle;
     }
     return low;
 }
 
 /* A package that gives the virtual name; one that is chosen already before others. */
-static bool find_provider(const struct resolution *state, const struct relation *relation, bool only_chosen, size_t *at)
+static bool find_provider(const struct resolution *state, const struct relation *relation,
+                          bool only_chosen, size_t *at)
 {
     const iw_debian_index *index = state->index;
     bool found = false;
-    for (size_t i = first_provided(index, relation->name); i < index->provided_count && compare_slices(index->provided[i].name, relation->name) == 0; i++) {
+    for (size_t i = first_provided(index, relation->name);
+         i < index->provided_count && compare_slices(index->provided[i].name, relation->name) == 0;
+         i++) {
         const struct provided *provided = &index->provided[i];
-        if (relation->sign.length && (!provided->version.data || !fits(relation, provided->version))) continue;
+        if (relation->sign.length &&
+            (!provided->version.data || !fits(relation, provided->version)))
+            continue;
         if (!found && !only_chosen) *at = provided->package, found = true;
         if (state->chosen[provided->package]) {
             *at = provided->package;
@@ -359,14 +383,17 @@ static void choose(struct resolution *state, size_t package)
     state->queue[state->queued++] = package;
 }
 
-/* One group "a (>= 1) | b": the first alternative that is a real package of a fitting version, or is provided. */
-static int take_group(struct resolution *state, iw_slice group, size_t needed_by, bool last, iw_error *err)
+/* One group "a (>= 1) | b": the first alternative that is a real package of a fitting version, or
+ * is provided. */
+static int take_group(struct resolution *state, iw_slice group, size_t needed_by, bool last,
+                      iw_error *err)
 {
     iw_slice rest = group, part;
     size_t at;
     while (iw_slice_next(&rest, '|', &part)) {
         struct relation relation = read_relation(part);
-        if (find_package(state->index, relation.name, &at) && fits(&relation, state->index->packages[at].version)) {
+        if (find_package(state->index, relation.name, &at) &&
+            fits(&relation, state->index->packages[at].version)) {
             choose(state, at);
             return 0;
         }
@@ -374,22 +401,28 @@ static int take_group(struct resolution *state, iw_slice group, size_t needed_by
         if (last) {
             choose(state, at);
         } else if (!find_provider(state, &relation, true, &at)) {
-            iw_grow((void **)&state->waiting, &state->waiting_capacity, state->waiting_count + 1, sizeof *state->waiting);
+            iw_grow((void **)&state->waiting, &state->waiting_capacity, state->waiting_count + 1,
+                    sizeof *state->waiting);
             state->waiting[state->waiting_count++] = (struct waiting){group, needed_by};
         }
         return 0;
     }
     const iw_debian_package *package = &state->index->packages[needed_by];
     group = iw_slice_trim(group);
-    return iw_fail(err, IW_E_NOT_FOUND, "%.*s %.*s needs \"%.*s\", which no package of the archive is or provides", (int)package->name.length, package->name.data,
-                   (int)package->version.length, package->version.data, (int)(group.length < 200 ? group.length : 200), group.data);
+    return iw_fail(err, IW_E_NOT_FOUND,
+                   "%.*s %.*s needs \"%.*s\", which no package of the archive is or provides",
+                   (int)package->name.length, package->name.data, (int)package->version.length,
+                   package->version.data, (int)(group.length < 200 ? group.length : 200),
+                   group.data);
 }
 
-static int take_relations(struct resolution *state, iw_slice relations, size_t needed_by, iw_error *err)
+static int take_relations(struct resolution *state, iw_slice relations, size_t needed_by,
+                          iw_error *err)
 {
     iw_slice group;
     while (iw_slice_next(&relations, ',', &group))
-        if (iw_slice_trim(group).length && take_group(state, group, needed_by, false, err) != 0) return -1;
+        if (iw_slice_trim(group).length && take_group(state, group, needed_by, false, err) != 0)
+            return -1;
     return 0;
 }
 
@@ -397,8 +430,10 @@ static int drain(struct resolution *state, iw_error *err)
 {
     while (state->done < state->queued) {
         size_t package = state->queue[state->done++];
-        if (take_relations(state, state->index->packages[package].pre_depends, package, err) != 0) return -1;
-        if (take_relations(state, state->index->packages[package].depends, package, err) != 0) return -1;
+        if (take_relations(state, state->index->packages[package].pre_depends, package, err) != 0)
+            return -1;
+        if (take_relations(state, state->index->packages[package].depends, package, err) != 0)
+            return -1;
     }
     return 0;
 }
@@ -408,7 +443,10 @@ static int take_roots(struct resolution *state, const iw_list *roots, iw_error *
     for (size_t i = 0; i < roots->count; i++) {
         size_t at;
         if (!find_package(state->index, iw_slice_of(roots->items[i]), &at))
-            return iw_fail(err, IW_E_NOT_FOUND, "the root \"%s\" is no package of the archive; correct or remove it in the toolchain's file", roots->items[i]);
+            return iw_fail(err, IW_E_NOT_FOUND,
+                           "the root \"%s\" is no package of the archive; correct or remove it in "
+                           "the toolchain's file",
+                           roots->items[i]);
         choose(state, at);
     }
     return 0;
@@ -419,16 +457,21 @@ static int resolve(struct resolution *state, const iw_list *roots, iw_error *err
     if (take_roots(state, roots, err) != 0 || drain(state, err) != 0) return -1;
     for (size_t i = 0; i < state->waiting_count; i++) { /* may grow while it goes on */
         struct waiting waiting = state->waiting[i];
-        if (take_group(state, waiting.group, waiting.needed_by, true, err) != 0 || drain(state, err) != 0) return -1;
+        if (take_group(state, waiting.group, waiting.needed_by, true, err) != 0 ||
+            drain(state, err) != 0)
+            return -1;
     }
     return 0;
 }
 
-int iw_debian_resolve(iw_debian_index *index, const iw_list *roots, const iw_debian_package ***out, size_t *count, iw_error *err)
+int iw_debian_resolve(iw_debian_index *index, const iw_list *roots, const iw_debian_package ***out,
+                      size_t *count, iw_error *err)
 {
     gather_provided(index);
     size_t room = index->count ? index->count : 1;
-    struct resolution state = {.index = index, .chosen = iw_alloc(room * sizeof(bool)), .queue = iw_alloc(room * sizeof(size_t))};
+    struct resolution state = {.index = index,
+                               .chosen = iw_alloc(room * sizeof(bool)),
+                               .queue = iw_alloc(room * sizeof(size_t))};
     int status = resolve(&state, roots, err);
     *out = NULL;
     *count = 0;

@@ -15,16 +15,17 @@
 #include "fetch/transfer.h"
 #include "fetch/where.h"
 
-
 static const char *digest_of(const iw_wanted *wanted)
 {
     return wanted->package ? wanted->package->sha256 : wanted->source->sha256;
 }
 
-/* Local sources are in the tree; a crates source is a lock file inside another one: its crates are files of their own. */
+/* Local sources are in the tree; a crates source is a lock file inside another one: its crates are
+ * files of their own. */
 static bool is_file(const iw_wanted *wanted)
 {
-    return wanted->package || (wanted->source->kind != IW_SOURCE_LOCAL && wanted->source->kind != IW_SOURCE_CRATES);
+    return wanted->package ||
+           (wanted->source->kind != IW_SOURCE_LOCAL && wanted->source->kind != IW_SOURCE_CRATES);
 }
 
 static char *label_of(const iw_wanted *wanted)
@@ -33,7 +34,7 @@ static char *label_of(const iw_wanted *wanted)
     return iw_strdup(wanted->source->file ? wanted->source->file : wanted->source->name);
 }
 
-/* --- addresses ---------------------------------------------------------------------------------------------------------------------- */
+/* --- addresses ------------------------------------------------------------ */
 
 struct origins { /* asked for when first needed */
     const iw_fetch_options *options;
@@ -43,7 +44,8 @@ struct origins { /* asked for when first needed */
     iw_pypi_pages *pages;
     iw_registries registries;
     char *certificates, *import;
-    iw_strings misses;                   /* digest and message, in turn: what the mirror folder hadn't, or had wrongly */
+    iw_strings
+        misses; /* digest and message, in turn: what the mirror folder hadn't, or had wrongly */
 };
 
 static void origins_free(struct origins *origins)
@@ -59,22 +61,28 @@ static void origins_free(struct origins *origins)
     iw_strings_free(&origins->misses);
 }
 
-static int find_pypi(struct origins *origins, const iw_source *source, iw_strings *urls, iw_error *err)
+static int find_pypi(struct origins *origins, const iw_source *source, iw_strings *urls,
+                     iw_error *err)
 {
     iw_error *none = &origins->no_indexes;
-    if (origins->indexes.count == 0 && none->kind == IW_E_NONE) (void)!iw_pypi_indexes(origins->options, &origins->indexes, none);
-    if (none->kind != IW_E_NONE) return iw_fail(err, none->kind, "%s: %s", source->file, none->message);
+    if (origins->indexes.count == 0 && none->kind == IW_E_NONE)
+        (void)!iw_pypi_indexes(origins->options, &origins->indexes, none);
+    if (none->kind != IW_E_NONE)
+        return iw_fail(err, none->kind, "%s: %s", source->file, none->message);
     if (!origins->pages) origins->pages = iw_pypi_pages_new();
     iw_transfer_options transfer = origins->transfer;
     transfer.certificates = origins->certificates;
     return iw_pypi_find(origins->pages, &origins->indexes, source, &transfer, urls, err);
 }
 
-static int find_debian(struct origins *origins, const char *source, const char *file, const char *path, iw_strings *urls, iw_error *err)
+static int find_debian(struct origins *origins, const char *source, const char *file,
+                       const char *path, iw_strings *urls, iw_error *err)
 {
     iw_error *none = &origins->no_mirrors;
-    if (origins->mirrors.count == 0 && none->kind == IW_E_NONE) (void)!iw_debian_mirrors(origins->options, &origins->mirrors, none);
-    if (none->kind != IW_E_NONE) return iw_fail(err, none->kind, "%s: %s", path ? iw_path_base(path) : file, none->message);
+    if (origins->mirrors.count == 0 && none->kind == IW_E_NONE)
+        (void)!iw_debian_mirrors(origins->options, &origins->mirrors, none);
+    if (none->kind != IW_E_NONE)
+        return iw_fail(err, none->kind, "%s: %s", path ? iw_path_base(path) : file, none->message);
     iw_debian_urls(&origins->mirrors, source, file, path, urls);
     return 0;
 }
@@ -87,17 +95,20 @@ static char *import_root(const char *import)
     return iw_path_join(folder ? folder : "/", import);
 }
 
-static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_strings *urls, iw_error *err)
+static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_strings *urls,
+                     iw_error *err)
 {
     if (wanted->package) return find_debian(origins, "", "", wanted->package->file, urls, err);
-    if (wanted->source->kind == IW_SOURCE_PYPI) return find_pypi(origins, wanted->source, urls, err);
-    if (wanted->source->kind == IW_SOURCE_DEBIAN) return find_debian(origins, wanted->source->name, wanted->source->file, NULL, urls, err);
+    if (wanted->source->kind == IW_SOURCE_PYPI)
+        return find_pypi(origins, wanted->source, urls, err);
+    if (wanted->source->kind == IW_SOURCE_DEBIAN)
+        return find_debian(origins, wanted->source->name, wanted->source->file, NULL, urls, err);
     iw_strings_add(urls, wanted->source->name);
     iw_strings_add_all(urls, wanted->source->mirrors.items);
     return 0;
 }
 
-/* --- fetching ------------------------------------------------------------------------------------------------------------------------- */
+/* --- fetching ------------------------------------------------------------- */
 
 typedef struct fetch_batch {
     iw_transfer *transfers;
@@ -106,11 +117,13 @@ typedef struct fetch_batch {
     iw_error_kind kind;
 } fetch_batch;
 
-static void note_failure(fetch_batch *batch, iw_store *store, const struct origins *origins, const char *sha256, const iw_error *why)
+static void note_failure(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                         const char *sha256, const iw_error *why)
 {
     iw_buffer text = {0};
     for (size_t i = 0; i + 1 < origins->misses.count; i += 2)
-        if (strcmp(origins->misses.items[i], sha256) == 0) iw_buffer_add_format(&text, "%s", origins->misses.items[i + 1]);
+        if (strcmp(origins->misses.items[i], sha256) == 0)
+            iw_buffer_add_format(&text, "%s", origins->misses.items[i + 1]);
     iw_buffer_add_text(&text, iw_error_text(why));
     iw_strings_add(&batch->failures, text.data);
     batch->kind = why->kind;
@@ -118,14 +131,16 @@ static void note_failure(fetch_batch *batch, iw_store *store, const struct origi
     iw_buffer_free(&text);
 }
 
-static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char *sha256, char *label)
+static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char *sha256,
+                                 char *label)
 {
     for (size_t i = 0; i < batch->count; i++)
         if (strcmp(batch->transfers[i].sha256, sha256) == 0) { /* two recipes may share a source */
             free(label);
             return NULL;
         }
-    iw_grow((void **)&batch->transfers, &batch->capacity, batch->count + 1, sizeof *batch->transfers);
+    iw_grow((void **)&batch->transfers, &batch->capacity, batch->count + 1,
+            sizeof *batch->transfers);
     iw_transfer *transfer = &batch->transfers[batch->count++];
     memset(transfer, 0, sizeof *transfer);
     snprintf(transfer->sha256, sizeof transfer->sha256, "%s", sha256);
@@ -135,7 +150,8 @@ static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char
     return transfer;
 }
 
-static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, iw_error *err)
+static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origins,
+                      const iw_wanted *wanted, iw_error *err)
 {
     bool has = false;
     const char *sha256 = digest_of(wanted);
@@ -158,15 +174,18 @@ static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origi
     return 0;
 }
 
-static int keep_results(fetch_batch *batch, iw_store *store, const struct origins *origins, iw_error *err)
+static int keep_results(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                        iw_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
         iw_transfer *transfer = &batch->transfers[i];
         if (!transfer->done) {
-            if (transfer->err.kind != IW_E_NONE) note_failure(batch, store, origins, transfer->sha256, &transfer->err);
+            if (transfer->err.kind != IW_E_NONE)
+                note_failure(batch, store, origins, transfer->sha256, &transfer->err);
             continue;
         }
-        if (iw_store_add_source(store, transfer->part, transfer->sha256, transfer->label, err) != 0) return -1;
+        if (iw_store_add_source(store, transfer->part, transfer->sha256, transfer->label, err) != 0)
+            return -1;
         if (iw_store_note_fetch(store, transfer->sha256, NULL, err) != 0) return -1;
     }
     return 0;
@@ -183,23 +202,25 @@ static int sum_up(const fetch_batch *batch, iw_error *err)
 {
     if (batch->failures.count == 0) return 0;
     iw_buffer text = {0};
-    for (size_t i = 0; i < batch->failures.count; i++) iw_buffer_add_format(&text, "%s%s", i ? "\n" : "", batch->failures.items[i]);
-    iw_fail(err, batch->kind, "%s\n%zu of the files needed could not be fetched; what was downloaded is kept: run the same command again", text.data,
-            batch->failures.count);
+    for (size_t i = 0; i < batch->failures.count; i++)
+        iw_buffer_add_format(&text, "%s%s", i ? "\n" : "", batch->failures.items[i]);
+    iw_fail(err, batch->kind,
+            "%s\n%zu of the files needed could not be fetched; what was downloaded is kept: run "
+            "the same command again",
+            text.data, batch->failures.count);
     iw_buffer_free(&text);
     return -1;
 }
 
-static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *origins, iw_error *err)
+static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                     iw_error *err)
 {
     iw_error why = IW_ERROR_INIT;
     int status = iw_transfer_all(batch->transfers, batch->count, &origins->transfer, &why);
     iw_error kept = IW_ERROR_INIT;
     int stored = keep_results(batch, store, origins, &kept); /* also after Ctrl-C */
-    if (status != 0)
-        iw_error_move(err, &why);
-    else if (stored != 0)
-        iw_error_move(err, &kept);
+    if (status != 0) iw_error_move(err, &why);
+    else if (stored != 0) iw_error_move(err, &kept);
     iw_error_clear(&kept);
     return status != 0 || stored != 0 ? -1 : 0;
 }
@@ -216,12 +237,16 @@ static int refuse_offline(iw_store *store, const iw_wanted *wanted, size_t count
     for (size_t i = 0; i < count; i++) {
         if (!lacking[i]) continue;
         iw_cleanup_free char *label = label_of(&wanted[i]);
-        iw_buffer_add_format(&names, "\n  %s%s%s", label, wanted[i].recipe ? " for " : "", wanted[i].recipe ? wanted[i].recipe->name : "");
+        iw_buffer_add_format(&names, "\n  %s%s%s", label, wanted[i].recipe ? " for " : "",
+                             wanted[i].recipe ? wanted[i].recipe->name : "");
         missing++;
     }
     free(lacking);
-    int status = missing ? iw_fail(err, IW_E_NETWORK, "%zu files are not in the store, and --offline forbids fetching them:%s\nrun `ironwheel fetch` for the "
-                                                      "stack where there is a network", missing, names.data)
+    int status = missing ? iw_fail(err, IW_E_NETWORK,
+                                   "%zu files are not in the store, and --offline forbids fetching "
+                                   "them:%s\nrun `ironwheel fetch` for the "
+                                   "stack where there is a network",
+                                   missing, names.data)
                          : 0;
     iw_buffer_free(&names);
     return status;
@@ -232,7 +257,8 @@ static bool is_tree(const iw_wanted *wanted)
     return wanted->source && wanted->source->kind == IW_SOURCE_GIT;
 }
 
-/* --- the mirror folder: asked first, for everything at once, so that nothing else is where it has all ------------------------------------- */
+/* --- the mirror folder: asked first, for everything at once, so that nothing else is where it has
+ * all --- */
 
 static void pass_but_failures(void *context, const iw_event *event)
 {
@@ -240,7 +266,8 @@ static void pass_but_failures(void *context, const iw_event *event)
 }
 
 /* Takes what is missing; a miss is no failure yet. `label` is taken over. */
-static int add_import(fetch_batch *batch, iw_store *store, const struct origins *origins, const char *sha256, char *label, uint64_t size, iw_error *err)
+static int add_import(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                      const char *sha256, char *label, uint64_t size, iw_error *err)
 {
     bool has = false;
     iw_transfer *transfer = NULL;
@@ -268,37 +295,46 @@ static int run_import(fetch_batch *batch, iw_store *store, struct origins *origi
     return status;
 }
 
-static int import_files(iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+static int import_files(iw_store *store, struct origins *origins, const iw_wanted *wanted,
+                        size_t count, iw_error *err)
 {
     fetch_batch batch = {0};
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
         if (is_file(&wanted[i]))
-            status = add_import(&batch, store, origins, digest_of(&wanted[i]), label_of(&wanted[i]), wanted[i].package ? wanted[i].package->size : 0, err);
+            status = add_import(&batch, store, origins, digest_of(&wanted[i]), label_of(&wanted[i]),
+                                wanted[i].package ? wanted[i].package->size : 0, err);
     if (status == 0) status = run_import(&batch, store, origins, err);
     batch_free(&batch);
     return status;
 }
 
-static int import_crates(iw_store *store, struct origins *origins, const iw_crates *crates, iw_error *err)
+static int import_crates(iw_store *store, struct origins *origins, const iw_crates *crates,
+                         iw_error *err)
 {
     fetch_batch batch = {0};
     int status = 0;
     for (size_t i = 0; i < crates->count && status == 0; i++)
-        status = add_import(&batch, store, origins, crates->items[i].checksum, iw_format("%s-%s.crate", crates->items[i].name, crates->items[i].version), 0, err);
+        status =
+            add_import(&batch, store, origins, crates->items[i].checksum,
+                       iw_format("%s-%s.crate", crates->items[i].name, crates->items[i].version), 0,
+                       err);
     if (status == 0) status = run_import(&batch, store, origins, err);
     batch_free(&batch);
     return status;
 }
 
-/* --- git, crates ------------------------------------------------------------------------------------------------------------------------- */
+/* --- git, crates ---------------------------------------------------------- */
 
-static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *origins,
+                       const iw_wanted *wanted, size_t count, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         bool has = true;
         iw_error why = IW_ERROR_INIT;
-        if (is_tree(&wanted[i]) && iw_store_has_source(store, wanted[i].source->sha256, &has, err) != 0) return -1;
+        if (is_tree(&wanted[i]) &&
+            iw_store_has_source(store, wanted[i].source->sha256, &has, err) != 0)
+            return -1;
         if (has) continue;
         if (iw_git_fetch(store, wanted[i].source, origins->options, &why) == 0) {
             if (iw_store_note_fetch(store, wanted[i].source->sha256, NULL, err) != 0) return -1;
@@ -314,14 +350,19 @@ static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *orig
     return 0;
 }
 
-static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_crate *crate, iw_error *err)
+static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origins,
+                     const iw_crate *crate, iw_error *err)
 {
     bool has = false;
     iw_error why = IW_ERROR_INIT;
     if (iw_store_has_source(store, crate->checksum, &has, err) != 0) return -1;
-    iw_transfer *transfer = has ? NULL : add_transfer(batch, store, crate->checksum, iw_format("%s-%s.crate", crate->name, crate->version));
+    iw_transfer *transfer =
+        has ? NULL
+            : add_transfer(batch, store, crate->checksum,
+                           iw_format("%s-%s.crate", crate->name, crate->version));
     if (!transfer) return 0;
-    if (iw_crates_urls(&origins->registries, crate, &origins->transfer, &transfer->urls, &why) != 0) {
+    if (iw_crates_urls(&origins->registries, crate, &origins->transfer, &transfer->urls, &why) !=
+        0) {
         note_failure(batch, store, origins, transfer->sha256, &why);
         iw_transfer_clear(transfer);
         batch->count--;
@@ -331,7 +372,8 @@ static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origin
 }
 
 /* The lock files are inside sources that are here by now. */
-static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origins, const iw_wanted *wanted, size_t count, iw_error *err)
+static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origins,
+                      const iw_wanted *wanted, size_t count, iw_error *err)
 {
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++) {
@@ -344,13 +386,15 @@ static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origi
             continue;
         }
         if (origins->import) status = import_crates(store, origins, &crates, err);
-        for (size_t c = 0; c < crates.count && status == 0; c++) status = add_crate(batch, store, origins, &crates.items[c], err);
+        for (size_t c = 0; c < crates.count && status == 0; c++)
+            status = add_crate(batch, store, origins, &crates.items[c], err);
         iw_crates_free(&crates);
     }
     return status;
 }
 
-static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *any, iw_error *err)
+static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *any,
+                       iw_error *err)
 {
     bool *lacking = iw_alloc(count ? count : 1);
     int status = iw_fetch_missing(store, wanted, count, lacking, err);
@@ -360,21 +404,29 @@ static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count, b
     return status;
 }
 
-/* Two runs on one store take turns, so that none writes into the other's parts: the second one finds what the first has brought. */
+/* Two runs on one store take turns, so that none writes into the other's parts: the second one
+ * finds what the first has brought. */
 static int wait_for_turn(iw_store *store, const iw_fetch_options *options, int *lock, iw_error *err)
 {
-    iw_cleanup_free char *folder = iw_store_path(store, "tmp", ""), *path = iw_store_path(store, "tmp", "fetch.lock");
+    iw_cleanup_free char *folder = iw_store_path(store, "tmp", ""),
+                         *path = iw_store_path(store, "tmp", "fetch.lock");
     if (iw_make_folders(folder, 0755, err) != 0) return -1;
     for (bool told = false;; told = true) {
         if (iw_lock_file(path, true, false, lock, err) != 0) return -1;
         if (*lock >= 0) return 0;
-        if (!told) iw_emit(options->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = "waiting for another run that downloads into this store"});
+        if (!told)
+            iw_emit(options->sink,
+                    (iw_event){.type = IW_EVENT_NOTE,
+                               .detail = "waiting for another run that downloads into this store"});
         struct pollfd cancel = {options->cancel, POLLIN, 0};
-        if (poll(&cancel, 1, 200) > 0 && cancel.revents) return iw_fail(err, IW_E_CANCELLED, "stopped while waiting for another run's downloads");
+        if (poll(&cancel, 1, 200) > 0 && cancel.revents)
+            return iw_fail(err, IW_E_CANCELLED,
+                           "stopped while waiting for another run's downloads");
     }
 }
 
-int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const iw_fetch_options *options, iw_error *err)
+int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
+                 const iw_fetch_options *options, iw_error *err)
 {
     if (options->offline) return refuse_offline(store, wanted, count, err);
     bool any = false;
@@ -382,14 +434,19 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const i
     if (any_missing(store, wanted, count, &any, err) != 0) return -1;
     if (!any) return 0;
     if (wait_for_turn(store, options, &lock, err) != 0) return -1;
-    struct origins origins = {.options = options, .transfer = {.parallel = options->parallel, .cancel = options->cancel, .sink = options->sink,
-                                                            .backoff = options->backoff, .stall = options->stall}};
+    struct origins origins = {.options = options,
+                              .transfer = {.parallel = options->parallel,
+                                           .cancel = options->cancel,
+                                           .sink = options->sink,
+                                           .backoff = options->backoff,
+                                           .stall = options->stall}};
     origins.certificates = iw_pypi_certificates();
     origins.import = import_root(options->import);
     fetch_batch files = {0}, crates = {0};
     int status = origins.import ? import_files(store, &origins, wanted, count, err) : 0;
     for (size_t i = 0; i < count && status == 0; i++)
-        if (is_file(&wanted[i]) && !is_tree(&wanted[i])) status = add_wanted(&files, store, &origins, &wanted[i], err);
+        if (is_file(&wanted[i]) && !is_tree(&wanted[i]))
+            status = add_wanted(&files, store, &origins, &wanted[i], err);
     if (status == 0) status = run_batch(&files, store, &origins, err);
     if (status == 0) status = fetch_trees(&files, store, &origins, wanted, count, err);
     if (status == 0) status = sum_up(&files, err);
@@ -402,9 +459,10 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const i
     return status;
 }
 
-/* --- questions -------------------------------------------------------------------------------------------------------------------------- */
+/* --- questions ------------------------------------------------------------ */
 
-int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing, iw_error *err)
+int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing,
+                     iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         bool has = true;
@@ -412,7 +470,8 @@ int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, boo
         if (is_file(&wanted[i])) {
             if (iw_store_has_source(store, digest_of(&wanted[i]), &has, err) != 0) return -1;
         } else if (wanted[i].source->kind == IW_SOURCE_CRATES) {
-            if (iw_crates_all_here(store, wanted[i].recipe, wanted[i].source, &has, err) != 0) return -1;
+            if (iw_crates_all_here(store, wanted[i].recipe, wanted[i].source, &has, err) != 0)
+                return -1;
         }
         missing[i] = !has;
     }
@@ -420,14 +479,16 @@ int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, boo
 }
 
 /* `strict`: a lock file that can't be read is an error; else its crates are left out. */
-static int list_digests(iw_store *store, const iw_wanted *wanted, size_t count, bool strict, iw_strings *out, iw_error *err)
+static int list_digests(iw_store *store, const iw_wanted *wanted, size_t count, bool strict,
+                        iw_strings *out, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         if (is_file(&wanted[i])) {
             iw_strings_add(out, digest_of(&wanted[i]));
         } else if (wanted[i].source->kind == IW_SOURCE_CRATES) {
             iw_crates crates = {0};
-            if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates, strict ? err : NULL) != 0) {
+            if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates,
+                               strict ? err : NULL) != 0) {
                 if (strict) return -1;
                 continue;
             }
@@ -438,12 +499,13 @@ static int list_digests(iw_store *store, const iw_wanted *wanted, size_t count, 
     return 0;
 }
 
-int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out, iw_error *err)
+int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out,
+                     iw_error *err)
 {
     return list_digests(store, wanted, count, false, out, err);
 }
 
-/* --- export ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- export --------------------------------------------------------------- */
 
 static int export_one(iw_store *store, const char *sha256, const char *folder, iw_error *err)
 {
@@ -454,25 +516,35 @@ static int export_one(iw_store *store, const char *sha256, const char *folder, i
     }
     iw_cleanup_fd int fd = -1;
     if (iw_store_open_source(store, sha256, &fd, err) != 0) return -1;
-    iw_cleanup_free char *from = iw_store_source_path(store, sha256), *temporary = iw_format("%s.new", to);
+    iw_cleanup_free char *from = iw_store_source_path(store, sha256),
+                         *temporary = iw_format("%s.new", to);
     if (iw_copy_file(from, temporary, err) != 0) return -1;
     char digest[IW_SHA256_HEX];
     if (iw_hash_file(temporary, digest, NULL, err) != 0) return -1;
-    if (strcmp(digest, sha256) != 0) return iw_fail(err, IW_E_DIGEST, "%s was damaged while it was copied: SHA-256 %s, not %s", temporary, digest, sha256);
+    if (strcmp(digest, sha256) != 0)
+        return iw_fail(err, IW_E_DIGEST, "%s was damaged while it was copied: SHA-256 %s, not %s",
+                       temporary, digest, sha256);
     return iw_publish(temporary, to, err);
 }
 
-int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, const char *folder, const iw_sink *sink, iw_error *err)
+int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, const char *folder,
+                    const iw_sink *sink, iw_error *err)
 {
     iw_cleanup_free char *files = iw_path_join(folder, "by-sha256");
     if (iw_make_folders(files, 0755, err) != 0) return -1;
     iw_cleanup_strings iw_strings digests = {0};
-    if (list_digests(store, wanted, count, true, &digests, err) != 0) return iw_wrap(err, "exporting to %s", folder);
+    if (list_digests(store, wanted, count, true, &digests, err) != 0)
+        return iw_wrap(err, "exporting to %s", folder);
     iw_strings_sort(&digests);
     for (size_t i = 0; i < digests.count; i++) {
         if (i && strcmp(digests.items[i], digests.items[i - 1]) == 0) continue;
-        if (export_one(store, digests.items[i], folder, err) != 0) return iw_wrap(err, "exporting to %s", folder);
-        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = "export", .phase = "fetch", .count = i + 1, .total = digests.count});
+        if (export_one(store, digests.items[i], folder, err) != 0)
+            return iw_wrap(err, "exporting to %s", folder);
+        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                 .subject = "export",
+                                 .phase = "fetch",
+                                 .count = i + 1,
+                                 .total = digests.count});
     }
     json_t *index = json_object();
     for (size_t i = 0; i < count; i++) {

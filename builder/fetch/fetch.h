@@ -7,43 +7,56 @@
 #include "store/store.h"
 
 typedef struct iw_fetch_options {
-    bool offline;               /* anything missing is an error that names it */
-    const char *import;         /* mirror folder (may be relative) or its http(s) URL, made by iw_fetch_export; tried first; or NULL */
-    const char *debian_mirror;  /* --debian-mirror or IRONWHEEL_DEBIAN_MIRROR; NULL: what apt is configured with */
-    const char *pypi_index;     /* --index-url; NULL: PIP_INDEX_URL, pip.conf, else pip's own default */
-    unsigned parallel;          /* 0: 6 */
-    int cancel;                 /* readable: stop; -1: none */
+    bool offline;              /* anything missing is an error that names it */
+    const char *import;        /* mirror folder (may be relative) or its http(s) URL, made by
+                                  iw_fetch_export; tried first; or NULL */
+    const char *debian_mirror; /* --debian-mirror or IRONWHEEL_DEBIAN_MIRROR; NULL: what apt is
+                                  configured with */
+    const char *pypi_index; /* --index-url; NULL: PIP_INDEX_URL, pip.conf, else pip's own default */
+    unsigned parallel;      /* 0: 6 */
+    int cancel;             /* readable: stop; -1: none */
     const iw_sink *sink;
-    double backoff;             /* seconds before a first retry; 0: 1 */
-    unsigned stall;             /* seconds without data before a try is given up; 0: 60 */
+    double backoff; /* seconds before a first retry; 0: 1 */
+    unsigned stall; /* seconds without data before a try is given up; 0: 60 */
 } iw_fetch_options;
 
 /* One thing to bring, by digest. */
 typedef struct iw_wanted {
-    const iw_recipe *recipe;               /* for messages; NULL for a toolchain package */
-    const iw_source *source;               /* or NULL */
-    const iw_toolchain_package *package;   /* or NULL */
+    const iw_recipe *recipe;             /* for messages; NULL for a toolchain package */
+    const iw_source *source;             /* or NULL */
+    const iw_toolchain_package *package; /* or NULL */
 } iw_wanted;
 
-/* Brings everything that isn't in the store; goes on after a failure, notes each in the store, and fails at the end with all of them. */
-int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count, const iw_fetch_options *options, iw_error *err);
-/* `crates` needs the lock file inside another source: so it is a second round, with the recipe's first source in the store. */
+/* Brings everything that isn't in the store; goes on after a failure, notes each in the store, and
+ * fails at the end with all of them. */
+int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
+                 const iw_fetch_options *options, iw_error *err);
+/* `crates` needs the lock file inside another source: so it is a second round, with the recipe's
+ * first source in the store. */
 
 /* What of `wanted` isn't in the store. */
-int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing, iw_error *err);
+int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing,
+                     iw_error *err);
 /* A folder with every file by sha256 and an index, from which `import` works. */
-int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, const char *folder, const iw_sink *sink, iw_error *err);
+int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, const char *folder,
+                    const iw_sink *sink, iw_error *err);
 /* The SHA-256s of every file behind `wanted` (crates included, where known), for gc. */
-int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out, iw_error *err);
+int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out,
+                     iw_error *err);
 
-/* Writes the `packages` of the toolchain file at `path` anew (durable; all else in it stays, and a file that wouldn't change isn't written): the newest
- * version, in `suite`, SUITE-updates and SUITE-security, of the `roots` and of all that they need. The index's signature is verified by gpgv
- * against IRONWHEEL_DEBIAN_KEYRING (default: the file of Debian's package debian-archive-keyring). IW_E_DIGEST: wrong signature or digest;
- * IW_E_NOT_FOUND: a suite or package that the archive lacks; IW_E_ENVIRONMENT: no mirror, keyring or gpgv. Blocks. */
-int iw_toolchain_update(const char *path, const iw_toolchain *current, const iw_fetch_options *options, iw_error *err);
+/* Writes the `packages` of the toolchain file at `path` anew (durable; all else in it stays, and a
+ * file that wouldn't change isn't written): the newest version, in `suite`, SUITE-updates and
+ * SUITE-security, of the `roots` and of all that they need. The index's signature is verified by
+ * gpgv against IRONWHEEL_DEBIAN_KEYRING (default: the file of Debian's package
+ * debian-archive-keyring). IW_E_DIGEST: wrong signature or digest; IW_E_NOT_FOUND: a suite or
+ * package that the archive lacks; IW_E_ENVIRONMENT: no mirror, keyring or gpgv. Blocks. */
+int iw_toolchain_update(const char *path, const iw_toolchain *current,
+                        const iw_fetch_options *options, iw_error *err);
 
-/* For build: lays a source below `folder` ($SRC) as the recipe says: unpacks archives, git trees, local files; crates below vendor/ with
- * cargo's config. The digest of what is read is verified again. */
-int iw_source_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source, const char *folder, iw_error *err);
+/* For build: lays a source below `folder` ($SRC) as the recipe says: unpacks archives, git trees,
+ * local files; crates below vendor/ with cargo's config. The digest of what is read is verified
+ * again. */
+int iw_source_lay(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                  const char *folder, iw_error *err);
 
 #endif

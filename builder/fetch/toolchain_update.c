@@ -1,4 +1,5 @@
-/* `ironwheel toolchain update`: the pinned packages of a toolchain's file, anew from the archive's index. */
+/* `ironwheel toolchain update`: the pinned packages of a toolchain's file, anew from the archive's
+ * index. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,21 +12,27 @@
 #define FILE_LIMIT (1u << 20) /* as the reader of recipes has it */
 #define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-/* --- the file ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the file ------------------------------------------------------------- */
 
 static void add_packages(iw_buffer *out, const iw_debian_package *const *packages, size_t count)
 {
     iw_buffer_add_text(out, "packages:\n");
     for (size_t i = 0; i < count; i++) {
         const iw_debian_package *package = packages[i];
-        iw_buffer_add_format(out, "  - name: %.*s\n    version: %.*s\n    file: %.*s\n    sha256: %.*s\n    size: %llu\n", (int)package->name.length, package->name.data,
-                             (int)package->version.length, package->version.data, (int)package->file.length, package->file.data, (int)package->sha256.length,
-                             package->sha256.data, (unsigned long long)package->size);
+        iw_buffer_add_format(
+            out,
+            "  - name: %.*s\n    version: %.*s\n    file: %.*s\n    sha256: %.*s\n    size: %llu\n",
+            (int)package->name.length, package->name.data, (int)package->version.length,
+            package->version.data, (int)package->file.length, package->file.data,
+            (int)package->sha256.length, package->sha256.data, (unsigned long long)package->size);
     }
 }
 
-/* Everything but the list stays as it stands in the file: comments, the order of keys, the roots. */
-static int replace_list(const char *path, const char *text, const iw_debian_package *const *packages, size_t count, iw_buffer *out, iw_error *err)
+/* Everything but the list stays as it stands in the file: comments, the order of keys, the roots.
+ */
+static int replace_list(const char *path, const char *text,
+                        const iw_debian_package *const *packages, size_t count, iw_buffer *out,
+                        iw_error *err)
 {
     iw_slice rest = iw_slice_of(text), line;
     bool inside = false, seen = false;
@@ -38,40 +45,57 @@ static int replace_list(const char *path, const char *text, const iw_debian_pack
         }
         if (!inside) iw_buffer_add_format(out, "%.*s\n", (int)line.length, line.data);
     }
-    return seen ? 0 : iw_fail(err, IW_E_RECIPE, "%s: no line starts with \"packages:\"; the list that is to be written anew can't be found", path);
+    return seen ? 0
+                : iw_fail(err, IW_E_RECIPE,
+                          "%s: no line starts with \"packages:\"; the list that is to be written "
+                          "anew can't be found",
+                          path);
 }
 
-static int write_file(const char *path, const iw_debian_package *const *packages, size_t count, iw_error *err)
+static int write_file(const char *path, const iw_debian_package *const *packages, size_t count,
+                      iw_error *err)
 {
     iw_cleanup_free char *old = NULL;
     iw_cleanup_buffer iw_buffer text = {0};
     if (iw_read_file(path, FILE_LIMIT, &old, NULL, err) != 0) return -1;
     if (replace_list(path, old, packages, count, &text, err) != 0) return -1;
-    if (iw_recipe_check_text("toolchain", path, text.data, text.length, err) != 0) return iw_wrap(err, "what was to be written isn't right");
+    if (iw_recipe_check_text("toolchain", path, text.data, text.length, err) != 0)
+        return iw_wrap(err, "what was to be written isn't right");
     if (strcmp(old, text.data) == 0) return 0;
     return iw_write_file(path, text.data, text.length, 0644, err);
 }
 
-/* --- the archive ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the archive ---------------------------------------------------------- */
 
-static int fetch_suites(iw_debian_index *index, const iw_debian_archive *archive, const char *name, iw_error *err)
+static int fetch_suites(iw_debian_index *index, const iw_debian_archive *archive, const char *name,
+                        iw_error *err)
 {
-    static const char *const parts[] = {"", "-updates", "-security"}; /* of the same version in two suites, the first one's file is taken */
+    static const char *const parts[] = {
+        "", "-updates",
+        "-security"}; /* of the same version in two suites, the first one's file is taken */
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         iw_cleanup_free char *suite = iw_format("%s%s", name, parts[i]);
         bool found;
-        if (iw_debian_index_fetch(index, archive, suite, &found, err) != 0) return iw_wrap(err, "suite %s", suite);
+        if (iw_debian_index_fetch(index, archive, suite, &found, err) != 0)
+            return iw_wrap(err, "suite %s", suite);
         if (!found && i == 0) {
             iw_cleanup_free char *shown = iw_transfer_shown(archive->mirrors->items[0]);
-            return iw_fail(err, IW_E_NOT_FOUND, "no mirror has the suite %s (asked: %s)", suite, shown);
+            return iw_fail(err, IW_E_NOT_FOUND, "no mirror has the suite %s (asked: %s)", suite,
+                           shown);
         }
-        iw_cleanup_free char *note = found ? NULL : iw_format("no mirror has the suite %s; going on without it", suite);
-        if (note) iw_emit(archive->transfer->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = name, .phase = "fetch", .detail = note});
+        iw_cleanup_free char *note =
+            found ? NULL : iw_format("no mirror has the suite %s; going on without it", suite);
+        if (note)
+            iw_emit(archive->transfer->sink, (iw_event){.type = IW_EVENT_NOTE,
+                                                        .subject = name,
+                                                        .phase = "fetch",
+                                                        .detail = note});
     }
     return 0;
 }
 
-static int update(const char *path, const iw_toolchain *current, const iw_debian_archive *archive, iw_error *err)
+static int update(const char *path, const iw_toolchain *current, const iw_debian_archive *archive,
+                  iw_error *err)
 {
     iw_debian_index *index = iw_debian_index_new();
     const iw_debian_package **packages = NULL;
@@ -84,16 +108,28 @@ static int update(const char *path, const iw_toolchain *current, const iw_debian
     return status;
 }
 
-int iw_toolchain_update(const char *path, const iw_toolchain *current, const iw_fetch_options *options, iw_error *err)
+int iw_toolchain_update(const char *path, const iw_toolchain *current,
+                        const iw_fetch_options *options, iw_error *err)
 {
-    if (options->offline) return iw_fail(err, IW_E_NETWORK, "the archive's index must be fetched, and --offline forbids it");
+    if (options->offline)
+        return iw_fail(err, IW_E_NETWORK,
+                       "the archive's index must be fetched, and --offline forbids it");
     const char *parent = getenv("TMPDIR"), *keyring = getenv("IRONWHEEL_DEBIAN_KEYRING");
     iw_cleanup_strings iw_strings mirrors = {0};
     iw_cleanup_free char *folder = NULL;
     if (iw_debian_mirrors(options, &mirrors, err) != 0) return -1;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-index-", &folder, err) != 0) return -1;
-    iw_transfer_options transfer = {.parallel = options->parallel, .cancel = options->cancel, .sink = options->sink, .backoff = options->backoff, .stall = options->stall};
-    iw_debian_archive archive = {.mirrors = &mirrors, .keyring = keyring && *keyring ? keyring : KEYRING, .folder = folder, .transfer = &transfer};
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-index-", &folder,
+                            err) != 0)
+        return -1;
+    iw_transfer_options transfer = {.parallel = options->parallel,
+                                    .cancel = options->cancel,
+                                    .sink = options->sink,
+                                    .backoff = options->backoff,
+                                    .stall = options->stall};
+    iw_debian_archive archive = {.mirrors = &mirrors,
+                                 .keyring = keyring && *keyring ? keyring : KEYRING,
+                                 .folder = folder,
+                                 .transfer = &transfer};
     int status = update(path, current, &archive, err);
     (void)!iw_remove_tree(folder, NULL);
     return status == 0 ? 0 : iw_wrap(err, "toolchain %s", current->name);

@@ -25,18 +25,18 @@ typedef struct active {
     struct curl_slist *headers;
     int fd;
     iw_hash *hash;
-    size_t url;           /* which of the addresses */
-    unsigned tries;       /* of that address */
-    double not_before;    /* monotonic seconds */
-    uint64_t start;       /* offset that this try was asked from */
-    uint64_t sent_from;   /* what the answer's Content-Range says */
-    double retry_after;   /* what the server asked for; 0: nothing */
-    uint64_t offset;      /* bytes in the part file, all hashed */
-    bool checked;         /* the answer's status was looked at */
+    size_t url;         /* which of the addresses */
+    unsigned tries;     /* of that address */
+    double not_before;  /* monotonic seconds */
+    uint64_t start;     /* offset that this try was asked from */
+    uint64_t sent_from; /* what the answer's Content-Range says */
+    double retry_after; /* what the server asked for; 0: nothing */
+    uint64_t offset;    /* bytes in the part file, all hashed */
+    bool checked;       /* the answer's status was looked at */
     bool finished, running;
-    char *validator;      /* strong ETag or Last-Modified of what the part file holds */
+    char *validator; /* strong ETag or Last-Modified of what the part file holds */
     char *new_validator;
-    iw_buffer failures;   /* one line per failed address */
+    iw_buffer failures;     /* one line per failed address */
     double reported, heard; /* when progress was told, and when something came */
     char why[CURL_ERROR_SIZE];
     bool too_large, no_space;
@@ -58,14 +58,15 @@ void iw_transfer_clear(iw_transfer *transfer)
     memset(transfer, 0, sizeof *transfer);
 }
 
-/* --- the part file and its side file -------------------------------------------------------------------------------------------- */
+/* --- the part file and its side file -------------------------------------- */
 
 static char *side_path(const active *one)
 {
     return iw_format("%s.from", one->transfer->part);
 }
 
-/* The side file holds the address and the validator of what the part file has, so that a later run can continue it. */
+/* The side file holds the address and the validator of what the part file has, so that a later run
+ * can continue it. */
 static void read_side(active *one)
 {
     iw_cleanup_free char *path = side_path(one);
@@ -88,7 +89,8 @@ static void write_side(active *one)
     iw_cleanup_free char *path = side_path(one);
     unlink(path);
     if (!one->new_validator) return;
-    iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]), *text = iw_format("%s\n%s\n", shown, one->new_validator);
+    iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]),
+                         *text = iw_format("%s\n%s\n", shown, one->new_validator);
     (void)!iw_write_file(path, text, strlen(text), 0644, NULL);
 }
 
@@ -117,7 +119,7 @@ static int adopt_part(active *one, iw_error *err)
     return got == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't read %s", one->transfer->part);
 }
 
-/* --- curl's callbacks -------------------------------------------------------------------------------------------------------------- */
+/* --- curl's callbacks ----------------------------------------------------- */
 
 static void report(active *one, bool always)
 {
@@ -128,8 +130,12 @@ static void report(active *one, bool always)
     curl_easy_getinfo(one->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     uint64_t total = one->transfer->size;
     if (!total && length > 0) total = (uint64_t)length + one->start;
-    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = one->transfer->label, .phase = "fetch", .unit = "B",
-                                           .count = one->offset, .total = total});
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                           .subject = one->transfer->label,
+                                           .phase = "fetch",
+                                           .unit = "B",
+                                           .count = one->offset,
+                                           .total = total});
 }
 
 static uint64_t limit_of(const active *one)
@@ -137,7 +143,8 @@ static uint64_t limit_of(const active *one)
     return one->transfer->size ? one->transfer->size : IW_TRANSFER_LIMIT;
 }
 
-/* A 200 answer to a Range request sends the file from its start. A 206 that starts elsewhere than was asked for is no use. */
+/* A 200 answer to a Range request sends the file from its start. A 206 that starts elsewhere than
+ * was asked for is no use. */
 static bool check_status(active *one)
 {
     long status = 0;
@@ -220,41 +227,45 @@ char *iw_transfer_shown(const char *url)
     return at ? iw_format("%.*s%s", (int)(host + 3 - url), url, at + 1) : iw_strdup(url);
 }
 
-/* --- one try ------------------------------------------------------------------------------------------------------------------------- */
+/* --- one try -------------------------------------------------------------- */
 
 static void set_common(CURL *easy, const char *url, const iw_transfer_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     /* From https only to https. */
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, iw_starts_with(url, "https:") ? "https" : "http,https");
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
+                     iw_starts_with(url, "https:") ? "https" : "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
     curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, options->stall && options->stall < 30 ? (long)options->stall : 30L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT,
+                     options->stall && options->stall < 30 ? (long)options->stall : 30L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 100L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, options->stall ? (long)options->stall : (long)STALL_SECONDS);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                     options->stall ? (long)options->stall : (long)STALL_SECONDS);
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "ironwheel");
-    const char *certificates = options->certificates ? options->certificates : getenv("SSL_CERT_FILE");
+    const char *certificates =
+        options->certificates ? options->certificates : getenv("SSL_CERT_FILE");
     if (certificates && *certificates) curl_easy_setopt(easy, CURLOPT_CAINFO, certificates);
 }
 
 static int begin(active *one, CURLM *multi)
 {
     const char *url = one->transfer->urls.items[one->url];
-    if (one->easy)
-        curl_easy_reset(one->easy);
-    else
-        one->easy = curl_easy_init();
+    if (one->easy) curl_easy_reset(one->easy);
+    else one->easy = curl_easy_init();
     if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
     read_side(one);
     set_common(one->easy, url, one->options);
     curl_slist_free_all(one->headers);
     one->headers = NULL;
-    if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings data: another address may continue it */
-        iw_cleanup_free char *range = iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
+    if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings
+                                            data: another address may continue it */
+        iw_cleanup_free char *range =
+            iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
         iw_cleanup_free char *same = iw_format("If-Range: %s", one->validator);
         one->headers = curl_slist_append(curl_slist_append(NULL, range), same);
     }
@@ -275,17 +286,21 @@ static int begin(active *one, CURLM *multi)
     return 0;
 }
 
-/* --- how it ended -------------------------------------------------------------------------------------------------------------------- */
+/* --- how it ended --------------------------------------------------------- */
 
 static void give_up(active *one)
 {
     one->finished = true;
-    iw_fail(&one->transfer->err, IW_E_NETWORK, "%s could not be fetched:\n%s", one->transfer->label, one->failures.data ? one->failures.data : "");
-    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FAILED, .subject = one->transfer->label, .phase = "fetch",
+    iw_fail(&one->transfer->err, IW_E_NETWORK, "%s could not be fetched:\n%s", one->transfer->label,
+            one->failures.data ? one->failures.data : "");
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FAILED,
+                                           .subject = one->transfer->label,
+                                           .phase = "fetch",
                                            .detail = one->transfer->err.message});
 }
 
-/* The next address, or the end. The part file stays: it is continued only from the address and validator in its side file. */
+/* The next address, or the end. The part file stays: it is continued only from the address and
+ * validator in its side file. */
 static void next_address(active *one, const char *why)
 {
     iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]);
@@ -300,8 +315,9 @@ static void succeed(active *one)
     char digest[IW_SHA256_HEX];
     iw_hash_finish(one->hash, digest);
     if (strcmp(digest, one->transfer->sha256) != 0) {
-        iw_cleanup_free char *why = iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest, one->transfer->sha256,
-                                              (unsigned long long)one->offset);
+        iw_cleanup_free char *why =
+            iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest,
+                      one->transfer->sha256, (unsigned long long)one->offset);
         (void)!start_over(one);
         next_address(one, why);
         if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
@@ -310,30 +326,39 @@ static void succeed(active *one)
     iw_cleanup_free char *side = side_path(one);
     unlink(side);
     one->transfer->done = one->finished = true;
-    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FINISHED, .subject = one->transfer->label, .phase = "fetch", .detail = "fetched",
-                                           .count = one->offset, .unit = "B"});
+    iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                           .subject = one->transfer->label,
+                                           .phase = "fetch",
+                                           .detail = "fetched",
+                                           .count = one->offset,
+                                           .unit = "B"});
 }
 
 static void fail_for_space(active *one)
 {
     one->finished = true;
-    iw_fail(&one->transfer->err, IW_E_IO, "no space left for %s at %s; make room, then run the same command again: what was downloaded is kept",
+    iw_fail(&one->transfer->err, IW_E_IO,
+            "no space left for %s at %s; make room, then run the same command again: what was "
+            "downloaded is kept",
             one->transfer->label, one->transfer->part);
 }
 
 static bool worth_retrying(CURLcode code, long status)
 {
     if (code == CURLE_HTTP_RETURNED_ERROR) return status == 408 || status == 429 || status >= 500;
-    return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT && code != CURLE_PEER_FAILED_VERIFICATION &&
-           code != CURLE_TOO_MANY_REDIRECTS && code != CURLE_COULDNT_RESOLVE_PROXY;
+    return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT &&
+           code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_TOO_MANY_REDIRECTS &&
+           code != CURLE_COULDNT_RESOLVE_PROXY;
 }
 
 static double backoff(const active *one)
 {
-    double base = one->options->backoff > 0 ? one->options->backoff : 1, wait = base * (double)(1u << (one->tries - 1));
+    double base = one->options->backoff > 0 ? one->options->backoff : 1,
+           wait = base * (double)(1u << (one->tries - 1));
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    wait *= 0.75 + 0.5 * (double)(time.tv_nsec % 1000) / 1000; /* so that many clients don't come back at once */
+    wait *= 0.75 + 0.5 * (double)(time.tv_nsec % 1000) /
+                       1000; /* so that many clients don't come back at once */
     return one->retry_after > wait ? one->retry_after : wait;
 }
 
@@ -351,18 +376,20 @@ static void ended(active *one, CURLcode code)
         fail_for_space(one);
         return;
     }
-    iw_cleanup_free char *why = one->too_large ? iw_format("it sends more than the %llu bytes expected", (unsigned long long)limit_of(one))
-                                : status >= 400 ? iw_format("the server answers %ld", status)
-                                                : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
-    if (one->checked && one->offset >= one->start + PROGRESS_BYTES) one->tries = 1; /* a line that breaks often still gets on */
+    iw_cleanup_free char *why =
+        one->too_large  ? iw_format("it sends more than the %llu bytes expected",
+                                    (unsigned long long)limit_of(one))
+        : status >= 400 ? iw_format("the server answers %ld", status)
+                        : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
+    if (one->checked && one->offset >= one->start + PROGRESS_BYTES)
+        one->tries = 1; /* a line that breaks often still gets on */
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
         next_address(one, why);
-    else
-        one->not_before = now() + backoff(one);
+    else one->not_before = now() + backoff(one);
 }
 
-/* --- all of them --------------------------------------------------------------------------------------------------------------------- */
+/* --- all of them ---------------------------------------------------------- */
 
 static bool is_cancelled(const iw_transfer_options *options)
 {
@@ -397,32 +424,29 @@ static void copy_local(active *one)
 {
     one->no_space = false;
     const char *why = copy_bytes(one, one->transfer->urls.items[one->url]);
-    if (!why)
-        succeed(one);
-    else if (one->no_space)
-        fail_for_space(one);
-    else
-        next_address(one, why);
+    if (!why) succeed(one);
+    else if (one->no_space) fail_for_space(one);
+    else next_address(one, why);
 }
 
 /* Starts what may start; returns how many run. */
-static unsigned start_some(active *all, size_t count, CURLM *multi, unsigned parallel, double *soonest)
+static unsigned start_some(active *all, size_t count, CURLM *multi, unsigned parallel,
+                           double *soonest)
 {
     unsigned running = 0;
     *soonest = 1e30;
     for (size_t i = 0; i < count; i++) running += all[i].running;
     for (size_t i = 0; i < count && running < parallel; i++) {
         active *one = &all[i];
-        while (!one->finished && !one->running && one->transfer->urls.items[one->url][0] == '/') copy_local(one);
+        while (!one->finished && !one->running && one->transfer->urls.items[one->url][0] == '/')
+            copy_local(one);
         if (one->finished || one->running) continue;
         if (one->not_before > now()) {
             if (one->not_before < *soonest) *soonest = one->not_before;
             continue;
         }
-        if (begin(one, multi) != 0)
-            one->finished = true;
-        else
-            running++;
+        if (begin(one, multi) != 0) one->finished = true;
+        else running++;
     }
     return running;
 }
@@ -448,16 +472,19 @@ static void leave_silent(active *all, size_t count, CURLM *multi, unsigned stall
         active *one = &all[i];
         if (!one->running || now() - one->heard < (stall ? stall : STALL_SECONDS)) continue;
         curl_multi_remove_handle(multi, one->easy);
-        snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds", stall ? stall : STALL_SECONDS);
+        snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds",
+                 stall ? stall : STALL_SECONDS);
         ended(one, CURLE_OPERATION_TIMEDOUT);
     }
 }
 
-static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_options *options, iw_error *err)
+static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_options *options,
+                iw_error *err)
 {
     for (;;) {
         double soonest;
-        unsigned running = start_some(all, count, multi, options->parallel ? options->parallel : 6, &soonest);
+        unsigned running =
+            start_some(all, count, multi, options->parallel ? options->parallel : 6, &soonest);
         bool open = false;
         for (size_t i = 0; i < count; i++) open = open || !all[i].finished;
         if (!open) return 0;
@@ -466,9 +493,15 @@ static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_optio
         int still = 0;
         curl_multi_perform(multi, &still);
         if (still || !running)
-            curl_multi_poll(multi, &cancel, options->cancel >= 0 ? 1 : 0, wait > 1 ? 1000 : wait > 0 ? (int)(wait * 1000) + 1 : 1, NULL);
+            curl_multi_poll(multi, &cancel, options->cancel >= 0 ? 1 : 0,
+                            wait > 1   ? 1000
+                            : wait > 0 ? (int)(wait * 1000) + 1
+                                       : 1,
+                            NULL);
         if (is_cancelled(options))
-            return iw_fail(err, IW_E_CANCELLED, "stopped while fetching; run the same command again: what was downloaded is kept");
+            return iw_fail(
+                err, IW_E_CANCELLED,
+                "stopped while fetching; run the same command again: what was downloaded is kept");
         collect(multi);
         leave_silent(all, count, multi, options->stall);
     }
@@ -479,14 +512,16 @@ static void active_free(active *one)
     if (one->easy) curl_easy_cleanup(one->easy);
     curl_slist_free_all(one->headers);
     if (one->fd >= 0) close(one->fd);
-    if (one->fd >= 0 && !one->transfer->done && one->offset == 0) unlink(one->transfer->part); /* nothing came */
+    if (one->fd >= 0 && !one->transfer->done && one->offset == 0)
+        unlink(one->transfer->part); /* nothing came */
     iw_hash_free(one->hash);
     free(one->validator);
     free(one->new_validator);
     iw_buffer_free(&one->failures);
 }
 
-int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options, iw_error *err)
+int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options,
+                    iw_error *err)
 {
     if (count == 0) return 0;
     CURLM *multi = curl_multi_init();
@@ -495,12 +530,16 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
     for (size_t i = 0; i < count; i++) {
         all[i] = (active){.transfer = &transfers[i], .options = options, .fd = -1};
         if (transfers[i].urls.count == 0) {
-            iw_fail(&transfers[i].err, IW_E_NETWORK, "%s: no address is known for it", transfers[i].label);
+            iw_fail(&transfers[i].err, IW_E_NETWORK, "%s: no address is known for it",
+                    transfers[i].label);
             all[i].finished = true;
         } else if (adopt_part(&all[i], &transfers[i].err) != 0) {
             all[i].finished = true;
         } else {
-            iw_emit(options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = transfers[i].label, .phase = "fetch", .unit = "B",
+            iw_emit(options->sink, (iw_event){.type = IW_EVENT_STARTED,
+                                              .subject = transfers[i].label,
+                                              .phase = "fetch",
+                                              .unit = "B",
                                               .total = transfers[i].size});
         }
     }
@@ -514,7 +553,7 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
     return status;
 }
 
-/* --- pages ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- pages ---------------------------------------------------------------- */
 
 struct page {
     iw_buffer text;
@@ -523,7 +562,8 @@ struct page {
 };
 
 /* Ctrl-C while a page is under way. */
-static int on_page_progress(void *context, curl_off_t total, curl_off_t now_, curl_off_t up_total, curl_off_t up)
+static int on_page_progress(void *context, curl_off_t total, curl_off_t now_, curl_off_t up_total,
+                            curl_off_t up)
 {
     (void)total, (void)now_, (void)up_total, (void)up;
     return is_cancelled(context);
@@ -539,20 +579,27 @@ static size_t on_page(char *data, size_t size, size_t count, void *context)
     return length;
 }
 
-static int page_error(const char *url, CURL *easy, CURLcode code, const struct page *page, const char *why, iw_error *err)
+static int page_error(const char *url, CURL *easy, CURLcode code, const struct page *page,
+                      const char *why, iw_error *err)
 {
     iw_cleanup_free char *shown = iw_transfer_shown(url);
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (code == CURLE_ABORTED_BY_CALLBACK) return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s", shown);
-    if (page->over) return iw_fail(err, IW_E_NETWORK, "%s sends more than %zu bytes", shown, page->limit);
-    if (status == 404 || status == 410) return iw_fail(err, IW_E_NOT_FOUND, "%s: the server answers %ld (not found)", shown, status);
-    if (status >= 400) return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", shown, status);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return iw_fail(err, IW_E_CANCELLED, "stopped while fetching %s", shown);
+    if (page->over)
+        return iw_fail(err, IW_E_NETWORK, "%s sends more than %zu bytes", shown, page->limit);
+    if (status == 404 || status == 410)
+        return iw_fail(err, IW_E_NOT_FOUND, "%s: the server answers %ld (not found)", shown,
+                       status);
+    if (status >= 400)
+        return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", shown, status);
     return iw_fail(err, IW_E_NETWORK, "%s: %s", shown, *why ? why : curl_easy_strerror(code));
 }
 
-int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw_transfer_options *options, char **out, size_t *length,
-                     char **type, char **final_url, iw_error *err)
+int iw_transfer_page(const char *url, const char *accept, size_t limit,
+                     const iw_transfer_options *options, char **out, size_t *length, char **type,
+                     char **final_url, iw_error *err)
 {
     *out = NULL;
     CURL *easy = curl_easy_init();
@@ -578,7 +625,8 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw
         code = curl_easy_perform(easy);
         long status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        if (code == CURLE_OK || page.over || !worth_retrying(code, status) || is_cancelled(options)) break;
+        if (code == CURLE_OK || page.over || !worth_retrying(code, status) || is_cancelled(options))
+            break;
         double wait = (options->backoff > 0 ? options->backoff : 1) * (double)(1u << attempt);
         struct pollfd polled = {options->cancel, POLLIN, 0};
         (void)!poll(&polled, 1, (int)(wait * 1000));

@@ -12,37 +12,41 @@
 
 /* One file to bring. The caller owns the struct and its strings. */
 typedef struct iw_transfer {
-    char *label;          /* file name, for messages */
-    iw_strings urls;      /* tried in order; a local path ("/…") is copied */
+    char *label;     /* file name, for messages */
+    iw_strings urls; /* tried in order; a local path ("/…") is copied */
     char sha256[IW_SHA256_HEX];
-    uint64_t size;        /* exact, where known; else 0 */
-    char *part;           /* where it is written; kept when it breaks off, and continued */
-    bool done;            /* verified and complete at `part` */
-    iw_error err;         /* why not */
+    uint64_t size; /* exact, where known; else 0 */
+    char *part;    /* where it is written; kept when it breaks off, and continued */
+    bool done;     /* verified and complete at `part` */
+    iw_error err;  /* why not */
 } iw_transfer;
 
 void iw_transfer_clear(iw_transfer *transfer);
 
 typedef struct iw_transfer_options {
     unsigned parallel;
-    int cancel;           /* readable: stop; or -1 */
+    int cancel;               /* readable: stop; or -1 */
     const char *certificates; /* CA file, or NULL: curl's default */
     const iw_sink *sink;
-    double backoff;       /* seconds before the first retry; 0: 1 s (tests make it short) */
-    unsigned stall;       /* seconds without data before a try is given up; 0: 60 */
+    double backoff; /* seconds before the first retry; 0: 1 s (tests make it short) */
+    unsigned stall; /* seconds without data before a try is given up; 0: 60 */
 } iw_transfer_options;
 
 #define IW_TRANSFER_LIMIT (UINT64_C(32) << 30) /* bytes of one file whose size isn't known */
 
-/* Runs all; each ends with `done` or `err`. -1 only when cancelled (IW_E_CANCELLED) or curl can't start. */
-int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options, iw_error *err);
+/* Runs all; each ends with `done` or `err`. -1 only when cancelled (IW_E_CANCELLED) or curl can't
+ * start. */
+int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options,
+                    iw_error *err);
 
 /* An address for messages: without a user's name and password. Caller frees. */
 char *iw_transfer_shown(const char *url);
 
-/* A small page into memory (at most `limit` bytes, unpacked). `accept` may be NULL; *type (may be NULL) gets the Content-Type; *final_url (may be
- * NULL) the address after redirects. All owned by the caller. */
-int iw_transfer_page(const char *url, const char *accept, size_t limit, const iw_transfer_options *options, char **out, size_t *length,
-                     char **type, char **final_url, iw_error *err);
+/* A small page into memory (at most `limit` bytes, unpacked). `accept` may be NULL; *type (may be
+ * NULL) gets the Content-Type; *final_url (may be NULL) the address after redirects. All owned by
+ * the caller. */
+int iw_transfer_page(const char *url, const char *accept, size_t limit,
+                     const iw_transfer_options *options, char **out, size_t *length, char **type,
+                     char **final_url, iw_error *err);
 
 #endif

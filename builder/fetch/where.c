@@ -8,10 +8,11 @@
 #include "base/path.h"
 #include "base/process.h"
 
-/* --- pip's configuration ---------------------------------------------------------------------------------------------------------- */
+/* --- pip's configuration -------------------------------------------------- */
 
-/* pip.conf is INI, its values may go on in indented lines (pip documentation, "Configuration"). Adds the words of `key` in the
- * sections that concern downloads; later files override earlier ones, so `out` is emptied first where the key is there. */
+/* pip.conf is INI, its values may go on in indented lines (pip documentation, "Configuration").
+ * Adds the words of `key` in the sections that concern downloads; later files override earlier
+ * ones, so `out` is emptied first where the key is there. */
 static void read_pip_file(const char *path, const char *key, iw_strings *out)
 {
     iw_cleanup_free char *text = NULL;
@@ -22,19 +23,23 @@ static void read_pip_file(const char *path, const char *key, iw_strings *out)
         iw_slice trimmed = iw_slice_trim(line);
         if (trimmed.length == 0 || trimmed.data[0] == '#' || trimmed.data[0] == ';') continue;
         if (trimmed.data[0] == '[') {
-            section = iw_slice_equal(trimmed, "[global]") || iw_slice_equal(trimmed, "[install]") || iw_slice_equal(trimmed, "[download]");
+            section = iw_slice_equal(trimmed, "[global]") || iw_slice_equal(trimmed, "[install]") ||
+                      iw_slice_equal(trimmed, "[download]");
             inside = false;
             continue;
         }
         bool continued = line.data[0] == ' ' || line.data[0] == '\t';
         if (!continued) {
-            const char *equals = memchr(trimmed.data, '=', trimmed.length), *colon = memchr(trimmed.data, ':', trimmed.length);
+            const char *equals = memchr(trimmed.data, '=', trimmed.length),
+                       *colon = memchr(trimmed.data, ':', trimmed.length);
             if (!equals || (colon && colon < equals)) equals = colon;
             if (!equals) continue;
-            iw_slice name = iw_slice_trim((iw_slice){trimmed.data, (size_t)(equals - trimmed.data)});
+            iw_slice name =
+                iw_slice_trim((iw_slice){trimmed.data, (size_t)(equals - trimmed.data)});
             inside = section && iw_slice_equal(name, key);
             if (inside) iw_strings_free(out);
-            trimmed = iw_slice_trim((iw_slice){equals + 1, trimmed.length - (size_t)(equals + 1 - trimmed.data)});
+            trimmed = iw_slice_trim(
+                (iw_slice){equals + 1, trimmed.length - (size_t)(equals + 1 - trimmed.data)});
         }
         iw_slice word;
         while (inside && iw_slice_next(&trimmed, ' ', &word))
@@ -44,7 +49,8 @@ static void read_pip_file(const char *path, const char *key, iw_strings *out)
 
 static void pip_setting(const char *key, const char *variable, iw_strings *out)
 {
-    const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME"), *own = getenv("PIP_CONFIG_FILE"), *value = getenv(variable);
+    const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME"),
+               *own = getenv("PIP_CONFIG_FILE"), *value = getenv(variable);
     if (value && *value) {
         iw_slice rest = iw_slice_of(value), word;
         while (iw_slice_next(&rest, ' ', &word))
@@ -56,7 +62,8 @@ static void pip_setting(const char *key, const char *variable, iw_strings *out)
     read_pip_file("/etc/pip.conf", key, out);
     if (home) {
         iw_cleanup_free char *old = iw_path_join3(home, ".pip", "pip.conf");
-        iw_cleanup_free char *base = config && *config ? iw_strdup(config) : iw_path_join(home, ".config");
+        iw_cleanup_free char *base =
+            config && *config ? iw_strdup(config) : iw_path_join(home, ".config");
         iw_cleanup_free char *user = iw_path_join3(base, "pip", "pip.conf");
         read_pip_file(old, key, out);
         read_pip_file(user, key, out);
@@ -68,7 +75,8 @@ static void pip_setting(const char *key, const char *variable, iw_strings *out)
 static int pip_default(iw_strings *out, iw_error *err)
 {
     static const char *const pythons[] = {"python3", "python", "/usr/bin/python3", NULL};
-    static const char code[] = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
+    static const char code[] =
+        "from pip._internal.models.index import PyPI; print(PyPI.simple_url)";
     for (size_t i = 0; pythons[i]; i++) {
         const char *argv[] = {pythons[i], "-c", code, NULL};
         iw_cleanup_free char *text = NULL;
@@ -78,16 +86,16 @@ static int pip_default(iw_strings *out, iw_error *err)
         iw_strings_add_format(out, "%.*s", (int)url.length, url.data);
         return 0;
     }
-    return iw_fail(err, IW_E_ENVIRONMENT, "no Python package index is configured (PIP_INDEX_URL, pip.conf), and there is no pip here to ask for its "
-                                          "default: install python3-pip, or give --index-url URL");
+    return iw_fail(err, IW_E_ENVIRONMENT,
+                   "no Python package index is configured (PIP_INDEX_URL, pip.conf), and there is "
+                   "no pip here to ask for its "
+                   "default: install python3-pip, or give --index-url URL");
 }
 
 int iw_pypi_indexes(const iw_fetch_options *options, iw_strings *out, iw_error *err)
 {
-    if (options->pypi_index)
-        iw_strings_add(out, options->pypi_index);
-    else
-        pip_setting("index-url", "PIP_INDEX_URL", out);
+    if (options->pypi_index) iw_strings_add(out, options->pypi_index);
+    else pip_setting("index-url", "PIP_INDEX_URL", out);
     iw_cleanup_strings iw_strings extra = {0};
     if (out->count == 0 && pip_default(out, err) != 0) return -1;
     if (!options->pypi_index) pip_setting("extra-index-url", "PIP_EXTRA_INDEX_URL", &extra);
@@ -104,7 +112,7 @@ char *iw_pypi_certificates(void)
     return found.count && access(found.items[0], R_OK) == 0 ? iw_strdup(found.items[0]) : NULL;
 }
 
-/* --- Debian ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- Debian --------------------------------------------------------------- */
 
 static void add_words(iw_strings *out, const char *text)
 {
@@ -118,7 +126,8 @@ static void add_words(iw_strings *out, const char *text)
 
 static void apt_mirrors(iw_strings *out)
 {
-    static const char *const argv[] = {"apt-get", "indextargets", "--format", "$(SITE)", "Created-By: Packages", NULL};
+    static const char *const argv[] = {"apt-get", "indextargets",         "--format",
+                                       "$(SITE)", "Created-By: Packages", NULL};
     iw_cleanup_free char *text = NULL;
     if (iw_run_capture(argv, NULL, 1 << 20, &text, NULL, NULL) != 0) return;
     iw_slice rest = iw_slice_of(text), line;
@@ -128,8 +137,8 @@ static void apt_mirrors(iw_strings *out)
     }
 }
 
-/* Debian keeps security fixes in an archive of their own, debian-security beside debian on most mirrors; a minimal apt configuration names only the
- * latter. */
+/* Debian keeps security fixes in an archive of their own, debian-security beside debian on most
+ * mirrors; a minimal apt configuration names only the latter. */
 static void add_security(iw_strings *mirrors)
 {
     size_t count = mirrors->count;
@@ -147,19 +156,25 @@ int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error
     if (out->count == 0) apt_mirrors(out);
     add_security(out);
     add_words(out, getenv("IRONWHEEL_DEBIAN_SNAPSHOT"));
-    return out->count ? 0 : iw_fail(err, IW_E_ENVIRONMENT, "no Debian mirror is known: apt isn't configured here; give --debian-mirror URL or set "
-                                                           "IRONWHEEL_DEBIAN_MIRROR");
+    return out->count ? 0
+                      : iw_fail(err, IW_E_ENVIRONMENT,
+                                "no Debian mirror is known: apt isn't configured here; give "
+                                "--debian-mirror URL or set "
+                                "IRONWHEEL_DEBIAN_MIRROR");
 }
 
-void iw_debian_urls(const iw_strings *mirrors, const char *source, const char *file, const char *path, iw_strings *urls)
+void iw_debian_urls(const iw_strings *mirrors, const char *source, const char *file,
+                    const char *path, iw_strings *urls)
 {
     int letters = iw_starts_with(source, "lib") && source[3] ? 4 : 1;
     for (size_t i = 0; i < mirrors->count; i++) {
         if (path) {
             iw_strings_add_format(urls, "%s/%s", mirrors->items[i], path);
         } else {
-            iw_strings_add_format(urls, "%s/pool/main/%.*s/%s/%s", mirrors->items[i], letters, source, source, file);
-            iw_strings_add_format(urls, "%s/pool/updates/main/%.*s/%s/%s", mirrors->items[i], letters, source, source, file);
+            iw_strings_add_format(urls, "%s/pool/main/%.*s/%s/%s", mirrors->items[i], letters,
+                                  source, source, file);
+            iw_strings_add_format(urls, "%s/pool/updates/main/%.*s/%s/%s", mirrors->items[i],
+                                  letters, source, source, file);
         }
     }
 }

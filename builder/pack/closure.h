@@ -4,7 +4,8 @@
 
 #include "plan/plan.h"
 
-/* What recipes of the plan's bundle excuse (`relocation: host-libraries`) may be missing; `plan` may be NULL. */
+/* What recipes of the plan's bundle excuse (`relocation: host-libraries`) may be missing; `plan`
+ * may be NULL. */
 int iw_check_closure(const char *environment, const iw_plan *plan, iw_error *err);
 
 #endif

@@ -18,8 +18,20 @@
 
 bool iw_is_glibc(const char *soname)
 {
-    static const char *const names[] = {"ld-linux-x86-64.so.2", "libc.so.6",      "libm.so.6",    "libmvec.so.1",      "libpthread.so.0", "libdl.so.2", "librt.so.1",
-                                        "libutil.so.1",         "libresolv.so.2", "libanl.so.1",  "libBrokenLocale.so.1", "libnss_files.so.2", "libthread_db.so.1", NULL};
+    static const char *const names[] = {"ld-linux-x86-64.so.2",
+                                        "libc.so.6",
+                                        "libm.so.6",
+                                        "libmvec.so.1",
+                                        "libpthread.so.0",
+                                        "libdl.so.2",
+                                        "librt.so.1",
+                                        "libutil.so.1",
+                                        "libresolv.so.2",
+                                        "libanl.so.1",
+                                        "libBrokenLocale.so.1",
+                                        "libnss_files.so.2",
+                                        "libthread_db.so.1",
+                                        NULL};
     for (size_t i = 0; names[i]; i++)
         if (strcmp(names[i], soname) == 0) return true;
     return false;
@@ -52,10 +64,12 @@ static int file_open(const char *path, struct file *file, iw_error *err)
     file->elf = NULL;
     file->fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (file->fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
-    if (pread(file->fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0) return 0;
+    if (pread(file->fd, magic, SELFMAG, 0) != SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0)
+        return 0;
     elf_version(EV_CURRENT);
     file->elf = elf_begin(file->fd, ELF_C_READ_MMAP, NULL);
-    if (!file->elf || elf_kind(file->elf) != ELF_K_ELF) return iw_fail(err, IW_E_FORMAT, "%s: broken ELF file: %s", path, elf_errmsg(-1));
+    if (!file->elf || elf_kind(file->elf) != ELF_K_ELF)
+        return iw_fail(err, IW_E_FORMAT, "%s: broken ELF file: %s", path, elf_errmsg(-1));
     return 0;
 }
 
@@ -66,7 +80,7 @@ static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
     return NULL;
 }
 
-/* --- the dynamic section ---------------------------------------------------------------------------------------------------------------- */
+/* --- the dynamic section -------------------------------------------------- */
 
 static void set_text(char **where, const char *text)
 {
@@ -74,12 +88,17 @@ static void set_text(char **where, const char *text)
     *where = iw_strdup(text);
 }
 
-/* Copies what one dynamic entry names; `budget` bounds all of them together: entries may share one long string. */
-static int keep_text(const char *path, GElf_Sxword tag, const char *text, size_t *budget, iw_elf *out, iw_error *err)
+/* Copies what one dynamic entry names; `budget` bounds all of them together: entries may share one
+ * long string. */
+static int keep_text(const char *path, GElf_Sxword tag, const char *text, size_t *budget,
+                     iw_elf *out, iw_error *err)
 {
     size_t length = text ? strnlen(text, *budget) : 0;
-    if (!text) return iw_fail(err, IW_E_FORMAT, "%s: a dynamic entry points outside its strings", path);
-    if (length >= *budget) return iw_fail(err, IW_E_FORMAT, "%s: its dynamic section names more than %d bytes", path, NAMES_LIMIT);
+    if (!text)
+        return iw_fail(err, IW_E_FORMAT, "%s: a dynamic entry points outside its strings", path);
+    if (length >= *budget)
+        return iw_fail(err, IW_E_FORMAT, "%s: its dynamic section names more than %d bytes", path,
+                       NAMES_LIMIT);
     *budget -= length + 1;
     if (tag == DT_NEEDED) iw_strings_add(&out->needed, text);
     if (tag == DT_SONAME) set_text(&out->soname, text);
@@ -96,16 +115,21 @@ static int read_dynamic(Elf *elf, const char *path, iw_elf *out, iw_error *err)
     Elf_Data *data = elf_getdata(section, NULL);
     size_t budget = NAMES_LIMIT;
     out->dynamic = true;
-    for (int i = 0; data && header.sh_entsize && (size_t)i < header.sh_size / header.sh_entsize; i++) {
+    for (int i = 0; data && header.sh_entsize && (size_t)i < header.sh_size / header.sh_entsize;
+         i++) {
         GElf_Dyn entry;
         if (!gelf_getdyn(data, i, &entry) || entry.d_tag == DT_NULL) break;
-        if (entry.d_tag != DT_NEEDED && entry.d_tag != DT_SONAME && entry.d_tag != DT_RPATH && entry.d_tag != DT_RUNPATH) continue;
-        if (keep_text(path, entry.d_tag, elf_strptr(elf, header.sh_link, entry.d_un.d_val), &budget, out, err) != 0) return -1;
+        if (entry.d_tag != DT_NEEDED && entry.d_tag != DT_SONAME && entry.d_tag != DT_RPATH &&
+            entry.d_tag != DT_RUNPATH)
+            continue;
+        if (keep_text(path, entry.d_tag, elf_strptr(elf, header.sh_link, entry.d_un.d_val), &budget,
+                      out, err) != 0)
+            return -1;
     }
     return 0;
 }
 
-/* --- needed versions ---------------------------------------------------------------------------------------------------------------------- */
+/* --- needed versions ------------------------------------------------------ */
 
 /* What is asked of each needed version; `each` returns false where it wants no more. */
 struct versions {
@@ -115,7 +139,8 @@ struct versions {
     const char *path;
     bool (*each)(void *context, const char *file, const char *version, unsigned index);
     void *context;
-    size_t left; /* entries, bytes of names: chains may lead through the same bytes again and again */
+    size_t
+        left; /* entries, bytes of names: chains may lead through the same bytes again and again */
     size_t budget;
     bool done;
 };
@@ -131,37 +156,57 @@ static int walk_aux(struct versions *versions, const GElf_Verneed *need, size_t 
     const char *file = elf_strptr(versions->elf, versions->header.sh_link, need->vn_file);
     for (unsigned k = 0; k < need->vn_cnt && !versions->done; k++) {
         GElf_Vernaux aux;
-        if (versions->left-- == 0) return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", versions->path, VERSIONS_LIMIT);
-        if (!gelf_getvernaux(versions->data, (int)at, &aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
+        if (versions->left-- == 0)
+            return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", versions->path,
+                           VERSIONS_LIMIT);
+        if (!gelf_getvernaux(versions->data, (int)at, &aux))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
         const char *name = elf_strptr(versions->elf, versions->header.sh_link, aux.vna_name);
-        if (!file || !name) return iw_fail(err, IW_E_FORMAT, "%s: a needed version points outside its strings", versions->path);
+        if (!file || !name)
+            return iw_fail(err, IW_E_FORMAT, "%s: a needed version points outside its strings",
+                           versions->path);
         size_t length = strnlen(file, versions->budget) + strnlen(name, versions->budget);
-        if (length >= versions->budget) return iw_fail(err, IW_E_FORMAT, "%s: its needed versions name more than %d bytes", versions->path, NAMES_LIMIT);
+        if (length >= versions->budget)
+            return iw_fail(err, IW_E_FORMAT, "%s: its needed versions name more than %d bytes",
+                           versions->path, NAMES_LIMIT);
         versions->budget -= length;
         versions->done = !versions->each(versions->context, file, name, aux.vna_other);
         if (aux.vna_next == 0) break;
-        if (!step(versions, &at, aux.vna_next)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
+        if (!step(versions, &at, aux.vna_next))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", versions->path);
     }
     return 0;
 }
 
-static int walk_versions(Elf *elf, const char *path, bool (*each)(void *context, const char *file, const char *version, unsigned index), void *context,
-                         iw_error *err)
+static int walk_versions(Elf *elf, const char *path,
+                         bool (*each)(void *context, const char *file, const char *version,
+                                      unsigned index),
+                         void *context, iw_error *err)
 {
-    struct versions versions = {.elf = elf, .path = path, .each = each, .context = context, .left = VERSIONS_LIMIT, .budget = NAMES_LIMIT};
+    struct versions versions = {.elf = elf,
+                                .path = path,
+                                .each = each,
+                                .context = context,
+                                .left = VERSIONS_LIMIT,
+                                .budget = NAMES_LIMIT};
     Elf_Scn *section = section_of_type(elf, SHT_GNU_verneed, &versions.header);
     versions.data = section ? elf_getdata(section, NULL) : NULL;
     if (!versions.data) return 0;
     size_t offset = 0;
     for (unsigned i = 0; i < versions.header.sh_info && !versions.done; i++) {
         GElf_Verneed need;
-        if (versions.left-- == 0) return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", path, VERSIONS_LIMIT);
-        if (!gelf_getverneed(versions.data, (int)offset, &need)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        if (versions.left-- == 0)
+            return iw_fail(err, IW_E_FORMAT, "%s: more than %d needed versions", path,
+                           VERSIONS_LIMIT);
+        if (!gelf_getverneed(versions.data, (int)offset, &need))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
         size_t at = offset;
-        if (need.vn_cnt && !step(&versions, &at, need.vn_aux)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        if (need.vn_cnt && !step(&versions, &at, need.vn_aux))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
         if (walk_aux(&versions, &need, at, err) != 0) return -1;
         if (need.vn_next == 0) break;
-        if (!step(&versions, &offset, need.vn_next)) return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
+        if (!step(&versions, &offset, need.vn_next))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken version needs", path);
     }
     return 0;
 }
@@ -181,7 +226,8 @@ int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
     GElf_Ehdr header;
     if (status == 0 && file.elf) {
         out->is_elf = true;
-        if (!gelf_getehdr(file.elf, &header)) status = iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
+        if (!gelf_getehdr(file.elf, &header))
+            status = iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
         if (status == 0) out->object = header.e_type == ET_REL;
         GElf_Shdr section;
         if (status == 0) out->symbols = section_of_type(file.elf, SHT_SYMTAB, &section) != NULL;
@@ -193,7 +239,7 @@ int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
     return status;
 }
 
-/* --- build ID --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- build ID ------------------------------------------------------------- */
 
 struct place { /* in the file */
     off_t offset;
@@ -202,11 +248,14 @@ struct place { /* in the file */
 
 static struct place find_id(Elf *elf, const GElf_Phdr *segment)
 {
-    Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz, segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+    Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset, segment->p_filesz,
+                                          segment->p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
     GElf_Nhdr note;
     size_t name, text;
     for (size_t at = 0; data && (at = gelf_getnote(data, at, &note, &name, &text)) > 0;) {
-        bool is_id = note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU && memcmp((const char *)data->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0;
+        bool is_id =
+            note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof ELF_NOTE_GNU &&
+            memcmp((const char *)data->d_buf + name, ELF_NOTE_GNU, sizeof ELF_NOTE_GNU) == 0;
         if (is_id) return (struct place){(off_t)(segment->p_offset + text), note.n_descsz};
     }
     return (struct place){0, 0};
@@ -218,16 +267,19 @@ static int build_id_of(const char *path, struct place *id, iw_error *err)
     size_t count = 0;
     *id = (struct place){0, 0};
     int status = file_open(path, &file, err);
-    if (status == 0 && file.elf && elf_getphdrnum(file.elf, &count) != 0) status = iw_fail(err, IW_E_FORMAT, "%s: broken program headers: %s", path, elf_errmsg(-1));
+    if (status == 0 && file.elf && elf_getphdrnum(file.elf, &count) != 0)
+        status = iw_fail(err, IW_E_FORMAT, "%s: broken program headers: %s", path, elf_errmsg(-1));
     for (size_t i = 0; status == 0 && i < count && !id->size; i++) {
         GElf_Phdr segment;
-        if (gelf_getphdr(file.elf, (int)i, &segment) && segment.p_type == PT_NOTE) *id = find_id(file.elf, &segment);
+        if (gelf_getphdr(file.elf, (int)i, &segment) && segment.p_type == PT_NOTE)
+            *id = find_id(file.elf, &segment);
     }
     file_close(&file);
     return status;
 }
 
-static int write_id(const char *path, const struct place *id, const unsigned char *bytes, iw_error *err)
+static int write_id(const char *path, const struct place *id, const unsigned char *bytes,
+                    iw_error *err)
 {
     int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     bool written = fd >= 0 && pwrite(fd, bytes, id->size, id->offset) == (ssize_t)id->size;
@@ -247,7 +299,7 @@ int iw_elf_renew_build_id(const char *path, iw_error *err)
     return write_id(path, &id, bytes, err);
 }
 
-/* --- symbols of a version ------------------------------------------------------------------------------------------------------------------- */
+/* --- symbols of a version ------------------------------------------------- */
 
 struct wanted {
     const char *version;
@@ -270,15 +322,18 @@ int iw_elf_symbols_of_version(const char *path, const char *version, iw_strings 
     int status = file_open(path, &file, err);
     if (status == 0 && file.elf) status = walk_versions(file.elf, path, find_index, &wanted, err);
     GElf_Shdr symbols = {0}, versions;
-    Elf_Scn *symbol_section = status == 0 && file.elf ? section_of_type(file.elf, SHT_DYNSYM, &symbols) : NULL;
-    Elf_Scn *version_section = symbol_section ? section_of_type(file.elf, SHT_GNU_versym, &versions) : NULL;
+    Elf_Scn *symbol_section =
+        status == 0 && file.elf ? section_of_type(file.elf, SHT_DYNSYM, &symbols) : NULL;
+    Elf_Scn *version_section =
+        symbol_section ? section_of_type(file.elf, SHT_GNU_versym, &versions) : NULL;
     Elf_Data *symbol_data = version_section ? elf_getdata(symbol_section, NULL) : NULL;
     Elf_Data *version_data = version_section ? elf_getdata(version_section, NULL) : NULL;
     size_t budget = NAMES_LIMIT;
     for (int i = 0; wanted.index && symbol_data && version_data; i++) {
         GElf_Sym symbol;
         GElf_Versym index;
-        if (!gelf_getsym(symbol_data, i, &symbol) || !gelf_getversym(version_data, i, &index)) break;
+        if (!gelf_getsym(symbol_data, i, &symbol) || !gelf_getversym(version_data, i, &index))
+            break;
         if ((index & 0x7fff) != wanted.index) continue;
         const char *name = elf_strptr(file.elf, symbols.sh_link, symbol.st_name);
         size_t length = name ? strnlen(name, budget) : 0;

@@ -18,10 +18,12 @@ static int digest_of(const char *path, char out[64], size_t *size, iw_error *err
     iw_cleanup_free char *data = NULL;
     unsigned char raw[32], text[64];
     if (iw_read_file(path, (size_t)2 << 30, &data, size, err) != 0) return -1;
-    if (!EVP_Digest(data, *size, raw, NULL, EVP_sha256(), NULL)) return iw_fail(err, IW_E_MEMORY, "no memory for a digest");
+    if (!EVP_Digest(data, *size, raw, NULL, EVP_sha256(), NULL))
+        return iw_fail(err, IW_E_MEMORY, "no memory for a digest");
     int length = EVP_EncodeBlock(text, raw, sizeof raw);
     while (length && text[length - 1] == '=') length--;
-    for (int i = 0; i < length; i++) out[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : (char)text[i];
+    for (int i = 0; i < length; i++)
+        out[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : (char)text[i];
     out[length] = 0;
     return 0;
 }
@@ -35,12 +37,10 @@ static char *first_field(iw_slice line)
         return iw_strndup(line.data, comma ? (size_t)(comma - line.data) : line.length);
     }
     for (size_t i = 1; i < line.length; i++) {
-        if (line.data[i] != '"')
-            iw_buffer_add_char(&out, line.data[i]);
+        if (line.data[i] != '"') iw_buffer_add_char(&out, line.data[i]);
         else if (i + 1 < line.length && line.data[i + 1] == '"')
             iw_buffer_add_char(&out, line.data[i++]);
-        else
-            break;
+        else break;
     }
     return iw_buffer_take(&out);
 }
@@ -59,7 +59,8 @@ static void add_field(iw_buffer *out, const char *text)
     iw_buffer_add_char(out, '"');
 }
 
-static int add_line(iw_buffer *out, const char *tree, const char *folder, const char *record, iw_slice line, iw_error *err)
+static int add_line(iw_buffer *out, const char *tree, const char *folder, const char *record,
+                    iw_slice line, iw_error *err)
 {
     iw_cleanup_free char *name = first_field(line);
     iw_cleanup_free char *joined = iw_path_join(folder, name);
@@ -82,7 +83,8 @@ static int add_line(iw_buffer *out, const char *tree, const char *folder, const 
 
 int iw_record_fix(const char *tree, const char *relative, iw_error *err)
 {
-    iw_cleanup_free char *path = iw_path_join(tree, relative), *info = iw_path_parent(relative), *folder = iw_path_parent(info), *text = NULL;
+    iw_cleanup_free char *path = iw_path_join(tree, relative), *info = iw_path_parent(relative),
+                         *folder = iw_path_parent(info), *text = NULL;
     if (iw_read_file(path, LIMIT, &text, NULL, err) != 0) return -1;
     iw_cleanup_buffer iw_buffer out = {0};
     iw_slice rest = iw_slice_of(text), line;

@@ -8,7 +8,7 @@
 
 #define NAMES_LIMIT 4
 
-/* --- lines ------------------------------------------------------------------------------------------------------------------------ */
+/* --- lines ---------------------------------------------------------------- */
 
 /* A name with all its values, in order: lists stand as several lines of one name. */
 typedef struct entry {
@@ -25,7 +25,9 @@ typedef struct entries {
 static entry *find(const entries *all, iw_slice name)
 {
     for (size_t i = 0; i < all->count; i++)
-        if (all->items[i].name.length == name.length && memcmp(all->items[i].name.data, name.data, name.length) == 0) return &all->items[i];
+        if (all->items[i].name.length == name.length &&
+            memcmp(all->items[i].name.data, name.data, name.length) == 0)
+            return &all->items[i];
     return NULL;
 }
 
@@ -68,7 +70,7 @@ static bool same(const entries *a, const entries *b, const char *name)
     return strcmp(value_named(a, name), value_named(b, name)) == 0;
 }
 
-/* --- in words ------------------------------------------------------------------------------------------------------------------------ */
+/* --- in words ------------------------------------------------------------- */
 
 static void add_part(iw_buffer *out, const char *text)
 {
@@ -76,7 +78,8 @@ static void add_part(iw_buffer *out, const char *text)
     iw_buffer_add_text(out, text);
 }
 
-/* Names with `prefix` that differ, without it: "build.make, sources[1].sha256". "" where none does. */
+/* Names with `prefix` that differ, without it: "build.make, sources[1].sha256". "" where none does.
+ */
 static char *differing(const entries *last, const entries *now, const char *prefix)
 {
     iw_buffer out = {0};
@@ -88,7 +91,8 @@ static char *differing(const entries *last, const entries *now, const char *pref
             if (e->name.length <= length || memcmp(e->name.data, prefix, length) != 0) continue;
             if (pass ? o != NULL : o && strcmp(value_of(o), value_of(e)) == 0) continue;
             if (count++ < NAMES_LIMIT)
-                iw_buffer_add_format(&out, "%s%.*s", out.length ? ", " : "", (int)(e->name.length - length), e->name.data + length);
+                iw_buffer_add_format(&out, "%s%.*s", out.length ? ", " : "",
+                                     (int)(e->name.length - length), e->name.data + length);
         }
     }
     if (count > NAMES_LIMIT) iw_buffer_add_format(&out, " and %zu more", count - NAMES_LIMIT);
@@ -98,7 +102,8 @@ static char *differing(const entries *last, const entries *now, const char *pref
 /* The node's own inputs. */
 static void tell_own(const iw_plan *plan, const entries *last, const entries *now, iw_buffer *out)
 {
-    iw_cleanup_free char *recipe = differing(last, now, "recipe."), *profile = differing(last, now, "profile.");
+    iw_cleanup_free char *recipe = differing(last, now, "recipe."),
+                         *profile = differing(last, now, "profile.");
     iw_cleanup_free char *text = NULL;
     if (!same(last, now, "profile")) {
         text = iw_format("never built for profile %s", plan->profile->name);
@@ -107,7 +112,9 @@ static void tell_own(const iw_plan *plan, const entries *last, const entries *no
     }
     if (!same(last, now, "recipe.version")) {
         iw_slice before = iw_slice_of(value_named(last, "recipe.version"));
-        if (before.length > 1 && *before.data == '"') before = (iw_slice){before.data + 1, before.length - 2}; /* texts stand in quotes there */
+        if (before.length > 1 && *before.data == '"')
+            before =
+                (iw_slice){before.data + 1, before.length - 2}; /* texts stand in quotes there */
         text = iw_format("another version (%.*s before)", (int)before.length, before.data);
         add_part(out, text);
     } else if (*recipe) {
@@ -134,7 +141,8 @@ static bool same_word(const char *a, const char *b, int number)
     return x.length == y.length && memcmp(x.data, y.data, x.length) == 0;
 }
 
-static void tell_laid(const iw_node *node, const entries *last, const entries *now, iw_changes *changes, iw_buffer *out)
+static void tell_laid(const iw_node *node, const entries *last, const entries *now,
+                      iw_changes *changes, iw_buffer *out)
 {
     for (size_t i = 0; i < node->laid_count; i++) {
         const iw_node *laid = node->laid[i];
@@ -150,7 +158,8 @@ static void tell_laid(const iw_node *node, const entries *last, const entries *n
         } else if (!same_word(value, value_of(before), 0)) {
             iw_slice old = word(value_of(before), 0);
             changes->bytes = true;
-            text = iw_format("%s is now %s (%.*s before)", laid->recipe->name, laid->recipe->version, (int)old.length, old.data);
+            text = iw_format("%s is now %s (%.*s before)", laid->recipe->name,
+                             laid->recipe->version, (int)old.length, old.data);
         } else if (!same_word(value, value_of(before), 2) || !laid->artifact.content) {
             changes->bytes = true;
             text = iw_format("%s was rebuilt with other bytes", laid->recipe->name);
@@ -160,19 +169,23 @@ static void tell_laid(const iw_node *node, const entries *last, const entries *n
     for (size_t i = 0; i < last->count; i++) {
         const entry *e = &last->items[i];
         if (e->met || e->name.length < 6 || memcmp(e->name.data, "laid.", 5) != 0) continue;
-        iw_cleanup_free char *text = iw_format("%.*s is no longer beside it", (int)e->name.length - 5, e->name.data + 5);
+        iw_cleanup_free char *text =
+            iw_format("%.*s is no longer beside it", (int)e->name.length - 5, e->name.data + 5);
         changes->own = true;
         add_part(out, text);
     }
 }
 
-int iw_changes_last(const iw_plan *plan, iw_store *store, const iw_node *node, char **last, iw_error *err)
+int iw_changes_last(const iw_plan *plan, iw_store *store, const iw_node *node, char **last,
+                    iw_error *err)
 {
     iw_cleanup_free char *profile = iw_format("profile %s", plan->profile->name);
-    return iw_store_last_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name, profile, last, err);
+    return iw_store_last_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name,
+                                profile, last, err);
 }
 
-void iw_changes_make(const iw_plan *plan, const iw_node *node, const char *last_lines, iw_changes *out)
+void iw_changes_make(const iw_plan *plan, const iw_node *node, const char *last_lines,
+                     iw_changes *out)
 {
     entries last = {0}, now = {0};
     iw_cleanup_free char *lines = iw_plan_inputs(plan, node);
@@ -200,7 +213,11 @@ char *iw_changes_pending(const iw_node *node)
         if (node->laid[i]->action != IW_ACTION_REUSE && !(certain && node->laid[i]->maybe)) count++;
     for (size_t i = 0; i < node->laid_count && shown < 3; i++) {
         if (node->laid[i]->action == IW_ACTION_REUSE || (certain && node->laid[i]->maybe)) continue;
-        iw_buffer_add_format(&out, "%s%s's", shown == 0 ? "" : shown + 1 == count ? " and " : ", ", node->laid[i]->recipe->name);
+        iw_buffer_add_format(&out, "%s%s's",
+                             shown == 0           ? ""
+                             : shown + 1 == count ? " and "
+                                                  : ", ",
+                             node->laid[i]->recipe->name);
         shown++;
     }
     if (count > shown) iw_buffer_add_format(&out, " and %zu others'", count - shown);
@@ -218,12 +235,15 @@ char *iw_changes_list(const char *last_lines, const char *now_lines)
         if (before) before->met = true;
         if (iw_slice_equal(now.items[i].name, "plan-key")) continue;
         if (before && strcmp(value_of(before), value_of(&now.items[i])) == 0) continue;
-        iw_buffer_add_format(&out, "  %.*s: %.200s → %.200s\n", (int)now.items[i].name.length, now.items[i].name.data,
-                             before ? value_of(before) : "(nothing)", value_of(&now.items[i]));
+        iw_buffer_add_format(&out, "  %.*s: %.200s → %.200s\n", (int)now.items[i].name.length,
+                             now.items[i].name.data, before ? value_of(before) : "(nothing)",
+                             value_of(&now.items[i]));
     }
     for (size_t i = 0; i < last.count; i++)
         if (!last.items[i].met)
-            iw_buffer_add_format(&out, "  %.*s: %.200s → (nothing)\n", (int)last.items[i].name.length, last.items[i].name.data, value_of(&last.items[i]));
+            iw_buffer_add_format(&out, "  %.*s: %.200s → (nothing)\n",
+                                 (int)last.items[i].name.length, last.items[i].name.data,
+                                 value_of(&last.items[i]));
     free_entries(&last);
     free_entries(&now);
     return iw_buffer_take(&out);

@@ -9,9 +9,9 @@
 /* A package while the graph grows. Needs are indices into graph.vertices. */
 typedef struct vertex {
     const iw_recipe *recipe;
-    size_t *build, *run;      /* as many as the recipe has */
+    size_t *build, *run; /* as many as the recipe has */
     enum { VERTEX_NEW, VERTEX_OPEN, VERTEX_DONE } state;
-    size_t place;             /* in topological order, once it is done */
+    size_t place; /* in topological order, once it is done */
 } vertex;
 
 typedef struct graph {
@@ -33,7 +33,7 @@ int iw_fail_place(iw_error *err, const iw_place *place, const char *format, ...)
     return iw_fail(err, IW_E_RECIPE, "%s:%d:%d: %s", place->file, place->line, place->column, text);
 }
 
-/* --- versions --------------------------------------------------------------------------------------------------------------------- */
+/* --- versions ------------------------------------------------------------- */
 
 static const iw_pin *find_pin(const iw_pin *pins, size_t count, const char *name)
 {
@@ -49,7 +49,8 @@ static const iw_pin *pin_of(const iw_stack *stack, const char *name)
 }
 
 /* The version of a need that names none: the stack's, else the only one there is. */
-static int choose_version(graph *g, const char *name, const iw_place *place, const char **version, iw_error *err)
+static int choose_version(graph *g, const char *name, const iw_place *place, const char **version,
+                          iw_error *err)
 {
     const iw_pin *pin = pin_of(g->stack, name);
     if (pin) {
@@ -57,32 +58,41 @@ static int choose_version(graph *g, const char *name, const iw_place *place, con
         return 0;
     }
     iw_list versions = {0};
-    if (iw_catalog_versions(g->catalog, name, &versions, err) != 0) return iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
+    if (iw_catalog_versions(g->catalog, name, &versions, err) != 0)
+        return iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
     if (versions.count == 1) {
         *version = versions.items[0];
         return 0;
     }
     if (versions.count == 0) {
         iw_list names = {0};
-        const char *near = iw_catalog_names(g->catalog, &names, NULL) == 0 ? iw_nearest(name, names.items, names.count) : NULL;
-        return iw_fail_place(err, place, "there is no recipe \"%s\"%s%s%s", name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        const char *near = iw_catalog_names(g->catalog, &names, NULL) == 0
+                               ? iw_nearest(name, names.items, names.count)
+                               : NULL;
+        return iw_fail_place(err, place, "there is no recipe \"%s\"%s%s%s", name,
+                             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     iw_cleanup_buffer iw_buffer list = {0};
-    for (size_t i = 0; i < versions.count; i++) iw_buffer_add_format(&list, "%s%s", i ? ", " : "", versions.items[i]);
-    return iw_fail_place(err, place, "stack \"%s\" doesn't say which %s: there are %s; name one in the stack below \"pins\", or here as %s/%s",
+    for (size_t i = 0; i < versions.count; i++)
+        iw_buffer_add_format(&list, "%s%s", i ? ", " : "", versions.items[i]);
+    return iw_fail_place(err, place,
+                         "stack \"%s\" doesn't say which %s: there are %s; name one in the stack "
+                         "below \"pins\", or here as %s/%s",
                          g->stack->name, name, list.data, name, versions.items[versions.count - 1]);
 }
 
-/* --- growing ---------------------------------------------------------------------------------------------------------------------- */
+/* --- growing -------------------------------------------------------------- */
 
-static int visit(graph *g, const char *name, const char *version, const iw_place *place, size_t *index, iw_error *err);
+static int visit(graph *g, const char *name, const char *version, const iw_place *place,
+                 size_t *index, iw_error *err);
 
 static int fail_cycle(graph *g, size_t again, const iw_place *place, iw_error *err)
 {
     iw_cleanup_buffer iw_buffer path = {0};
     size_t from = 0;
     while (g->trail[from] != again) from++;
-    for (size_t i = from; i < g->depth; i++) iw_buffer_add_format(&path, "%s → ", g->vertices[g->trail[i]].recipe->name);
+    for (size_t i = from; i < g->depth; i++)
+        iw_buffer_add_format(&path, "%s → ", g->vertices[g->trail[i]].recipe->name);
     iw_buffer_add_text(&path, g->vertices[again].recipe->name);
     return iw_fail_place(err, place, "packages need each other in a circle: %s", path.data);
 }
@@ -101,16 +111,20 @@ static int visit_needs(graph *g, const iw_needs *needs, size_t *out, iw_error *e
 static size_t add_vertex(graph *g, const iw_recipe *recipe)
 {
     iw_grow((void **)&g->vertices, &g->capacity, g->count + 1, sizeof *g->vertices);
-    g->vertices[g->count] = (vertex){.recipe = recipe,
-                                     .build = iw_alloc((recipe->build_needs.count + 1) * sizeof(size_t)),
-                                     .run = iw_alloc((recipe->run_needs.count + 1) * sizeof(size_t))};
+    g->vertices[g->count] =
+        (vertex){.recipe = recipe,
+                 .build = iw_alloc((recipe->build_needs.count + 1) * sizeof(size_t)),
+                 .run = iw_alloc((recipe->run_needs.count + 1) * sizeof(size_t))};
     return g->count++;
 }
 
-static int visit(graph *g, const char *name, const char *version, const iw_place *place, size_t *index, iw_error *err)
+static int visit(graph *g, const char *name, const char *version, const iw_place *place,
+                 size_t *index, iw_error *err)
 {
     size_t self = 0;
-    while (self < g->count && (strcmp(g->vertices[self].recipe->name, name) != 0 || strcmp(g->vertices[self].recipe->version, version) != 0)) self++;
+    while (self < g->count && (strcmp(g->vertices[self].recipe->name, name) != 0 ||
+                               strcmp(g->vertices[self].recipe->version, version) != 0))
+        self++;
     *index = self;
     if (self < g->count) {
         if (g->vertices[self].state == VERTEX_OPEN) return fail_cycle(g, self, place, err);
@@ -119,15 +133,19 @@ static int visit(graph *g, const char *name, const char *version, const iw_place
     const iw_recipe *recipe = NULL;
     if (iw_catalog_recipe(g->catalog, name, version, &recipe, err) != 0) {
         /* What is wrong inside that recipe says where itself. */
-        if (err && place->file && !iw_starts_with(iw_error_text(err), "recipes/")) iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
+        if (err && place->file && !iw_starts_with(iw_error_text(err), "recipes/"))
+            iw_wrap(err, "%s:%d:%d", place->file, place->line, place->column);
         return -1;
     }
     self = add_vertex(g, recipe);
     g->vertices[self].state = VERTEX_OPEN;
     iw_grow((void **)&g->trail, &g->trail_capacity, g->depth + 1, sizeof *g->trail);
     g->trail[g->depth++] = self;
-    size_t *build = g->vertices[self].build, *run = g->vertices[self].run; /* vertices may move meanwhile */
-    if (visit_needs(g, &recipe->build_needs, build, err) != 0 || visit_needs(g, &recipe->run_needs, run, err) != 0) return -1;
+    size_t *build = g->vertices[self].build,
+           *run = g->vertices[self].run; /* vertices may move meanwhile */
+    if (visit_needs(g, &recipe->build_needs, build, err) != 0 ||
+        visit_needs(g, &recipe->run_needs, run, err) != 0)
+        return -1;
     g->depth--;
     g->vertices[self].state = VERTEX_DONE;
     g->vertices[self].place = g->done;
@@ -136,7 +154,7 @@ static int visit(graph *g, const char *name, const char *version, const iw_place
     return 0;
 }
 
-/* --- closures --------------------------------------------------------------------------------------------------------------------- */
+/* --- closures ------------------------------------------------------------- */
 
 /* Sets of nodes: one row of 64-bit words per node. */
 typedef struct closures {
@@ -154,7 +172,8 @@ static void join(uint64_t *into, const uint64_t *from, size_t width)
     for (size_t i = 0; i < width; i++) into[i] |= from[i];
 }
 
-/* The run closure of every node, itself included. Nodes are in order, so that what is needed is there already. */
+/* The run closure of every node, itself included. Nodes are in order, so that what is needed is
+ * there already. */
 static void run_closures(const iw_plan *plan, closures *c)
 {
     c->width = plan->node_count / 64 + 1;
@@ -163,7 +182,8 @@ static void run_closures(const iw_plan *plan, closures *c)
         const iw_node *node = &plan->nodes[i];
         uint64_t *row = row_of(c, i);
         row[i / 64] |= (uint64_t)1 << i % 64;
-        for (size_t j = 0; j < node->run_need_count; j++) join(row, row_of(c, node->run_needs[j]->index), c->width);
+        for (size_t j = 0; j < node->run_need_count; j++)
+            join(row, row_of(c, node->run_needs[j]->index), c->width);
     }
 }
 
@@ -186,13 +206,18 @@ static iw_node **take_set(iw_plan_body *body, const uint64_t *row, size_t *count
 }
 
 /* Two versions of one package can't stand at one prefix. `who`: what they are laid for. */
-static int check_versions(const iw_plan *plan, iw_node *const *set, size_t count, const iw_place *place, const char *who, iw_error *err)
+static int check_versions(const iw_plan *plan, iw_node *const *set, size_t count,
+                          const iw_place *place, const char *who, iw_error *err)
 {
     for (size_t i = 1; i < count; i++) {
         if (strcmp(set[i]->recipe->name, set[i - 1]->recipe->name) != 0) continue;
-        iw_cleanup_free char *one = iw_graph_path(plan, set[i - 1]), *two = iw_graph_path(plan, set[i]);
-        return iw_fail_place(err, place, "%s would hold two versions of %s: %s (%s) and %s (%s); let the stack's \"pins\" or their recipes agree on one",
-                             who, set[i]->recipe->name, set[i - 1]->recipe->version, one, set[i]->recipe->version, two);
+        iw_cleanup_free char *one = iw_graph_path(plan, set[i - 1]),
+                             *two = iw_graph_path(plan, set[i]);
+        return iw_fail_place(err, place,
+                             "%s would hold two versions of %s: %s (%s) and %s (%s); let the "
+                             "stack's \"pins\" or their recipes agree on one",
+                             who, set[i]->recipe->name, set[i - 1]->recipe->version, one,
+                             set[i]->recipe->version, two);
     }
     return 0;
 }
@@ -200,12 +225,16 @@ static int check_versions(const iw_plan *plan, iw_node *const *set, size_t count
 static int set_laid(iw_plan_body *body, const closures *c, iw_node *node, iw_error *err)
 {
     uint64_t *row = iw_alloc(c->width * sizeof *row);
-    for (size_t i = 0; i < node->build_need_count; i++) join(row, row_of(c, node->build_needs[i]->index), c->width);
-    for (size_t i = 0; i < node->run_need_count; i++) join(row, row_of(c, node->run_needs[i]->index), c->width);
+    for (size_t i = 0; i < node->build_need_count; i++)
+        join(row, row_of(c, node->build_needs[i]->index), c->width);
+    for (size_t i = 0; i < node->run_need_count; i++)
+        join(row, row_of(c, node->run_needs[i]->index), c->width);
     node->laid = take_set(body, row, &node->laid_count);
     free(row);
-    iw_cleanup_free char *who = iw_format("the prefix that %s %s is built with", node->recipe->name, node->recipe->version);
-    return check_versions(&body->plan, node->laid, node->laid_count, &node->recipe->place, who, err);
+    iw_cleanup_free char *who =
+        iw_format("the prefix that %s %s is built with", node->recipe->name, node->recipe->version);
+    return check_versions(&body->plan, node->laid, node->laid_count, &node->recipe->place, who,
+                          err);
 }
 
 static int set_bundle(iw_plan_body *body, const closures *c, iw_error *err)
@@ -213,17 +242,20 @@ static int set_bundle(iw_plan_body *body, const closures *c, iw_error *err)
     iw_plan *plan = &body->plan;
     uint64_t *row = iw_alloc(c->width * sizeof *row);
     for (size_t i = 0; i < plan->stack->package_count; i++) {
-        const iw_node *node = iw_plan_find(plan, plan->stack->packages[i].name, plan->stack->packages[i].version);
+        const iw_node *node =
+            iw_plan_find(plan, plan->stack->packages[i].name, plan->stack->packages[i].version);
         if (node) join(row, row_of(c, node->index), c->width);
     }
     size_t count;
     iw_node **set = take_set(body, row, &count);
     free(row);
     for (size_t i = 0; i < count; i++) set[i]->in_bundle = true;
-    return check_versions(plan, set, count, plan->stack->package_count ? &plan->stack->packages[0].place : NULL, "the bundle", err);
+    return check_versions(plan, set, count,
+                          plan->stack->package_count ? &plan->stack->packages[0].place : NULL,
+                          "the bundle", err);
 }
 
-/* --- from the graph to nodes --------------------------------------------------------------------------------------------------------- */
+/* --- from the graph to nodes ---------------------------------------------- */
 
 static iw_node **take_needs(iw_plan_body *body, const graph *g, const size_t *needs, size_t count)
 {
@@ -251,7 +283,8 @@ static int make_nodes(iw_plan_body *body, const graph *g, iw_error *err)
     closures c;
     run_closures(plan, &c);
     int status = set_bundle(body, &c, err);
-    for (size_t i = 0; i < plan->node_count && status == 0; i++) status = set_laid(body, &c, &plan->nodes[i], err);
+    for (size_t i = 0; i < plan->node_count && status == 0; i++)
+        status = set_laid(body, &c, &plan->nodes[i], err);
     free(c.words);
     return status;
 }
@@ -276,7 +309,7 @@ int iw_graph_make(iw_catalog *catalog, iw_plan_body *body, iw_error *err)
     return status;
 }
 
-/* --- paths -------------------------------------------------------------------------------------------------------------------------- */
+/* --- paths ---------------------------------------------------------------- */
 
 static bool needs(const iw_node *node, const iw_node *other)
 {
@@ -296,7 +329,8 @@ static bool is_package(const iw_stack *stack, const iw_node *node)
 char *iw_graph_path(const iw_plan *plan, const iw_node *node)
 {
     /* Breadth first, from the node upwards; what needs it stands behind it. */
-    size_t *next = iw_alloc((plan->node_count + 1) * sizeof *next), *queue = iw_alloc((plan->node_count + 1) * sizeof *queue), head = 0, tail = 0;
+    size_t *next = iw_alloc((plan->node_count + 1) * sizeof *next),
+           *queue = iw_alloc((plan->node_count + 1) * sizeof *queue), head = 0, tail = 0;
     bool *seen = iw_alloc(plan->node_count + 1);
     iw_buffer out = {0};
     iw_buffer_add_text(&out, plan->stack->name);

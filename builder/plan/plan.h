@@ -1,4 +1,5 @@
-/* The plan: the graph of everything a stack needs for its profiles, with keys, actions and reasons. Pure but for look-ups in the store. */
+/* The plan: the graph of everything a stack needs for its profiles, with keys, actions and reasons.
+ * Pure but for look-ups in the store. */
 #ifndef IW_PLAN_PLAN_H
 #define IW_PLAN_PLAN_H
 
@@ -9,28 +10,30 @@ typedef enum iw_action { IW_ACTION_REUSE, IW_ACTION_BUILD, IW_ACTION_FETCH_BLOCK
 
 typedef struct iw_node iw_node;
 struct iw_node {
-    size_t index;             /* in iw_plan.nodes, which is in topological order: what is needed comes first */
+    size_t index; /* in iw_plan.nodes, which is in topological order: what is needed comes first */
     const iw_recipe *recipe;
-    iw_node **build_needs;    /* direct: laid while building, with their run closure */
+    iw_node **build_needs; /* direct: laid while building, with their run closure */
     size_t build_need_count;
-    iw_node **run_needs;      /* direct */
+    iw_node **run_needs; /* direct */
     size_t run_need_count;
-    iw_node **laid;           /* run closure of build_needs and run_needs: what is at the prefix while it builds; sorted by name */
+    iw_node **laid; /* run closure of build_needs and run_needs: what is at the prefix while it
+                       builds; sorted by name */
     size_t laid_count;
     bool in_bundle;
     char plan_key[IW_SHA256_HEX];
     iw_action action;
-    const char *reason;       /* one line, for people */
-    bool maybe;               /* built only if something below it changes its bytes */
+    const char *reason;            /* one line, for people */
+    bool maybe;                    /* built only if something below it changes its bytes */
     char build_key[IW_SHA256_HEX]; /* known where every dependency's content is; else "" */
-    iw_artifact artifact;     /* where action is REUSE */
-    bool measured;            /* expected_seconds comes from an earlier build */
-    double expected_seconds;  /* from earlier builds, else from the recipe's size class; 0 for reuse */
+    iw_artifact artifact;          /* where action is REUSE */
+    bool measured;                 /* expected_seconds comes from an earlier build */
+    double
+        expected_seconds; /* from earlier builds, else from the recipe's size class; 0 for reuse */
 };
 
 typedef struct iw_plan {
     const iw_stack *stack;
-    const iw_profile *profile;     /* the stack's profiles joined */
+    const iw_profile *profile; /* the stack's profiles joined */
     const iw_toolchain *toolchain;
     iw_node *nodes;
     size_t node_count;
@@ -40,34 +43,44 @@ typedef struct iw_plan {
 
 typedef struct iw_plan_options {
     bool offline;
-    const char *policy; /* IW_POLICY_NUMBER of the wrapper and the format numbers of build and pack, as text: part of every key */
+    const char *policy; /* IW_POLICY_NUMBER of the wrapper and the format numbers of build and pack,
+                           as text: part of every key */
 } iw_plan_options;
 
-/* Resolves, checks for cycles (named in full) and two versions of one package in one prefix, computes keys, looks up the store. An artifact
- * found by its build key, though the plan is new, is linked to the plan. The plan borrows from the catalog; caller frees with iw_plan_free. */
-int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack, const iw_plan_options *options, iw_plan **out,
-                 iw_error *err);
+/* Resolves, checks for cycles (named in full) and two versions of one package in one prefix,
+ * computes keys, looks up the store. An artifact found by its build key, though the plan is new, is
+ * linked to the plan. The plan borrows from the catalog; caller frees with iw_plan_free. */
+int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack,
+                 const iw_plan_options *options, iw_plan **out, iw_error *err);
 void iw_plan_free(iw_plan *plan);
-/* The build key of a node once the content digests of all its `laid` nodes are known: contents[i] belongs to node->laid[i]. */
-void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents, char key[IW_SHA256_HEX]);
-/* The named inputs of a node's plan key as "name value" lines, for `why` (compared with the last ones in the store). What is laid stands with its content
- * digest where that is known. Caller frees. */
+/* The build key of a node once the content digests of all its `laid` nodes are known: contents[i]
+ * belongs to node->laid[i]. */
+void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents,
+                       char key[IW_SHA256_HEX]);
+/* The named inputs of a node's plan key as "name value" lines, for `why` (compared with the last
+ * ones in the store). What is laid stands with its content digest where that is known. Caller
+ * frees. */
 char *iw_plan_inputs(const iw_plan *plan, const iw_node *node);
-/* To be called when a node was built, or reused by its build key: the store remembers its inputs, from which the next plan tells what changed. */
+/* To be called when a node was built, or reused by its build key: the store remembers its inputs,
+ * from which the next plan tells what changed. */
 int iw_plan_note(const iw_plan *plan, const iw_node *node, iw_store *store, iw_error *err);
-iw_node *iw_plan_find(const iw_plan *plan, const char *name, const char *version); /* version NULL: any; NULL where absent */
-/* Text for `why PACKAGE`: who needs it, what changed since the last time, what it waits for. Caller frees. */
+iw_node *iw_plan_find(const iw_plan *plan, const char *name,
+                      const char *version); /* version NULL: any; NULL where absent */
+/* Text for `why PACKAGE`: who needs it, what changed since the last time, what it waits for. Caller
+ * frees. */
 int iw_plan_why(const iw_plan *plan, iw_store *store, const char *name, char **out, iw_error *err);
 
-/* --- scheduling: a pure core without forks or clocks --------------------------------------------------------------------------- */
+/* --- scheduling: a pure core without forks or clocks ---------------------- */
 
 typedef struct iw_schedule iw_schedule;
 iw_schedule *iw_schedule_new(const iw_plan *plan); /* nodes with action REUSE count as done */
 void iw_schedule_free(iw_schedule *schedule);
-iw_node *iw_schedule_next(iw_schedule *schedule); /* a ready node (longest expected path first), now running; NULL: none ready */
+iw_node *iw_schedule_next(iw_schedule *schedule); /* a ready node (longest expected path first), now
+                                                     running; NULL: none ready */
 void iw_schedule_done(iw_schedule *schedule, iw_node *node);
 void iw_schedule_failed(iw_schedule *schedule, iw_node *node); /* what needs it will not run */
 bool iw_schedule_finished(const iw_schedule *schedule); /* nothing runs and nothing is ready */
-size_t iw_schedule_skipped(const iw_schedule *schedule, iw_node **out, size_t capacity); /* not run because something failed */
+size_t iw_schedule_skipped(const iw_schedule *schedule, iw_node **out,
+                           size_t capacity); /* not run because something failed */
 
 #endif

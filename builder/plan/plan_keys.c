@@ -23,7 +23,8 @@ static int by_name(const void *a, const void *b)
     return order ? order : strcmp(x->version, y->version);
 }
 
-/* The plan keys of some nodes, sorted by name: the order in which a recipe lists its needs changes nothing. */
+/* The plan keys of some nodes, sorted by name: the order in which a recipe lists its needs changes
+ * nothing. */
 static void add_keys(iw_hash *hash, const char *kind, iw_node *const *nodes, size_t count)
 {
     iw_node **sorted = iw_alloc((count + 1) * sizeof(iw_node *));
@@ -53,7 +54,8 @@ void iw_keys_make(iw_plan_body *body)
     iw_hash_free(hash);
 }
 
-void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents, char key[IW_SHA256_HEX])
+void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents,
+                       char key[IW_SHA256_HEX])
 {
     iw_hash *hash = iw_hash_new();
     iw_hash_add_field(hash, "ironwheel", "build key 1");
@@ -67,7 +69,7 @@ void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *con
     iw_hash_free(hash);
 }
 
-/* --- the bundle ------------------------------------------------------------------------------------------------------------------- */
+/* --- the bundle ----------------------------------------------------------- */
 
 static void add_number(iw_hash *hash, const char *name, uint64_t value)
 {
@@ -164,7 +166,7 @@ void iw_keys_make_bundle(iw_plan_body *body)
     iw_hash_free(hash);
 }
 
-/* --- inputs as text ------------------------------------------------------------------------------------------------------------------- */
+/* --- inputs as text ------------------------------------------------------- */
 
 static void add_lines(iw_buffer *out, const char *prefix, const char *text)
 {
@@ -183,13 +185,16 @@ char *iw_plan_inputs(const iw_plan *plan, const iw_node *node)
     add_lines(&out, "profile.", plan->profile->meaning);
     add_lines(&out, "recipe.", node->recipe->meaning);
     for (size_t i = 0; i < node->laid_count; i++)
-        iw_buffer_add_format(&out, "laid.%s %s %s %s\n", node->laid[i]->recipe->name, node->laid[i]->recipe->version, node->laid[i]->plan_key,
-                             node->laid[i]->artifact.content ? node->laid[i]->artifact.content : "-");
+        iw_buffer_add_format(&out, "laid.%s %s %s %s\n", node->laid[i]->recipe->name,
+                             node->laid[i]->recipe->version, node->laid[i]->plan_key,
+                             node->laid[i]->artifact.content ? node->laid[i]->artifact.content
+                                                             : "-");
     return iw_buffer_take(&out);
 }
 
 int iw_plan_note(const iw_plan *plan, const iw_node *node, iw_store *store, iw_error *err)
 {
     iw_cleanup_free char *lines = iw_plan_inputs(plan, node);
-    return iw_store_note_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name, lines, err);
+    return iw_store_note_inputs(store, node->recipe->name, node->recipe->version, plan->stack->name,
+                                lines, err);
 }

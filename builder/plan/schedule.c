@@ -5,12 +5,20 @@
 #include "base/memory.h"
 #include "plan/plan.h"
 
-typedef enum run_state { RUN_WAITING, RUN_READY, RUN_RUNNING, RUN_DONE, RUN_FAILED, RUN_SKIPPED } run_state;
+typedef enum run_state {
+    RUN_WAITING,
+    RUN_READY,
+    RUN_RUNNING,
+    RUN_DONE,
+    RUN_FAILED,
+    RUN_SKIPPED
+} run_state;
 
 typedef struct run {
     run_state state;
-    size_t blockers;      /* needs that aren't done */
-    double path;          /* expected seconds from its start to the end of the longest chain that waits for it */
+    size_t blockers; /* needs that aren't done */
+    double path; /* expected seconds from its start to the end of the longest chain that waits for
+                    it */
     size_t *waiting, waiting_count, waiting_capacity; /* what needs it */
 } run;
 
@@ -29,8 +37,8 @@ static void block(iw_schedule *s, size_t node, size_t by)
     s->runs[node].blockers++;
 }
 
-/* A node waits for everything that is laid for it, not for its direct needs alone: one of these may be reused while something that it runs with is
- * built again. */
+/* A node waits for everything that is laid for it, not for its direct needs alone: one of these may
+ * be reused while something that it runs with is built again. */
 static void link_node(iw_schedule *s, size_t i)
 {
     for (size_t j = 0; j < s->nodes[i].laid_count; j++) block(s, i, s->nodes[i].laid[j]->index);
@@ -79,7 +87,9 @@ iw_node *iw_schedule_next(iw_schedule *s)
 {
     size_t best = s->count;
     for (size_t i = 0; s->ready && i < s->count; i++) /* on a tie the first in order */
-        if (s->runs[i].state == RUN_READY && (best == s->count || s->runs[i].path > s->runs[best].path)) best = i;
+        if (s->runs[i].state == RUN_READY &&
+            (best == s->count || s->runs[i].path > s->runs[best].path))
+            best = i;
     if (best == s->count) return NULL;
     s->runs[best].state = RUN_RUNNING;
     s->ready--;
@@ -90,12 +100,9 @@ iw_node *iw_schedule_next(iw_schedule *s)
 /* Leaves `running` (or `ready`: a node that its caller could reuse without running it). */
 static bool leave(iw_schedule *s, size_t i)
 {
-    if (s->runs[i].state == RUN_RUNNING)
-        s->running--;
-    else if (s->runs[i].state == RUN_READY)
-        s->ready--;
-    else
-        return false;
+    if (s->runs[i].state == RUN_RUNNING) s->running--;
+    else if (s->runs[i].state == RUN_READY) s->ready--;
+    else return false;
     return true;
 }
 
@@ -122,7 +129,8 @@ void iw_schedule_failed(iw_schedule *s, iw_node *node)
         run *r = &s->runs[i];
         if (r->state != RUN_FAILED && r->state != RUN_SKIPPED) continue;
         for (size_t j = 0; j < r->waiting_count; j++)
-            if (s->runs[r->waiting[j]].state == RUN_WAITING) s->runs[r->waiting[j]].state = RUN_SKIPPED;
+            if (s->runs[r->waiting[j]].state == RUN_WAITING)
+                s->runs[r->waiting[j]].state = RUN_SKIPPED;
     }
 }
 

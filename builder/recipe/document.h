@@ -1,5 +1,6 @@
-/* One YAML file as a tree of nodes that know where they stand. Strict: one document, no anchors, aliases, tags or directives, a key once,
- * scalars as keys; UTF-8; bounded in size, depth and count. Nodes live in the arena that was given. Internal to `recipe`. */
+/* One YAML file as a tree of nodes that know where they stand. Strict: one document, no anchors,
+ * aliases, tags or directives, a key once, scalars as keys; UTF-8; bounded in size, depth and
+ * count. Nodes live in the arena that was given. Internal to `recipe`. */
 #ifndef IW_RECIPE_DOCUMENT_H
 #define IW_RECIPE_DOCUMENT_H
 
@@ -28,16 +29,20 @@ typedef struct iw_yaml {
     size_t count;          /* items or keys */
 } iw_yaml;
 
-/* Parses `length` bytes. `file` (for places) is borrowed for the arena's life. The root is a mapping. */
-int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length, iw_yaml **out, iw_error *err);
+/* Parses `length` bytes. `file` (for places) is borrowed for the arena's life. The root is a
+ * mapping. */
+int iw_document_parse(iw_arena *arena, const char *file, const char *data, size_t length,
+                      iw_yaml **out, iw_error *err);
 
 /* The value of a key, or NULL. */
 const iw_yaml *iw_yaml_find(const iw_yaml *mapping, const char *key);
 
 /* IW_E_RECIPE with "file:line:column: " before the message. Returns -1. */
-int iw_fail_at(iw_error *err, const iw_place *place, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int iw_fail_at(iw_error *err, const iw_place *place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
-/* Text of a file as it may stand in a message: its first line, short, without control characters; caller frees. */
+/* Text of a file as it may stand in a message: its first line, short, without control characters;
+ * caller frees. */
 char *iw_shown(const char *text);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const char *const features[] = {
+    /* clang-format off */
     "3dnow",       "3dnowa",       "abm",         "adx",        "aes",          "amx-bf16",   "amx-int8",   "amx-tile",
     "avx",         "avx2",         "avx5124fmaps", "avx5124vnniw", "avx512bf16", "avx512bitalg", "avx512bw", "avx512cd",
     "avx512dq",    "avx512er",     "avx512f",     "avx512fp16", "avx512ifma",   "avx512pf",   "avx512vbmi", "avx512vbmi2",
@@ -30,6 +31,7 @@ const char *const *iw_features(size_t *count)
     if (count)
         *count = FEATURE_COUNT;
     return features;
+    /* clang-format on */
 }
 
 static int compare(const void *name, const void *feature)
@@ -49,5 +51,6 @@ const char *const *iw_features_beyond(void)
 
 bool iw_feature_named(const char *name)
 {
-    return iw_feature_known(name) || bsearch(name, beyond, sizeof beyond / sizeof *beyond - 1, sizeof *beyond, compare) != NULL;
+    return iw_feature_known(name) || bsearch(name, beyond, sizeof beyond / sizeof *beyond - 1,
+                                             sizeof *beyond, compare) != NULL;
 }

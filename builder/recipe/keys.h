@@ -8,7 +8,7 @@
 /* An item of `patches` as written. */
 typedef struct iw_patch_entry {
     iw_place place;
-    const char *file;  /* an item that is only a name */
+    const char *file; /* an item that is only a name */
     const char *from;
     iw_list files;
     unsigned strip;

@@ -8,8 +8,7 @@
 static bool has(const iw_list *list, const char *text)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], text) == 0)
-            return true;
+        if (strcmp(list->items[i], text) == 0) return true;
     return false;
 }
 
@@ -22,20 +21,18 @@ static iw_list keep_strings(iw_arena *arena, const iw_strings *strings)
 }
 
 /* Everything is said, so that neither gcc's idea of a CPU nor an earlier flag has a say. */
-static iw_list make_flags(iw_arena *arena, const char *march, const char *tune, const iw_list *allowed)
+static iw_list make_flags(iw_arena *arena, const char *march, const char *tune,
+                          const iw_list *allowed)
 {
     iw_cleanup_strings iw_strings flags = {0};
     size_t count;
     const char *const *features = iw_features(&count);
     iw_strings_add_format(&flags, "-march=%s", march);
-    if (tune)
-        iw_strings_add_format(&flags, "-mtune=%s", tune);
+    if (tune) iw_strings_add_format(&flags, "-mtune=%s", tune);
     for (size_t i = 0; i < count; i++)
-        if (has(allowed, features[i]))
-            iw_strings_add_format(&flags, "-m%s", features[i]);
+        if (has(allowed, features[i])) iw_strings_add_format(&flags, "-m%s", features[i]);
     for (size_t i = 0; i < count; i++)
-        if (!has(allowed, features[i]))
-            iw_strings_add_format(&flags, "-mno-%s", features[i]);
+        if (!has(allowed, features[i])) iw_strings_add_format(&flags, "-mno-%s", features[i]);
     return keep_strings(arena, &flags);
 }
 
@@ -77,26 +74,27 @@ int iw_profile_finish(iw_arena *arena, const char *march, const char *tune, iw_p
     return 0;
 }
 
-int iw_load_profile(iw_catalog *catalog, const char *name, const char *file, iw_profile **out, iw_error *err)
+int iw_load_profile(iw_catalog *catalog, const char *name, const char *file, iw_profile **out,
+                    iw_error *err)
 {
     iw_yaml *root;
-    if (iw_catalog_read(catalog, file, &root, err))
-        return -1;
+    if (iw_catalog_read(catalog, file, &root, err)) return -1;
     iw_profile_draft *draft = iw_arena_alloc(catalog->arena, sizeof *draft);
-    if (iw_shape_read(catalog->arena, &iw_shape_profile, root, draft, err))
-        return -1;
+    if (iw_shape_read(catalog->arena, &iw_shape_profile, root, draft, err)) return -1;
     if (strcmp(draft->profile.name, name) != 0)
-        return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
+        return iw_fail_at(err, &iw_yaml_find(root, "name")->place,
+                          "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           draft->profile.name, name);
     draft->profile.path = file;
     for (size_t i = 0; i < draft->profile.also.count; i++)
         if (strcmp(draft->profile.also.items[i], name) == 0)
-            return iw_fail_at(err, &iw_yaml_find(root, "also")->place, "\"also\" names other profiles; \"%s\" is this one", name);
+            return iw_fail_at(err, &iw_yaml_find(root, "also")->place,
+                              "\"also\" names other profiles; \"%s\" is this one", name);
     *out = &draft->profile;
     return iw_profile_finish(catalog->arena, draft->march, draft->tune, &draft->profile);
 }
 
-/* --- joining ------------------------------------------------------------------------------------------------------------------ */
+/* --- joining -------------------------------------------------------------- */
 
 /* What a choice runs on: its name, and the features it takes for granted. Richest first. */
 typedef struct iw_level {
@@ -105,29 +103,44 @@ typedef struct iw_level {
 
 /* OpenBLAS 0.3: TargetList.txt, and what getarch.c defines for each. */
 static const iw_level openblas_levels[] = {
-    {"HASWELL", "avx2 fma sse4.2"}, {"SANDYBRIDGE", "avx sse4.2"}, {"NEHALEM", "sse4.2"}, {"PENRYN", "sse4.1"},
-    {"CORE2", "ssse3"},             {"PRESCOTT", "sse3"},          {"GENERIC", ""},
+    {"HASWELL", "avx2 fma sse4.2"},
+    {"SANDYBRIDGE", "avx sse4.2"},
+    {"NEHALEM", "sse4.2"},
+    {"PENRYN", "sse4.1"},
+    {"CORE2", "ssse3"},
+    {"PRESCOTT", "sse3"},
+    {"GENERIC", ""},
 };
 
 /* numpy 1.26: doc/source/reference/simd/build-options.rst; each level implies those below. */
 static const iw_level numpy_levels[] = {
-    {"avx2", "avx2 f16c avx sse4.2 popcnt"}, {"avx", "avx sse4.2 popcnt"}, {"sse42", "sse4.2 popcnt"}, {"sse41", "sse4.1"},
-    {"ssse3", "ssse3"},                      {"sse3", "sse3"},             {"sse2", ""},
+    {"avx2", "avx2 f16c avx sse4.2 popcnt"},
+    {"avx", "avx sse4.2 popcnt"},
+    {"sse42", "sse4.2 popcnt"},
+    {"sse41", "sse4.1"},
+    {"ssse3", "ssse3"},
+    {"sse3", "sse3"},
+    {"sse2", ""},
 };
 
-/* GNU as: from its plainest architectures up, by the extensions that it shares names of with gcc. It always takes LAHF; nocona is the
- * plainest that knows SSE3's FISTTP (and has CMPXCHG16B). */
+/* GNU as: from its plainest architectures up, by the extensions that it shares names of with gcc.
+ * It always takes LAHF; nocona is the plainest that knows SSE3's FISTTP (and has CMPXCHG16B). */
 static const char *assembler_of(iw_arena *arena, const iw_list *allowed)
 {
-    static const char *const words[] = {"3dnow", "3dnowa", "abm", "adx", "aes", "avx", "avx2", "bmi", "bmi2", "cx16", "f16c", "fma", "fma4",
-                                        "fsgsbase", "lwp", "lzcnt", "movbe", "pclmul", "popcnt", "prfchw", "rdrnd", "rdseed", "sse3", "sse4.1",
-                                        "sse4.2", "sse4a", "ssse3", "tbm", "xop", "xsave", "xsaveopt"};
+    static const char *const words[] = {"3dnow",   "3dnowa",   "abm",   "adx",    "aes",   "avx",
+                                        "avx2",    "bmi",      "bmi2",  "cx16",   "f16c",  "fma",
+                                        "fma4",    "fsgsbase", "lwp",   "lzcnt",  "movbe", "pclmul",
+                                        "popcnt",  "prfchw",   "rdrnd", "rdseed", "sse3",  "sse4.1",
+                                        "sse4.2",  "sse4a",    "ssse3", "tbm",    "xop",   "xsave",
+                                        "xsaveopt"};
     iw_cleanup_buffer iw_buffer out = {0};
-    iw_buffer_add_text(&out, !has(allowed, "sse3") ? "generic64" : has(allowed, "cx16") ? "nocona" : "nocona+nocx16");
+    iw_buffer_add_text(&out, !has(allowed, "sse3")  ? "generic64"
+                             : has(allowed, "cx16") ? "nocona"
+                                                    : "nocona+nocx16");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (has(allowed, words[i]))
-            iw_buffer_add_format(&out, "+%s", words[i]);
-    iw_buffer_add_text(&out, "+ibt"); /* ENDBR64, from -fcf-protection, does nothing on CPUs that don't know it */
+        if (has(allowed, words[i])) iw_buffer_add_format(&out, "+%s", words[i]);
+    iw_buffer_add_text(
+        &out, "+ibt"); /* ENDBR64, from -fcf-protection, does nothing on CPUs that don't know it */
     return iw_arena_strdup(arena, out.data);
 }
 
@@ -140,8 +153,7 @@ static const char *best_level(const iw_level *levels, size_t count, const iw_lis
             iw_cleanup_free char *feature = iw_strndup(word.data, word.length);
             fits = has(allowed, feature);
         }
-        if (fits)
-            return levels[i].name;
+        if (fits) return levels[i].name;
     }
     return levels[count - 1].name;
 }
@@ -152,10 +164,8 @@ static iw_list intersect(iw_arena *arena, const iw_profile *const *profiles, siz
     for (size_t i = 0; i < profiles[0]->features.count; i++) {
         const char *feature = profiles[0]->features.items[i];
         bool all = true;
-        for (size_t k = 1; k < count; k++)
-            all = all && has(&profiles[k]->features, feature);
-        if (all)
-            iw_strings_add(&common, feature);
+        for (size_t k = 1; k < count; k++) all = all && has(&profiles[k]->features, feature);
+        if (all) iw_strings_add(&common, feature);
     }
     return keep_strings(arena, &common);
 }
@@ -163,8 +173,7 @@ static iw_list intersect(iw_arena *arena, const iw_profile *const *profiles, siz
 static iw_list shunned_by_any(iw_arena *arena, const iw_profile *const *profiles, size_t count)
 {
     iw_cleanup_strings iw_strings all = {0};
-    for (size_t i = 0; i < count; i++)
-        iw_strings_add_all(&all, profiles[i]->shunned.items);
+    for (size_t i = 0; i < count; i++) iw_strings_add_all(&all, profiles[i]->shunned.items);
     return keep_strings(arena, &all);
 }
 
@@ -174,15 +183,15 @@ static bool agree(const iw_profile *const *profiles, size_t count, size_t offset
     memcpy(&first, (const char *)profiles[0] + offset, sizeof first);
     for (size_t i = 1; i < count; i++) {
         memcpy(&other, (const char *)profiles[i] + offset, sizeof other);
-        if (strcmp(first, other) != 0)
-            return false;
+        if (strcmp(first, other) != 0) return false;
     }
     return true;
 }
 
 #define COUNT(levels) (sizeof(levels) / sizeof *(levels))
 
-static iw_profile *join(iw_arena *arena, const iw_profile *const *profiles, size_t count, const char *name)
+static iw_profile *join(iw_arena *arena, const iw_profile *const *profiles, size_t count,
+                        const char *name)
 {
     iw_profile *joined = iw_arena_alloc(arena, sizeof *joined);
     *joined = *profiles[0];
@@ -196,22 +205,23 @@ static iw_profile *join(iw_arena *arena, const iw_profile *const *profiles, size
     tune = iw_starts_with(tune, "-mtune=") ? tune + strlen("-mtune=") : NULL;
     if (!agree(profiles, count, offsetof(iw_profile, assembler_march)))
         joined->assembler_march = assembler_of(arena, &joined->features);
-    if (!agree(profiles, count, offsetof(iw_profile, rust_cpu)))
-        joined->rust_cpu = "x86-64";
+    if (!agree(profiles, count, offsetof(iw_profile, rust_cpu))) joined->rust_cpu = "x86-64";
     if (!agree(profiles, count, offsetof(iw_profile, openblas_target)))
-        joined->openblas_target = best_level(openblas_levels, COUNT(openblas_levels), &joined->features);
+        joined->openblas_target =
+            best_level(openblas_levels, COUNT(openblas_levels), &joined->features);
     if (!agree(profiles, count, offsetof(iw_profile, numpy_baseline)))
         joined->numpy_baseline = best_level(numpy_levels, COUNT(numpy_levels), &joined->features);
     iw_profile_finish(arena, march, tune, joined);
     return joined;
 }
 
-int iw_profiles_join(iw_catalog *catalog, const iw_strings *names, const char *name, iw_profile **out, iw_error *err)
+int iw_profiles_join(iw_catalog *catalog, const iw_strings *names, const char *name,
+                     iw_profile **out, iw_error *err)
 {
-    const iw_profile **profiles = iw_arena_alloc(catalog->arena, (names->count + 1) * sizeof *profiles);
+    const iw_profile **profiles =
+        iw_arena_alloc(catalog->arena, (names->count + 1) * sizeof *profiles);
     for (size_t i = 0; i < names->count; i++)
-        if (iw_catalog_profile(catalog, names->items[i], &profiles[i], err))
-            return -1;
+        if (iw_catalog_profile(catalog, names->items[i], &profiles[i], err)) return -1;
     *out = join(catalog->arena, profiles, names->count, name);
     return 0;
 }

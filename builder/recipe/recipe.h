@@ -1,5 +1,6 @@
-/* Recipes, stacks, profiles and toolchain files as checked structures. Everything lives in the catalog's arena and is
- * read-only after loading; a catalog is freed whole. Format: docs/recipes.md. Errors are IW_E_RECIPE "file:line:column: …". */
+/* Recipes, stacks, profiles and toolchain files as checked structures. Everything lives in the
+ * catalog's arena and is read-only after loading; a catalog is freed whole. Format:
+ * docs/recipes.md. Errors are IW_E_RECIPE "file:line:column: …". */
 #ifndef IW_RECIPE_RECIPE_H
 #define IW_RECIPE_RECIPE_H
 
@@ -16,8 +17,8 @@ typedef struct iw_list { /* NULL-terminated too */
 } iw_list;
 
 typedef struct iw_place { /* where something stands, for messages */
-    const char *file; /* relative to the tree's root */
-    int line, column; /* from 1 */
+    const char *file;     /* relative to the tree's root */
+    int line, column;     /* from 1 */
 } iw_place;
 
 typedef enum iw_source_kind {
@@ -32,17 +33,20 @@ typedef enum iw_source_kind {
 typedef struct iw_source {
     iw_source_kind kind;
     iw_place place;
-    const char *id;       /* never NULL: given, or its number from 1 */
-    const char *name;     /* pypi: project; debian: package; url: first URL; git: URL; crates: lock path; local: path below the recipe's folder */
-    const char *version;  /* pypi, debian; else NULL */
-    const char *file;     /* file name of the download; git: NULL */
-    const char *sha256;   /* of the file, of the checked-out tree (git), of the lock (crates), of the content (local, computed at loading) */
-    bool wheel;           /* pypi */
-    bool binary;          /* debian */
-    iw_list mirrors;      /* url */
-    const char *commit;   /* git */
-    bool submodules;      /* git */
-    const char *to;       /* below $SRC, cleaned; "." for the first; below $FILES for a local one that isn't unpacked */
+    const char *id;      /* never NULL: given, or its number from 1 */
+    const char *name;    /* pypi: project; debian: package; url: first URL; git: URL; crates: lock
+                            path; local: path below the recipe's folder */
+    const char *version; /* pypi, debian; else NULL */
+    const char *file;    /* file name of the download; git: NULL */
+    const char *sha256;  /* of the file, of the checked-out tree (git), of the lock (crates), of the
+                            content (local, computed at loading) */
+    bool wheel;          /* pypi */
+    bool binary;         /* debian */
+    iw_list mirrors;     /* url */
+    const char *commit;  /* git */
+    bool submodules;     /* git */
+    const char *to; /* below $SRC, cleaned; "." for the first; below $FILES for a local one that
+                       isn't unpacked */
     unsigned strip;
     bool unpack;
     const char *local_path; /* local: absolute path on this host (`file` is its last part) */
@@ -50,11 +54,11 @@ typedef struct iw_source {
 
 typedef struct iw_patch {
     iw_place place;
-    const char *file;        /* patches/<name>/<file>, or the path inside the source */
-    const char *from;        /* id of a source, or NULL for ours */
+    const char *file; /* patches/<name>/<file>, or the path inside the source */
+    const char *from; /* id of a source, or NULL for ours */
     unsigned strip;
-    const char *path;        /* ours: absolute path on this host; else NULL */
-    const char *sha256;      /* ours: of the file; else NULL (the source's digest pins it) */
+    const char *path;   /* ours: absolute path on this host; else NULL */
+    const char *sha256; /* ours: of the file; else NULL (the source's digest pins it) */
     /* DEP-3, ours only */
     const char *description, *origin, *author, *forwarded, *applies_to;
 } iw_patch;
@@ -110,15 +114,20 @@ typedef struct iw_build {
     unsigned minutes;             /* 0: not said */
 } iw_build;
 
-typedef enum iw_check_kind { IW_CHECK_IMPORT, IW_CHECK_PYTHON, IW_CHECK_COMMAND, IW_CHECK_SHELL } iw_check_kind;
+typedef enum iw_check_kind {
+    IW_CHECK_IMPORT,
+    IW_CHECK_PYTHON,
+    IW_CHECK_COMMAND,
+    IW_CHECK_SHELL
+} iw_check_kind;
 
 typedef struct iw_check {
     iw_place place;
     const char *name;
     iw_check_kind kind;
-    iw_list arguments;    /* modules, or the command */
-    const char *text;     /* python or shell */
-    unsigned timeout;     /* seconds */
+    iw_list arguments; /* modules, or the command */
+    const char *text;  /* python or shell */
+    unsigned timeout;  /* seconds */
     bool loopback;
     iw_list requires;
 } iw_check;
@@ -149,18 +158,23 @@ typedef struct iw_recipe {
     bool guarded;
     const iw_exception *exceptions;
     size_t exception_count;
-    const char *meaning; /* canonical text of everything that can change the built result (not checks, audit, summary, comments) */
+    const char *meaning; /* canonical text of everything that can change the built result (not
+                            checks, audit, summary, comments) */
 } iw_recipe;
 
 typedef struct iw_profile {
     const char *name, *summary, *path;
-    iw_list flags;            /* everything the wrapper appends: -march=amdfam10, -m… for each allowed feature, -mno-… for each other */
+    iw_list flags; /* everything the wrapper appends: -march=amdfam10, -m… for each allowed feature,
+                      -mno-… for each other */
     const char *assembler_march; /* for -Wa,-march=…: amdfam10 */
-    iw_list features;         /* of the CPU, as GCC's -m flags name them without -m: sse3, sse4a, popcnt, abm … */
-    iw_list shunned;          /* of these, what nothing may use all the same */
-    iw_list usable;           /* features without shunned: what the audit allows */
-    const char *rust_cpu, *openblas_target, *numpy_baseline, *emulator_cpu; /* e.g. amdfam10, BARCELONA, sse3, phenom */
-    iw_list also;             /* profiles under whose emulators the checks run, too; not those of a joined one's parts */
+    iw_list features; /* of the CPU, as GCC's -m flags name them without -m: sse3, sse4a, popcnt,
+                         abm … */
+    iw_list shunned;  /* of these, what nothing may use all the same */
+    iw_list usable;   /* features without shunned: what the audit allows */
+    const char *rust_cpu, *openblas_target, *numpy_baseline,
+        *emulator_cpu; /* e.g. amdfam10, BARCELONA, sse3, phenom */
+    iw_list also; /* profiles under whose emulators the checks run, too; not those of a joined one's
+                     parts */
     const char *meaning;
 } iw_profile;
 
@@ -171,14 +185,14 @@ typedef struct iw_pin {
 
 typedef struct iw_stack {
     const char *name, *version, *summary, *path, *toolchain;
-    iw_list profiles;         /* sorted, unique */
-    const iw_pin *packages;   /* in the bundle, with what they need to run */
+    iw_list profiles;       /* sorted, unique */
+    const iw_pin *packages; /* in the bundle, with what they need to run */
     size_t package_count;
-    const iw_pin *pins;       /* versions of everything else */
+    const iw_pin *pins; /* versions of everything else */
     size_t pin_count;
     const iw_check *checks;
     size_t check_count;
-    double hours, disk_gb;    /* for --list */
+    double hours, disk_gb; /* for --list */
 } iw_stack;
 
 typedef struct iw_toolchain_package {
@@ -192,22 +206,28 @@ typedef struct iw_toolchain {
     const iw_toolchain_package *packages;
     size_t package_count;
     bool is_host;               /* no packages of ours: what this host has, found by PATH */
-    char digest[IW_SHA256_HEX]; /* over name, version and sha256 of every package, sorted; of the host's tools: over name and sha256 of each */
+    char digest[IW_SHA256_HEX]; /* over name, version and sha256 of every package, sorted; of the
+                                   host's tools: over name and sha256 of each */
 } iw_toolchain;
 
 typedef struct iw_catalog iw_catalog;
 
-/* Opens the tree that holds `recipes/` and `patches/`. Nothing is read yet but the names of files. Caller frees. */
+/* Opens the tree that holds `recipes/` and `patches/`. Nothing is read yet but the names of files.
+ * Caller frees. */
 int iw_catalog_open(const char *root, iw_catalog **out, iw_error *err);
 void iw_catalog_free(iw_catalog *catalog);
 const char *iw_catalog_root(const iw_catalog *catalog); /* absolute */
 
 /* Each loads once, then returns the same borrowed pointer. An unknown name says "did you mean". */
-int iw_catalog_recipe(iw_catalog *catalog, const char *name, const char *version, const iw_recipe **out, iw_error *err);
+int iw_catalog_recipe(iw_catalog *catalog, const char *name, const char *version,
+                      const iw_recipe **out, iw_error *err);
 int iw_catalog_stack(iw_catalog *catalog, const char *name, const iw_stack **out, iw_error *err);
-int iw_catalog_profile(iw_catalog *catalog, const char *name, const iw_profile **out, iw_error *err);
-int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out, iw_error *err);
-/* From now on iw_catalog_toolchain gives this one for every name: the host's own tools (`host` is borrowed until the catalog is freed). */
+int iw_catalog_profile(iw_catalog *catalog, const char *name, const iw_profile **out,
+                       iw_error *err);
+int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out,
+                         iw_error *err);
+/* From now on iw_catalog_toolchain gives this one for every name: the host's own tools (`host` is
+ * borrowed until the catalog is freed). */
 void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host);
 
 /* Names and versions that exist, sorted (versions by bytes); borrowed. */
@@ -217,15 +237,20 @@ int iw_catalog_stacks(iw_catalog *catalog, iw_list *out, iw_error *err);
 int iw_catalog_profiles(iw_catalog *catalog, iw_list *out, iw_error *err);
 int iw_catalog_toolchains(iw_catalog *catalog, iw_list *out, iw_error *err);
 
-/* The intersection of several profiles as one: name joined by `+`, the flags of the first with -mno-… for every feature that one of the
- * others lacks, features allowed by all, the most careful of the rest. Borrowed from the catalog. */
-int iw_catalog_profiles_join(iw_catalog *catalog, const iw_list *names, const iw_profile **out, iw_error *err);
+/* The intersection of several profiles as one: name joined by `+`, the flags of the first with
+ * -mno-… for every feature that one of the others lacks, features allowed by all, the most careful
+ * of the rest. Borrowed from the catalog. */
+int iw_catalog_profiles_join(iw_catalog *catalog, const iw_list *names, const iw_profile **out,
+                             iw_error *err);
 
-/* Reads one file of the tree from memory, as far as that goes without its neighbours: what an editor or the fuzzer asks. `kind` is
- * "recipe", "stack", "profile" or "toolchain"; `file` is for messages. */
-int iw_recipe_check_text(const char *kind, const char *file, const char *data, size_t length, iw_error *err);
+/* Reads one file of the tree from memory, as far as that goes without its neighbours: what an
+ * editor or the fuzzer asks. `kind` is "recipe", "stack", "profile" or "toolchain"; `file` is for
+ * messages. */
+int iw_recipe_check_text(const char *kind, const char *file, const char *data, size_t length,
+                         iw_error *err);
 
-/* The JSON Schema, and the reference tables in Markdown, of a kind of file; from the reader's own tables. Caller frees; NULL for no such kind. */
+/* The JSON Schema, and the reference tables in Markdown, of a kind of file; from the reader's own
+ * tables. Caller frees; NULL for no such kind. */
 char *iw_recipe_schema_json(const char *kind);
 char *iw_recipe_reference(const char *kind);
 

@@ -1,5 +1,5 @@
-/* The machinery of the format: tables of keys (keys.c) drive reading, hints, defaults, the meaning, the JSON Schemas and the reference in
- * docs/recipes.md. Internal to `recipe`. */
+/* The machinery of the format: tables of keys (keys.c) drive reading, hints, defaults, the meaning,
+ * the JSON Schemas and the reference in docs/recipes.md. Internal to `recipe`. */
 #ifndef IW_RECIPE_SCHEMA_H
 #define IW_RECIPE_SCHEMA_H
 
@@ -45,8 +45,8 @@ typedef struct iw_text_rule {
     const char *what;    /* "64 lower-case hexadecimal digits" */
     const char *pattern; /* for the JSON Schema (ECMA), or NULL */
     bool (*fits)(const char *text);
-    size_t limit;        /* bytes */
-    bool numeric;        /* a YAML reader of types may see a number or a boolean here */
+    size_t limit; /* bytes */
+    bool numeric; /* a YAML reader of types may see a number or a boolean here */
 } iw_text_rule;
 
 const iw_text_rule *iw_text_rule_of(iw_text_type type);
@@ -70,11 +70,12 @@ typedef enum iw_form {
 
 enum {
     IW_K_REQUIRED = 1,
-    IW_K_BUILT = 2,   /* can change the built result: belongs to the meaning */
-    IW_K_SET = 4,     /* the order of a list doesn't matter */
-    IW_K_UNIQUE = 8,  /* a list names nothing twice */
-    IW_K_OR_TEXT = 16, /* an item may be a path alone, which is put at `text_offset` of the struct */
-    IW_K_BODY = 32    /* required, but `like` may give it */
+    IW_K_BUILT = 2,  /* can change the built result: belongs to the meaning */
+    IW_K_SET = 4,    /* the order of a list doesn't matter */
+    IW_K_UNIQUE = 8, /* a list names nothing twice */
+    IW_K_OR_TEXT =
+        16,        /* an item may be a path alone, which is put at `text_offset` of the struct */
+    IW_K_BODY = 32 /* required, but `like` may give it */
 };
 
 struct iw_shape;
@@ -115,15 +116,19 @@ extern const iw_shape iw_shape_recipe, iw_shape_stack, iw_shape_profile, iw_shap
 /* How a key's value is written, in words: "a list of names"; borrowed, static. */
 const char *iw_form_text(const iw_key *key);
 
-/* Reads a mapping into `*into` (of shape->size bytes, zeroed by the caller), strictly, with defaults. Text is borrowed from the nodes. */
-int iw_shape_read(iw_arena *arena, const iw_shape *shape, const iw_yaml *mapping, void *into, iw_error *err);
+/* Reads a mapping into `*into` (of shape->size bytes, zeroed by the caller), strictly, with
+ * defaults. Text is borrowed from the nodes. */
+int iw_shape_read(iw_arena *arena, const iw_shape *shape, const iw_yaml *mapping, void *into,
+                  iw_error *err);
 
 /* Only that every key is known. */
 int iw_shape_check_keys(const iw_shape *shape, const iw_yaml *mapping, iw_error *err);
 
-/* Adds the lines of everything marked IW_K_BUILT: "<prefix><key> <value>\n", in the table's order; texts are quoted. */
+/* Adds the lines of everything marked IW_K_BUILT: "<prefix><key> <value>\n", in the table's order;
+ * texts are quoted. */
 void iw_shape_meaning(iw_buffer *out, const char *prefix, const iw_shape *shape, const void *from);
-void iw_meaning_text(iw_buffer *out, const char *prefix, const char *key, const char *text); /* NULL adds nothing */
+void iw_meaning_text(iw_buffer *out, const char *prefix, const char *key,
+                     const char *text); /* NULL adds nothing */
 
 /* The JSON Schema (draft 2020-12) of a file, indented; caller frees. */
 char *iw_shape_json_schema(const iw_shape *shape);
@@ -131,6 +136,7 @@ char *iw_shape_json_schema(const iw_shape *shape);
 char *iw_shape_markdown(const iw_shape *shape);
 
 /* Visits the shape and all shapes below it, once each, parents first. */
-void iw_shape_each(const iw_shape *shape, void (*visit)(void *context, const iw_shape *shape), void *context);
+void iw_shape_each(const iw_shape *shape, void (*visit)(void *context, const iw_shape *shape),
+                   void *context);
 
 #endif

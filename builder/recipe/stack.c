@@ -13,8 +13,7 @@ typedef struct iw_merged {
 static iw_pin *find_pin(const iw_pin *pins, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(pins[i].name, name) == 0)
-            return (iw_pin *)&pins[i];
+        if (strcmp(pins[i].name, name) == 0) return (iw_pin *)&pins[i];
     return NULL;
 }
 
@@ -30,22 +29,20 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Takes `pins` of an included stack, where this one says nothing of that name. */
-static int take_pins(const iw_stack *own, const char *include, const iw_place *place, const iw_pin *pins, size_t count, iw_merged *merged,
-                     iw_error *err)
+static int take_pins(const iw_stack *own, const char *include, const iw_place *place,
+                     const iw_pin *pins, size_t count, iw_merged *merged, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
         const iw_pin *ours = find_pin(own->packages, own->package_count, pins[i].name);
-        if (!ours)
-            ours = find_pin(own->pins, own->pin_count, pins[i].name);
+        if (!ours) ours = find_pin(own->pins, own->pin_count, pins[i].name);
         iw_pin *before = find_pin(merged->items, merged->count, pins[i].name);
         if (before && !ours && strcmp(before->version, pins[i].version) != 0)
-            return iw_fail_at(err, place, "\"%s\" brings %s %s, another stack here %s; say below \"pins\" which", include, pins[i].name,
-                              pins[i].version, before->version);
-        if (before)
-            continue;
+            return iw_fail_at(
+                err, place, "\"%s\" brings %s %s, another stack here %s; say below \"pins\" which",
+                include, pins[i].name, pins[i].version, before->version);
+        if (before) continue;
         iw_pin taken = pins[i];
-        if (ours)
-            taken = *ours;
+        if (ours) taken = *ours;
         add_pin(merged, &taken);
     }
     return 0;
@@ -54,8 +51,7 @@ static int take_pins(const iw_stack *own, const char *include, const iw_place *p
 static const iw_pin *keep_pins(iw_arena *arena, iw_merged *merged, size_t *count)
 {
     iw_pin *kept = iw_arena_alloc(arena, (merged->count + 1) * sizeof *kept);
-    if (merged->count)
-        memcpy(kept, merged->items, merged->count * sizeof *kept);
+    if (merged->count) memcpy(kept, merged->items, merged->count * sizeof *kept);
     qsort(kept, merged->count, sizeof *kept, by_name);
     *count = merged->count;
     free(merged->items);
@@ -65,22 +61,22 @@ static const iw_pin *keep_pins(iw_arena *arena, iw_merged *merged, size_t *count
 
 static void take_checks(iw_arena *arena, iw_stack *own, const iw_stack *other)
 {
-    iw_check *checks = iw_arena_alloc(arena, (own->check_count + other->check_count + 1) * sizeof *checks);
+    iw_check *checks =
+        iw_arena_alloc(arena, (own->check_count + other->check_count + 1) * sizeof *checks);
     size_t count = own->check_count;
-    if (count)
-        memcpy(checks, own->checks, count * sizeof *checks);
+    if (count) memcpy(checks, own->checks, count * sizeof *checks);
     for (size_t i = 0; i < other->check_count; i++) {
         bool taken = false;
         for (size_t k = 0; k < count && !taken; k++)
             taken = strcmp(checks[k].name, other->checks[i].name) == 0;
-        if (!taken)
-            checks[count++] = other->checks[i];
+        if (!taken) checks[count++] = other->checks[i];
     }
     own->checks = checks;
     own->check_count = count;
 }
 
-static int load_included(iw_catalog *catalog, const iw_yaml *item, const iw_chain *chain, iw_stack **out, iw_error *err)
+static int load_included(iw_catalog *catalog, const iw_yaml *item, const iw_chain *chain,
+                         iw_stack **out, iw_error *err)
 {
     const char *cycle = iw_chain_cycle(catalog->arena, chain, item->text);
     if (cycle)
@@ -94,26 +90,27 @@ static int load_included(iw_catalog *catalog, const iw_yaml *item, const iw_chai
     return iw_load_stack(catalog, item->text, file, &inner, out, err);
 }
 
-/* Packages and pins of a name here come first; then those of the included stacks, which must agree. */
-static int take_includes(iw_catalog *catalog, iw_stack_draft *draft, const iw_yaml *root, const iw_chain *chain, iw_error *err)
+/* Packages and pins of a name here come first; then those of the included stacks, which must agree.
+ */
+static int take_includes(iw_catalog *catalog, iw_stack_draft *draft, const iw_yaml *root,
+                         const iw_chain *chain, iw_error *err)
 {
     iw_stack *stack = &draft->stack, own = *stack;
     iw_merged packages = {0}, pins = {0};
     const iw_yaml *item = draft->include.count ? iw_yaml_find(root, "include")->first : NULL;
-    for (size_t i = 0; i < own.package_count; i++)
-        add_pin(&packages, &own.packages[i]);
-    for (size_t i = 0; i < own.pin_count; i++)
-        add_pin(&pins, &own.pins[i]);
+    for (size_t i = 0; i < own.package_count; i++) add_pin(&packages, &own.packages[i]);
+    for (size_t i = 0; i < own.pin_count; i++) add_pin(&pins, &own.pins[i]);
     int status = 0;
     for (; item && status == 0; item = item->next) {
         iw_stack *other = NULL;
         status = load_included(catalog, item, chain, &other, err);
         if (status == 0)
-            status = take_pins(&own, item->text, &item->place, other->packages, other->package_count, &packages, err);
+            status = take_pins(&own, item->text, &item->place, other->packages,
+                               other->package_count, &packages, err);
         if (status == 0)
-            status = take_pins(&own, item->text, &item->place, other->pins, other->pin_count, &pins, err);
-        if (status == 0)
-            take_checks(catalog->arena, stack, other);
+            status = take_pins(&own, item->text, &item->place, other->pins, other->pin_count, &pins,
+                               err);
+        if (status == 0) take_checks(catalog->arena, stack, other);
     }
     stack->packages = keep_pins(catalog->arena, &packages, &stack->package_count);
     stack->pins = keep_pins(catalog->arena, &pins, &stack->pin_count);
@@ -130,28 +127,31 @@ static int check_pins(iw_catalog *catalog, const iw_pin *pins, size_t count, iw_
     return 0;
 }
 
-static int check_file(iw_catalog *catalog, const char *folder, const char *what, const iw_yaml *node,
-                      int (*names)(iw_catalog *, iw_list *, iw_error *), iw_error *err)
+static int check_file(iw_catalog *catalog, const char *folder, const char *what,
+                      const iw_yaml *node, int (*names)(iw_catalog *, iw_list *, iw_error *),
+                      iw_error *err)
 {
     iw_cleanup_free char *file = iw_format("recipes/%s/%s.yaml", folder, node->text);
-    if (iw_catalog_has(catalog, file))
-        return 0;
+    if (iw_catalog_has(catalog, file)) return 0;
     iw_list list;
-    if (names(catalog, &list, err))
-        return -1;
-    return iw_fail_at(err, &node->place, "there is no %s \"%s\"%s", what, node->text, iw_did_you_mean(catalog->arena, node->text, &list));
+    if (names(catalog, &list, err)) return -1;
+    return iw_fail_at(err, &node->place, "there is no %s \"%s\"%s", what, node->text,
+                      iw_did_you_mean(catalog->arena, node->text, &list));
 }
 
-static int check_names(iw_catalog *catalog, const iw_stack *stack, const iw_yaml *root, iw_error *err)
+static int check_names(iw_catalog *catalog, const iw_stack *stack, const iw_yaml *root,
+                       iw_error *err)
 {
     const iw_yaml *profiles = iw_yaml_find(root, "profiles");
-    if (check_file(catalog, "toolchains", "toolchain", iw_yaml_find(root, "toolchain"), iw_catalog_toolchains, err))
+    if (check_file(catalog, "toolchains", "toolchain", iw_yaml_find(root, "toolchain"),
+                   iw_catalog_toolchains, err))
         return -1;
     for (const iw_yaml *item = profiles->first; item; item = item->next)
-        if (check_file(catalog, "profiles", "profile", item, iw_catalog_profiles, err))
-            return -1;
-    return check_pins(catalog, stack->packages, stack->package_count, err) || check_pins(catalog, stack->pins, stack->pin_count, err) ? -1
-                                                                                                                                       : 0;
+        if (check_file(catalog, "profiles", "profile", item, iw_catalog_profiles, err)) return -1;
+    return check_pins(catalog, stack->packages, stack->package_count, err) ||
+                   check_pins(catalog, stack->pins, stack->pin_count, err)
+               ? -1
+               : 0;
 }
 
 static int compare_text(const void *a, const void *b)
@@ -163,29 +163,36 @@ int iw_stack_finish(iw_arena *arena, const iw_yaml *root, iw_stack_draft *draft,
 {
     iw_stack *stack = &draft->stack;
     if (stack->profiles.count == 0)
-        return iw_fail_at(err, &iw_yaml_find(root, "profiles")->place, "\"profiles\" is empty; name a CPU, as [k10]");
+        return iw_fail_at(err, &iw_yaml_find(root, "profiles")->place,
+                          "\"profiles\" is empty; name a CPU, as [k10]");
     for (size_t i = 0; i < stack->pin_count; i++)
         if (find_pin(stack->packages, stack->package_count, stack->pins[i].name))
-            return iw_fail_at(err, &stack->pins[i].place, "\"%s\" is among \"packages\" already", stack->pins[i].name);
-    qsort((void *)stack->profiles.items, stack->profiles.count, sizeof *stack->profiles.items, compare_text);
-    return iw_checks_finish(arena, iw_yaml_find(root, "checks"), (iw_check *)stack->checks, stack->check_count, err);
+            return iw_fail_at(err, &stack->pins[i].place, "\"%s\" is among \"packages\" already",
+                              stack->pins[i].name);
+    qsort((void *)stack->profiles.items, stack->profiles.count, sizeof *stack->profiles.items,
+          compare_text);
+    return iw_checks_finish(arena, iw_yaml_find(root, "checks"), (iw_check *)stack->checks,
+                            stack->check_count, err);
 }
 
-int iw_load_stack(iw_catalog *catalog, const char *name, const char *file, const iw_chain *chain, iw_stack **out, iw_error *err)
+int iw_load_stack(iw_catalog *catalog, const char *name, const char *file, const iw_chain *chain,
+                  iw_stack **out, iw_error *err)
 {
     iw_yaml *root;
-    if (iw_catalog_read(catalog, file, &root, err))
-        return -1;
+    if (iw_catalog_read(catalog, file, &root, err)) return -1;
     iw_stack_draft *draft = iw_arena_alloc(catalog->arena, sizeof *draft);
     iw_stack *stack = &draft->stack;
-    if (iw_shape_read(catalog->arena, &iw_shape_stack, root, draft, err) || iw_stack_finish(catalog->arena, root, draft, err))
+    if (iw_shape_read(catalog->arena, &iw_shape_stack, root, draft, err) ||
+        iw_stack_finish(catalog->arena, root, draft, err))
         return -1;
     if (strcmp(stack->name, name) != 0)
-        return iw_fail_at(err, &iw_yaml_find(root, "name")->place, "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
+        return iw_fail_at(err, &iw_yaml_find(root, "name")->place,
+                          "\"name\" is \"%s\", but the file's name says \"%s\"; they must be equal",
                           stack->name, name);
     stack->path = file;
     iw_chain start = {name, NULL};
-    if (take_includes(catalog, draft, root, chain ? chain : &start, err) || check_names(catalog, stack, root, err))
+    if (take_includes(catalog, draft, root, chain ? chain : &start, err) ||
+        check_names(catalog, stack, root, err))
         return -1;
     if (stack->package_count == 0)
         return iw_fail_at(err, &root->place, "a stack needs \"packages\" (or \"include\")");

@@ -19,12 +19,13 @@ typedef struct iw_page {
     const json_t *manifest, *details;
 } iw_page;
 
-/* `html` as it is, but for %s: a text, escaped (NULL: a dash), %p: a path, which may break after a slash, %n: an int64_t with its
- * digits in threes, and %f: seconds (double) as "4 min 10 s". */
+/* `html` as it is, but for %s: a text, escaped (NULL: a dash), %p: a path, which may break after a
+ * slash, %n: an int64_t with its digits in threes, and %f: seconds (double) as "4 min 10 s". */
 void iw_page_add(iw_page *page, const char *html, ...);
 /* Whether another row may be written, `index` being there already. */
 bool iw_page_room(const iw_page *page, size_t index);
-/* Counts what was left out, as the last item or row: `element` is li, or tr with `columns`. Nothing where nothing was. */
+/* Counts what was left out, as the last item or row: `element` is li, or tr with `columns`. Nothing
+ * where nothing was. */
 void iw_page_left_out(iw_page *page, const char *element, int columns, size_t shown, size_t all);
 /* "1 file", "7 files": adds the number and the noun. */
 void iw_page_count(iw_page *page, size_t count, const char *noun);

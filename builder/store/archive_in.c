@@ -28,7 +28,7 @@ typedef struct input {
     off_t position;
     bool seekable;
     char *buffer;
-    int sys; /* errno of a failed read */
+    int sys;               /* errno of a failed read */
     struct archive *outer; /* data.tar.* inside a Debian package: its ar container */
     iw_ring *ring;         /* or blocks that a thread decompresses */
     bool holding;
@@ -45,14 +45,15 @@ typedef struct unpacker {
     char *conflict;
 } unpacker;
 
-/* --- libarchive's view of the input --------------------------------------------------------------------------------------------- */
+/* --- libarchive's view of the input --------------------------------------- */
 
 static la_ssize_t read_input(struct archive *archive, void *context, const void **data)
 {
     input *in = context;
     *data = in->buffer;
     for (;;) {
-        ssize_t got = in->seekable ? pread(in->fd, in->buffer, READ_BLOCK, in->position) : read(in->fd, in->buffer, READ_BLOCK);
+        ssize_t got = in->seekable ? pread(in->fd, in->buffer, READ_BLOCK, in->position)
+                                   : read(in->fd, in->buffer, READ_BLOCK);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             in->sys = errno;
@@ -80,7 +81,10 @@ static la_int64_t skip_input(struct archive *archive, void *context, la_int64_t 
 static la_int64_t seek_input(struct archive *archive, void *context, la_int64_t offset, int whence)
 {
     input *in = context;
-    la_int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? in->position : (la_int64_t)in->size, to;
+    la_int64_t base = whence == SEEK_SET   ? 0
+                      : whence == SEEK_CUR ? in->position
+                                           : (la_int64_t)in->size,
+               to;
     if (__builtin_add_overflow(base, offset, &to) || to < 0 || to > (la_int64_t)in->size) {
         archive_set_error(archive, EINVAL, "it points outside itself");
         return ARCHIVE_FATAL;
@@ -134,7 +138,8 @@ static int archive_failure(struct archive *archive, const input *in, iw_error *e
         return iw_fail_errno(err, IW_E_IO, "can't read %s", in->name);
     }
     const char *text = archive_error_string(archive);
-    return iw_fail(err, IW_E_FORMAT, "%s: not a whole archive: %s", in->name, text ? text : "unknown format");
+    return iw_fail(err, IW_E_FORMAT, "%s: not a whole archive: %s", in->name,
+                   text ? text : "unknown format");
 }
 
 /* Tar, zip and cpio with the compressions that need no outside program. */
@@ -158,7 +163,9 @@ static struct archive *new_reader(void)
 static int open_reader(struct archive *archive, input *in, iw_error *err)
 {
     archive_read_set_callback_data(archive, in);
-    archive_read_set_read_callback(archive, in->outer ? read_outer : in->ring ? read_ring : read_input);
+    archive_read_set_read_callback(archive, in->outer  ? read_outer
+                                            : in->ring ? read_ring
+                                                       : read_input);
     if (in->seekable && !in->outer) {
         archive_read_set_skip_callback(archive, skip_input);
         archive_read_set_seek_callback(archive, seek_input);
@@ -166,12 +173,14 @@ static int open_reader(struct archive *archive, input *in, iw_error *err)
     return archive_read_open1(archive) == ARCHIVE_OK ? 0 : archive_failure(archive, in, err);
 }
 
-/* libarchive turns names from UTF-8 into the locale's: a locale of this thread that has UTF-8 keeps them, whatever the user's is. */
+/* libarchive turns names from UTF-8 into the locale's: a locale of this thread that has UTF-8 keeps
+ * them, whatever the user's is. */
 static locale_t enter_utf8(locale_t *old)
 {
     static const char *const names[] = {"C.UTF-8", "C.utf8", "en_US.UTF-8"};
     locale_t locale = (locale_t)0;
-    for (size_t i = 0; i < 3 && !locale; i++) locale = newlocale(LC_CTYPE_MASK, names[i], (locale_t)0);
+    for (size_t i = 0; i < 3 && !locale; i++)
+        locale = newlocale(LC_CTYPE_MASK, names[i], (locale_t)0);
     if (locale) *old = uselocale(locale);
     return locale;
 }
@@ -183,7 +192,7 @@ static void leave_utf8(locale_t locale, locale_t old)
     freelocale(locale);
 }
 
-/* --- admission of entries ------------------------------------------------------------------------------------------------------- */
+/* --- admission of entries ------------------------------------------------- */
 
 static int refuse(const unpacker *u, const char *entry, const char *why, iw_error *err)
 {
@@ -197,7 +206,8 @@ static int placed(unpacker *u, const char *entry, int status, iw_error *inner, i
     if (status == 0) return 0;
     if (!u->conflict && iw_placer_conflict(u->placer)) u->conflict = iw_strdup(entry);
     iw_cleanup_free char *quoted = iw_name_quote(entry);
-    iw_fail(err, inner->kind, "%s: %sentry %s %s", u->name, inner->kind == IW_E_FORMAT ? "refused: " : "", quoted, iw_error_text(inner));
+    iw_fail(err, inner->kind, "%s: %sentry %s %s", u->name,
+            inner->kind == IW_E_FORMAT ? "refused: " : "", quoted, iw_error_text(inner));
     if (err) err->sys = inner->sys;
     iw_error_clear(inner);
     return -1;
@@ -212,8 +222,11 @@ static int check_bounds(unpacker *u, const char *entry, uint64_t size, iw_error 
     if (u->in.ring || u->total + size <= RATIO_FROM) return 0;
     /* Parts that are read again (zip entries over the same bytes) count once. */
     uint64_t packed = u->in.size && u->in.done > u->in.size ? u->in.size : u->in.done, most;
-    if (!__builtin_mul_overflow(packed + 1, (uint64_t)a->max_ratio, &most) && u->total + size > most)
-        return refuse(u, entry, "unpacks to far more than an honest archive of this size holds (a bomb)", err);
+    if (!__builtin_mul_overflow(packed + 1, (uint64_t)a->max_ratio, &most) &&
+        u->total + size > most)
+        return refuse(u, entry,
+                      "unpacks to far more than an honest archive of this size holds (a bomb)",
+                      err);
     return 0;
 }
 
@@ -243,10 +256,13 @@ static int copy_data(unpacker *u, const char *entry, uint64_t declared, iw_error
         int status = archive_read_data_block(u->archive, &data, &length, &offset);
         if (status == ARCHIVE_EOF) break;
         if (status != ARCHIVE_OK) return archive_failure(u->archive, &u->in, err);
-        if (offset < 0 || length > UINT64_MAX / 2 - (uint64_t)offset) return refuse(u, entry, "has data at an impossible place", err);
+        if (offset < 0 || length > UINT64_MAX / 2 - (uint64_t)offset)
+            return refuse(u, entry, "has data at an impossible place", err);
         if ((uint64_t)offset + length > end) end = (uint64_t)offset + length;
         if (check_bounds(u, entry, end, err) != 0) return -1;
-        if (placed(u, entry, iw_placer_write(u->placer, data, length, (uint64_t)offset, &inner), &inner, err) != 0) return -1;
+        if (placed(u, entry, iw_placer_write(u->placer, data, length, (uint64_t)offset, &inner),
+                   &inner, err) != 0)
+            return -1;
         report(u);
     }
     if (declared > end) end = declared; /* a hole at the end */
@@ -254,16 +270,20 @@ static int copy_data(unpacker *u, const char *entry, uint64_t declared, iw_error
     return placed(u, entry, iw_placer_end(u->placer, end, &inner), &inner, err);
 }
 
-static int take_file(unpacker *u, struct archive_entry *entry, const char *path, bool again, iw_error *err)
+static int take_file(unpacker *u, struct archive_entry *entry, const char *path, bool again,
+                     iw_error *err)
 {
     iw_error inner = IW_ERROR_INIT;
     mode_t mode = archive_entry_perm(entry);
     if (mode & (S_ISUID | S_ISGID)) return refuse(u, path, "is setuid or setgid", err);
-    if (mode & S_ISVTX && !u->admission.root_links) return refuse(u, path, "has the sticky bit", err);
+    if (mode & S_ISVTX && !u->admission.root_links)
+        return refuse(u, path, "has the sticky bit", err);
     la_int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
     if (size < 0) return refuse(u, path, "has an impossible size", err);
     if (check_bounds(u, path, (uint64_t)size, err) != 0) return -1;
-    if (placed(u, path, iw_placer_begin(u->placer, path, (mode & 0111) != 0, again, &inner), &inner, err) != 0) return -1;
+    if (placed(u, path, iw_placer_begin(u->placer, path, (mode & 0111) != 0, again, &inner), &inner,
+               err) != 0)
+        return -1;
     return copy_data(u, path, (uint64_t)size, err);
 }
 
@@ -272,7 +292,8 @@ static int take_symlink(unpacker *u, struct archive_entry *entry, const char *pa
     iw_error inner = IW_ERROR_INIT;
     const char *target = archive_entry_symlink(entry);
     bool look = false;
-    const char *why = target ? iw_name_admit_link(path, target, u->admission.root_links, &look) : "is a link whose target can't be read";
+    const char *why = target ? iw_name_admit_link(path, target, u->admission.root_links, &look)
+                             : "is a link whose target can't be read";
     if (why) return refuse(u, path, why, err);
     return placed(u, path, iw_placer_symlink(u->placer, path, target, look, &inner), &inner, err);
 }
@@ -284,11 +305,13 @@ static int take_hardlink(unpacker *u, struct archive_entry *entry, const char *p
     iw_cleanup_free char *target = NULL;
     const char *why = iw_name_admit(archive_entry_hardlink(entry), u->admission.strip, &target);
     if (why || !target) {
-        iw_cleanup_free char *text = iw_format("is a hard link whose target %s", why ? why : "is above what is unpacked");
+        iw_cleanup_free char *text =
+            iw_format("is a hard link whose target %s", why ? why : "is above what is unpacked");
         return refuse(u, path, text, err);
     }
     if (strcmp(path, target) == 0) return 0;
-    if (placed(u, path, iw_placer_hardlink(u->placer, path, target, &inner), &inner, err) != 0) return -1;
+    if (placed(u, path, iw_placer_hardlink(u->placer, path, target, &inner), &inner, err) != 0)
+        return -1;
     /* cpio and some tars put the data at the last name. */
     if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) <= 0) return 0;
     return take_file(u, entry, path, true, err);
@@ -297,7 +320,8 @@ static int take_hardlink(unpacker *u, struct archive_entry *entry, const char *p
 static int take_entry(unpacker *u, struct archive_entry *entry, iw_error *err)
 {
     const char *name = archive_entry_pathname(entry);
-    if (++u->entries > u->admission.max_entries) return refuse(u, name ? name : "?", "is one more than the bound of entries", err);
+    if (++u->entries > u->admission.max_entries)
+        return refuse(u, name ? name : "?", "is one more than the bound of entries", err);
     if (!name) return refuse(u, "?", "has a name that can't be read", err);
     if (archive_entry_is_encrypted(entry) == 1) return refuse(u, name, "is encrypted", err);
     iw_cleanup_free char *path = NULL;
@@ -322,7 +346,8 @@ static int take_entries(unpacker *u, iw_error *err)
 {
     struct archive_entry *entry;
     int status;
-    while ((status = archive_read_next_header(u->archive, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
+    while ((status = archive_read_next_header(u->archive, &entry)) == ARCHIVE_OK ||
+           status == ARCHIVE_WARN) {
         if (take_entry(u, entry, err) != 0) return -1;
         report(u);
     }
@@ -333,7 +358,7 @@ static int take_entries(unpacker *u, iw_error *err)
     return placed(u, link ? link : ".", status, &inner, err);
 }
 
-/* --- unpacking ------------------------------------------------------------------------------------------------------------------ */
+/* --- unpacking ------------------------------------------------------------ */
 
 static void set_admission(unpacker *u, const iw_admission *admission)
 {
@@ -347,12 +372,14 @@ static void set_admission(unpacker *u, const iw_admission *admission)
 
 static int open_placer(unpacker *u, const char *folder, iw_error *err)
 {
-    iw_place_options options = {
-        .root_links = u->admission.root_links, .keep_existing = u->keep_existing, .set_times = u->admission.set_times};
+    iw_place_options options = {.root_links = u->admission.root_links,
+                                .keep_existing = u->keep_existing,
+                                .set_times = u->admission.set_times};
     return iw_placer_open(folder, &options, &u->placer, err);
 }
 
-int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err)
+int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_admission *admission,
+                      iw_error *err)
 {
     unpacker u = {.name = name};
     locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
@@ -374,9 +401,11 @@ static int find_data(struct archive *outer, const input *in, iw_error *err)
 {
     struct archive_entry *entry;
     int status;
-    while ((status = archive_read_next_header(outer, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
+    while ((status = archive_read_next_header(outer, &entry)) == ARCHIVE_OK ||
+           status == ARCHIVE_WARN) {
         const char *name = archive_entry_pathname(entry);
-        if (name && (strncmp(name, "data.tar", 8) == 0) && (name[8] == 0 || name[8] == '.')) return 0;
+        if (name && (strncmp(name, "data.tar", 8) == 0) && (name[8] == 0 || name[8] == '.'))
+            return 0;
     }
     if (status != ARCHIVE_EOF) return archive_failure(outer, in, err);
     return iw_fail(err, IW_E_FORMAT, "%s: not a Debian package: it has no data.tar", in->name);
@@ -392,7 +421,8 @@ static int unpack_data(unpacker *u, struct archive *outer, iw_error *err)
     return status;
 }
 
-int iw_archive_unpack_deb(int fd, const char *name, const char *folder, const iw_admission *admission, iw_error *err)
+int iw_archive_unpack_deb(int fd, const char *name, const char *folder,
+                          const iw_admission *admission, iw_error *err)
 {
     unpacker u = {.name = name};
     locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
@@ -413,7 +443,8 @@ int iw_archive_unpack_deb(int fd, const char *name, const char *folder, const iw
     return status;
 }
 
-/* --- artifacts: three threads, one that reads and decompresses, one that hashes the tar, and this one ---------------------------------------- */
+/* --- artifacts: three threads, one that reads and decompresses, one that hashes the tar, and this
+ * one --- */
 
 typedef struct decoder {
     int fd;
@@ -431,7 +462,8 @@ typedef struct hasher {
 } hasher;
 
 /* Decompresses what `in` holds into blocks; false: stop. *part: whether a frame is unfinished. */
-static bool decode(decoder *d, ZSTD_DCtx *context, ZSTD_inBuffer *in, ZSTD_outBuffer *out, bool *part)
+static bool decode(decoder *d, ZSTD_DCtx *context, ZSTD_inBuffer *in, ZSTD_outBuffer *out,
+                   bool *part)
 {
     for (bool more = true; more;) {
         if (!out->dst && !(out->dst = iw_ring_fill(d->ring))) return false;
@@ -516,17 +548,21 @@ static void drain(input *in)
     while (iw_ring_take(in->ring, 0, &length)) iw_ring_give(in->ring, 0);
 }
 
-static int check_digests(const decoder *d, const hasher *h, const char *name, const iw_packed *expected, iw_error *err)
+static int check_digests(const decoder *d, const hasher *h, const char *name,
+                         const iw_packed *expected, iw_error *err)
 {
     if (d->sys) {
         errno = d->sys;
         return iw_fail_errno(err, IW_E_IO, "can't read %s", name);
     }
     if (strcmp(d->file, expected->file) != 0)
-        return iw_fail(err, IW_E_DIGEST, "%s is damaged: its SHA-256 is %s, but it was stored as %s", name, d->file, expected->file);
+        return iw_fail(err, IW_E_DIGEST,
+                       "%s is damaged: its SHA-256 is %s, but it was stored as %s", name, d->file,
+                       expected->file);
     if (d->broken) return iw_fail(err, IW_E_DIGEST, "%s is no whole zstd stream", name);
     if (strcmp(h->content, expected->content) != 0)
-        return iw_fail(err, IW_E_DIGEST, "%s: its content has SHA-256 %s, but it was stored as %s", name, h->content, expected->content);
+        return iw_fail(err, IW_E_DIGEST, "%s: its content has SHA-256 %s, but it was stored as %s",
+                       name, h->content, expected->content);
     return 0;
 }
 
@@ -542,12 +578,14 @@ static int lay_entries(unpacker *u, const char *folder, iw_error *err)
     return status;
 }
 
-int iw_archive_lay(int fd, const char *name, const char *folder, const iw_strings *skip, const iw_packed *expected, char **conflict,
-                   iw_error *err)
+int iw_archive_lay(int fd, const char *name, const char *folder, const iw_strings *skip,
+                   const iw_packed *expected, char **conflict, iw_error *err)
 {
     if (conflict) *conflict = NULL;
     iw_ring *ring = iw_ring_new(2);
-    unpacker u = {.name = name, .keep_existing = true, .in = {.fd = -1, .name = name, .ring = ring}};
+    unpacker u = {.name = name,
+                  .keep_existing = true,
+                  .in = {.fd = -1, .name = name, .ring = ring}};
     iw_admission admission = {.set_times = true, .skip = skip};
     decoder d = {.fd = fd, .ring = ring};
     hasher h = {.ring = ring, .reader = 1};
@@ -556,7 +594,9 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
     set_admission(&u, &admission);
     iw_error laid = IW_ERROR_INIT;
     int status = 0;
-    if (pthread_create(&threads[0], NULL, run_decoder, &d) != 0 || pthread_create(&threads[1], NULL, run_hasher, &h) != 0) abort();
+    if (pthread_create(&threads[0], NULL, run_decoder, &d) != 0 ||
+        pthread_create(&threads[1], NULL, run_hasher, &h) != 0)
+        abort();
     if (folder) status = lay_entries(&u, folder, &laid);
     bool io = status != 0 && laid.kind == IW_E_IO; /* a full disk: no use in reading on */
     if (io) iw_ring_abort(ring);
@@ -578,7 +618,8 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
     return status;
 }
 
-int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path), void *context, iw_error *err)
+int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path),
+                       void *context, iw_error *err)
 {
     input in;
     locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
@@ -586,10 +627,13 @@ int iw_archive_members(int fd, const char *name, int (*each)(void *context, cons
     struct archive *archive = new_reader();
     struct archive_entry *entry;
     int status = open_reader(archive, &in, err), read = ARCHIVE_EOF;
-    while (status == 0 && ((read = archive_read_next_header(archive, &entry)) == ARCHIVE_OK || read == ARCHIVE_WARN)) {
+    while (status == 0 && ((read = archive_read_next_header(archive, &entry)) == ARCHIVE_OK ||
+                           read == ARCHIVE_WARN)) {
         iw_cleanup_free char *path = NULL;
         const char *raw = archive_entry_pathname(entry);
-        if (!raw || archive_entry_filetype(entry) == AE_IFDIR || iw_name_admit(raw, 0, &path) || !path) continue;
+        if (!raw || archive_entry_filetype(entry) == AE_IFDIR || iw_name_admit(raw, 0, &path) ||
+            !path)
+            continue;
         status = each(context, path);
     }
     if (status == 0 && read != ARCHIVE_EOF) status = archive_failure(archive, &in, err);

@@ -5,11 +5,15 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* Length of the UTF-8 sequence at `at`, or 0 where there is none (overlong forms and surrogates are none). */
+/* Length of the UTF-8 sequence at `at`, or 0 where there is none (overlong forms and surrogates are
+ * none). */
 static size_t sequence(const unsigned char *at)
 {
     if (at[0] < 0x80) return 1;
-    size_t length = at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3 : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
+    size_t length = at[0] >= 0xc2 && at[0] < 0xe0   ? 2
+                    : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
+                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+                                                    : 0;
     for (size_t i = 1; i < length; i++)
         if ((at[i] & 0xc0) != 0x80) return 0;
     if (at[0] == 0xe0 && at[1] < 0xa0) return 0;
@@ -29,7 +33,8 @@ bool iw_name_is_utf8(const char *text)
     return true;
 }
 
-/* Control characters of ASCII and, where it is a sequence of UTF-8, those from U+0080 to U+009F, which terminals obey too. */
+/* Control characters of ASCII and, where it is a sequence of UTF-8, those from U+0080 to U+009F,
+ * which terminals obey too. */
 static bool is_control(const unsigned char *at, size_t length)
 {
     return at[0] < 0x20 || at[0] == 0x7f || (length == 2 && at[0] == 0xc2 && at[1] < 0xa0);
@@ -106,7 +111,8 @@ const char *iw_name_admit_link(const char *path, const char *target, bool root_l
     while (iw_slice_next(&rest, '/', &part)) {
         if (part.length == 0 || is_dots(part, 1)) continue;
         if (!is_dots(part, 2)) {
-            if (part.length > IW_NAME_LIMIT) return "is a link whose target has a part that is too long";
+            if (part.length > IW_NAME_LIMIT)
+                return "is a link whose target has a part that is too long";
             named = true;
             depth++;
             continue;

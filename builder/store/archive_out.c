@@ -1,4 +1,5 @@
-/* Packing: one thread walks and reads, one hashes the tar, one compresses (zstd starts its own) and writes. */
+/* Packing: one thread walks and reads, one hashes the tar, one compresses (zstd starts its own) and
+ * writes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -31,9 +32,10 @@ typedef struct packer {
     const iw_strings *first;
 } packer;
 
-/* --- into the ring -------------------------------------------------------------------------------------------------------------- */
+/* --- into the ring -------------------------------------------------------- */
 
-/* Room for at least one byte; *length: how many. NULL: a reader of the ring has failed, and tells why itself. */
+/* Room for at least one byte; *length: how many. NULL: a reader of the ring has failed, and tells
+ * why itself. */
 static char *room(packer *p, size_t *length)
 {
     if (p->block && p->used == IW_RING_BLOCK) {
@@ -78,11 +80,13 @@ static int add_bytes(packer *p, const char *data, size_t length, iw_error *err)
     return 0;
 }
 
-static int add_header(packer *p, iw_tar_kind kind, const char *path, const char *target, unsigned mode, uint64_t size, iw_error *err)
+static int add_header(packer *p, iw_tar_kind kind, const char *path, const char *target,
+                      unsigned mode, uint64_t size, iw_error *err)
 {
     iw_buffer_clear(&p->header);
     iw_cleanup_free char *whole = NULL;
-    if (p->packing->prefix) whole = *path ? iw_path_join(p->packing->prefix, path) : iw_strdup(p->packing->prefix);
+    if (p->packing->prefix)
+        whole = *path ? iw_path_join(p->packing->prefix, path) : iw_strdup(p->packing->prefix);
     iw_tar_header(&p->header, kind, whole ? whole : path, target, mode, size);
     return add_bytes(p, p->header.data, p->header.length, err);
 }
@@ -91,10 +95,13 @@ static int add_file(packer *p, const char *path, const char *full, iw_error *err
 {
     struct stat status;
     iw_cleanup_fd int fd = open(full, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", full);
-    if (!S_ISREG(status.st_mode) || status.st_size < 0) return iw_fail(err, IW_E_IO, "%s changed while it was packed", full);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        return iw_fail_errno(err, IW_E_IO, "can't open %s", full);
+    if (!S_ISREG(status.st_mode) || status.st_size < 0)
+        return iw_fail(err, IW_E_IO, "%s changed while it was packed", full);
     uint64_t left = (uint64_t)status.st_size;
-    if (add_header(p, IW_TAR_FILE, path, NULL, status.st_mode & 0111 ? 0755 : 0644, left, err) != 0) return -1;
+    if (add_header(p, IW_TAR_FILE, path, NULL, status.st_mode & 0111 ? 0755 : 0644, left, err) != 0)
+        return -1;
     while (left) {
         size_t most;
         char *to = room(p, &most);
@@ -106,7 +113,8 @@ static int add_file(packer *p, const char *path, const char *full, iw_error *err
         used(p, (size_t)got);
         left -= (uint64_t)got;
     }
-    return add_bytes(p, NULL, (IW_TAR_BLOCK - (uint64_t)status.st_size % IW_TAR_BLOCK) % IW_TAR_BLOCK, err);
+    return add_bytes(p, NULL,
+                     (IW_TAR_BLOCK - (uint64_t)status.st_size % IW_TAR_BLOCK) % IW_TAR_BLOCK, err);
 }
 
 static int add_link(packer *p, const char *path, const char *full, iw_error *err)
@@ -114,12 +122,14 @@ static int add_link(packer *p, const char *path, const char *full, iw_error *err
     char target[PATH_MAX];
     ssize_t length = readlink(full, target, sizeof target);
     if (length < 0) return iw_fail_errno(err, IW_E_IO, "can't read the link %s", full);
-    if ((size_t)length >= sizeof target) return iw_fail(err, IW_E_IO, "the link %s is too long", full);
+    if ((size_t)length >= sizeof target)
+        return iw_fail(err, IW_E_IO, "the link %s is too long", full);
     target[length] = 0;
     return add_header(p, IW_TAR_SYMLINK, path, target, 0777, 0, err);
 }
 
-static int add_entry(packer *p, const char *path, const char *full, const struct stat *status, iw_error *err)
+static int add_entry(packer *p, const char *path, const char *full, const struct stat *status,
+                     iw_error *err)
 {
     if (p->packing->progress && p->size - p->reported >= IW_RING_BLOCK) {
         p->reported = p->size;
@@ -132,16 +142,18 @@ static int add_entry(packer *p, const char *path, const char *full, const struct
     return iw_fail(err, IW_E_FORMAT, "can't pack %s: it is a device, a fifo or a socket", quoted);
 }
 
-/* --- the walk -------------------------------------------------------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------- */
 
-static int visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int visit(void *context, const char *relative, const char *full, const struct stat *status,
+                 iw_error *err)
 {
     packer *p = context;
     if (p->first && iw_strings_has(p->first, relative)) return 0;
     return add_entry(p, relative, full, status, err);
 }
 
-static int measure(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int measure(void *context, const char *relative, const char *full, const struct stat *status,
+                   iw_error *err)
 {
     (void)relative, (void)full, (void)err;
     uint64_t *total = context;
@@ -168,7 +180,7 @@ static int add_tree(packer *p, iw_error *err)
     return 0;
 }
 
-/* --- the other threads ------------------------------------------------------------------------------------------------------------- */
+/* --- the other threads ---------------------------------------------------- */
 
 typedef struct hasher {
     iw_ring *ring;
@@ -218,7 +230,8 @@ static int compress_some(compressor *c, const char *data, size_t length, ZSTD_En
     for (;;) {
         ZSTD_outBuffer out = {c->buffer, c->capacity, 0};
         size_t left = ZSTD_compressStream2(c->zstd, &out, &in, end);
-        if (ZSTD_isError(left)) return iw_fail(&c->error, IW_E_MEMORY, "zstd: %s", ZSTD_getErrorName(left));
+        if (ZSTD_isError(left))
+            return iw_fail(&c->error, IW_E_MEMORY, "zstd: %s", ZSTD_getErrorName(left));
         if (put(c, c->buffer, out.pos) != 0) return -1;
         if (end == ZSTD_e_end ? left == 0 : in.pos == in.size) return 0;
     }
@@ -233,20 +246,25 @@ static void *run_compressor(void *argument)
         c->status = compress_some(c, block, length, ZSTD_e_continue);
         iw_ring_give(c->ring, 1);
     }
-    if (c->status == 0 && !iw_ring_aborted(c->ring)) c->status = compress_some(c, "", 0, ZSTD_e_end);
+    if (c->status == 0 && !iw_ring_aborted(c->ring))
+        c->status = compress_some(c, "", 0, ZSTD_e_end);
     if (c->status != 0) iw_ring_abort(c->ring);
     return NULL;
 }
 
-/* Always with worker threads: without them zstd cuts its input at other places, and gives other bytes. */
+/* Always with worker threads: without them zstd cuts its input at other places, and gives other
+ * bytes. */
 static int set_up(compressor *c, iw_error *err)
 {
-    unsigned cores = iw_core_count(), most = c->packing->long_window ? LONG_WORKERS_LIMIT : WORKERS_LIMIT;
+    unsigned cores = iw_core_count(),
+             most = c->packing->long_window ? LONG_WORKERS_LIMIT : WORKERS_LIMIT;
     int workers = (int)(cores > most ? most : cores);
     c->zstd = ZSTD_createCCtx();
     if (!c->zstd) return iw_fail(err, IW_E_MEMORY, "zstd: out of memory");
     if (ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_nbWorkers, workers)))
-        return iw_fail(err, IW_E_ENVIRONMENT, "this libzstd was built without threads: its output would differ; install the distribution's libzstd");
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "this libzstd was built without threads: its output would differ; install "
+                       "the distribution's libzstd");
     int level = c->packing->level ? c->packing->level : 3;
     if (ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, level)))
         return iw_fail(err, IW_E_USAGE, "zstd has no level %d", level);
@@ -269,7 +287,7 @@ static void tear_down(compressor *c)
     iw_error_clear(&c->error);
 }
 
-/* --- all together ----------------------------------------------------------------------------------------------------------------- */
+/* --- all together --------------------------------------------------------- */
 
 /* `c` NULL: only the content digest. */
 static int run_packer(packer *p, compressor *c, char content[IW_SHA256_HEX], iw_error *err)
@@ -297,7 +315,8 @@ static int run_packer(packer *p, compressor *c, char content[IW_SHA256_HEX], iw_
     return status;
 }
 
-int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_packed *out, iw_error *err)
+int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_packed *out,
+                    iw_error *err)
 {
     static const iw_packing plain = {0};
     packer p = {.tree = tree, .packing = packing ? packing : &plain, .ring = iw_ring_new(2)};

@@ -21,9 +21,10 @@ struct iw_placer {
     int root;
     char *parent, *parent_real; /* the folder last used: as asked for, and without links */
     int parent_fd;
-    iw_strings touched;   /* folders that something was made in or that were made: their times are set at the end */
-    iw_strings made;      /* in order, each after a 'f' or 'd' */
-    iw_strings look;      /* links to follow at the end */
+    iw_strings touched; /* folders that something was made in or that were made: their times are set
+                           at the end */
+    iw_strings made;    /* in order, each after a 'f' or 'd' */
+    iw_strings look;    /* links to follow at the end */
     /* the file being written */
     int fd;
     bool compare, conflict;
@@ -31,7 +32,8 @@ struct iw_placer {
     char *base;
 };
 
-int iw_placer_open(const char *folder, const iw_place_options *options, iw_placer **out, iw_error *err)
+int iw_placer_open(const char *folder, const iw_place_options *options, iw_placer **out,
+                   iw_error *err)
 {
     *out = NULL;
     iw_cleanup_fd int root = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -69,25 +71,27 @@ static int refuse(iw_error *err, const char *why)
     return iw_fail(err, IW_E_FORMAT, "%s", why);
 }
 
-/* --- walking -------------------------------------------------------------------------------------------------------------------- */
+/* --- walking -------------------------------------------------------------- */
 
 enum {
     WALK_MAKE = 1,   /* folders that are missing */
     WALK_FOLLOW = 2, /* links, read as below the root */
-    WALK_STRICT = 4  /* with WALK_FOLLOW: `..` above the root and absolute targets are refused; a missing end is fine (*fd -1) */
+    WALK_STRICT = 4  /* with WALK_FOLLOW: `..` above the root and absolute targets are refused; a
+                        missing end is fine (*fd -1) */
 };
 
 typedef struct walk {
     iw_placer *placer;
     int flags;
-    iw_buffer real;  /* walked so far, free of links */
+    iw_buffer real; /* walked so far, free of links */
     iw_slice rest;
-    char *next;      /* the path to walk instead, after a link or `..` */
+    char *next; /* the path to walk instead, after a link or `..` */
 } walk;
 
 static const char *const leads_out = "is a link that leads out of the folder";
 
-/* After a missing folder or a file on the way of a link that is looked at: only the count of `..` can tell. */
+/* After a missing folder or a file on the way of a link that is looked at: only the count of `..`
+ * can tell. */
 static int check_rest(walk *w, iw_error *err)
 {
     long depth = w->real.length ? 1 : 0;
@@ -108,8 +112,8 @@ static int walk_up(walk *w, iw_error *err)
     size_t length = w->real.length;
     if (length == 0 && (w->flags & WALK_STRICT)) return refuse(err, leads_out);
     while (length && w->real.data[length - 1] != '/') length--;
-    w->next = iw_format("%.*s/%.*s", (int)(length ? length - 1 : 0), w->real.data ? w->real.data : "", (int)w->rest.length,
-                        w->rest.data);
+    w->next = iw_format("%.*s/%.*s", (int)(length ? length - 1 : 0),
+                        w->real.data ? w->real.data : "", (int)w->rest.length, w->rest.data);
     return 0;
 }
 
@@ -124,12 +128,16 @@ static int walk_link(walk *w, int folder, const char *name, iw_error *err)
     if (length < 0) return iw_fail_errno(err, IW_E_IO, "can't read the link %s", name);
     target[length] = 0;
     if (*target == '/' && (w->flags & WALK_STRICT)) return refuse(err, leads_out);
-    w->next = iw_format("%s/%s/%.*s", *target == '/' ? "" : w->real.data ? w->real.data : "", target, (int)w->rest.length,
-                        w->rest.data);
+    w->next = iw_format("%s/%s/%.*s",
+                        *target == '/' ? ""
+                        : w->real.data ? w->real.data
+                                       : "",
+                        target, (int)w->rest.length, w->rest.data);
     return 0;
 }
 
-/* Opens the folder `name` in *fd, which it replaces; or sets w->next, or leaves *fd at -1 (strict: nothing there). */
+/* Opens the folder `name` in *fd, which it replaces; or sets w->next, or leaves *fd at -1 (strict:
+ * nothing there). */
 static int step(walk *w, int *fd, const char *name, iw_error *err)
 {
     const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -137,8 +145,10 @@ static int step(walk *w, int *fd, const char *name, iw_error *err)
     bool made = false;
     if (below < 0 && errno == ENOENT && (w->flags & WALK_MAKE)) {
         made = mkdirat(*fd, name, 0755) == 0;
-        if (!made && errno != EEXIST) return iw_fail_errno(err, IW_E_IO, "can't make folder %s", name);
-        if (made && fchmodat(*fd, name, 0755, 0) != 0) return iw_fail_errno(err, IW_E_IO, "can't set the mode of folder %s", name);
+        if (!made && errno != EEXIST)
+            return iw_fail_errno(err, IW_E_IO, "can't make folder %s", name);
+        if (made && fchmodat(*fd, name, 0755, 0) != 0)
+            return iw_fail_errno(err, IW_E_IO, "can't set the mode of folder %s", name);
         below = openat(*fd, name, flags);
     }
     if (below < 0) {
@@ -149,9 +159,11 @@ static int step(walk *w, int *fd, const char *name, iw_error *err)
         iw_close_fd(fd);
         *fd = -1;
         if (w->flags & WALK_STRICT) return check_rest(w, err);
-        if (there && !S_ISDIR(status.st_mode)) return refuse(err, "lies below something that is no folder");
+        if (there && !S_ISDIR(status.st_mode))
+            return refuse(err, "lies below something that is no folder");
         errno = why;
-        return iw_fail_errno(err, why == ENOENT ? IW_E_FORMAT : IW_E_IO, "can't open folder %s", name);
+        return iw_fail_errno(err, why == ENOENT ? IW_E_FORMAT : IW_E_IO, "can't open folder %s",
+                             name);
     }
     iw_close_fd(fd);
     *fd = below;
@@ -175,17 +187,21 @@ static int walk_once(walk *w, const char *path, int *fd, iw_error *err)
     while (folder >= 0 && !w->next && iw_slice_next(&w->rest, '/', &part)) {
         if (part.length == 0 || iw_slice_equal(part, ".")) continue;
         char name[IW_NAME_LIMIT + 1];
-        if (part.length > IW_NAME_LIMIT) return refuse(err, "leads through a name that is too long");
+        if (part.length > IW_NAME_LIMIT)
+            return refuse(err, "leads through a name that is too long");
         memcpy(name, part.data, part.length);
         name[part.length] = 0;
-        if ((strcmp(name, "..") == 0 ? walk_up(w, err) : step(w, &folder, name, err)) != 0) return -1;
+        if ((strcmp(name, "..") == 0 ? walk_up(w, err) : step(w, &folder, name, err)) != 0)
+            return -1;
     }
     *fd = w->next ? -1 : iw_steal_fd(&folder);
     return 0;
 }
 
-/* *fd: the folder at `path`, owned by the caller; *real (may be NULL): its path without links, owned too. */
-static int walk_to(iw_placer *placer, const char *path, int flags, int *fd, char **real, iw_error *err)
+/* *fd: the folder at `path`, owned by the caller; *real (may be NULL): its path without links,
+ * owned too. */
+static int walk_to(iw_placer *placer, const char *path, int flags, int *fd, char **real,
+                   iw_error *err)
 {
     walk w = {.placer = placer, .flags = flags};
     iw_cleanup_free char *current = iw_strdup(path);
@@ -196,7 +212,8 @@ static int walk_to(iw_placer *placer, const char *path, int flags, int *fd, char
         if (status || !w.next) break;
         free(current);
         current = iw_steal(&w.next);
-        if (i >= LINKS_LIMIT || strlen(current) > 4 * IW_PATH_LIMIT) status = refuse(err, "leads through too many links");
+        if (i >= LINKS_LIMIT || strlen(current) > 4 * IW_PATH_LIMIT)
+            status = refuse(err, "leads through too many links");
     }
     free(w.next);
     if (status == 0 && real) *real = w.real.data ? iw_buffer_take(&w.real) : iw_strdup("");
@@ -209,19 +226,24 @@ static int flags_of(const iw_placer *placer)
     return WALK_MAKE | (placer->options.root_links ? WALK_FOLLOW : 0);
 }
 
-/* The folder that `path` stands in, kept open for the next entry; *base: borrowed, the last part. */
+/* The folder that `path` stands in, kept open for the next entry; *base: borrowed, the last part.
+ */
 static int open_parent(iw_placer *placer, const char *path, const char **base, iw_error *err)
 {
     const char *slash = strrchr(path, '/');
     *base = slash ? slash + 1 : path;
     size_t length = slash ? (size_t)(slash - path) : 0;
-    if (placer->parent && strlen(placer->parent) == length && memcmp(placer->parent, path, length) == 0) return 0;
+    if (placer->parent && strlen(placer->parent) == length &&
+        memcmp(placer->parent, path, length) == 0)
+        return 0;
     iw_close_fd(&placer->parent_fd);
     placer->parent_fd = -1;
     free(iw_steal(&placer->parent));
     free(iw_steal(&placer->parent_real));
     iw_cleanup_free char *parent = iw_strndup(path, length);
-    if (walk_to(placer, parent, flags_of(placer), &placer->parent_fd, &placer->parent_real, err) != 0) return -1;
+    if (walk_to(placer, parent, flags_of(placer), &placer->parent_fd, &placer->parent_real, err) !=
+        0)
+        return -1;
     iw_strings_add(&placer->touched, placer->parent_real);
     placer->parent = iw_steal(&parent);
     return 0;
@@ -229,10 +251,11 @@ static int open_parent(iw_placer *placer, const char *path, const char **base, i
 
 static void note_made(iw_placer *placer, const char *base)
 {
-    iw_strings_add_format(&placer->made, "f%s%s%s", placer->parent_real, *placer->parent_real ? "/" : "", base);
+    iw_strings_add_format(&placer->made, "f%s%s%s", placer->parent_real,
+                          *placer->parent_real ? "/" : "", base);
 }
 
-/* --- entries -------------------------------------------------------------------------------------------------------------------- */
+/* --- entries -------------------------------------------------------------- */
 
 int iw_placer_folder(iw_placer *placer, const char *path, iw_error *err)
 {
@@ -250,7 +273,8 @@ static int clear_place(iw_placer *placer, const char *base, iw_error *err)
     struct stat status;
     if (fstatat(placer->parent_fd, base, &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
     if (S_ISDIR(status.st_mode)) return refuse(err, "would replace a folder");
-    if (unlinkat(placer->parent_fd, base, 0) != 0 && errno != ENOENT) return iw_fail_errno(err, IW_E_IO, "can't be replaced");
+    if (unlinkat(placer->parent_fd, base, 0) != 0 && errno != ENOENT)
+        return iw_fail_errno(err, IW_E_IO, "can't be replaced");
     return 0;
 }
 
@@ -264,11 +288,14 @@ static const struct timespec times[2] = {{.tv_sec = IW_ARCHIVE_TIME}, {.tv_sec =
 
 static int set_times_at(iw_placer *placer, const char *base, iw_error *err)
 {
-    if (!placer->options.set_times || utimensat(placer->parent_fd, base, times, AT_SYMLINK_NOFOLLOW) == 0) return 0;
+    if (!placer->options.set_times ||
+        utimensat(placer->parent_fd, base, times, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
     return iw_fail_errno(err, IW_E_IO, "can't set its time");
 }
 
-int iw_placer_symlink(iw_placer *placer, const char *path, const char *target, bool look, iw_error *err)
+int iw_placer_symlink(iw_placer *placer, const char *path, const char *target, bool look,
+                      iw_error *err)
 {
     const char *base;
     if (open_parent(placer, path, &base, err) != 0) return -1;
@@ -276,12 +303,15 @@ int iw_placer_symlink(iw_placer *placer, const char *path, const char *target, b
         if (errno != EEXIST || tries > 8) return iw_fail_errno(err, IW_E_IO, "can't be made");
         char there[IW_PATH_LIMIT + 1];
         ssize_t length = readlinkat(placer->parent_fd, base, there, sizeof there);
-        if (length == (ssize_t)strlen(target) && memcmp(there, target, (size_t)length) == 0) return 0;
+        if (length == (ssize_t)strlen(target) && memcmp(there, target, (size_t)length) == 0)
+            return 0;
         if (placer->options.keep_existing) return conflict(placer, err);
         if (clear_place(placer, base, err) != 0) return -1;
     }
     note_made(placer, base);
-    if (look) iw_strings_add_format(&placer->look, "%s%s%s", placer->parent_real, *placer->parent_real ? "/" : "", base);
+    if (look)
+        iw_strings_add_format(&placer->look, "%s%s%s", placer->parent_real,
+                              *placer->parent_real ? "/" : "", base);
     return set_times_at(placer, base, err);
 }
 
@@ -298,14 +328,15 @@ int iw_placer_hardlink(iw_placer *placer, const char *path, const char *target, 
         return -1;
     }
     const char *name = slash ? slash + 1 : target;
-    if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0) return refuse(err, "is a hard link to something that isn't there");
+    if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return refuse(err, "is a hard link to something that isn't there");
     if (!S_ISREG(status.st_mode)) return refuse(err, "is a hard link to something that is no file");
     if (open_parent(placer, path, &base, err) != 0) return -1;
     for (int tries = 0; linkat(from, name, placer->parent_fd, base, 0) != 0; tries++) {
         struct stat there;
         if (errno != EEXIST || tries > 8) return iw_fail_errno(err, IW_E_IO, "can't be linked");
-        bool same = fstatat(placer->parent_fd, base, &there, AT_SYMLINK_NOFOLLOW) == 0 && there.st_ino == status.st_ino &&
-                    there.st_dev == status.st_dev;
+        bool same = fstatat(placer->parent_fd, base, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    there.st_ino == status.st_ino && there.st_dev == status.st_dev;
         if (same) return 0;
         if (placer->options.keep_existing) return conflict(placer, err);
         if (clear_place(placer, base, err) != 0) return -1;
@@ -314,14 +345,15 @@ int iw_placer_hardlink(iw_placer *placer, const char *path, const char *target, 
     return 0;
 }
 
-/* --- files ---------------------------------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------- */
 
 /* The file that is there, to be compared with the new one. */
 static int begin_compare(iw_placer *placer, const char *base, bool executable, iw_error *err)
 {
     struct stat status;
     placer->fd = openat(placer->parent_fd, base, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (placer->fd < 0 || fstat(placer->fd, &status) != 0 || !S_ISREG(status.st_mode) || ((status.st_mode & 0100) != 0) != executable)
+    if (placer->fd < 0 || fstat(placer->fd, &status) != 0 || !S_ISREG(status.st_mode) ||
+        ((status.st_mode & 0100) != 0) != executable)
         return conflict(placer, err);
     placer->compare = true;
     return 0;
@@ -337,16 +369,21 @@ int iw_placer_begin(iw_placer *placer, const char *path, bool executable, bool a
     if (open_parent(placer, path, &base, err) != 0) return -1;
     free(placer->base);
     placer->base = iw_strdup(base);
-    int flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC | (again ? O_TRUNC | O_NONBLOCK : O_CREAT | O_EXCL);
+    int flags =
+        O_WRONLY | O_NOFOLLOW | O_CLOEXEC | (again ? O_TRUNC | O_NONBLOCK : O_CREAT | O_EXCL);
     for (int tries = 0;; tries++) {
-        placer->fd = iw_fault(IW_FAULT_OPEN) ? -1 : openat(placer->parent_fd, base, flags, executable ? 0755 : 0644);
+        placer->fd = iw_fault(IW_FAULT_OPEN)
+                         ? -1
+                         : openat(placer->parent_fd, base, flags, executable ? 0755 : 0644);
         if (placer->fd >= 0) break;
         if (errno != EEXIST || tries > 8) return iw_fail_errno(err, IW_E_IO, "can't be made");
         if (placer->options.keep_existing) return begin_compare(placer, base, executable, err);
         if (clear_place(placer, base, err) != 0) return -1;
     }
     if (!again) note_made(placer, base);
-    return fchmod(placer->fd, executable ? 0755 : 0644) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't get its mode");
+    return fchmod(placer->fd, executable ? 0755 : 0644) == 0
+               ? 0
+               : iw_fail_errno(err, IW_E_IO, "can't get its mode");
 }
 
 /* Whether the next `length` bytes of the file that is there are `data` (NULL: zeros). */
@@ -367,17 +404,21 @@ static bool same_bytes(iw_placer *placer, const char *data, uint64_t length)
     return true;
 }
 
-int iw_placer_write(iw_placer *placer, const void *data, size_t length, uint64_t offset, iw_error *err)
+int iw_placer_write(iw_placer *placer, const void *data, size_t length, uint64_t offset,
+                    iw_error *err)
 {
     if (offset < placer->position) return refuse(err, "has parts that overlap");
     if (placer->compare) {
-        bool same = same_bytes(placer, NULL, offset - placer->position) && same_bytes(placer, data, length);
+        bool same =
+            same_bytes(placer, NULL, offset - placer->position) && same_bytes(placer, data, length);
         return same ? 0 : conflict(placer, err);
     }
     const char *from = data;
     placer->position = offset;
     while (length) {
-        ssize_t put = iw_fault(IW_FAULT_WRITE) ? -1 : pwrite(placer->fd, from, length, (off_t)placer->position);
+        ssize_t put = iw_fault(IW_FAULT_WRITE)
+                          ? -1
+                          : pwrite(placer->fd, from, length, (off_t)placer->position);
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) return iw_fail_errno(err, IW_E_IO, "can't be written");
         from += put;
@@ -392,8 +433,8 @@ int iw_placer_end(iw_placer *placer, uint64_t size, iw_error *err)
     int status = 0;
     if (placer->compare) {
         struct stat there;
-        bool same = size >= placer->position && same_bytes(placer, NULL, size - placer->position) && fstat(placer->fd, &there) == 0 &&
-                    (uint64_t)there.st_size == size;
+        bool same = size >= placer->position && same_bytes(placer, NULL, size - placer->position) &&
+                    fstat(placer->fd, &there) == 0 && (uint64_t)there.st_size == size;
         if (!same) status = conflict(placer, err);
     } else if (size > placer->position && ftruncate(placer->fd, (off_t)size) != 0) {
         status = iw_fail_errno(err, IW_E_IO, "can't get its size");
@@ -401,18 +442,20 @@ int iw_placer_end(iw_placer *placer, uint64_t size, iw_error *err)
         status = iw_fail_errno(err, IW_E_IO, "can't get its time");
     }
     /* Some network file systems tell only here that the disk is full. */
-    if (close(placer->fd) != 0 && status == 0 && errno != EINTR) status = iw_fail_errno(err, IW_E_IO, "can't be written");
+    if (close(placer->fd) != 0 && status == 0 && errno != EINTR)
+        status = iw_fail_errno(err, IW_E_IO, "can't be written");
     placer->fd = -1;
     return status;
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static int check_links(iw_placer *placer, char **link, iw_error *err)
 {
     for (size_t i = 0; i < placer->look.count; i++) {
         iw_cleanup_fd int fd = -1;
-        if (walk_to(placer, placer->look.items[i], WALK_FOLLOW | WALK_STRICT, &fd, NULL, err) == 0) continue;
+        if (walk_to(placer, placer->look.items[i], WALK_FOLLOW | WALK_STRICT, &fd, NULL, err) == 0)
+            continue;
         if (link) *link = iw_strdup(placer->look.items[i]);
         return -1;
     }
@@ -425,14 +468,17 @@ int iw_placer_finish(iw_placer *placer, char **link, iw_error *err)
     if (check_links(placer, link, err) != 0) return -1;
     if (!placer->options.set_times) return 0;
     iw_strings_sort(&placer->touched);
-    for (size_t i = 0, count = placer->touched.count; i < count; i++) { /* open_parent adds further ones */
+    for (size_t i = 0, count = placer->touched.count; i < count;
+         i++) { /* open_parent adds further ones */
         const char *path = placer->touched.items[i], *base;
         if (i && strcmp(path, placer->touched.items[i - 1]) == 0) continue;
         if (!*path) {
-            if (futimens(placer->root, times) != 0 && errno != EPERM) return iw_fail_errno(err, IW_E_IO, "can't set a folder's time");
+            if (futimens(placer->root, times) != 0 && errno != EPERM)
+                return iw_fail_errno(err, IW_E_IO, "can't set a folder's time");
             continue;
         }
-        if (open_parent(placer, path, &base, err) != 0 || set_times_at(placer, base, err) != 0) return -1;
+        if (open_parent(placer, path, &base, err) != 0 || set_times_at(placer, base, err) != 0)
+            return -1;
     }
     return 0;
 }
@@ -444,7 +490,8 @@ void iw_placer_undo(iw_placer *placer)
     for (size_t i = placer->made.count; i-- > 0;) {
         const char *path = placer->made.items[i] + 1, *base;
         if (open_parent(placer, path, &base, NULL) != 0) continue;
-        (void)!unlinkat(placer->parent_fd, base, placer->made.items[i][0] == 'd' ? AT_REMOVEDIR : 0);
+        (void)!unlinkat(placer->parent_fd, base,
+                        placer->made.items[i][0] == 'd' ? AT_REMOVEDIR : 0);
     }
     iw_strings_free(&placer->made);
 }

@@ -31,7 +31,8 @@ static bool put_path(ustar *header, const char *path, size_t length)
         memcpy(header->name, path, length);
         return true;
     }
-    for (size_t i = length - 1 > sizeof header->prefix ? sizeof header->prefix : length - 1; i > 0; i--) {
+    for (size_t i = length - 1 > sizeof header->prefix ? sizeof header->prefix : length - 1; i > 0;
+         i--) {
         if (path[i] != '/' || i + 1 >= length || length - i - 1 > sizeof header->name) continue;
         memcpy(header->prefix, path, i);
         memcpy(header->name, path + i + 1, length - i - 1);
@@ -76,20 +77,25 @@ static void add_pax(iw_buffer *out, const iw_buffer *records)
     iw_buffer_add(out, zeros, (IW_TAR_BLOCK - records->length % IW_TAR_BLOCK) % IW_TAR_BLOCK);
 }
 
-void iw_tar_header(iw_buffer *out, iw_tar_kind kind, const char *path, const char *target, unsigned mode, uint64_t size)
+void iw_tar_header(iw_buffer *out, iw_tar_kind kind, const char *path, const char *target,
+                   unsigned mode, uint64_t size)
 {
     ustar header = {0};
     iw_cleanup_buffer iw_buffer name = {0}, records = {0};
     iw_buffer_add_text(&name, path);
     if (kind == IW_TAR_FOLDER) iw_buffer_add_char(&name, '/');
-    bool long_path = !put_path(&header, name.data, name.length), long_link = target && strlen(target) > sizeof header.link;
+    bool long_path = !put_path(&header, name.data, name.length),
+         long_link = target && strlen(target) > sizeof header.link;
     /* Records are UTF-8 unless they say otherwise; names that aren't are kept as they are. */
-    if ((long_path && !iw_name_is_utf8(path)) || (long_link && !iw_name_is_utf8(target))) add_record(&records, "hdrcharset", "BINARY");
+    if ((long_path && !iw_name_is_utf8(path)) || (long_link && !iw_name_is_utf8(target)))
+        add_record(&records, "hdrcharset", "BINARY");
     if (long_path) {
         add_record(&records, "path", name.data);
         put_path(&header, name.data, sizeof header.name);
     }
-    if (target) memcpy(header.link, target, strlen(target) < sizeof header.link ? strlen(target) : sizeof header.link);
+    if (target)
+        memcpy(header.link, target,
+               strlen(target) < sizeof header.link ? strlen(target) : sizeof header.link);
     if (long_link) add_record(&records, "linkpath", target);
     if (size >= USTAR_SIZE_LIMIT) {
         iw_cleanup_free char *text = iw_format("%" PRIu64, size);

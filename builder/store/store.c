@@ -14,11 +14,14 @@
 #include "base/path.h"
 #include "store/store_internal.h"
 
-const char *const iw_store_folders[] = {"sources", "artifacts", "toolchains", "objects", "work", "logs", "history", "tmp", NULL};
+const char *const iw_store_folders[] = {"sources", "artifacts", "toolchains", "objects", "work",
+                                        "logs",    "history",   "tmp",        NULL};
 
 static int unusable(const char *path, iw_error *err)
 {
-    return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't use %s as the store; make it writable, or choose another with --cache or IRONWHEEL_CACHE",
+    return iw_fail_errno(err, IW_E_ENVIRONMENT,
+                         "can't use %s as the store; make it writable, or choose another with "
+                         "--cache or IRONWHEEL_CACHE",
                          path);
 }
 
@@ -27,7 +30,9 @@ static int make_folders(const char *root, iw_error *err)
     for (size_t i = 0; iw_store_folders[i]; i++) {
         iw_cleanup_free char *path = iw_path_join(root, iw_store_folders[i]);
         struct stat status;
-        if (mkdir(path, 0755) == 0 || (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))) continue;
+        if (mkdir(path, 0755) == 0 ||
+            (errno == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+            continue;
         return unusable(path, err);
     }
     return 0;
@@ -37,7 +42,8 @@ static int fill(void *context, iw_index *index, iw_error *err)
 {
     const char *root = context;
     if (iw_index_query(index, IW_Q_BEGIN, NULL, 0, NULL, err) != 0) return -1;
-    if (iw_store_fill_artifacts(root, index, err) == 0 && iw_store_fill_measures(root, index, err) == 0 &&
+    if (iw_store_fill_artifacts(root, index, err) == 0 &&
+        iw_store_fill_measures(root, index, err) == 0 &&
         iw_index_query(index, IW_Q_COMMIT, NULL, 0, NULL, err) == 0)
         return 0;
     iw_index_query(index, IW_Q_ROLLBACK, NULL, 0, NULL, NULL);
@@ -68,10 +74,13 @@ int iw_store_open(const char *path, const char *fallback, iw_store **out, iw_err
     *out = NULL;
     const char *chosen = getenv("IRONWHEEL_CACHE");
     if (!path || !*path) path = chosen && *chosen ? chosen : fallback;
-    if (!path || !*path) return iw_fail(err, IW_E_ENVIRONMENT, "no folder is named for the store: give --cache DIR or set IRONWHEEL_CACHE");
+    if (!path || !*path)
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "no folder is named for the store: give --cache DIR or set IRONWHEEL_CACHE");
     iw_store *store = iw_alloc(sizeof *store);
     store->lock = -1;
-    if (open_root(path, store, err) != 0 || iw_index_open(store->root, fill, store->root, &store->index, err) != 0) {
+    if (open_root(path, store, err) != 0 ||
+        iw_index_open(store->root, fill, store->root, &store->index, err) != 0) {
         iw_store_close(store);
         return -1;
     }
@@ -111,7 +120,8 @@ void iw_store_remove_damaged(const char *path, const struct stat *seen)
     (void)!unlink(path);
 }
 
-int iw_store_temporary(const iw_store *store, const char *prefix, char **path, int *fd, iw_error *err)
+int iw_store_temporary(const iw_store *store, const char *prefix, char **path, int *fd,
+                       iw_error *err)
 {
     iw_cleanup_free char *name = iw_format("%s/tmp/%s-XXXXXX", store->root, prefix);
     *path = NULL;

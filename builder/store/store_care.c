@@ -18,9 +18,10 @@
 
 #define TEMPORARY_AGE (24 * 3600) /* seconds: a broken download may be continued for a day */
 
-/* --- sizes ------------------------------------------------------------------------------------------------------------------------ */
+/* --- sizes ---------------------------------------------------------------- */
 
-static int count_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int count_visit(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     (void)relative, (void)full, (void)err;
     iw_usage *row = context;
@@ -37,7 +38,8 @@ int iw_store_usage(iw_store *store, iw_usage *rows, size_t capacity, size_t *cou
         iw_cleanup_free char *path = iw_path_join(store->root, iw_store_folders[i]);
         iw_error inner = IW_ERROR_INIT;
         rows[i] = (iw_usage){.folder = iw_store_folders[i]};
-        /* What another process removes meanwhile ends the walk of a folder: its numbers are then those so far. */
+        /* What another process removes meanwhile ends the walk of a folder: its numbers are then
+         * those so far. */
         if (iw_walk(path, count_visit, &rows[i], &inner) != 0 && inner.sys != ENOENT) {
             iw_error_move(err, &inner);
             return -1;
@@ -48,7 +50,7 @@ int iw_store_usage(iw_store *store, iw_usage *rows, size_t capacity, size_t *cou
     return 0;
 }
 
-/* --- verification ------------------------------------------------------------------------------------------------------------------- */
+/* --- verification --------------------------------------------------------- */
 
 typedef struct verifier {
     iw_store *store;
@@ -112,14 +114,17 @@ static int verify_artifact(verifier *v, const char *relative, const char *full, 
     return iw_artifact_remove(v->store, key, err);
 }
 
-/* A toolchain's stamp (`build` writes it) holds the content digest of its root in a line "content <sha256>". */
+/* A toolchain's stamp (`build` writes it) holds the content digest of its root in a line "content
+ * <sha256>". */
 static int verify_toolchain(verifier *v, const char *relative, const char *full, iw_error *err)
 {
     (void)relative;
-    iw_cleanup_free char *stamp = iw_path_join(full, "stamp"), *root = iw_path_join(full, "root"), *text = NULL;
+    iw_cleanup_free char *stamp = iw_path_join(full, "stamp"), *root = iw_path_join(full, "root"),
+                         *text = NULL;
     char content[IW_SHA256_HEX] = "", found[IW_SHA256_HEX];
     if (!iw_exists(root)) return 0;
-    const char *line = iw_read_file(stamp, 4096, &text, NULL, NULL) == 0 ? strstr(text, "content ") : NULL;
+    const char *line =
+        iw_read_file(stamp, 4096, &text, NULL, NULL) == 0 ? strstr(text, "content ") : NULL;
     if (line) snprintf(content, sizeof content, "%.64s", line + 8);
     if (!iw_is_sha256(content)) {
         tell(v, root, "its stamp is missing or damaged");
@@ -128,27 +133,33 @@ static int verify_toolchain(verifier *v, const char *relative, const char *full,
         if (strcmp(found, content) == 0) return 0;
         tell(v, root, "its content is not what was unpacked");
     }
-    if (unlink(stamp) != 0 && errno != ENOENT) return iw_fail_errno(err, IW_E_IO, "can't remove %s", stamp);
+    if (unlink(stamp) != 0 && errno != ENOENT)
+        return iw_fail_errno(err, IW_E_IO, "can't remove %s", stamp);
     return iw_remove_tree(root, err);
 }
 
-static int list_name(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int list_name(void *context, const char *relative, const char *full,
+                     const struct stat *status, iw_error *err)
 {
     (void)full, (void)status, (void)err;
     iw_strings_add(context, relative);
     return 1;
 }
 
-int iw_store_verify(iw_store *store, void (*bad)(void *context, const char *path, const char *why), void *context, iw_error *err)
+int iw_store_verify(iw_store *store, void (*bad)(void *context, const char *path, const char *why),
+                    void *context, iw_error *err)
 {
     static const struct {
         const char *folder;
         int (*visit)(verifier *v, const char *relative, const char *full, iw_error *err);
-    } parts[] = {{"sources", verify_source}, {"artifacts", verify_artifact}, {"toolchains", verify_toolchain}};
+    } parts[] = {{"sources", verify_source},
+                 {"artifacts", verify_artifact},
+                 {"toolchains", verify_toolchain}};
     verifier v = {store, bad, context};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         iw_cleanup_free char *path = iw_path_join(store->root, parts[i].folder);
-        iw_cleanup_strings iw_strings names = {0}; /* all of them first: what is damaged is removed on the way */
+        iw_cleanup_strings iw_strings names = {
+            0}; /* all of them first: what is damaged is removed on the way */
         if (iw_walk(path, list_name, &names, err) != 0) return -1;
         for (size_t j = 0; j < names.count; j++) {
             iw_cleanup_free char *full = iw_path_join(path, names.items[j]);
@@ -158,9 +169,10 @@ int iw_store_verify(iw_store *store, void (*bad)(void *context, const char *path
     return 0;
 }
 
-/* --- garbage collection --------------------------------------------------------------------------------------------------------------- */
+/* --- garbage collection --------------------------------------------------- */
 
-/* "1234 (ironwheel build base), 1301 (…)": the other processes that hold a flock on the file; caller frees. */
+/* "1234 (ironwheel build base), 1301 (…)": the other processes that hold a flock on the file;
+ * caller frees. */
 static char *holders_of(const char *path)
 {
     struct stat status;
@@ -170,14 +182,16 @@ static char *holders_of(const char *path)
     while (locks && stat(path, &status) == 0 && fgets(line, sizeof line, locks)) {
         long pid;
         uintmax_t inode;
-        if (sscanf(line, "%*s FLOCK %*s %*s %ld %*x:%*x:%ju", &pid, &inode) != 2 || inode != status.st_ino || pid <= 0 || pid == getpid())
+        if (sscanf(line, "%*s FLOCK %*s %*s %ld %*x:%*x:%ju", &pid, &inode) != 2 ||
+            inode != status.st_ino || pid <= 0 || pid == getpid())
             continue;
         iw_cleanup_free char *name = iw_format("/proc/%ld/cmdline", pid), *command = NULL;
         size_t length = 0;
         (void)!iw_read_file(name, 1 << 20, &command, &length, NULL);
         for (size_t i = 0; command && i + 1 < length; i++)
             if ((unsigned char)command[i] < 32) command[i] = ' ';
-        iw_buffer_add_format(&out, "%sprocess %ld (%.80s)", out.length ? ", " : "", pid, command ? command : "?");
+        iw_buffer_add_format(&out, "%sprocess %ld (%.80s)", out.length ? ", " : "", pid,
+                             command ? command : "?");
     }
     if (locks) fclose(locks);
     if (!out.length) iw_buffer_add_text(&out, "another process");
@@ -191,11 +205,15 @@ static int lock_alone(iw_store *store, iw_error *err)
         if (errno == EINTR) continue;
         bool held = errno == EWOULDBLOCK;
         int sys = errno;
-        while (flock(store->lock, LOCK_SH) != 0 && errno == EINTR) continue; /* a failed change has let the old lock go */
+        while (flock(store->lock, LOCK_SH) != 0 && errno == EINTR)
+            continue; /* a failed change has let the old lock go */
         errno = sys;
         if (!held) return iw_fail_errno(err, IW_E_IO, "can't lock the store %s", store->root);
-        iw_cleanup_free char *path = iw_path_join(store->root, "store.lock"), *who = holders_of(path);
-        return iw_fail(err, IW_E_ENVIRONMENT, "the store %s is in use by %s: run gc when that has ended", store->root, who);
+        iw_cleanup_free char *path = iw_path_join(store->root, "store.lock"),
+                             *who = holders_of(path);
+        return iw_fail(err, IW_E_ENVIRONMENT,
+                       "the store %s is in use by %s: run gc when that has ended", store->root,
+                       who);
     }
     return 0;
 }
@@ -215,7 +233,8 @@ typedef struct collector {
     uint64_t object_bytes;
 } collector;
 
-static int add_up(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int add_up(void *context, const char *relative, const char *full, const struct stat *status,
+                  iw_error *err)
 {
     (void)relative, (void)full, (void)err;
     collector *c = context;
@@ -242,16 +261,21 @@ static bool kept(const iw_strings *list, const char *name)
     return list && iw_strings_has(list, name);
 }
 
-static int gc_source(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int gc_source(void *context, const char *relative, const char *full,
+                     const struct stat *status, iw_error *err)
 {
     collector *c = context;
     if (kept(c->keep->sources, relative)) return 1;
     if (collect(c, full, status, err) < 0) return -1;
     if (c->keep->dry_run) return 1;
-    return iw_index_query(c->store->index, IW_Q_SOURCE_DROP, (iw_value[]){IW_TEXT(relative)}, 1, NULL, err) == 0 ? 1 : -1;
+    return iw_index_query(c->store->index, IW_Q_SOURCE_DROP, (iw_value[]){IW_TEXT(relative)}, 1,
+                          NULL, err) == 0
+               ? 1
+               : -1;
 }
 
-static int gc_artifact(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int gc_artifact(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     collector *c = context;
     char key[IW_SHA256_HEX];
@@ -261,7 +285,10 @@ static int gc_artifact(void *context, const char *relative, const char *full, co
     if (kept(c->keep->keys, key) && iw_exists(json)) return 1;
     if (collect(c, full, status, err) < 0) return -1; /* the .json first: it comes first by bytes */
     if (c->keep->dry_run) return 1;
-    return iw_index_query(c->store->index, IW_Q_ARTIFACT_DROP, (iw_value[]){IW_TEXT(key)}, 1, NULL, err) == 0 ? 1 : -1;
+    return iw_index_query(c->store->index, IW_Q_ARTIFACT_DROP, (iw_value[]){IW_TEXT(key)}, 1, NULL,
+                          err) == 0
+               ? 1
+               : -1;
 }
 
 /* *free: nobody holds the lock file. */
@@ -275,7 +302,8 @@ static int is_free(const char *lock, bool *unlocked, iw_error *err)
     return 0;
 }
 
-static int gc_toolchain(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int gc_toolchain(void *context, const char *relative, const char *full,
+                        const struct stat *status, iw_error *err)
 {
     collector *c = context;
     bool unlocked = true;
@@ -285,23 +313,27 @@ static int gc_toolchain(void *context, const char *relative, const char *full, c
     return unlocked ? collect(c, full, status, err) : 1;
 }
 
-static int gc_work(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int gc_work(void *context, const char *relative, const char *full, const struct stat *status,
+                   iw_error *err)
 {
     collector *c = context;
     bool unlocked = true;
-    iw_cleanup_free char *lock = iw_ends_with(relative, ".lock") ? iw_strdup(full) : iw_format("%s.lock", full);
+    iw_cleanup_free char *lock =
+        iw_ends_with(relative, ".lock") ? iw_strdup(full) : iw_format("%s.lock", full);
     if (is_free(lock, &unlocked, err) != 0) return -1;
     return unlocked ? collect(c, full, status, err) : 1;
 }
 
-static int gc_temporary(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int gc_temporary(void *context, const char *relative, const char *full,
+                        const struct stat *status, iw_error *err)
 {
     (void)relative;
     if (time(NULL) - status->st_mtime < TEMPORARY_AGE) return 1;
     return collect(context, full, status, err);
 }
 
-static int list_object(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int list_object(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     (void)relative, (void)err;
     collector *c = context;
@@ -316,7 +348,8 @@ static int list_object(void *context, const char *relative, const char *full, co
 static int by_use(const void *a, const void *b)
 {
     const object *x = a, *y = b;
-    return x->used != y->used ? (x->used > y->used) - (x->used < y->used) : strcmp(x->path, y->path);
+    return x->used != y->used ? (x->used > y->used) - (x->used < y->used)
+                              : strcmp(x->path, y->path);
 }
 
 static int gc_objects(collector *c, iw_error *err)
@@ -324,7 +357,8 @@ static int gc_objects(collector *c, iw_error *err)
     iw_cleanup_free char *path = iw_path_join(c->store->root, "objects");
     int status = iw_walk(path, list_object, c, err);
     if (c->object_count) qsort(c->objects, c->object_count, sizeof *c->objects, by_use);
-    for (size_t i = 0; status == 0 && i < c->object_count && c->object_bytes > c->keep->objects_limit; i++) {
+    for (size_t i = 0;
+         status == 0 && i < c->object_count && c->object_bytes > c->keep->objects_limit; i++) {
         c->object_bytes -= c->objects[i].size;
         c->files++;
         c->bytes += c->objects[i].size;
@@ -340,7 +374,11 @@ static int collect_all(collector *c, iw_error *err)
     static const struct {
         const char *folder;
         iw_walk_visit visit;
-    } parts[] = {{"sources", gc_source}, {"artifacts", gc_artifact}, {"toolchains", gc_toolchain}, {"work", gc_work}, {"tmp", gc_temporary}};
+    } parts[] = {{"sources", gc_source},
+                 {"artifacts", gc_artifact},
+                 {"toolchains", gc_toolchain},
+                 {"work", gc_work},
+                 {"tmp", gc_temporary}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         iw_cleanup_free char *path = iw_path_join(c->store->root, parts[i].folder);
         if (iw_walk(path, parts[i].visit, c, err) != 0) return -1;
@@ -351,7 +389,8 @@ static int collect_all(collector *c, iw_error *err)
     return gc_objects(c, err);
 }
 
-int iw_store_gc(iw_store *store, const iw_gc_keep *keep, uint64_t *files, uint64_t *bytes, iw_error *err)
+int iw_store_gc(iw_store *store, const iw_gc_keep *keep, uint64_t *files, uint64_t *bytes,
+                iw_error *err)
 {
     collector c = {.store = store, .keep = keep};
     if (!keep->dry_run && lock_alone(store, err) != 0) return -1;

@@ -1,5 +1,6 @@
-/* The index: an SQLite file with what the store's files say, and with what was measured. It may be lost at any time: it is then made again.
- * Every statement goes through iw_index_query, which notices a damaged index, has it rebuilt, and asks again. Internal to `store`. */
+/* The index: an SQLite file with what the store's files say, and with what was measured. It may be
+ * lost at any time: it is then made again. Every statement goes through iw_index_query, which
+ * notices a damaged index, has it rebuilt, and asks again. Internal to `store`. */
 #ifndef IW_STORE_INDEX_H
 #define IW_STORE_INDEX_H
 
@@ -55,18 +56,22 @@ typedef struct iw_index iw_index;
 /* Fills an empty index from the files; called with the index open. */
 typedef int (*iw_index_fill)(void *context, iw_index *index, iw_error *err);
 
-/* Opens "<root>/index.sqlite", making or rebuilding it. Waits up to a minute for another process. Caller closes. */
-int iw_index_open(const char *root, iw_index_fill fill, void *context, iw_index **out, iw_error *err);
+/* Opens "<root>/index.sqlite", making or rebuilding it. Waits up to a minute for another process.
+ * Caller closes. */
+int iw_index_open(const char *root, iw_index_fill fill, void *context, iw_index **out,
+                  iw_error *err);
 void iw_index_close(iw_index *index);
 
-/* Runs a statement up to its first row. *row (may be NULL) is the statement, whose columns are valid until the next query or iw_index_end, or
- * NULL where there is none. */
-int iw_index_query(iw_index *index, iw_query query, const iw_value *values, int count, sqlite3_stmt **row, iw_error *err);
-/* The row was taken: ends its read transaction. Without it, this handle would go on seeing the index as it was then, and could not write
- * once another process had. */
+/* Runs a statement up to its first row. *row (may be NULL) is the statement, whose columns are
+ * valid until the next query or iw_index_end, or NULL where there is none. */
+int iw_index_query(iw_index *index, iw_query query, const iw_value *values, int count,
+                   sqlite3_stmt **row, iw_error *err);
+/* The row was taken: ends its read transaction. Without it, this handle would go on seeing the
+ * index as it was then, and could not write once another process had. */
 void iw_index_end(iw_index *index);
 
-/* What tells quickly that a file is still the one that was hashed: inode, size, mtime and ctime in nanoseconds. */
+/* What tells quickly that a file is still the one that was hashed: inode, size, mtime and ctime in
+ * nanoseconds. */
 typedef struct iw_quick {
     int64_t inode, size, mtime, ctime;
 } iw_quick;

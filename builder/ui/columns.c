@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-/* --- code points ---------------------------------------------------------------------------------------------------------------- */
+/* --- code points ---------------------------------------------------------- */
 
 int32_t iw_columns_decode(const char *text, size_t *length)
 {
@@ -26,12 +26,14 @@ int32_t iw_columns_decode(const char *text, size_t *length)
     return point;
 }
 
-/* After Unicode's general categories and EastAsianWidth.txt (14.0), made coarser towards more columns: pictures that some terminals draw in one
- * count two, and of the marks that combine only the usual ones count none. */
+/* After Unicode's general categories and EastAsianWidth.txt (14.0), made coarser towards more
+ * columns: pictures that some terminals draw in one count two, and of the marks that combine only
+ * the usual ones count none. */
 static const struct {
     int32_t from, to;
     int columns;
 } ranges[] = {
+    /* clang-format off */
     {0x0, 0x1f, -1},       {0x7f, 0x9f, -1},       {0xad, 0xad, -1},      {0x300, 0x36f, 0},      {0x483, 0x489, 0},       {0x591, 0x5bd, 0},
     {0x600, 0x605, -1},    {0x610, 0x61a, 0},      {0x61c, 0x61c, -1},    {0x64b, 0x65f, 0},      {0x6dd, 0x6dd, -1},      {0x70f, 0x70f, -1},
     {0x890, 0x891, -1},    {0x8e2, 0x8e2, -1},     {0xe31, 0xe31, 0},     {0xe34, 0xe3a, 0},      {0xe47, 0xe4e, 0},       {0x1100, 0x115f, 2},
@@ -42,6 +44,7 @@ static const struct {
     {0xfeff, 0xfeff, -1},  {0xff00, 0xff60, 2},    {0xffe0, 0xffe6, 2},   {0xfff0, 0xfffb, -1},   {0xfffe, 0xffff, -1},    {0x110bd, 0x110cd, -1},
     {0x13430, 0x13440, -1}, {0x16fe0, 0x1b2ff, 2}, {0x1bca0, 0x1bca3, -1}, {0x1d173, 0x1d17a, -1}, {0x1f000, 0x1faff, 2},  {0x1fffe, 0x1ffff, -1},
     {0x20000, 0x3fffd, 2}, {0x3fffe, 0x10ffff, -1},
+    /* clang-format on */
 };
 
 int iw_columns_of(int32_t point)
@@ -50,19 +53,17 @@ int iw_columns_of(int32_t point)
     size_t from = 0, to = sizeof ranges / sizeof *ranges;
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        if (point > ranges[middle].to)
-            from = middle + 1;
-        else if (point < ranges[middle].from)
-            to = middle;
-        else
-            return ranges[middle].columns;
+        if (point > ranges[middle].to) from = middle + 1;
+        else if (point < ranges[middle].from) to = middle;
+        else return ranges[middle].columns;
     }
     return point < 0 ? -1 : 1;
 }
 
-/* --- text ----------------------------------------------------------------------------------------------------------------------- */
+/* --- text ----------------------------------------------------------------- */
 
-/* One unit of text as it is shown: what `shown` gets, the columns it takes, the bytes it came from. */
+/* One unit of text as it is shown: what `shown` gets, the columns it takes, the bytes it came from.
+ */
 struct unit {
     char shown[12];
     size_t bytes, columns, taken;
@@ -80,14 +81,14 @@ static struct unit unit_at(const char *text, bool ascii)
         return unit;
     }
     int length;
-    if (point == '\t')
-        length = snprintf(unit.shown, sizeof unit.shown, " ");
+    if (point == '\t') length = snprintf(unit.shown, sizeof unit.shown, " ");
     else if (point == '\n' || point == '\r')
         length = snprintf(unit.shown, sizeof unit.shown, point == '\n' ? "\\n" : "\\r");
     else if (point < 0x80)
         length = snprintf(unit.shown, sizeof unit.shown, "\\x%02x", (unsigned char)*text);
     else
-        length = snprintf(unit.shown, sizeof unit.shown, point > 0xffff ? "\\U%06x" : "\\u%04x", (unsigned)point);
+        length = snprintf(unit.shown, sizeof unit.shown, point > 0xffff ? "\\U%06x" : "\\u%04x",
+                          (unsigned)point);
     unit.bytes = unit.columns = (size_t)length;
     return unit;
 }
@@ -107,7 +108,8 @@ static bool fits(const char *text, size_t width, bool ascii)
 size_t iw_columns_add(iw_buffer *out, const char *text, size_t width, bool ascii)
 {
     size_t used = 0;
-    bool whole = width >= IW_COLUMNS_ALL || fits(text, width, ascii), mark = !whole && !ascii && width > 1;
+    bool whole = width >= IW_COLUMNS_ALL || fits(text, width, ascii),
+         mark = !whole && !ascii && width > 1;
     if (mark) width--;
     while (*text) {
         struct unit unit = unit_at(text, ascii);
@@ -132,12 +134,14 @@ char *iw_columns_lines(const char *text)
     return iw_buffer_take(&out);
 }
 
-/* The length of the escape sequence (ECMA-48: CSI, strings such as OSC, or a short one) at `text`, which starts with ESC. */
+/* The length of the escape sequence (ECMA-48: CSI, strings such as OSC, or a short one) at `text`,
+ * which starts with ESC. */
 static size_t sequence_length(const char *text)
 {
     const char *at = text + 1;
     if (*at == '[') {
-        for (at++; *at >= 0x20 && *at < 0x40; at++) {}
+        for (at++; *at >= 0x20 && *at < 0x40; at++) {
+        }
         return (size_t)(at - text) + (*at >= 0x40 && *at < 0x7f);
     }
     if (*at && strchr("]PX^_", *at)) { /* ends with BEL or ESC \ */

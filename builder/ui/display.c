@@ -25,10 +25,10 @@ struct row { /* something that runs: a package, a download, a check */
     uint64_t count, total;
     int64_t counted_at; /* when its count last grew */
     uint64_t first;     /* what it began with: a download's part kept from before */
-    bool whole;   /* a package from its first phase to its last: its phases come and go */
-    bool counted; /* this phase's own output counts, better than anybody else */
-    bool waiting; /* a download whose turn hasn't come */
-    bool stray;   /* nobody said that it started, so nobody will say that it ended */
+    bool whole;         /* a package from its first phase to its last: its phases come and go */
+    bool counted;       /* this phase's own output counts, better than anybody else */
+    bool waiting;       /* a download whose turn hasn't come */
+    bool stray;         /* nobody said that it started, so nobody will say that it ended */
 };
 
 struct planned {
@@ -63,7 +63,8 @@ iw_display *iw_display_new(const iw_display_style *style)
 
 static void row_clear(struct row *row)
 {
-    free(row->subject), free(row->part), free(row->phase), free(row->detail), free(row->unit), free(row->line);
+    free(row->subject), free(row->part), free(row->phase), free(row->detail), free(row->unit),
+        free(row->line);
 }
 
 void iw_display_free(iw_display *display)
@@ -76,7 +77,7 @@ void iw_display_free(iw_display *display)
     free(display);
 }
 
-/* --- words ---------------------------------------------------------------------------------------------------------------------- */
+/* --- words ---------------------------------------------------------------- */
 
 static bool same(const char *a, const char *b)
 {
@@ -111,17 +112,22 @@ static int64_t since(int64_t began, int64_t now)
 static char *clock_text(int64_t milliseconds)
 {
     long long seconds = milliseconds / 1000;
-    if (seconds >= 3600) return iw_format("%lld:%02lld:%02lld", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if (seconds >= 3600)
+        return iw_format("%lld:%02lld:%02lld", seconds / 3600, seconds / 60 % 60, seconds % 60);
     return iw_format("%lld:%02lld", seconds / 60, seconds % 60);
 }
 
 /* An estimate, no more exact than it is: "8 s", "7 min", "1 h 05 min". Caller frees. */
 static char *about_text(double milliseconds)
 {
-    unsigned long long seconds = milliseconds > 1e15 ? 1000000000000 : milliseconds > 0 ? (unsigned long long)(milliseconds / 1000 + 0.5) : 0;
+    unsigned long long seconds = milliseconds > 1e15 ? 1000000000000
+                                 : milliseconds > 0
+                                     ? (unsigned long long)(milliseconds / 1000 + 0.5)
+                                     : 0;
     if (seconds < 60) return iw_format("%llu s", seconds ? seconds : 1);
     unsigned long long minutes = (seconds + 30) / 60;
-    return minutes < 60 ? iw_format("%llu min", minutes) : iw_format("%llu h %02llu min", minutes / 60, minutes % 60);
+    return minutes < 60 ? iw_format("%llu min", minutes)
+                        : iw_format("%llu h %02llu min", minutes / 60, minutes % 60);
 }
 
 /* "12/345", "34 %", "1.2 MB of 12 MB", "7", "" where nothing is known: caller frees. */
@@ -130,22 +136,27 @@ static char *progress_text(const struct row *row)
     if (!row->count && !row->total) return iw_strdup("");
     unsigned long long count = row->count, total = row->total;
     if (same(row->unit, "B")) {
-        iw_cleanup_free char *done = iw_format_bytes(row->count), *all = iw_format_bytes(row->total);
+        iw_cleanup_free char *done = iw_format_bytes(row->count),
+                             *all = iw_format_bytes(row->total);
         return row->total ? iw_format("%s of %s", done, all) : iw_format("%s", done);
     }
     if (same(row->unit, "%")) return iw_format("%llu %%", count);
     const char *unit = row->unit ? row->unit : "", *space = row->unit ? " " : "";
-    return row->total ? iw_format("%llu/%llu%s%s", count, total, space, unit) : iw_format("%llu%s%s", count, space, unit);
+    return row->total ? iw_format("%llu/%llu%s%s", count, total, space, unit)
+                      : iw_format("%llu%s%s", count, space, unit);
 }
 
-/* Milliseconds that the row takes in all: as an earlier build says, else at the pace of its count so far; 0 where neither says anything yet. A package's
- * phases have no pace: what comes after the one that counts isn't in it. */
+/* Milliseconds that the row takes in all: as an earlier build says, else at the pace of its count
+ * so far; 0 where neither says anything yet. A package's phases have no pace: what comes after the
+ * one that counts isn't in it. */
 static int64_t takes(const struct row *row)
 {
     if (row->expected) return row->expected;
     int64_t passed = since(row->began, row->counted_at);
-    if (row->whole || passed < PACE_MS || row->count <= row->first || row->count >= row->total) return 0;
-    double all = (double)passed * (double)(row->total - row->first) / (double)(row->count - row->first);
+    if (row->whole || passed < PACE_MS || row->count <= row->first || row->count >= row->total)
+        return 0;
+    double all =
+        (double)passed * (double)(row->total - row->first) / (double)(row->count - row->first);
     return all < INT32_MAX ? (int64_t)all : 0;
 }
 
@@ -154,10 +165,11 @@ static char *time_text(const struct row *row, int64_t now)
 {
     int64_t passed = since(row->began, now), all = takes(row);
     iw_cleanup_free char *elapsed = clock_text(passed), *expected = clock_text(all);
-    return row->expected || all > passed ? iw_format("%s of about %s", elapsed, expected) : iw_strdup(elapsed);
+    return row->expected || all > passed ? iw_format("%s of about %s", elapsed, expected)
+                                         : iw_strdup(elapsed);
 }
 
-/* --- lines that stay -------------------------------------------------------------------------------------------------------------- */
+/* --- lines that stay ------------------------------------------------------ */
 
 static void say(const iw_display *display, iw_buffer *out, const char *text)
 {
@@ -189,9 +201,11 @@ static void say_lines(const iw_display *display, iw_buffer *out, const char *tex
     if (first) iw_buffer_add_char(out, '\n');
 }
 
-static void tell_started(const iw_display *display, const struct row *row, bool whole, iw_buffer *lines)
+static void tell_started(const iw_display *display, const struct row *row, bool whole,
+                         iw_buffer *lines)
 {
-    bool worth = display->style.verbose || (display->style.plain && (whole || is_fetch(row->phase)));
+    bool worth =
+        display->style.verbose || (display->style.plain && (whole || is_fetch(row->phase)));
     if (!worth || row->waiting) return;
     say_mark(display, lines, "36", whole ? "build" : row->phase ? row->phase : "");
     say(display, lines, row->subject);
@@ -221,8 +235,12 @@ static void say_effort(const iw_event *event, const struct row *row, iw_buffer *
 {
     bool bytes = same(event->unit, "B");
     if (same(event->detail, "reused")) return;
-    uint64_t size = bytes && event->count ? event->count : row && same(row->unit, "B") ? row->count : 0;
-    uint64_t milliseconds = event->count && !bytes ? event->count : row ? (uint64_t)since(row->began, event->when) : 0;
+    uint64_t size = bytes && event->count         ? event->count
+                    : row && same(row->unit, "B") ? row->count
+                                                  : 0;
+    uint64_t milliseconds = event->count && !bytes ? event->count
+                            : row                  ? (uint64_t)since(row->began, event->when)
+                                                   : 0;
     if (is_fetch(event->phase) && size) {
         iw_cleanup_free char *text = iw_format_bytes(size);
         iw_buffer_add_format(lines, " (%s)", text);
@@ -232,14 +250,20 @@ static void say_effort(const iw_event *event, const struct row *row, iw_buffer *
     }
 }
 
-static void tell_finished(const iw_display *display, const iw_event *event, const struct row *row, iw_buffer *lines)
+static void tell_finished(const iw_display *display, const iw_event *event, const struct row *row,
+                          iw_buffer *lines)
 {
     if (!worth_telling(display, event, row)) return;
-    const char *how = event->detail && *event->detail && strlen(event->detail) < 12 ? event->detail : NULL;
-    const char *word = how ? how : !event->phase ? "built" : row && row->whole ? "done" : event->phase;
+    const char *how =
+        event->detail && *event->detail && strlen(event->detail) < 12 ? event->detail : NULL;
+    const char *word = how                 ? how
+                       : !event->phase     ? "built"
+                       : row && row->whole ? "done"
+                                           : event->phase;
     say_mark(display, lines, "32", word);
     say(display, lines, event->subject);
-    if (event->phase && !is_fetch(event->phase) && !same(event->phase, word) && !same(word, "unpacked")) {
+    if (event->phase && !is_fetch(event->phase) && !same(event->phase, word) &&
+        !same(word, "unpacked")) {
         iw_buffer_add_char(lines, ' ');
         say(display, lines, event->phase);
     }
@@ -251,7 +275,8 @@ static void tell_finished(const iw_display *display, const iw_event *event, cons
     iw_buffer_add_char(lines, '\n');
 }
 
-static void tell_failed(const iw_display *display, const iw_event *event, const struct row *row, iw_buffer *lines)
+static void tell_failed(const iw_display *display, const iw_event *event, const struct row *row,
+                        iw_buffer *lines)
 {
     say_mark(display, lines, "1;31", "FAILED");
     say(display, lines, event->subject);
@@ -267,7 +292,8 @@ static void tell_failed(const iw_display *display, const iw_event *event, const 
     iw_buffer_add_text(lines, ": ");
     const char *message = event->detail && *event->detail ? event->detail : "no reason was given";
     size_t name = event->subject ? strlen(event->subject) : 0;
-    if (name && iw_starts_with(message, event->subject) && message[name] == ' ') message += name + 1; /* said already */
+    if (name && iw_starts_with(message, event->subject) && message[name] == ' ')
+        message += name + 1; /* said already */
     say_lines(display, lines, message);
     if (!event->path) return;
     iw_buffer_add_text(lines, "    log: ");
@@ -316,9 +342,11 @@ static void tell_plan(iw_display *display, iw_buffer *lines)
     if (display->plan_told || !display->plan_count) return;
     display->plan_told = true;
     int64_t expected = 0;
-    for (size_t i = 0; i < display->plan_count; i++) expected = (int64_t)plus((uint64_t)expected, (uint64_t)display->plan[i].expected);
+    for (size_t i = 0; i < display->plan_count; i++)
+        expected = (int64_t)plus((uint64_t)expected, (uint64_t)display->plan[i].expected);
     say_mark(display, lines, "36", "plan");
-    iw_buffer_add_format(lines, "%zu to build, %zu reused", display->plan_count, display->plan_reused);
+    iw_buffer_add_format(lines, "%zu to build, %zu reused", display->plan_count,
+                         display->plan_reused);
     if (expected > 0) {
         iw_cleanup_free char *time = about_text((double)expected);
         iw_buffer_add_format(lines, ", about %s", time);
@@ -326,7 +354,7 @@ static void tell_plan(iw_display *display, iw_buffer *lines)
     iw_buffer_add_char(lines, '\n');
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------------------------ */
+/* --- state ---------------------------------------------------------------- */
 
 static struct planned *find_planned(const iw_display *display, const char *subject)
 {
@@ -338,7 +366,8 @@ static struct planned *find_planned(const iw_display *display, const char *subje
 static struct row *find_row(const iw_display *display, const char *subject, const char *part)
 {
     for (size_t i = 0; i < display->row_count; i++)
-        if (same(display->rows[i].subject, subject) && same(display->rows[i].part, part)) return &display->rows[i];
+        if (same(display->rows[i].subject, subject) && same(display->rows[i].part, part))
+            return &display->rows[i];
     return NULL;
 }
 
@@ -354,11 +383,16 @@ static struct row *need_row(iw_display *display, const iw_event *event)
     struct row *row = find_row(display, event->subject, event->part);
     if (row) return row;
     if (is_fetch(event->phase) && count_fetching(display) == 0) display->fetch_began = event->when;
-    iw_grow((void **)&display->rows, &display->row_capacity, display->row_count + 1, sizeof *display->rows);
+    iw_grow((void **)&display->rows, &display->row_capacity, display->row_count + 1,
+            sizeof *display->rows);
     row = &display->rows[display->row_count++];
     const struct planned *planned = find_planned(display, event->subject);
-    *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""), .part = iw_strdup(event->part), .phase = iw_strdup(event->phase), .began = event->when,
-                        .told = event->when, .expected = planned ? planned->expected : 0};
+    *row = (struct row){.subject = iw_strdup(event->subject ? event->subject : ""),
+                        .part = iw_strdup(event->part),
+                        .phase = iw_strdup(event->phase),
+                        .began = event->when,
+                        .told = event->when,
+                        .expected = planned ? planned->expected : 0};
     return row;
 }
 
@@ -379,16 +413,18 @@ static void count_bytes(iw_display *display, int64_t when, uint64_t bytes)
     display->rate[slot].bytes = plus(display->rate[slot].bytes, bytes);
 }
 
-/* --- output that counts ----------------------------------------------------------------------------------------------------------- */
+/* --- output that counts --------------------------------------------------- */
 
 static const char *read_number(const char *at, uint64_t *out)
 {
     const char *from = at;
-    for (*out = 0; *at >= '0' && *at <= '9' && at - from < 9; at++) *out = *out * 10 + (uint64_t)(*at - '0');
+    for (*out = 0; *at >= '0' && *at <= '9' && at - from < 9; at++)
+        *out = *out * 10 + (uint64_t)(*at - '0');
     return at > from ? at : NULL;
 }
 
-/* What build tools print before a line: ninja and Cython "[12/345] ", CMake's make "[ 12%] ". Returns what follows; the line where nothing counts. */
+/* What build tools print before a line: ninja and Cython "[12/345] ", CMake's make "[ 12%] ".
+ * Returns what follows; the line where nothing counts. */
 static const char *read_counts(struct row *row, const char *line)
 {
     uint64_t count, total;
@@ -397,7 +433,8 @@ static const char *read_counts(struct row *row, const char *line)
         set_text(&row->unit, "%");
         total = 100;
         at += 2;
-    } else if (at && *at == '/' && (at = read_number(at + 1, &total)) && *at == ']' && total && count <= total) {
+    } else if (at && *at == '/' && (at = read_number(at + 1, &total)) && *at == ']' && total &&
+               count <= total) {
         set_text(&row->unit, NULL);
         at++;
     } else {
@@ -411,14 +448,15 @@ static const char *read_counts(struct row *row, const char *line)
 
 static bool is_source(const char *word)
 {
-    static const char *const endings[] = {".c", ".cc", ".cpp", ".cxx", ".C", ".S", ".s", ".f", ".F", ".f90", ".F90", ".rs", ".pyx"};
+    static const char *const endings[] = {".c", ".cc", ".cpp", ".cxx", ".C",  ".S",  ".s",
+                                          ".f", ".F",  ".f90", ".F90", ".rs", ".pyx"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (iw_ends_with(word, endings[i])) return true;
     return false;
 }
 
-/* Of a compiler's command line only the file that is compiled; of what ninja says ("Compiling C object a/b/c.o") the verb and the file's name; else
- * the line. Caller frees. */
+/* Of a compiler's command line only the file that is compiled; of what ninja says ("Compiling C
+ * object a/b/c.o") the verb and the file's name; else the line. Caller frees. */
 static char *shorten(const char *line, bool counted)
 {
     const char *source = NULL, *last = NULL, *first = NULL;
@@ -431,11 +469,12 @@ static char *shorten(const char *line, bool counted)
         last = word;
     }
     if (source && strstr(line, " -c ")) return iw_strdup(iw_path_base(source));
-    if (counted && last && last != first && strchr(last, '/') && *iw_path_base(last)) return iw_format("%s %s", first, iw_path_base(last));
+    if (counted && last && last != first && strchr(last, '/') && *iw_path_base(last))
+        return iw_format("%s %s", first, iw_path_base(last));
     return iw_strndup(line, strnlen(line, LINE_LIMIT));
 }
 
-/* --- events ----------------------------------------------------------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 static void on_plan(iw_display *display, const iw_event *event)
 {
@@ -445,9 +484,13 @@ static void on_plan(iw_display *display, const iw_event *event)
         return;
     }
     if (find_planned(display, event->subject)) return;
-    iw_grow((void **)&display->plan, &display->plan_capacity, display->plan_count + 1, sizeof *display->plan);
-    int64_t expected = event->total < INT32_MAX ? (int64_t)event->total : 0; /* over three weeks nobody expects */
-    display->plan[display->plan_count++] = (struct planned){.subject = iw_strdup(event->subject ? event->subject : ""), .expected = expected};
+    iw_grow((void **)&display->plan, &display->plan_capacity, display->plan_count + 1,
+            sizeof *display->plan);
+    int64_t expected =
+        event->total < INT32_MAX ? (int64_t)event->total : 0; /* over three weeks nobody expects */
+    display->plan[display->plan_count++] =
+        (struct planned){.subject = iw_strdup(event->subject ? event->subject : ""),
+                         .expected = expected};
 }
 
 static void on_started(iw_display *display, const iw_event *event, iw_buffer *lines)
@@ -465,7 +508,8 @@ static void on_started(iw_display *display, const iw_event *event, iw_buffer *li
     row->total = event->total;
     row->counted = false;
     row->first = 0;
-    row->waiting = is_fetch(event->phase) && same(event->unit, "B") && !row->whole; /* all downloads are announced at once */
+    row->waiting = is_fetch(event->phase) && same(event->unit, "B") &&
+                   !row->whole; /* all downloads are announced at once */
     if (!row->whole) row->began = event->when;
     tell_started(display, row, whole, lines);
 }
@@ -476,9 +520,12 @@ static void on_progress(iw_display *display, const iw_event *event, iw_buffer *l
     struct row *row = need_row(display, event);
     row->stray = row->stray || stray;
     if (stray) row->first = event->count;
-    bool bytes = same(event->unit, "B"), begins = row->waiting, more = same(row->unit, "B") && row->count && event->count > row->count;
+    bool bytes = same(event->unit, "B"), begins = row->waiting,
+         more = same(row->unit, "B") && row->count && event->count > row->count;
     if (row->counted && !bytes && same(row->phase, event->phase)) return;
-    if (is_fetch(event->phase) && bytes && more) count_bytes(display, event->when, event->count - row->count); /* the first may be a part kept from before */
+    if (is_fetch(event->phase) && bytes && more)
+        count_bytes(display, event->when,
+                    event->count - row->count); /* the first may be a part kept from before */
     if (event->phase) set_text(&row->phase, event->phase);
     set_text(&row->unit, event->unit);
     row->count = event->count;
@@ -522,7 +569,8 @@ static void mark_planned(iw_display *display, const iw_event *event)
     struct planned *planned = find_planned(display, event->subject);
     if (!planned || planned->done || (event->phase && !failed)) return;
     planned->done = true;
-    if (same(event->detail, "reused") || failed) planned->expected = 0; /* says nothing about the pace */
+    if (same(event->detail, "reused") || failed)
+        planned->expected = 0; /* says nothing about the pace */
     display->plan_done += !failed;
     display->plan_failed += failed;
 }
@@ -532,14 +580,13 @@ static void on_end(iw_display *display, const iw_event *event, iw_buffer *lines)
 {
     struct row *row = find_row(display, event->subject, event->part);
     bool failed = event->type == IW_EVENT_FAILED;
-    if (failed)
-        tell_failed(display, event, row, lines);
-    else
-        tell_finished(display, event, row, lines);
+    if (failed) tell_failed(display, event, row, lines);
+    else tell_finished(display, event, row, lines);
     mark_planned(display, event);
     if (!row) return;
     if (is_fetch(row->phase) && same(row->unit, "B") && !failed) {
-        uint64_t count = same(event->unit, "B") && event->count > row->count ? event->count : row->count;
+        uint64_t count =
+            same(event->unit, "B") && event->count > row->count ? event->count : row->count;
         count_bytes(display, event->when, count - row->count);
         display->fetched_bytes = plus(display->fetched_bytes, count);
     }
@@ -563,7 +610,7 @@ void iw_display_event(iw_display *display, const iw_event *event, iw_buffer *lin
     }
 }
 
-/* --- frame ------------------------------------------------------------------------------------------------------------------------ */
+/* --- frame ---------------------------------------------------------------- */
 
 struct pen {
     iw_buffer *out;
@@ -584,16 +631,22 @@ static void put(struct pen *pen, const char *sgr, const char *text, size_t width
 
 static void end_line(struct pen *pen)
 {
-    while (pen->out->length && pen->out->data[pen->out->length - 1] == ' ') pen->out->data[--pen->out->length] = '\0';
+    while (pen->out->length && pen->out->data[pen->out->length - 1] == ' ')
+        pen->out->data[--pen->out->length] = '\0';
     iw_buffer_add_char(pen->out, '\n');
 }
 
 static void add_row(const struct row *row, struct pen pen, int64_t now)
 {
     size_t width = pen.left, name = width >= 110 ? 34 : width >= WIDE ? 24 : (width + 1) / 2;
-    iw_cleanup_free char *progress = progress_text(row), *elapsed = clock_text(since(row->began, now)), *time = time_text(row, now);
-    iw_cleanup_free char *named = row->part ? iw_format("%s: %s", row->subject, row->part) : iw_strdup(row->subject);
-    const char *phase = row->phase ? row->phase : "", *detail = row->detail && !same(row->detail, row->part) ? row->detail : row->line ? row->line : "";
+    iw_cleanup_free char *progress = progress_text(row),
+                         *elapsed = clock_text(since(row->began, now)), *time = time_text(row, now);
+    iw_cleanup_free char *named =
+        row->part ? iw_format("%s: %s", row->subject, row->part) : iw_strdup(row->subject);
+    const char *phase = row->phase ? row->phase : "",
+               *detail = row->detail && !same(row->detail, row->part) ? row->detail
+                         : row->line                                  ? row->line
+                                                                      : "";
     put(&pen, "1", named, name, width >= WIDE ? name : 0);
     put(&pen, NULL, " ", 1, 1);
     if (width >= WIDE) {
@@ -609,7 +662,8 @@ static void add_row(const struct row *row, struct pen pen, int64_t now)
     end_line(&pen);
 }
 
-/* What is left by earlier builds, corrected by how the packages so far compare with them. Milliseconds; *unknown: packages that nobody built before. */
+/* What is left by earlier builds, corrected by how the packages so far compare with them.
+ * Milliseconds; *unknown: packages that nobody built before. */
 static double time_left(const iw_display *display, int64_t now, size_t *unknown)
 {
     double done = 0, left = 0, longest = 0;
@@ -617,7 +671,9 @@ static double time_left(const iw_display *display, int64_t now, size_t *unknown)
     for (size_t i = 0; i < display->plan_count; i++) {
         const struct planned *planned = &display->plan[i];
         const struct row *row = planned->done ? NULL : find_row(display, planned->subject, NULL);
-        double expected = (double)planned->expected, passed = planned->done ? expected : row ? (double)since(row->began, now) : 0;
+        double expected = (double)planned->expected, passed = planned->done ? expected
+                                                              : row ? (double)since(row->began, now)
+                                                                    : 0;
         if (!planned->done && !planned->expected) ++*unknown;
         if (passed > expected) passed = expected;
         done += passed;
@@ -641,14 +697,18 @@ static void add_packages(const iw_display *display, struct pen *pen, int64_t now
 {
     size_t unknown, rest = display->plan_count - display->plan_done - display->plan_failed;
     double left = time_left(display, now, &unknown);
-    iw_cleanup_free char *done = iw_format("%zu of %zu packages", display->plan_done, display->plan_count);
+    iw_cleanup_free char *done =
+        iw_format("%zu of %zu packages", display->plan_done, display->plan_count);
     put(pen, "1", done, pen->left, 0);
     put_failed(pen, display->plan_failed);
-    iw_cleanup_free char *elapsed = display->began ? clock_text(since(display->began, now)) : iw_strdup("0:00");
+    iw_cleanup_free char *elapsed =
+        display->began ? clock_text(since(display->began, now)) : iw_strdup("0:00");
     iw_cleanup_free char *text = iw_format(", %s", elapsed);
     put(pen, NULL, text, pen->left, 0);
     if (!rest || left < 500) return;
-    iw_cleanup_free char *time = about_text(left), *estimate = iw_format(", %s %s left", unknown ? "more than" : "about", time);
+    iw_cleanup_free char *time = about_text(left),
+                         *estimate =
+                             iw_format(", %s %s left", unknown ? "more than" : "about", time);
     put(pen, NULL, estimate, pen->left, 0);
 }
 
@@ -659,8 +719,10 @@ static double rate_of(const iw_display *display, int64_t now)
     uint64_t bytes = 0;
     int64_t from = now / 1000 - (RATE_SECONDS - 1);
     for (size_t i = 0; i <= RATE_SECONDS; i++)
-        if (display->rate[i].second >= from && display->rate[i].second <= now / 1000) bytes = plus(bytes, display->rate[i].bytes);
-    double seconds = (double)(now - (from < 0 ? 0 : from) * 1000) / 1000, running = (double)since(display->fetch_began, now) / 1000;
+        if (display->rate[i].second >= from && display->rate[i].second <= now / 1000)
+            bytes = plus(bytes, display->rate[i].bytes);
+    double seconds = (double)(now - (from < 0 ? 0 : from) * 1000) / 1000,
+           running = (double)since(display->fetch_began, now) / 1000;
     if (running < seconds) seconds = running;
     return (double)bytes / (seconds < 0.5 ? 0.5 : seconds);
 }
@@ -677,16 +739,22 @@ static void add_downloads(const iw_display *display, struct pen *pen, size_t fet
         bytes = plus(bytes, row->count);
         total = plus(total, row->total > row->count ? row->total : row->count);
     }
-    iw_cleanup_free char *files = iw_format("%zu of %zu files", display->fetched, display->fetched + display->fetch_failed + fetching);
+    iw_cleanup_free char *files = iw_format("%zu of %zu files", display->fetched,
+                                            display->fetched + display->fetch_failed + fetching);
     put(pen, "1", files, pen->left, 0);
     put_failed(pen, display->fetch_failed);
     double rate = rate_of(display, now);
-    iw_cleanup_free char *size = iw_format_bytes(bytes), *of = iw_format_bytes(total), *speed = iw_format_bytes((uint64_t)(rate < 1e18 ? rate : 1e18));
-    iw_cleanup_free char *text = known ? iw_format(", %s of %s", size, of) : iw_format(", %s", size), *pace = iw_format(", %s/s", speed);
+    iw_cleanup_free char *size = iw_format_bytes(bytes), *of = iw_format_bytes(total),
+                         *speed = iw_format_bytes((uint64_t)(rate < 1e18 ? rate : 1e18));
+    iw_cleanup_free char *text =
+                             known ? iw_format(", %s of %s", size, of) : iw_format(", %s", size),
+                         *pace = iw_format(", %s/s", speed);
     if (bytes || known) put(pen, NULL, text, pen->left, 0);
-    if (rate >= 1 || since(display->fetch_began, now) > STALLED_MS) put(pen, NULL, pace, pen->left, 0);
+    if (rate >= 1 || since(display->fetch_began, now) > STALLED_MS)
+        put(pen, NULL, pace, pen->left, 0);
     if (!known || rate < 1 || total <= bytes) return;
-    iw_cleanup_free char *time = about_text((double)(total - bytes) / rate * 1000), *left = iw_format(", about %s left", time);
+    iw_cleanup_free char *time = about_text((double)(total - bytes) / rate * 1000),
+                         *left = iw_format(", about %s left", time);
     put(pen, NULL, left, pen->left, 0);
 }
 
@@ -703,7 +771,8 @@ static void add_total(const iw_display *display, struct pen pen, int64_t now)
     end_line(&pen);
 }
 
-size_t iw_display_frame(const iw_display *display, size_t width, size_t height, int64_t now, iw_buffer *out)
+size_t iw_display_frame(const iw_display *display, size_t width, size_t height, int64_t now,
+                        iw_buffer *out)
 {
     if (display->row_count == 0 || width == 0 || height == 0) return 0;
     struct pen pen = {out, width, display->style.colour, display->style.ascii};

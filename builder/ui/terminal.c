@@ -18,7 +18,9 @@
 #include "ui/display.h"
 
 #define FRAME_MS 125
-#define STOPPED_MS 2000         /* the drawer slept that long: the process was stopped, and others wrote to the terminal */
+#define STOPPED_MS                                                                                 \
+    2000 /* the drawer slept that long: the process was stopped, and others wrote to the terminal  \
+          */
 #define LEAVE_MS 500
 #define JSON_PROGRESS_MS 1000   /* between two progress events of one subject */
 #define PENDING_LIMIT (1 << 20) /* bytes */
@@ -28,7 +30,8 @@ struct told { /* JSON: when a subject's progress was last told */
     int64_t when;
 };
 
-/* `state` is held for moments only. Who writes owns the screen meanwhile (`writing`), which may take as long as the reader likes. */
+/* `state` is held for moments only. Who writes owns the screen meanwhile (`writing`), which may
+ * take as long as the reader likes. */
 struct iw_ui {
     iw_ui_options options;
     iw_sink sink;
@@ -38,8 +41,8 @@ struct iw_ui {
     pthread_cond_t news; /* for the drawer */
     pthread_cond_t done; /* something was taken from `pending`, or written */
     iw_display *display;
-    iw_buffer pending[2];         /* not yet written, to `error` and to `out` */
-    size_t left_out;              /* lines of output that found no room */
+    iw_buffer pending[2]; /* not yet written, to `error` and to `out` */
+    size_t left_out;      /* lines of output that found no room */
     struct told *told;
     size_t told_count, told_capacity;
     unsigned paused;
@@ -81,7 +84,7 @@ static void put(int fd, const char *data, size_t length)
     }
 }
 
-/* --- the screen, which the caller owns ------------------------------------------------------------------------------------------------- */
+/* --- the screen, which the caller owns ------------------------------------ */
 
 struct size {
     size_t columns, rows;
@@ -100,15 +103,18 @@ static size_t rows_shown(const iw_ui *ui, size_t columns)
     size_t rows = 0;
     iw_slice rest = {ui->frame.data, ui->frame.length}, line;
     while (iw_slice_next(&rest, '\n', &line)) {
-        size_t used = ui->reflows && columns < ui->columns ? iw_columns_measure(line.data, line.length) : 1;
+        size_t used =
+            ui->reflows && columns < ui->columns ? iw_columns_measure(line.data, line.length) : 1;
         rows += used > columns ? (used + columns - 1) / columns : 1;
     }
     return rows;
 }
 
-/* ECMA-48: CUU up to the first line of the frame, EL after each line, ED after the last; no wrapping meanwhile (DECAWM), should a terminal think a
- * character wider than we do. Lines that stay come before the frame. */
-static void compose(const iw_ui *ui, const iw_buffer *lines, const iw_buffer *frame, struct size size, iw_buffer *out)
+/* ECMA-48: CUU up to the first line of the frame, EL after each line, ED after the last; no
+ * wrapping meanwhile (DECAWM), should a terminal think a character wider than we do. Lines that
+ * stay come before the frame. */
+static void compose(const iw_ui *ui, const iw_buffer *lines, const iw_buffer *frame,
+                    struct size size, iw_buffer *out)
 {
     size_t shown = rows_shown(ui, size.columns);
     if (shown) iw_buffer_add_format(out, "\r\033[%zuA", shown);
@@ -131,17 +137,22 @@ static bool in_background(int fd)
     return group > 0 && group != getpgrp();
 }
 
-static void take_pending(iw_ui *ui, iw_buffer taken[2], iw_buffer *frame, struct size size, bool with_frame)
+static void take_pending(iw_ui *ui, iw_buffer taken[2], iw_buffer *frame, struct size size,
+                         bool with_frame)
 {
     pthread_mutex_lock(&ui->state);
     for (int i = 0; i < 2; i++) {
         taken[i] = ui->pending[i];
         ui->pending[i] = (iw_buffer){0};
     }
-    if (ui->left_out) iw_buffer_add_format(&taken[0], "note     %zu lines of output left out here; the logs have them\n", ui->left_out);
+    if (ui->left_out)
+        iw_buffer_add_format(&taken[0],
+                             "note     %zu lines of output left out here; the logs have them\n",
+                             ui->left_out);
     ui->left_out = 0;
     if (with_frame && !ui->paused && !ui->stop)
-        iw_display_frame(ui->display, size.columns > 1 ? size.columns - 1 : 1, size.rows > 1 ? size.rows - 1 : 1, now_ms(), frame);
+        iw_display_frame(ui->display, size.columns > 1 ? size.columns - 1 : 1,
+                         size.rows > 1 ? size.rows - 1 : 1, now_ms(), frame);
     pthread_cond_broadcast(&ui->done);
     pthread_mutex_unlock(&ui->state);
 }
@@ -155,10 +166,11 @@ static void draw(iw_ui *ui, bool with_frame)
     bool background = ui->live && in_background(ui->options.error);
     if (background) iw_buffer_clear(&ui->frame); /* it scrolled away, and others wrote below */
     take_pending(ui, taken, &frame, size, with_frame && ui->live && !background);
-    bool same = frame.length == ui->frame.length && (!frame.length || memcmp(frame.data, ui->frame.data, frame.length) == 0);
-    if (taken[1].length && frame.length) iw_buffer_clear(&frame); /* what goes to `out` may be for the same terminal */
-    if (!ui->live)
-        put(ui->options.error, taken[0].data, taken[0].length);
+    bool same = frame.length == ui->frame.length &&
+                (!frame.length || memcmp(frame.data, ui->frame.data, frame.length) == 0);
+    if (taken[1].length && frame.length)
+        iw_buffer_clear(&frame); /* what goes to `out` may be for the same terminal */
+    if (!ui->live) put(ui->options.error, taken[0].data, taken[0].length);
     else if (taken[0].length || taken[1].length || !same || size.columns != ui->columns)
         compose(ui, &taken[0], &frame, size, &out);
     put(ui->options.error, out.data, out.length);
@@ -175,7 +187,9 @@ static bool take_screen(iw_ui *ui, const struct timespec *until)
 {
     int late = 0;
     pthread_mutex_lock(&ui->state);
-    while (ui->writing && late == 0) late = until ? pthread_cond_timedwait(&ui->done, &ui->state, until) : pthread_cond_wait(&ui->done, &ui->state);
+    while (ui->writing && late == 0)
+        late = until ? pthread_cond_timedwait(&ui->done, &ui->state, until)
+                     : pthread_cond_wait(&ui->done, &ui->state);
     bool taken = !ui->writing;
     if (taken) ui->writing = true;
     pthread_mutex_unlock(&ui->state);
@@ -197,7 +211,7 @@ static void draw_plainly(iw_ui *ui)
     give_screen(ui);
 }
 
-/* --- the drawer -------------------------------------------------------------------------------------------------------------------- */
+/* --- the drawer ----------------------------------------------------------- */
 
 /* A live display has its beat; plain lines go out as they come. True: go on. */
 static bool wait_for_turn(iw_ui *ui, bool *was_stopped)
@@ -209,7 +223,8 @@ static bool wait_for_turn(iw_ui *ui, bool *was_stopped)
     if (ui->live)
         while (!ui->stop && late == 0) late = pthread_cond_timedwait(&ui->news, &ui->state, &until);
     else
-        while (!ui->stop && !ui->pending[0].length && !ui->pending[1].length) pthread_cond_wait(&ui->news, &ui->state);
+        while (!ui->stop && !ui->pending[0].length && !ui->pending[1].length)
+            pthread_cond_wait(&ui->news, &ui->state);
     *was_stopped = ui->live && now_ms() - began > FRAME_MS + STOPPED_MS;
     bool on = !ui->stop;
     pthread_mutex_unlock(&ui->state);
@@ -232,14 +247,15 @@ static void *draw_on(void *argument)
 /* With the first event: most commands have none. `state` is held. */
 static void start_drawer(iw_ui *ui)
 {
-    sigset_t all, before; /* signals go to the threads that had them; a broken pipe is an error here, and no more */
+    sigset_t all, before; /* signals go to the threads that had them; a broken pipe is an error
+                             here, and no more */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     ui->started = pthread_create(&ui->drawer, NULL, draw_on, ui) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* --- events; `state` is held ------------------------------------------------------------------------------------------------------- */
+/* --- events; `state` is held ---------------------------------------------- */
 
 /* Whether it is time to tell this subject's progress again. */
 static bool due(iw_ui *ui, const iw_event *event)
@@ -269,8 +285,10 @@ static void emit_json(iw_ui *ui, const iw_event *event)
 static void emit_result(iw_ui *ui, const iw_event *event)
 {
     iw_buffer_add_format(&ui->pending[1], "%s\n", event->path ? event->path : "");
-    if (ui->options.mode != IW_UI_QUIET && event->detail) iw_buffer_add_format(&ui->pending[1], "sha256 %s\n", event->detail);
-    if (ui->options.mode != IW_UI_QUIET && event->subject) iw_buffer_add_format(&ui->pending[1], "report %s\n", event->subject);
+    if (ui->options.mode != IW_UI_QUIET && event->detail)
+        iw_buffer_add_format(&ui->pending[1], "sha256 %s\n", event->detail);
+    if (ui->options.mode != IW_UI_QUIET && event->subject)
+        iw_buffer_add_format(&ui->pending[1], "report %s\n", event->subject);
 }
 
 /* A terminal that is stopped (Ctrl-S) holds nobody up; the reader of a pipe gets everything. */
@@ -281,7 +299,8 @@ static bool make_room(iw_ui *ui, const iw_event *event)
         ui->left_out++;
         return false;
     }
-    while (!ui->live && ui->started && !ui->stop && ui->pending[0].length + ui->pending[1].length > PENDING_LIMIT)
+    while (!ui->live && ui->started && !ui->stop &&
+           ui->pending[0].length + ui->pending[1].length > PENDING_LIMIT)
         pthread_cond_wait(&ui->done, &ui->state);
     return !ui->stop;
 }
@@ -292,10 +311,8 @@ static void emit(void *context, const iw_event *event)
     pthread_mutex_lock(&ui->state);
     if (make_room(ui, event)) {
         if (!ui->started) start_drawer(ui);
-        if (ui->options.mode == IW_UI_JSON)
-            emit_json(ui, event);
-        else if (event->type == IW_EVENT_RESULT)
-            emit_result(ui, event);
+        if (ui->options.mode == IW_UI_JSON) emit_json(ui, event);
+        else if (event->type == IW_EVENT_RESULT) emit_result(ui, event);
         else if (ui->options.mode != IW_UI_QUIET || event->type == IW_EVENT_FAILED)
             iw_display_event(ui->display, event, &ui->pending[0]);
         if (!ui->live) pthread_cond_signal(&ui->news);
@@ -305,7 +322,7 @@ static void emit(void *context, const iw_event *event)
     if (alone) draw_plainly(ui);
 }
 
-/* --- life --------------------------------------------------------------------------------------------------------------------------- */
+/* --- life ----------------------------------------------------------------- */
 
 /* Whether the locale's characters are UTF-8; where none is set, nobody says otherwise. */
 static bool says_utf8(void)
@@ -334,8 +351,11 @@ iw_ui *iw_ui_open(const iw_ui_options *options)
     pthread_cond_init(&ui->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&ui->state, NULL);
-    iw_display_style style = {.colour = options->colour_allowed && terminal && !(no_colour && *no_colour), .verbose = options->verbosity > 0,
-                              .plain = !ui->live, .ascii = ui->live && !says_utf8()};
+    iw_display_style style = {.colour =
+                                  options->colour_allowed && terminal && !(no_colour && *no_colour),
+                              .verbose = options->verbosity > 0,
+                              .plain = !ui->live,
+                              .ascii = ui->live && !says_utf8()};
     ui->display = iw_display_new(&style);
     return ui;
 }

@@ -72,14 +72,17 @@ static void grant_all(iw_broker *broker)
             continue;
         }
         peer->granted = true;
-        (void)!send(peer->fd, "go", 2, MSG_NOSIGNAL | MSG_DONTWAIT); /* gone already: its closing is noticed in the next round */
+        (void)!send(peer->fd, "go", 2,
+                    MSG_NOSIGNAL |
+                        MSG_DONTWAIT); /* gone already: its closing is noticed in the next round */
     }
 }
 
 static int add_peer(iw_broker *broker, int fd, size_t tag, bool listening, iw_error *err)
 {
     struct peer *peer = iw_alloc(sizeof *peer);
-    *peer = (struct peer){.fd = fd, .tag = tag, .listening = listening, .request = NO_REQUEST, .next = broker->peers};
+    *peer = (struct peer){
+        .fd = fd, .tag = tag, .listening = listening, .request = NO_REQUEST, .next = broker->peers};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
     if (epoll_ctl(broker->epoll, EPOLL_CTL_ADD, fd, &event) != 0) {
         free(peer);
@@ -95,7 +98,8 @@ static void drop_peer(iw_broker *broker, struct peer *peer)
     while (*link != peer) link = &(*link)->next;
     *link = peer->next;
     if (peer->request != NO_REQUEST) iw_slots_release(broker->slots, peer->request);
-    epoll_ctl(broker->epoll, EPOLL_CTL_DEL, peer->fd, NULL); /* closing isn't enough where a forked process has a copy */
+    epoll_ctl(broker->epoll, EPOLL_CTL_DEL, peer->fd,
+              NULL); /* closing isn't enough where a forked process has a copy */
     close(peer->fd);
     free(peer);
 }
@@ -118,7 +122,8 @@ static bool take_message(iw_broker *broker, struct peer *peer, const char *messa
         count_use(broker, peer, mib);
         return true;
     }
-    if (sscanf(message, "want %15s %llu", kind, &mib) != 2 || peer->request != NO_REQUEST) return false;
+    if (sscanf(message, "want %15s %llu", kind, &mib) != 2 || peer->request != NO_REQUEST)
+        return false;
     const struct package *package = package_of(broker, peer->tag);
     peer->link = strcmp(kind, "link") == 0;
     if (mib == 0 && package) mib = peer->link ? package->link_mib : package->compile_mib;
@@ -154,20 +159,29 @@ void iw_broker_handle(iw_broker *broker)
     grant_all(broker);
 }
 
-int iw_broker_listen(iw_broker *broker, const char *path, size_t tag, uint64_t compile_mib, uint64_t link_mib, iw_error *err)
+int iw_broker_listen(iw_broker *broker, const char *path, size_t tag, uint64_t compile_mib,
+                     uint64_t link_mib, iw_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path)
-        return iw_fail(err, IW_E_ENVIRONMENT, "%s is too long for a socket (%zu bytes at most); put the store at a shorter path", path, sizeof address.sun_path - 1);
+        return iw_fail(
+            err, IW_E_ENVIRONMENT,
+            "%s is too long for a socket (%zu bytes at most); put the store at a shorter path",
+            path, sizeof address.sun_path - 1);
     strcpy(address.sun_path, path);
     iw_cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     unlink(path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 256) != 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        listen(fd, 256) != 0)
         return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't listen at %s", path);
     if (add_peer(broker, fd, tag, true, err) != 0) return -1;
     iw_steal_fd(&fd);
     struct package *package = iw_alloc(sizeof *package);
-    *package = (struct package){.tag = tag, .compile_mib = compile_mib, .link_mib = link_mib, .path = iw_strdup(path), .next = broker->packages};
+    *package = (struct package){.tag = tag,
+                                .compile_mib = compile_mib,
+                                .link_mib = link_mib,
+                                .path = iw_strdup(path),
+                                .next = broker->packages};
     broker->packages = package;
     return 0;
 }

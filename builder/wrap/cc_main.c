@@ -1,6 +1,7 @@
-/* iw-cc: stands in the sandbox under every compiler's, assembler's and linker's name. It takes instruction-set flags out and puts the profile's in,
- * waits for a slot, writes results beside and renames them, and gives back objects that were compiled before (ARCHITECTURE.md, Slots, The object
- * cache). Static and small: it starts once per compile. */
+/* iw-cc: stands in the sandbox under every compiler's, assembler's and linker's name. It takes
+ * instruction-set flags out and puts the profile's in, waits for a slot, writes results beside and
+ * renames them, and gives back objects that were compiled before (ARCHITECTURE.md, Slots, The
+ * object cache). Static and small: it starts once per compile. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,14 +24,14 @@
 #define POLICY "/run/ironwheel/policy"
 
 struct call {
-    const char *name;    /* as called: "gcc" */
+    const char *name; /* as called: "gcc" */
     iw_tool_kind kind;
     iw_real real;
     iw_policy policy;
-    iw_strings given;    /* expanded */
-    iw_strings argv;     /* for the real tool, without argv[0] */
+    iw_strings given; /* expanded */
+    iw_strings argv;  /* for the real tool, without argv[0] */
     iw_strings removed;
-    iw_compile compile;  /* of argv */
+    iw_compile compile; /* of argv */
 };
 
 /* One short write with O_APPEND: lines of parallel compiles don't mix. */
@@ -44,31 +45,40 @@ static void note(const struct call *call, const char *what, const char *detail)
     close(fd);
 }
 
-/* --- instructions that flags can't reach ------------------------------------------------------------------------------------------------------ */
+/* --- instructions that flags can't reach ---------------------------------- */
 
 /* What to call that which was compiled: its file, its files, or the tool. Caller frees. */
 static char *subject_of(const struct call *call)
 {
     const iw_compile *compile = &call->compile;
-    if (compile->source) return iw_strdup(strcmp(compile->source, "-") == 0 ? "standard input" : compile->source);
+    if (compile->source)
+        return iw_strdup(strcmp(compile->source, "-") == 0 ? "standard input" : compile->source);
     iw_buffer names = {0};
     for (size_t i = 0; i < call->given.count && compile->source_count > 1; i++)
-        if (iw_is_source(call->given.items[i])) iw_buffer_add_format(&names, "%s%s", names.length ? ", " : "one of ", call->given.items[i]);
+        if (iw_is_source(call->given.items[i]))
+            iw_buffer_add_format(&names, "%s%s", names.length ? ", " : "one of ",
+                                 call->given.items[i]);
     if (!names.length) iw_buffer_add_text(&names, compile->output ? compile->output : call->name);
     return iw_buffer_take(&names);
 }
 
-/* An instruction that the compiler or the assembler refused came from a target attribute, inline assembly, or an assembler file. */
+/* An instruction that the compiler or the assembler refused came from a target attribute, inline
+ * assembly, or an assembler file. */
 static void explain(const struct call *call, const iw_buffer *said)
 {
-    static const char *const signs[] = {"not supported on", "no such architecture", "target specific option mismatch", "chooses its own instruction set", NULL};
+    static const char *const signs[] = {"not supported on", "no such architecture",
+                                        "target specific option mismatch",
+                                        "chooses its own instruction set", NULL};
     bool found = false;
     for (size_t i = 0; signs[i]; i++) found = found || (said->data && strstr(said->data, signs[i]));
     if (!found) return;
     iw_cleanup_free char *subject = subject_of(call);
     note(call, "refused", subject);
-    fprintf(stderr, "ironwheel: %s holds instructions outside the profile (a target attribute, intrinsics, inline assembly or an assembler file); leave the "
-                    "file out, patch it, or name it under `allow-isa` in the recipe, with a reason\n", subject);
+    fprintf(stderr,
+            "ironwheel: %s holds instructions outside the profile (a target attribute, intrinsics, "
+            "inline assembly or an assembler file); leave the "
+            "file out, patch it, or name it under `allow-isa` in the recipe, with a reason\n",
+            subject);
 }
 
 static bool file_has_arch(int fd)
@@ -100,16 +110,22 @@ static bool standard_input_has_arch(void)
     return file_has_arch(fd);
 }
 
-/* `.arch` in assembler text undoes -march. Every compile ends in the assembler under our name; where -march isn't the profile's, a recipe allows the
- * file. */
+/* `.arch` in assembler text undoes -march. Every compile ends in the assembler under our name;
+ * where -march isn't the profile's, a recipe allows the file. */
 static void refuse_arch(const struct call *call)
 {
-    iw_cleanup_free char *own = iw_format("-march=%s", call->policy.assembler_march ? call->policy.assembler_march : "");
-    if (call->kind != IW_TOOL_ASSEMBLER || call->compile.mode == IW_MODE_QUERY || !iw_strings_has(&call->argv, own)) return;
+    iw_cleanup_free char *own =
+        iw_format("-march=%s", call->policy.assembler_march ? call->policy.assembler_march : "");
+    if (call->kind != IW_TOOL_ASSEMBLER || call->compile.mode == IW_MODE_QUERY ||
+        !iw_strings_has(&call->argv, own))
+        return;
     const char *found = NULL;
-    if (!call->compile.source_count || iw_strings_has(&call->argv, "-")) found = standard_input_has_arch() ? "standard input" : NULL;
+    if (!call->compile.source_count || iw_strings_has(&call->argv, "-"))
+        found = standard_input_has_arch() ? "standard input" : NULL;
     for (size_t i = 0; i < call->argv.count && !found; i++)
-        if (call->argv.items[i][0] != '-' && (int)i != call->compile.output_index && input_has_arch(call->argv.items[i])) found = call->argv.items[i];
+        if (call->argv.items[i][0] != '-' && (int)i != call->compile.output_index &&
+            input_has_arch(call->argv.items[i]))
+            found = call->argv.items[i];
     if (!found) return;
     iw_buffer said = {0};
     iw_buffer_add_text(&said, "chooses its own instruction set");
@@ -118,45 +134,51 @@ static void refuse_arch(const struct call *call)
     exit(1);
 }
 
-/* --- writing beside ------------------------------------------------------------------------------------------------------------------------- */
+/* --- writing beside ------------------------------------------------------- */
 
 /* Options whose files hold the output's name, or make other names from it. */
 static bool names_output(const char *argument)
 {
-    return iw_starts_with(argument, "-flto") || iw_starts_with(argument, "-save-temps") || strstr(argument, "-Map") || strstr(argument, "dependency-file") ||
+    return iw_starts_with(argument, "-flto") || iw_starts_with(argument, "-save-temps") ||
+           strstr(argument, "-Map") || strstr(argument, "dependency-file") ||
            strcmp(argument, "--MD") == 0;
 }
 
-/* Whether the output may be written under another name first: not devices, and not where other files' names are made from it. */
+/* Whether the output may be written under another name first: not devices, and not where other
+ * files' names are made from it. */
 static bool may_rename(const struct call *call)
 {
     struct stat status;
     const iw_compile *compile = &call->compile;
-    if (!compile->output || call->kind == IW_TOOL_RUST || call->kind == IW_TOOL_PREPROCESSOR) return false;
-    if (compile->uncacheable && call->kind == IW_TOOL_COMPILER && compile->mode != IW_MODE_LINK) return false;
+    if (!compile->output || call->kind == IW_TOOL_RUST || call->kind == IW_TOOL_PREPROCESSOR)
+        return false;
+    if (compile->uncacheable && call->kind == IW_TOOL_COMPILER && compile->mode != IW_MODE_LINK)
+        return false;
     if (compile->mode == IW_MODE_LINK && (compile->md || compile->mmd)) return false;
     for (size_t i = 0; i < call->argv.count; i++)
         if (names_output(call->argv.items[i])) return false;
     return lstat(compile->output, &status) != 0 || S_ISREG(status.st_mode);
 }
 
-/* The arguments with the output's name replaced; where gcc would make the dependency file's name and target from it, those are said. */
+/* The arguments with the output's name replaced; where gcc would make the dependency file's name
+ * and target from it, those are said. */
 static char *redirect(const struct call *call, iw_strings *argv, const char *depfile)
 {
     const iw_compile *compile = &call->compile;
     char *beside = iw_format("%s.iw-%ld", compile->output, (long)getpid());
     for (size_t i = 0; i < call->argv.count; i++) {
-        if ((int)i != compile->output_index)
-            iw_strings_add(argv, call->argv.items[i]);
+        if ((int)i != compile->output_index) iw_strings_add(argv, call->argv.items[i]);
         else
-            iw_strings_add_format(argv, "%.*s%s", (int)compile->output_prefix, call->argv.items[i], beside);
+            iw_strings_add_format(argv, "%.*s%s", (int)compile->output_prefix, call->argv.items[i],
+                                  beside);
     }
     bool wants = compile->md || compile->mmd;
     if (wants && !compile->depfile && depfile) {
         iw_strings_add(argv, "-MF");
         iw_strings_add(argv, depfile);
     }
-    if (wants && !compile->target_given) { /* -MQ, not -MT: what make would read otherwise is quoted, as in gcc's own */
+    if (wants && !compile->target_given) { /* -MQ, not -MT: what make would read otherwise is
+                                              quoted, as in gcc's own */
         iw_strings_add(argv, "-MQ");
         iw_strings_add(argv, compile->output);
     }
@@ -170,7 +192,7 @@ static char *default_depfile(const char *output)
     return iw_format("%.*s.d", (int)(dot ? (size_t)(dot - output) : strlen(output)), output);
 }
 
-/* --- one compile or link ---------------------------------------------------------------------------------------------------------------------- */
+/* --- one compile or link -------------------------------------------------- */
 
 struct caching {
     const char *folder;
@@ -184,14 +206,17 @@ static bool take_from_cache(struct call *call, struct caching *caching, const ch
 {
     const char *reason = NULL;
     caching->folder = getenv("IRONWHEEL_OBJECTS");
-    if (!caching->folder || call->kind != IW_TOOL_COMPILER || call->compile.mode != IW_MODE_COMPILE) return false;
+    if (!caching->folder || call->kind != IW_TOOL_COMPILER || call->compile.mode != IW_MODE_COMPILE)
+        return false;
     if (!iw_object_cacheable(&call->compile, &reason)) {
         note(call, "uncached", reason);
         return false;
     }
     clock_gettime(CLOCK_REALTIME_COARSE, &caching->started);
-    caching->on = iw_object_key_make(&call->policy, call->name, &call->argv, &call->compile, &caching->key);
-    if (!caching->on || !iw_object_get(caching->folder, &caching->key, call->compile.output, depfile)) {
+    caching->on =
+        iw_object_key_make(&call->policy, call->name, &call->argv, &call->compile, &caching->key);
+    if (!caching->on ||
+        !iw_object_get(caching->folder, &caching->key, call->compile.output, depfile)) {
         note(call, "miss", call->compile.source);
         return false;
     }
@@ -199,14 +224,17 @@ static bool take_from_cache(struct call *call, struct caching *caching, const ch
     return true;
 }
 
-static void keep_result(struct caching *caching, const struct call *call, const char *depfile, const iw_buffer *said)
+static void keep_result(struct caching *caching, const struct call *call, const char *depfile,
+                        const iw_buffer *said)
 {
-    const iw_object_result result = {.dependencies = caching->own_depfile ? caching->own_depfile : depfile,
+    const iw_object_result result = {.dependencies =
+                                         caching->own_depfile ? caching->own_depfile : depfile,
                                      .depfile = depfile,
                                      .said = said->data ? said->data : "",
                                      .said_length = said->length,
                                      .started = caching->started};
-    if (said->length < IW_SAID_LIMIT) iw_object_put(caching->folder, &caching->key, &call->policy, &call->compile, &result);
+    if (said->length < IW_SAID_LIMIT)
+        iw_object_put(caching->folder, &caching->key, &call->policy, &call->compile, &result);
 }
 
 static int finish(const struct call *call, int status, const char *beside)
@@ -214,7 +242,8 @@ static int finish(const struct call *call, int status, const char *beside)
     bool fine = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (beside && !fine) unlink(beside);
     if (beside && fine && rename(beside, call->compile.output) != 0 && errno != ENOENT) {
-        fprintf(stderr, "%s: can't rename %s to %s: %s\n", call->name, beside, call->compile.output, strerror(errno));
+        fprintf(stderr, "%s: can't rename %s to %s: %s\n", call->name, beside, call->compile.output,
+                strerror(errno));
         return 1;
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -232,7 +261,8 @@ static int work(struct call *call)
 {
     const iw_compile *compile = &call->compile;
     bool wants = compile->md || compile->mmd;
-    iw_cleanup_free char *made = wants && !compile->depfile && compile->output ? default_depfile(compile->output) : NULL;
+    iw_cleanup_free char *made =
+        wants && !compile->depfile && compile->output ? default_depfile(compile->output) : NULL;
     const char *depfile = wants ? (compile->depfile ? compile->depfile : made) : NULL;
     struct caching caching = {0};
     if (take_from_cache(call, &caching, depfile)) return 0;
@@ -240,10 +270,13 @@ static int work(struct call *call)
     iw_cleanup_buffer iw_buffer said = {0};
     iw_cleanup_free char *beside = may_rename(call) ? redirect(call, &argv, depfile) : NULL;
     if (!beside) iw_strings_add_all(&argv, (const char *const *)call->argv.items);
-    if (caching.on && !wants && iw_source_has_depfile(compile->source)) ask_for_dependencies(call, &caching, &argv);
-    int slot = iw_slot_take(compile->mode == IW_MODE_LINK && call->kind != IW_TOOL_RUST ? "link" : "compile");
+    if (caching.on && !wants && iw_source_has_depfile(compile->source))
+        ask_for_dependencies(call, &caching, &argv);
+    int slot = iw_slot_take(
+        compile->mode == IW_MODE_LINK && call->kind != IW_TOOL_RUST ? "link" : "compile");
     long peak = 0;
-    int status = iw_real_run(&call->real, &argv, &said, &peak), result = finish(call, status, beside);
+    int status = iw_real_run(&call->real, &argv, &said, &peak),
+        result = finish(call, status, beside);
     if (result == 0 && caching.on) keep_result(&caching, call, depfile, &said);
     if (result != 0) explain(call, &said);
     if (caching.own_depfile) unlink(caching.own_depfile);
@@ -252,10 +285,11 @@ static int work(struct call *call)
     return result;
 }
 
-/* --- start ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- start ---------------------------------------------------------------- */
 
-/* So that every header counts: -MMD leaves out those that -isystem reaches, and a dependency file those that a precompiled header was made of, which
- * that one tells only if it was made with a dependency file. */
+/* So that every header counts: -MMD leaves out those that -isystem reaches, and a dependency file
+ * those that a precompiled header was made of, which that one tells only if it was made with a
+ * dependency file. */
 static void widen_dependencies(struct call *call)
 {
     const iw_compile *compile = &call->compile;
@@ -273,12 +307,16 @@ static void widen_dependencies(struct call *call)
     }
 }
 
-/* A compile without -o: the name that gcc would give the object, said. Not of headers: those give a.h.gch. */
+/* A compile without -o: the name that gcc would give the object, said. Not of headers: those give
+ * a.h.gch. */
 static void name_output(struct call *call)
 {
     iw_compile *compile = &call->compile;
-    if (call->kind != IW_TOOL_COMPILER || compile->mode != IW_MODE_COMPILE || compile->output || compile->uncacheable || !compile->source) return;
-    if (!iw_source_has_depfile(compile->source) && !iw_source_is_fixed_fortran(compile->source)) return;
+    if (call->kind != IW_TOOL_COMPILER || compile->mode != IW_MODE_COMPILE || compile->output ||
+        compile->uncacheable || !compile->source)
+        return;
+    if (!iw_source_has_depfile(compile->source) && !iw_source_is_fixed_fortran(compile->source))
+        return;
     iw_cleanup_free char *name = iw_object_name(compile->source);
     iw_strings_add(&call->argv, "-o");
     iw_strings_add(&call->argv, name);
@@ -290,11 +328,17 @@ static void read_call(struct call *call, const char *const *argv)
     iw_error err = IW_ERROR_INIT;
     const char *path = getenv("IRONWHEEL_POLICY");
     call->kind = iw_tool_kind_of(call->name);
-    if (iw_policy_read(path ? path : POLICY, &call->policy, &err) != 0) iw_real_fail(call->name, iw_error_text(&err));
+    if (iw_policy_read(path ? path : POLICY, &call->policy, &err) != 0)
+        iw_real_fail(call->name, iw_error_text(&err));
     call->policy.nested = getenv("IRONWHEEL_SLOT") != NULL;
-    call->real = (iw_real){.name = call->name, .folder = call->policy.real, .links = call->policy.host, .kind = call->kind};
-    if (iw_expand_responses(call->kind, argv, &call->given, &call->real.expanded, &err) != 0) iw_real_fail(call->name, iw_error_text(&err));
-    if (iw_policy_apply(&call->policy, call->kind, &call->given, &call->argv, &call->removed, &err) != 0) {
+    call->real = (iw_real){.name = call->name,
+                           .folder = call->policy.real,
+                           .links = call->policy.host,
+                           .kind = call->kind};
+    if (iw_expand_responses(call->kind, argv, &call->given, &call->real.expanded, &err) != 0)
+        iw_real_fail(call->name, iw_error_text(&err));
+    if (iw_policy_apply(&call->policy, call->kind, &call->given, &call->argv, &call->removed,
+                        &err) != 0) {
         note(call, "denied", iw_error_text(&err));
         iw_real_fail(call->name, iw_error_text(&err));
     }
@@ -309,7 +353,9 @@ int main(int argc, char **argv)
     widen_dependencies(&call);
     name_output(&call);
     refuse_arch(&call);
-    bool worth = call.compile.mode != IW_MODE_QUERY && call.compile.mode != IW_MODE_PREPROCESS && call.kind != IW_TOOL_PREPROCESSOR;
-    if (!worth || (call.policy.nested && call.kind != IW_TOOL_COMPILER)) iw_real_exec(&call.real, &call.argv);
+    bool worth = call.compile.mode != IW_MODE_QUERY && call.compile.mode != IW_MODE_PREPROCESS &&
+                 call.kind != IW_TOOL_PREPROCESSOR;
+    if (!worth || (call.policy.nested && call.kind != IW_TOOL_COMPILER))
+        iw_real_exec(&call.real, &call.argv);
     return work(&call);
 }

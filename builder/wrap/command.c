@@ -37,24 +37,34 @@ static bool ends_with_any(const char *text, const char *const *endings)
     return false;
 }
 
+/* gcc's, ld's and as's options whose value is the next argument. */
+static const char *const with_value[] = {
+    /* clang-format off */
+    "-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix",
+    "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib", "-imultiarch", "-I", "-D",
+    "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xlinker", "-T",
+    "-Tbss", "-Tdata", "-Ttext", "-u", "-z", "-e", "-h", "-R", "-F", "-aux-info", "-A", "-B",
+    "-specs", "-wrapper", "-J", "-dumpdir", "-dumpbase", "-dumpbase-ext", "--param",
+    "--sysroot", "--output", "--entry", "--assert", "--define-macro", "--dump", "--dumpbase",
+    "--dumpdir", "--for-assembler", "--for-linker", "--force-link", "--imacros", "--include",
+    "--include-directory", "--include-directory-after", "--include-prefix",
+    "--include-with-prefix", "--include-with-prefix-after", "--include-with-prefix-before",
+    "--language", "--library-directory", "--prefix", "--print-file-name", "--print-prog-name",
+    "--specs", "--undefine-macro", NULL,
+    /* clang-format on */
+};
+
 bool iw_option_takes_value(const char *option)
 {
-    static const char *const names[] = {
-        "-o", "-x", "-include", "-imacros", "-isystem", "-iquote", "-idirafter", "-iprefix", "-iwithprefix", "-iwithprefixbefore", "-isysroot", "-imultilib",
-        "-imultiarch", "-I", "-D", "-U", "-L", "-l", "-MF", "-MT", "-MQ", "-Xpreprocessor", "-Xassembler", "-Xlinker", "-T", "-Tbss", "-Tdata", "-Ttext", "-u",
-        "-z", "-e", "-h", "-R", "-F", "-aux-info", "-A", "-B", "-specs", "-wrapper", "-J", "-dumpdir", "-dumpbase", "-dumpbase-ext", "--param", "--sysroot",
-        "--output", "--entry", "--assert", "--define-macro", "--dump", "--dumpbase", "--dumpdir", "--for-assembler", "--for-linker", "--force-link", "--imacros",
-        "--include", "--include-directory", "--include-directory-after", "--include-prefix", "--include-with-prefix", "--include-with-prefix-after",
-        "--include-with-prefix-before", "--language", "--library-directory", "--prefix", "--print-file-name", "--print-prog-name", "--specs",
-        "--undefine-macro", NULL};
-    return is_any(option, names);
+    return is_any(option, with_value);
 }
 
-/* --- sources ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- sources -------------------------------------------------------------- */
 
 bool iw_source_has_depfile(const char *source)
 {
-    static const char *const endings[] = {".c", ".C", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".CPP", ".S", ".sx", NULL};
+    static const char *const endings[] = {".c",   ".C",   ".cc", ".cp", ".cpp", ".cxx",
+                                          ".c++", ".CPP", ".S",  ".sx", NULL};
     return ends_with_any(source, endings);
 }
 
@@ -66,7 +76,8 @@ bool iw_is_assembler(const char *source, const char *language)
 
 bool iw_is_header(const char *source, const char *language)
 {
-    static const char *const endings[] = {".h", ".hh", ".H", ".hp", ".hxx", ".hpp", ".HPP", ".h++", ".tcc", NULL};
+    static const char *const endings[] = {".h",   ".hh",  ".H",   ".hp",  ".hxx",
+                                          ".hpp", ".HPP", ".h++", ".tcc", NULL};
     return language ? iw_ends_with(language, "-header") : ends_with_any(source, endings);
 }
 
@@ -78,66 +89,133 @@ bool iw_source_is_fixed_fortran(const char *source)
 
 bool iw_is_source(const char *argument)
 {
-    static const char *const endings[] = {".i", ".ii", ".F", ".f90", ".F90", ".f95", ".F95", ".f03", ".F03", ".f08", ".F08", ".FOR", ".fpp", ".FPP", ".m", ".mm",
-                                          ".d", ".go", ".h", ".hh", ".hpp", NULL};
-    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) || iw_is_assembler(argument, NULL) || ends_with_any(argument, endings);
+    static const char *const endings[] = {".i",   ".ii",  ".F",   ".f90", ".F90", ".f95",
+                                          ".F95", ".f03", ".F03", ".f08", ".F08", ".FOR",
+                                          ".fpp", ".FPP", ".m",   ".mm",  ".d",   ".go",
+                                          ".h",   ".hh",  ".hpp", NULL};
+    return iw_source_has_depfile(argument) || iw_source_is_fixed_fortran(argument) ||
+           iw_is_assembler(argument, NULL) || ends_with_any(argument, endings);
 }
 
 char *iw_object_name(const char *source)
 {
     const char *base = iw_path_base(source), *dot = strrchr(base, '.');
-    return iw_format("%.*s.o", (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base)), base);
+    return iw_format("%.*s.o", (int)(dot && dot > base ? (size_t)(dot - base) : strlen(base)),
+                     base);
 }
 
-/* --- gcc ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- gcc ------------------------------------------------------------------ */
 
 /* Parts of -Wa, and -Xassembler that change nothing but the object. */
 static bool is_plain_assembler_part(const char *part, size_t length)
 {
-    static const char *const starts[] = {"-march=", "-mtune=", "--noexecstack", "--execstack", "--32", "--64", "-W", "--no-warn", "--fatal-warnings", "--warn", "-g",
-                                         "--gdwarf", "--compress-debug-sections", "--nocompress-debug-sections", "-mrelax-relocations=", "-mx86-used-note=", NULL};
+    static const char *const starts[] = {"-march=",
+                                         "-mtune=",
+                                         "--noexecstack",
+                                         "--execstack",
+                                         "--32",
+                                         "--64",
+                                         "-W",
+                                         "--no-warn",
+                                         "--fatal-warnings",
+                                         "--warn",
+                                         "-g",
+                                         "--gdwarf",
+                                         "--compress-debug-sections",
+                                         "--nocompress-debug-sections",
+                                         "-mrelax-relocations=",
+                                         "-mx86-used-note=",
+                                         NULL};
     for (size_t i = 0; starts[i]; i++)
-        if (length >= strlen(starts[i]) && strncmp(part, starts[i], strlen(starts[i])) == 0) return true;
+        if (length >= strlen(starts[i]) && strncmp(part, starts[i], strlen(starts[i])) == 0)
+            return true;
     return false;
 }
 
-/* Anything that makes further files, reads ones that no dependency file names, or says more than warnings. */
+/* Anything that makes further files, reads ones that no dependency file names, or says more than
+ * warnings. */
 static bool is_uncacheable(const char *argument, const char *next)
 {
-    static const char *const starts[] = {"-save-temps", "--save-temps", "--coverage", "-coverage", "-fd-lines-as-code", "-fprofile", "-fbranch-probabilities", "-ftest-coverage", "-gsplit-dwarf",
-                                         "-fdump", "-fstack-usage", "-fcallgraph-info", "-fplugin", "-fauto-profile", "-Wp,", "-specs", "-wrapper", "-x", "-d",
-                                         "-aux-info", "-fopt-info", "-fmodules", "-fcompare-debug", "-M=", "-fsyntax-only", "-B", "-iplugindir", "-Xpreprocessor",
-                                         "-ftime-report", "-fmem-report", "-fsave-optimization-record", "-frecord-gcc-switches", "-fada-spec", "-fgo-", "-time",
-                                         "-Xassembler", "-print", "--print", "-fdiagnostics-add", "-fdiagnostics-parseable", "-fdirectives-only", NULL};
-    static const char *const names[] = {"-", "-M", "-MM", "-MG", "-H", "-Q", "-v", "-###", "-V", "--verbose", "-I-", "-C", "-CC", "-P", "-undef", NULL};
+    static const char *const starts[] = {"-save-temps",
+                                         "--save-temps",
+                                         "--coverage",
+                                         "-coverage",
+                                         "-fd-lines-as-code",
+                                         "-fprofile",
+                                         "-fbranch-probabilities",
+                                         "-ftest-coverage",
+                                         "-gsplit-dwarf",
+                                         "-fdump",
+                                         "-fstack-usage",
+                                         "-fcallgraph-info",
+                                         "-fplugin",
+                                         "-fauto-profile",
+                                         "-Wp,",
+                                         "-specs",
+                                         "-wrapper",
+                                         "-x",
+                                         "-d",
+                                         "-aux-info",
+                                         "-fopt-info",
+                                         "-fmodules",
+                                         "-fcompare-debug",
+                                         "-M=",
+                                         "-fsyntax-only",
+                                         "-B",
+                                         "-iplugindir",
+                                         "-Xpreprocessor",
+                                         "-ftime-report",
+                                         "-fmem-report",
+                                         "-fsave-optimization-record",
+                                         "-frecord-gcc-switches",
+                                         "-fada-spec",
+                                         "-fgo-",
+                                         "-time",
+                                         "-Xassembler",
+                                         "-print",
+                                         "--print",
+                                         "-fdiagnostics-add",
+                                         "-fdiagnostics-parseable",
+                                         "-fdirectives-only",
+                                         NULL};
+    static const char *const names[] = {"-",   "-M",   "-MM",    "-MG",       "-H",  "-Q",
+                                        "-v",  "-###", "-V",     "--verbose", "-I-", "-C",
+                                        "-CC", "-P",   "-undef", NULL};
     if (iw_starts_with(argument, "-Wa,")) {
         iw_slice rest = iw_slice_of(argument + 4), part;
         while (iw_slice_next(&rest, ',', &part))
             if (!is_plain_assembler_part(part.data, part.length)) return true;
         return false;
     }
-    if (strcmp(argument, "-Xassembler") == 0 && next && is_plain_assembler_part(next, strlen(next))) return false;
+    if (strcmp(argument, "-Xassembler") == 0 && next && is_plain_assembler_part(next, strlen(next)))
+        return false;
     /* Long options are other names of short ones that this list would have to know too. */
-    if (iw_starts_with(argument, "--") && !iw_starts_with(argument, "--param") && !iw_starts_with(argument, "--sysroot") && !iw_starts_with(argument, "--std"))
+    if (iw_starts_with(argument, "--") && !iw_starts_with(argument, "--param") &&
+        !iw_starts_with(argument, "--sysroot") && !iw_starts_with(argument, "--std"))
         return true;
     return starts_with_any(argument, starts) || is_any(argument, names);
 }
 
 static bool is_query(const char *argument)
 {
-    static const char *const names[] = {"--version", "-v", "--help", "-###", "-V", "-qversion", "-dumpversion", "-dumpfullversion", "-dumpmachine", "-dumpspecs",
-                                        "--target-help", NULL};
+    static const char *const names[] = {
+        "--version",    "-v",         "--help",        "-###",
+        "-V",           "-qversion",  "-dumpversion",  "-dumpfullversion",
+        "-dumpmachine", "-dumpspecs", "--target-help", NULL};
     static const char *const starts[] = {"-print-", "--print-", "--help=", NULL};
     return is_any(argument, names) || starts_with_any(argument, starts);
 }
 
 static void note_mode(iw_compile *out, const char *argument)
 {
-    if (strcmp(argument, "-E") == 0 || strcmp(argument, "--preprocess") == 0 || strcmp(argument, "-M") == 0 || strcmp(argument, "-MM") == 0)
+    if (strcmp(argument, "-E") == 0 || strcmp(argument, "--preprocess") == 0 ||
+        strcmp(argument, "-M") == 0 || strcmp(argument, "-MM") == 0)
         out->mode = IW_MODE_PREPROCESS;
-    else if ((strcmp(argument, "-S") == 0 || strcmp(argument, "--assemble") == 0) && out->mode != IW_MODE_PREPROCESS)
+    else if ((strcmp(argument, "-S") == 0 || strcmp(argument, "--assemble") == 0) &&
+             out->mode != IW_MODE_PREPROCESS)
         out->mode = IW_MODE_ASSEMBLY_TEXT;
-    else if ((strcmp(argument, "-c") == 0 || strcmp(argument, "--compile") == 0) && out->mode == IW_MODE_LINK)
+    else if ((strcmp(argument, "-c") == 0 || strcmp(argument, "--compile") == 0) &&
+             out->mode == IW_MODE_LINK)
         out->mode = IW_MODE_COMPILE;
 }
 
@@ -150,14 +228,10 @@ static void set_output(iw_compile *out, const char *argument, size_t prefix, siz
 
 static void note_dependencies(iw_compile *out, const char *argument, const char *next)
 {
-    if (strcmp(argument, "-MD") == 0)
-        out->md = true;
-    else if (strcmp(argument, "-MMD") == 0)
-        out->mmd = true;
-    else if (strcmp(argument, "-MF") == 0 && next)
-        out->depfile = next;
-    else if (iw_starts_with(argument, "-MF") && argument[3])
-        out->depfile = argument + 3;
+    if (strcmp(argument, "-MD") == 0) out->md = true;
+    else if (strcmp(argument, "-MMD") == 0) out->mmd = true;
+    else if (strcmp(argument, "-MF") == 0 && next) out->depfile = next;
+    else if (iw_starts_with(argument, "-MF") && argument[3]) out->depfile = argument + 3;
     else if (iw_starts_with(argument, "-MT") || iw_starts_with(argument, "-MQ"))
         out->target_given = true;
 }
@@ -184,7 +258,8 @@ static void parse_compiler(const iw_strings *argv, iw_compile *out)
     bool query = argv->count == 0, inputs = false;
     const char *language = NULL;
     for (size_t i = 0; i < argv->count; i++) {
-        const char *argument = argv->items[i], *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
+        const char *argument = argv->items[i],
+                   *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
         if (!out->uncacheable && is_uncacheable(argument, next)) out->uncacheable = argument;
         if (argument[0] != '-' || !argument[1]) {
             inputs = true;
@@ -197,8 +272,7 @@ static void parse_compiler(const iw_strings *argv, iw_compile *out)
         note_dependencies(out, argument, next);
         if ((strcmp(argument, "-o") == 0 || strcmp(argument, "--output") == 0) && next)
             set_output(out, next, 0, i + 1);
-        else if (iw_starts_with(argument, "-o") && argument[2])
-            set_output(out, argument, 2, i);
+        else if (iw_starts_with(argument, "-o") && argument[2]) set_output(out, argument, 2, i);
         else if (iw_starts_with(argument, "--output="))
             set_output(out, argument, strlen("--output="), i);
         if (iw_option_takes_value(argument) && next) i++;
@@ -206,19 +280,35 @@ static void parse_compiler(const iw_strings *argv, iw_compile *out)
     if (query && !inputs) out->mode = IW_MODE_QUERY;
 }
 
-/* --- the others --------------------------------------------------------------------------------------------------------------------------- */
+/* --- the others ----------------------------------------------------------- */
 
 /* GNU as and ld name their output alike. */
 static void parse_binutils(iw_tool_kind kind, const iw_strings *argv, iw_compile *out)
 {
-    static const char *const queries[] = {"--version", "-version", "-v", "-V", "--help", "-help", "--target-help", "--print-output-format", "--print-sysroot", NULL};
-    static const char *const pairs[] = {"-T", "-L", "-l", "-e", "-m", "-z", "-u", "-h", "-soname", "-rpath", "-rpath-link", "-dynamic-linker", "-plugin",
-                                        "-plugin-opt", "-I", "-R", "-Map", "-y", "-Y", "-G", "-A", "-b", "-c", "-f", "-F", NULL};
-    static const char *const assembler_pairs[] = {"-I", "--MD", "--defsym", "-defsym", "--debug-prefix-map", "-debug-prefix-map", NULL};
+    static const char *const queries[] = {"--version",
+                                          "-version",
+                                          "-v",
+                                          "-V",
+                                          "--help",
+                                          "-help",
+                                          "--target-help",
+                                          "--print-output-format",
+                                          "--print-sysroot",
+                                          NULL};
+    static const char *const pairs[] = {"-T",      "-L",          "-l",          "-e",
+                                        "-m",      "-z",          "-u",          "-h",
+                                        "-soname", "-rpath",      "-rpath-link", "-dynamic-linker",
+                                        "-plugin", "-plugin-opt", "-I",          "-R",
+                                        "-Map",    "-y",          "-Y",          "-G",
+                                        "-A",      "-b",          "-c",          "-f",
+                                        "-F",      NULL};
+    static const char *const assembler_pairs[] = {
+        "-I", "--MD", "--defsym", "-defsym", "--debug-prefix-map", "-debug-prefix-map", NULL};
     bool query = argv->count == 0, inputs = false;
     out->mode = kind == IW_TOOL_LINKER ? IW_MODE_LINK : IW_MODE_COMPILE;
     for (size_t i = 0; i < argv->count; i++) {
-        const char *argument = argv->items[i], *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
+        const char *argument = argv->items[i],
+                   *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
         if (argument[0] != '-' || !argument[1]) {
             inputs = true;
             if (kind == IW_TOOL_ASSEMBLER) out->source = out->source_count++ ? NULL : argument;
@@ -227,24 +317,25 @@ static void parse_binutils(iw_tool_kind kind, const iw_strings *argv, iw_compile
         query = query || is_any(argument, queries);
         if ((strcmp(argument, "-o") == 0 || strcmp(argument, "--output") == 0) && next)
             set_output(out, next, 0, ++i);
-        else if (iw_starts_with(argument, "-o") && argument[2])
-            set_output(out, argument, 2, i);
+        else if (iw_starts_with(argument, "-o") && argument[2]) set_output(out, argument, 2, i);
         else if (iw_starts_with(argument, "--output="))
             set_output(out, argument, strlen("--output="), i);
-        else if (next && is_any(argument, kind == IW_TOOL_LINKER ? pairs : assembler_pairs))
-            i++;
+        else if (next && is_any(argument, kind == IW_TOOL_LINKER ? pairs : assembler_pairs)) i++;
     }
     if (out->source_count > 1) out->source = NULL;
     if (query && !inputs) out->mode = IW_MODE_QUERY;
 }
 
-/* rustc: whether it is asked about itself. Cargo's probe prints several things of an empty crate from standard input. */
+/* rustc: whether it is asked about itself. Cargo's probe prints several things of an empty crate
+ * from standard input. */
 static void parse_rust(const iw_strings *argv, iw_compile *out)
 {
-    static const char *const queries[] = {"-V", "-vV", "--version", "-h", "--help", "--print", NULL};
+    static const char *const queries[] = {"-V",     "-vV",     "--version", "-h",
+                                          "--help", "--print", NULL};
     out->mode = argv->count ? IW_MODE_COMPILE : IW_MODE_QUERY;
     for (size_t i = 0; i < argv->count; i++)
-        if (is_any(argv->items[i], queries) || iw_starts_with(argv->items[i], "--print=")) out->mode = IW_MODE_QUERY;
+        if (is_any(argv->items[i], queries) || iw_starts_with(argv->items[i], "--print="))
+            out->mode = IW_MODE_QUERY;
 }
 
 void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out)
@@ -262,9 +353,10 @@ void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out
     }
 }
 
-/* --- dependency files --------------------------------------------------------------------------------------------------------------------- */
+/* --- dependency files ----------------------------------------------------- */
 
-/* Behind the colon that ends the (first) target, or NULL: one that a blank or the line's end follows. */
+/* Behind the colon that ends the (first) target, or NULL: one that a blank or the line's end
+ * follows. */
 static const char *after_target(const char *text)
 {
     const char *colon = text;
@@ -289,19 +381,22 @@ int iw_depfile_parse(const char *text, iw_strings *out)
         } else {
             if (word.length) iw_strings_add(out, word.data);
             iw_buffer_clear(&word);
-            if (!*c || *c == '\n') return 0; /* -MP's further rules name headers that are in the first one */
+            if (!*c || *c == '\n')
+                return 0; /* -MP's further rules name headers that are in the first one */
         }
     }
 }
 
-/* --- assembler text ----------------------------------------------------------------------------------------------------------------------- */
+/* --- assembler text ------------------------------------------------------- */
 
-/* Whether one line has a statement `.arch`: statements start with the line, behind `;` and behind a label; `#` starts a comment. */
+/* Whether one line has a statement `.arch`: statements start with the line, behind `;` and behind a
+ * label; `#` starts a comment. */
 static bool line_has_arch(const char *c, const char *end)
 {
     for (bool start = true, quoted = false; c < end && (quoted || *c != '#'); c++) {
         if (start && (*c == ' ' || *c == '\t')) continue;
-        if (start && end - c > 5 && memcmp(c, ".arch", 5) == 0 && (c[5] == ' ' || c[5] == '\t')) return true;
+        if (start && end - c > 5 && memcmp(c, ".arch", 5) == 0 && (c[5] == ' ' || c[5] == '\t'))
+            return true;
         start = !quoted && (*c == ';' || *c == ':');
         if (*c == '\\' && quoted) c++;
         else if (*c == '"') quoted = !quoted;
@@ -313,7 +408,8 @@ bool iw_has_arch_directive(const char *text, size_t length)
 {
     const char *end = text + length;
     for (const char *at = text; (at = memmem(at, (size_t)(end - at), ".arch", 5));) {
-        const char *line = memrchr(text, '\n', (size_t)(at - text)), *next = memchr(at, '\n', (size_t)(end - at));
+        const char *line = memrchr(text, '\n', (size_t)(at - text)),
+                   *next = memchr(at, '\n', (size_t)(end - at));
         if (line_has_arch(line ? line + 1 : text, next ? next : end)) return true;
         if (!next) return false;
         at = next;
@@ -327,7 +423,8 @@ bool iw_has_file_directive(const char *text, size_t length)
     const char *end = text + length;
     for (size_t i = 0; names[i]; i++) {
         size_t size = strlen(names[i]);
-        for (const char *at = text; (at = memmem(at, (size_t)(end - at), names[i], size)); at += size) {
+        for (const char *at = text; (at = memmem(at, (size_t)(end - at), names[i], size));
+             at += size) {
             const char *c = at + size;
             while (c < end && (*c == ' ' || *c == '\t')) c++;
             if (c < end && (*c == '"' || *c == '\\')) return true;

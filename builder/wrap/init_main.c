@@ -1,5 +1,6 @@
-/* iw-init: the first process in the sandbox. It puts the network filter on (a seccomp user notification on every call that can name an address), hands
- * the filter's descriptor to the orchestrator, and runs the command.
+/* iw-init: the first process in the sandbox. It puts the network filter on (a seccomp user
+ * notification on every call that can name an address), hands the filter's descriptor to the
+ * orchestrator, and runs the command.
  *
  * usage: iw-init [--socket FD] -- COMMAND [ARGUMENT…]
  * Exit status: the command's; 128 + signal; 125 where it failed itself. */
@@ -31,29 +32,37 @@ static void must(int result, const char *what)
     die(what);
 }
 
-/* The default architecture is x86-64 alone: system calls of the 32-bit ABIs, which the rules below don't see, kill the process. io_uring could
- * connect without any of them. */
+/* The default architecture is x86-64 alone: system calls of the 32-bit ABIs, which the rules below
+ * don't see, kill the process. io_uring could connect without any of them. */
 static int install_filter(void)
 {
-    static const int watched[] = {SCMP_SYS(connect), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(sendmmsg)};
+    static const int watched[] = {SCMP_SYS(connect), SCMP_SYS(sendto), SCMP_SYS(sendmsg),
+                                  SCMP_SYS(sendmmsg)};
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
     if (!context) die("seccomp");
     must(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "seccomp");
-    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) must(seccomp_rule_add(context, SCMP_ACT_NOTIFY, watched[i], 0), "seccomp rule");
-    must(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0), "seccomp rule");
-    must(seccomp_load(context), "seccomp filter (does the kernel have user notifications, Linux 5.5 or newer?)");
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++)
+        must(seccomp_rule_add(context, SCMP_ACT_NOTIFY, watched[i], 0), "seccomp rule");
+    must(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0),
+         "seccomp rule");
+    must(seccomp_load(context),
+         "seccomp filter (does the kernel have user notifications, Linux 5.5 or newer?)");
     int fd = seccomp_notify_fd(context);
     must(fd, "seccomp notification");
     return fd;
 }
 
-/* Before the filter is on, this process can still send; afterwards its own sendmsg would wait for an answer. So a helper process without the filter
- * sends: it shares the descriptor table until then. */
+/* Before the filter is on, this process can still send; afterwards its own sendmsg would wait for
+ * an answer. So a helper process without the filter sends: it shares the descriptor table until
+ * then. */
 static void hand_out(int socket_fd, int listener)
 {
     char byte = 'n', control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
@@ -96,7 +105,8 @@ static void set_up_filter(int socket_fd)
     close(socket_fd);
 }
 
-/* As the first process it reaps whatever is left to it; when the command ends, so do all others (the pid namespace goes). */
+/* As the first process it reaps whatever is left to it; when the command ends, so do all others
+ * (the pid namespace goes). */
 static int wait_for(pid_t command)
 {
     for (;;) {

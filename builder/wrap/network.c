@@ -22,18 +22,22 @@ int iw_network_receive(int socket_fd, int *listener, iw_error *err)
 {
     char byte, control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
     *listener = -1;
     ssize_t got;
     do got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
     while (got < 0 && errno == EINTR);
-    if (got < 0) return iw_fail_errno(err, IW_E_ENVIRONMENT, "the network filter's descriptor did not come");
+    if (got < 0)
+        return iw_fail_errno(err, IW_E_ENVIRONMENT, "the network filter's descriptor did not come");
     struct cmsghdr *header = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
     if (header && header->cmsg_type == SCM_RIGHTS) memcpy(listener, CMSG_DATA(header), sizeof(int));
     return 0;
 }
 
-/* --- the caller's memory ------------------------------------------------------------------------------------------------------------------ */
+/* --- the caller's memory -------------------------------------------------- */
 
 static bool peek(pid_t pid, uint64_t address, void *out, size_t length)
 {
@@ -58,7 +62,8 @@ struct attempt {
 static bool read_address(struct attempt *attempt, pid_t pid, uint64_t where, uint64_t length)
 {
     if (!where || length == 0) return true;
-    attempt->address_length = length < sizeof attempt->address ? (size_t)length : sizeof attempt->address;
+    attempt->address_length =
+        length < sizeof attempt->address ? (size_t)length : sizeof attempt->address;
     return peek(pid, where, &attempt->address, attempt->address_length);
 }
 
@@ -75,7 +80,8 @@ static bool read_message(struct attempt *attempt, pid_t pid, uint64_t where)
     if (!peek(pid, where, &message, sizeof message)) return false;
     if (!read_address(attempt, pid, (uintptr_t)message.msg_name, message.msg_namelen)) return false;
     if (message.msg_iovlen == 0) return true;
-    return peek(pid, (uintptr_t)message.msg_iov, &part, sizeof part) && read_data(attempt, pid, (uintptr_t)part.iov_base, part.iov_len);
+    return peek(pid, (uintptr_t)message.msg_iov, &part, sizeof part) &&
+           read_data(attempt, pid, (uintptr_t)part.iov_base, part.iov_len);
 }
 
 /* The `index`-th thing that the call names; only sendmmsg has more than one. */
@@ -84,19 +90,23 @@ static void read_attempt(struct attempt *attempt, const struct seccomp_notif *ca
     const __u64 *arguments = call->data.args;
     pid_t pid = (pid_t)call->pid;
     switch (call->data.nr) {
-    case SYS_connect: attempt->readable = read_address(attempt, pid, arguments[1], arguments[2]); break;
+    case SYS_connect:
+        attempt->readable = read_address(attempt, pid, arguments[1], arguments[2]);
+        break;
     case SYS_sendto:
-        attempt->readable = read_address(attempt, pid, arguments[4], arguments[5]) && read_data(attempt, pid, arguments[1], arguments[2]);
+        attempt->readable = read_address(attempt, pid, arguments[4], arguments[5]) &&
+                            read_data(attempt, pid, arguments[1], arguments[2]);
         break;
     case SYS_sendmsg: attempt->readable = read_message(attempt, pid, arguments[1]); break;
     case SYS_sendmmsg: /* struct mmsghdr starts with a msghdr */
-        attempt->readable = read_message(attempt, pid, arguments[1] + index * sizeof(struct mmsghdr));
+        attempt->readable =
+            read_message(attempt, pid, arguments[1] + index * sizeof(struct mmsghdr));
         break;
     default: break;
     }
 }
 
-/* --- judging -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- judging -------------------------------------------------------------- */
 
 bool iw_dns_name(const unsigned char *message, size_t length, char name[256])
 {
@@ -106,13 +116,15 @@ bool iw_dns_name(const unsigned char *message, size_t length, char name[256])
         size_t label = message[at++];
         if (label > 63 || at + label >= length || out + label + 2 > 255) return false;
         if (out) name[out++] = '.';
-        for (size_t i = 0; i < label; i++, at++) name[out++] = message[at] > ' ' && message[at] < 127 ? (char)message[at] : '?';
+        for (size_t i = 0; i < label; i++, at++)
+            name[out++] = message[at] > ' ' && message[at] < 127 ? (char)message[at] : '?';
     }
     name[out] = 0;
     return at < length && out > 0;
 }
 
-/* Also the unspecified address: connecting to it means this host (ip(7)); CPython's configure does. */
+/* Also the unspecified address: connecting to it means this host (ip(7)); CPython's configure does.
+ */
 static bool is_loopback(const struct attempt *attempt)
 {
     if (attempt->address.any.sa_family == AF_INET) {
@@ -120,7 +132,9 @@ static bool is_loopback(const struct attempt *attempt)
         return address >> 24 == 127 || address == INADDR_ANY;
     }
     const struct in6_addr *address = &attempt->address.v6.sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(address) || IN6_IS_ADDR_UNSPECIFIED(address) || (IN6_IS_ADDR_V4MAPPED(address) && (address->s6_addr[12] == 127 || !address->s6_addr32[3]));
+    return IN6_IS_ADDR_LOOPBACK(address) || IN6_IS_ADDR_UNSPECIFIED(address) ||
+           (IN6_IS_ADDR_V4MAPPED(address) &&
+            (address->s6_addr[12] == 127 || !address->s6_addr32[3]));
 }
 
 static char *describe(const struct attempt *attempt)
@@ -134,21 +148,28 @@ static char *describe(const struct attempt *attempt)
     return iw_format("tried to reach [%s]:%u", text, ntohs(attempt->address.v6.sin6_port));
 }
 
-/* What to report, or NULL where the call may go on. The sandbox has no resolv.conf, so glibc asks a name server on loopback: connecting to that one
- * goes on, and the name is seen in what is sent then. Caller frees. */
+/* What to report, or NULL where the call may go on. The sandbox has no resolv.conf, so glibc asks a
+ * name server on loopback: connecting to that one goes on, and the name is seen in what is sent
+ * then. Caller frees. */
 static char *judge(const struct attempt *attempt, int nr)
 {
     char name[256];
     if (!attempt->readable) return iw_strdup("made a call with an address that could not be read");
     bool question = nr != SYS_connect && iw_dns_name(attempt->data, attempt->data_length, name);
-    if (attempt->address_length < sizeof(sa_family_t)) /* on a connected socket: the name server was let through */
+    if (attempt->address_length <
+        sizeof(sa_family_t)) /* on a connected socket: the name server was let through */
         return question ? iw_format("tried to resolve %s", name) : NULL;
     sa_family_t family = attempt->address.any.sa_family;
-    if (family != AF_INET && family != AF_INET6) return NULL; /* local sockets, netlink; no others have a way out of the namespace */
-    if ((family == AF_INET && attempt->address_length < sizeof attempt->address.v4) || (family == AF_INET6 && attempt->address_length < 24)) return NULL;
-    unsigned port = ntohs(family == AF_INET ? attempt->address.v4.sin_port : attempt->address.v6.sin6_port);
+    if (family != AF_INET && family != AF_INET6)
+        return NULL; /* local sockets, netlink; no others have a way out of the namespace */
+    if ((family == AF_INET && attempt->address_length < sizeof attempt->address.v4) ||
+        (family == AF_INET6 && attempt->address_length < 24))
+        return NULL;
+    unsigned port =
+        ntohs(family == AF_INET ? attempt->address.v4.sin_port : attempt->address.v6.sin6_port);
     if (port == 53 && question) return iw_format("tried to resolve %s", name);
-    if (port == 0 || is_loopback(attempt)) return NULL; /* port 0: glibc asks the routing table which source address it would use */
+    if (port == 0 || is_loopback(attempt))
+        return NULL; /* port 0: glibc asks the routing table which source address it would use */
     return describe(attempt);
 }
 
@@ -158,7 +179,8 @@ static char *judge(const struct attempt *attempt, int nr)
 static char *judge_call(const struct seccomp_notif *call)
 {
     unsigned count = 1;
-    if (call->data.nr == SYS_sendmmsg) count = call->data.args[2] < MESSAGES_LIMIT ? (unsigned)call->data.args[2] : MESSAGES_LIMIT;
+    if (call->data.nr == SYS_sendmmsg)
+        count = call->data.args[2] < MESSAGES_LIMIT ? (unsigned)call->data.args[2] : MESSAGES_LIMIT;
     for (unsigned i = 0; i < count; i++) {
         struct attempt attempt = {0};
         read_attempt(&attempt, call, i);
@@ -171,15 +193,17 @@ static char *judge_call(const struct seccomp_notif *call)
 bool iw_network_handle(int listener, void (*report)(void *context, const char *what), void *context)
 {
     struct seccomp_notif call = {0};
-    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) return errno == EINTR || errno == ENOENT;
+    if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0)
+        return errno == EINTR || errno == ENOENT;
     iw_cleanup_free char *what = judge_call(&call);
-    /* The process may have gone, and its number may be another's by now: then what was read means nothing. */
+    /* The process may have gone, and its number may be another's by now: then what was read means
+     * nothing. */
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) != 0) return true;
     struct seccomp_notif_resp answer = {.id = call.id};
-    if (what)
-        answer.error = -ENETUNREACH;
+    if (what) answer.error = -ENETUNREACH;
     else
-        answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE; /* the namespace has no way out, whatever the memory says by now */
+        answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE; /* the namespace has no way out, whatever
+                                                            the memory says by now */
     (void)!ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
     if (what && report) report(context, what);
     return true;

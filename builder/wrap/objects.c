@@ -1,12 +1,12 @@
 /* An entry is one file, <folder>/<2 hex>/<64 hex>:
  *   "iw-object 1\n"
- *   "D <sha256> <path>\n"      each file that the compile read besides its source (the toolchain's are pinned by the key)
- *   "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none
- *   what the compiler said, the dependency file, the object
- *   SHA-256 (64 hex) of everything before.
- * The last line makes a torn or damaged entry a miss, so that nothing need be synced to disk. A header that isn't there when the entry is made and
- * would be found earlier on the include path later is the known gap of this kind of cache; within one recipe's sources it can't come
- * and go, and dependencies are laid at the prefix by digest. */
+ *   "D <sha256> <path>\n"      each file that the compile read besides its source (the toolchain's
+ * are pinned by the key) "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none what
+ * the compiler said, the dependency file, the object SHA-256 (64 hex) of everything before. The
+ * last line makes a torn or damaged entry a miss, so that nothing need be synced to disk. A header
+ * that isn't there when the entry is made and would be found earlier on the include path later is
+ * the known gap of this kind of cache; within one recipe's sources it can't come and go, and
+ * dependencies are laid at the prefix by digest. */
 #include "wrap/objects.h"
 
 #include <errno.h>
@@ -49,9 +49,10 @@ static bool hash_file(const char *path, char hex[65])
     return got == 0;
 }
 
-/* --- what may be cached -------------------------------------------------------------------------------------------------------------------- */
+/* --- what may be cached --------------------------------------------------- */
 
-/* Fixed-form Fortran that reads or writes other files: include lines, modules. Statements start in column 7 or later; comments in column 1. */
+/* Fixed-form Fortran that reads or writes other files: include lines, modules. Statements start in
+ * column 7 or later; comments in column 1. */
 static bool fortran_is_alone(const char *source)
 {
     iw_cleanup_free char *text = NULL;
@@ -66,7 +67,9 @@ static bool fortran_is_alone(const char *source)
         iw_slice statement = iw_slice_trim(line);
         for (size_t i = 0; words[i]; i++) {
             size_t length = strlen(words[i]);
-            if (statement.length > length && strncasecmp(statement.data, words[i], length) == 0 && strchr(" \t'\",", statement.data[length])) return false;
+            if (statement.length > length && strncasecmp(statement.data, words[i], length) == 0 &&
+                strchr(" \t'\",", statement.data[length]))
+                return false;
         }
     }
     return true;
@@ -86,18 +89,22 @@ bool iw_object_cacheable(const iw_compile *compile, const char **reason)
     else if (compile->uncacheable) why = compile->uncacheable;
     else if (!compile->source) why = "sources";
     else if (!compile->output || !is_replaceable(compile->output)) why = "output";
-    else if (compile->depfile && (strcmp(compile->depfile, "-") == 0 || !is_replaceable(compile->depfile))) why = "-MF";
-    else if (getenv("DEPENDENCIES_OUTPUT") || getenv("SUNPRO_DEPENDENCIES")) why = "DEPENDENCIES_OUTPUT";
-    else if (iw_source_is_fixed_fortran(compile->source)) why = fortran_is_alone(compile->source) ? NULL : "fortran";
+    else if (compile->depfile &&
+             (strcmp(compile->depfile, "-") == 0 || !is_replaceable(compile->depfile)))
+        why = "-MF";
+    else if (getenv("DEPENDENCIES_OUTPUT") || getenv("SUNPRO_DEPENDENCIES"))
+        why = "DEPENDENCIES_OUTPUT";
+    else if (iw_source_is_fixed_fortran(compile->source))
+        why = fortran_is_alone(compile->source) ? NULL : "fortran";
     else if (!iw_source_has_depfile(compile->source)) why = "language";
     *reason = why;
     return !why;
 }
 
-/* --- key --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- key ------------------------------------------------------------------ */
 
-/* Arguments without the names of what is written: those are the caller's business. A dependency file's content names its target, so that
- * one counts where there is such a file. */
+/* Arguments without the names of what is written: those are the caller's business. A dependency
+ * file's content names its target, so that one counts where there is such a file. */
 static void add_arguments(iw_sha256 *hash, const iw_strings *argv, const iw_compile *compile)
 {
     bool depfile = compile->md || compile->mmd;
@@ -116,19 +123,31 @@ static bool working_folder(char folder[4096])
 {
     struct stat here, there;
     const char *said = getenv("PWD");
-    if (said && said[0] == '/' && strlen(said) < 4096 && stat(said, &there) == 0 && stat(".", &here) == 0 && here.st_dev == there.st_dev &&
-        here.st_ino == there.st_ino) {
+    if (said && said[0] == '/' && strlen(said) < 4096 && stat(said, &there) == 0 &&
+        stat(".", &here) == 0 && here.st_dev == there.st_dev && here.st_ino == there.st_ino) {
         strcpy(folder, said);
         return true;
     }
     return getcwd(folder, 4096) != NULL;
 }
 
-bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_strings *argv, const iw_compile *compile, iw_object_key *key)
+bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_strings *argv,
+                        const iw_compile *compile, iw_object_key *key)
 {
-    /* What gcc reads from its environment (manual, "Environment Variables") that a compile without linking can see. */
-    static const char *const variables[] = {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "SOURCE_DATE_EPOCH", "GCC_EXEC_PREFIX", "COMPILER_PATH", "LC_ALL",
-                                            "LC_CTYPE", "LC_MESSAGES", "LANG", "GCC_COLORS", NULL};
+    /* What gcc reads from its environment (manual, "Environment Variables") that a compile without
+     * linking can see. */
+    static const char *const variables[] = {"CPATH",
+                                            "C_INCLUDE_PATH",
+                                            "CPLUS_INCLUDE_PATH",
+                                            "SOURCE_DATE_EPOCH",
+                                            "GCC_EXEC_PREFIX",
+                                            "COMPILER_PATH",
+                                            "LC_ALL",
+                                            "LC_CTYPE",
+                                            "LC_MESSAGES",
+                                            "LANG",
+                                            "GCC_COLORS",
+                                            NULL};
     char folder[4096];
     if (!working_folder(folder) || !hash_file(compile->source, key->source)) return false;
     iw_sha256 hash;
@@ -144,7 +163,7 @@ bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_stri
     return true;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static char *entry_path(const char *folder, const iw_object_key *key)
 {
@@ -180,17 +199,23 @@ static bool parse_entry(const char *text, size_t length, struct entry *out)
     const char *at = text + strlen(HEADER), *end = text + length - 64;
     if (!inputs_match(&at)) return false;
     int used = 0;
-    if (sscanf(at, "L %zu %ld %zu%n", &out->said_length, &out->depfile_length, &out->object_length, &used) != 3 || at[used] != '\n') return false;
+    if (sscanf(at, "L %zu %ld %zu%n", &out->said_length, &out->depfile_length, &out->object_length,
+               &used) != 3 ||
+        at[used] != '\n')
+        return false;
     out->said = at + used + 1;
-    size_t middle = out->depfile_length > 0 ? (size_t)out->depfile_length : 0, left = (size_t)(end - out->said);
-    if (out->said_length > left || middle > left - out->said_length || out->object_length != left - out->said_length - middle) return false;
+    size_t middle = out->depfile_length > 0 ? (size_t)out->depfile_length : 0,
+           left = (size_t)(end - out->said);
+    if (out->said_length > left || middle > left - out->said_length ||
+        out->object_length != left - out->said_length - middle)
+        return false;
     out->depfile = out->said + out->said_length;
     out->object = out->depfile + middle;
     return true;
 }
 
-/* Beside and renamed, so that make never sees a part of it. Process numbers repeat in other sandboxes, which share the cache's folder: so the name
- * is made of random bytes. */
+/* Beside and renamed, so that make never sees a part of it. Process numbers repeat in other
+ * sandboxes, which share the cache's folder: so the name is made of random bytes. */
 static bool place(const char *path, const char *data, size_t length)
 {
     uint64_t random = (uint64_t)getpid();
@@ -205,7 +230,8 @@ static bool place(const char *path, const char *data, size_t length)
     return fine;
 }
 
-bool iw_object_get(const char *folder, const iw_object_key *key, const char *output, const char *depfile)
+bool iw_object_get(const char *folder, const iw_object_key *key, const char *output,
+                   const char *depfile)
 {
     iw_cleanup_free char *path = entry_path(folder, key), *text = NULL;
     size_t length;
@@ -219,47 +245,58 @@ bool iw_object_get(const char *folder, const iw_object_key *key, const char *out
     return true;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- writing -------------------------------------------------------------- */
 
 static bool is_newer(const struct timespec *a, const struct timespec *b) /* or as old */
 {
     return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec;
 }
 
-/* The digest of what a compile read; false where the file can't be read any more or may have been another one then, or where it makes the assembler
- * read files that no dependency file names. */
-static bool hash_input(const char *path, const struct timespec *started, bool assembler, char hex[65])
+/* The digest of what a compile read; false where the file can't be read any more or may have been
+ * another one then, or where it makes the assembler read files that no dependency file names. */
+static bool hash_input(const char *path, const struct timespec *started, bool assembler,
+                       char hex[65])
 {
     iw_cleanup_free char *text = NULL;
     size_t length;
     struct stat status;
-    if (iw_read_file(path, FILE_LIMIT, &text, &length, NULL) != 0 || iw_has_file_directive(text, length)) return false;
-    if (assembler && (memmem(text, length, ".incbin", 7) || memmem(text, length, ".include", 8))) return false; /* by macros, too */
+    if (iw_read_file(path, FILE_LIMIT, &text, &length, NULL) != 0 ||
+        iw_has_file_directive(text, length))
+        return false;
+    if (assembler && (memmem(text, length, ".incbin", 7) || memmem(text, length, ".include", 8)))
+        return false; /* by macros, too */
     if (started && (stat(path, &status) != 0 || is_newer(&status.st_ctim, started))) return false;
     hash_bytes(text, length, hex);
     return true;
 }
 
 /* "D" lines for what the compile read. False: not to be kept. */
-static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy *policy, const iw_compile *compile, const iw_object_result *result)
+static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy *policy,
+                       const iw_compile *compile, const iw_object_result *result)
 {
     iw_cleanup_free char *text = NULL;
     iw_cleanup_strings iw_strings paths = {0};
     bool assembler = iw_is_assembler(compile->source, compile->language);
     char hex[65];
-    if (!hash_input(compile->source, NULL, assembler, hex) || strcmp(hex, key->source) != 0) return false;
+    if (!hash_input(compile->source, NULL, assembler, hex) || strcmp(hex, key->source) != 0)
+        return false;
     if (!result->dependencies) return true;
-    if (iw_read_file(result->dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 || iw_depfile_parse(text, &paths) != 0) return false;
+    if (iw_read_file(result->dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 ||
+        iw_depfile_parse(text, &paths) != 0)
+        return false;
     for (size_t i = 0; i < paths.count; i++) {
         const char *path = paths.items[i];
-        if (strcmp(path, compile->source) == 0 || (policy->toolchain && !policy->host && iw_starts_with(path, "/usr/"))) continue;
+        if (strcmp(path, compile->source) == 0 ||
+            (policy->toolchain && !policy->host && iw_starts_with(path, "/usr/")))
+            continue;
         if (strchr(path, '\n') || !hash_input(path, &result->started, assembler, hex)) return false;
         iw_buffer_add_format(out, "D %s %s\n", hex, path);
     }
     return true;
 }
 
-bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy *policy, const iw_compile *compile, const iw_object_result *result)
+bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy *policy,
+                   const iw_compile *compile, const iw_object_result *result)
 {
     iw_cleanup_buffer iw_buffer out = {0};
     iw_cleanup_free char *object = NULL, *kept = NULL, *path = entry_path(folder, key);
@@ -267,8 +304,11 @@ bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy
     iw_buffer_add_text(&out, HEADER);
     if (!add_inputs(&out, key, policy, compile, result)) return false;
     if (iw_read_file(compile->output, FILE_LIMIT, &object, &object_length, NULL) != 0) return false;
-    if (result->depfile && iw_read_file(result->depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0) return false;
-    iw_buffer_add_format(&out, "L %zu %ld %zu\n", result->said_length, result->depfile ? (long)kept_length : -1L, object_length);
+    if (result->depfile &&
+        iw_read_file(result->depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0)
+        return false;
+    iw_buffer_add_format(&out, "L %zu %ld %zu\n", result->said_length,
+                         result->depfile ? (long)kept_length : -1L, object_length);
     iw_buffer_add(&out, result->said, result->said_length);
     iw_buffer_add(&out, kept, kept_length);
     iw_buffer_add(&out, object, object_length);

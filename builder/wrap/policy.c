@@ -13,7 +13,7 @@
 #define RESPONSE_FILES 2000 /* as gcc */
 #define ARGUMENT_LIMIT 500000
 
-/* --- the file ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------- */
 
 void iw_policy_clear(iw_policy *policy)
 {
@@ -64,15 +64,19 @@ static int read_line(iw_policy *policy, const char *key, const char *value)
         const char *key;
         iw_strings *list;
         char **text;
-    } known[] = {{"flags", &policy->flags, NULL},     {"allow", &policy->allow, NULL},       {"map", &policy->maps, NULL},
-                 {"assembler-march", NULL, &policy->assembler_march}, {"rust-cpu", NULL, &policy->rust_cpu}, {"source", NULL, &policy->source},
-                 {"log", NULL, &policy->log},         {"real", NULL, &policy->real},         {"toolchain", NULL, &policy->toolchain}};
+    } known[] = {{"flags", &policy->flags, NULL},
+                 {"allow", &policy->allow, NULL},
+                 {"map", &policy->maps, NULL},
+                 {"assembler-march", NULL, &policy->assembler_march},
+                 {"rust-cpu", NULL, &policy->rust_cpu},
+                 {"source", NULL, &policy->source},
+                 {"log", NULL, &policy->log},
+                 {"real", NULL, &policy->real},
+                 {"toolchain", NULL, &policy->toolchain}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(known[i].key, key) != 0) continue;
-        if (known[i].list)
-            iw_strings_add(known[i].list, value);
-        else
-            set_text(known[i].text, value);
+        if (known[i].list) iw_strings_add(known[i].list, value);
+        else set_text(known[i].text, value);
         return 0;
     }
     if (strcmp(key, "host") == 0) {
@@ -91,15 +95,19 @@ int iw_policy_read(const char *path, iw_policy *policy, iw_error *err)
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
         const char *space = memchr(line.data, ' ', line.length);
-        if (!space) return iw_fail(err, IW_E_FORMAT, "%s: a line without a value: %.*s", path, (int)line.length, line.data);
+        if (!space)
+            return iw_fail(err, IW_E_FORMAT, "%s: a line without a value: %.*s", path,
+                           (int)line.length, line.data);
         iw_cleanup_free char *key = iw_strndup(line.data, (size_t)(space - line.data));
-        iw_cleanup_free char *value = iw_strndup(space + 1, line.length - (size_t)(space + 1 - line.data));
-        if (read_line(policy, key, value) != 0) return iw_fail(err, IW_E_FORMAT, "%s: unusable line: %s %s", path, key, value);
+        iw_cleanup_free char *value =
+            iw_strndup(space + 1, line.length - (size_t)(space + 1 - line.data));
+        if (read_line(policy, key, value) != 0)
+            return iw_fail(err, IW_E_FORMAT, "%s: unusable line: %s %s", path, key, value);
     }
     return 0;
 }
 
-/* --- response files (GCC manual, "Overall Options", @file) ---------------------------------------------------------------------------------- */
+/* --- response files (GCC manual, "Overall Options", @file) ---------------- */
 
 static bool is_blank(char c)
 {
@@ -118,10 +126,8 @@ static bool next_word(const char **at, iw_buffer *word)
     for (; *c && (quote || !is_blank(*c)); c++) {
         if (*c == '\\') {
             if (c[1]) iw_buffer_add_char(word, *++c);
-        } else if (quote ? *c == quote : *c == '\'' || *c == '"')
-            quote = quote ? 0 : *c;
-        else
-            iw_buffer_add_char(word, *c);
+        } else if (quote ? *c == quote : *c == '\'' || *c == '"') quote = quote ? 0 : *c;
+        else iw_buffer_add_char(word, *c);
     }
     *at = c;
     return true;
@@ -140,7 +146,8 @@ static int expand_text(struct expansion *e, const char *text, int depth)
 {
     if (e->kind == IW_TOOL_RUST) {
         iw_slice rest = iw_slice_of(text), line;
-        while (iw_slice_next(&rest, '\n', &line)) iw_strings_add_format(e->out, "%.*s", (int)line.length, line.data);
+        while (iw_slice_next(&rest, '\n', &line))
+            iw_strings_add_format(e->out, "%.*s", (int)line.length, line.data);
         return 0;
     }
     iw_cleanup_buffer iw_buffer word = {0};
@@ -153,10 +160,12 @@ static int expand(struct expansion *e, const char *argument, int depth)
 {
     iw_cleanup_free char *text = NULL;
     size_t length = 0;
-    if (e->out->count >= ARGUMENT_LIMIT) return iw_fail(e->err, IW_E_FORMAT, "more than %d arguments", ARGUMENT_LIMIT);
+    if (e->out->count >= ARGUMENT_LIMIT)
+        return iw_fail(e->err, IW_E_FORMAT, "more than %d arguments", ARGUMENT_LIMIT);
     /* As gcc: an @name that can't be read is an argument. */
     iw_error why = IW_ERROR_INIT;
-    if (argument[0] != '@' || iw_read_file(argument + 1, RESPONSE_LIMIT, &text, &length, &why) != 0) {
+    if (argument[0] != '@' ||
+        iw_read_file(argument + 1, RESPONSE_LIMIT, &text, &length, &why) != 0) {
         bool large = why.kind == IW_E_FORMAT;
         if (large && e->err) iw_error_move(e->err, &why);
         iw_error_clear(&why);
@@ -165,12 +174,15 @@ static int expand(struct expansion *e, const char *argument, int depth)
     }
     e->bytes += length;
     if (depth == RESPONSE_DEPTH || ++e->files > RESPONSE_FILES || e->bytes > RESPONSE_LIMIT)
-        return iw_fail(e->err, IW_E_FORMAT, "%s: response files name each other more than %d deep, %d times, or hold more than %u MiB", argument, RESPONSE_DEPTH,
-                       RESPONSE_FILES, RESPONSE_LIMIT >> 20);
+        return iw_fail(e->err, IW_E_FORMAT,
+                       "%s: response files name each other more than %d deep, %d times, or hold "
+                       "more than %u MiB",
+                       argument, RESPONSE_DEPTH, RESPONSE_FILES, RESPONSE_LIMIT >> 20);
     return expand_text(e, text, depth);
 }
 
-int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *out, bool *any, iw_error *err)
+int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *out, bool *any,
+                        iw_error *err)
 {
     struct expansion e = {.kind = kind, .out = out, .err = err};
     for (; *argv; argv++)
@@ -179,17 +191,27 @@ int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *
     return 0;
 }
 
-/* --- flags -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- flags ---------------------------------------------------------------- */
 
 static bool is_feature(const char *name)
 {
     /* Families by prefix, so that tomorrow's members count too; single ones by name. */
-    static const char *const prefixes[] = {"avx", "sse", "ssse3", "amx", "3dnow", "bmi", "xsave", "prefetch", "vaes", "vpclmul", "clflush", "movdir", NULL};
-    static const char *const names[] = {"fma", "fma4", "mmx", "aes", "pclmul", "popcnt", "abm", "lzcnt", "movbe", "f16c", "xop", "tbm", "lwp", "rdrnd", "rdseed",
-                                        "adx", "sha", "sha512", "sm3", "sm4", "gfni", "clwb", "prfchw", "cx16", "sahf", "fxsr", "fsgsbase", "rdpid", "crc32",
-                                        "hle", "rtm", "mwait", "mwaitx", "clzero", "pku", "pconfig", "wbnoinvd", "ptwrite", "sgx", "shstk", "cldemote",
-                                        "waitpkg", "enqcmd", "serialize", "tsxldtrk", "uintr", "hreset", "kl", "widekl", "cmpccxadd", "raoint", "apxf",
-                                        "usermsr", "evex512", "general-regs-only", NULL};
+    static const char *const prefixes[] = {"avx",     "sse",    "ssse3",    "amx",  "3dnow",
+                                           "bmi",     "xsave",  "prefetch", "vaes", "vpclmul",
+                                           "clflush", "movdir", NULL};
+    static const char *const names[] = {
+        "fma",      "fma4",     "mmx",     "aes",       "pclmul",
+        "popcnt",   "abm",      "lzcnt",   "movbe",     "f16c",
+        "xop",      "tbm",      "lwp",     "rdrnd",     "rdseed",
+        "adx",      "sha",      "sha512",  "sm3",       "sm4",
+        "gfni",     "clwb",     "prfchw",  "cx16",      "sahf",
+        "fxsr",     "fsgsbase", "rdpid",   "crc32",     "hle",
+        "rtm",      "mwait",    "mwaitx",  "clzero",    "pku",
+        "pconfig",  "wbnoinvd", "ptwrite", "sgx",       "shstk",
+        "cldemote", "waitpkg",  "enqcmd",  "serialize", "tsxldtrk",
+        "uintr",    "hreset",   "kl",      "widekl",    "cmpccxadd",
+        "raoint",   "apxf",     "usermsr", "evex512",   "general-regs-only",
+        NULL};
     for (size_t i = 0; prefixes[i]; i++)
         if (iw_starts_with(name, prefixes[i])) return true;
     for (size_t i = 0; names[i]; i++)
@@ -205,43 +227,51 @@ static bool is_tuning(const char *flag)
 bool iw_is_isa_flag(const char *flag)
 {
     if (!iw_starts_with(flag, "-m")) return false;
-    if (iw_starts_with(flag, "-march=") || iw_starts_with(flag, "-mcpu=") || is_tuning(flag)) return true;
+    if (iw_starts_with(flag, "-march=") || iw_starts_with(flag, "-mcpu=") || is_tuning(flag))
+        return true;
     const char *name = flag + 2;
     if (iw_starts_with(name, "no-")) name += 3;
-    /* -msse2avx and -mavx256-split-… choose encodings and tuning of what is allowed, but have no business outside the profile either. */
+    /* -msse2avx and -mavx256-split-… choose encodings and tuning of what is allowed, but have no
+     * business outside the profile either. */
     return is_feature(name);
 }
 
-/* The building host's CPU: never, not even where a recipe allows a file its own flags, and whatever the option. */
+/* The building host's CPU: never, not even where a recipe allows a file its own flags, and whatever
+ * the option. */
 static bool is_native(const char *flag)
 {
     return iw_starts_with(flag, "-m") && iw_ends_with(flag, "=native");
 }
 
-/* Flags whose absence changes nothing that the profile doesn't say anyway: nobody need hear of them. */
+/* Flags whose absence changes nothing that the profile doesn't say anyway: nobody need hear of
+ * them. */
 static bool within_profile(const iw_policy *policy, const char *flag)
 {
     return iw_strings_has(&policy->flags, flag);
 }
 
-/* Takes a flag out. In deny mode, one that asks for instructions is an error, as of a compiler that doesn't know it. */
+/* Takes a flag out. In deny mode, one that asks for instructions is an error, as of a compiler that
+ * doesn't know it. */
 static int drop(const iw_policy *policy, const char *flag, iw_strings *removed, iw_error *err)
 {
     if (within_profile(policy, flag)) return 0;
     if (policy->deny && !is_tuning(flag) && !iw_starts_with(flag, "-mno-"))
-        return iw_fail(err, IW_E_USAGE, "error: unrecognized command-line option \xe2\x80\x98%s\xe2\x80\x99", flag);
+        return iw_fail(err, IW_E_USAGE,
+                       "error: unrecognized command-line option \xe2\x80\x98%s\xe2\x80\x99", flag);
     iw_strings_add(removed, flag);
     return 0;
 }
 
-/* --- what is handed on to other programs ---------------------------------------------------------------------------------------------------- */
+/* --- what is handed on to other programs ---------------------------------- */
 
-/* GNU as: -march, -mtune (also with two dashes, cut short, or with the value apart), and the one that makes AVX of SSE. */
+/* GNU as: -march, -mtune (also with two dashes, cut short, or with the value apart), and the one
+ * that makes AVX of SSE. */
 static bool is_assembler_choice(const char *option)
 {
     const char *name = option + (iw_starts_with(option, "--") ? 2 : 1);
     if (option[0] != '-') return false;
-    return iw_starts_with(name, "mar") || iw_starts_with(name, "mtu") || iw_starts_with(name, "msse2avx");
+    return iw_starts_with(name, "mar") || iw_starts_with(name, "mtu") ||
+           iw_starts_with(name, "msse2avx");
 }
 
 /* -z x86-64-v3 marks the output as needing that level: the loader then refuses it on other CPUs. */
@@ -251,14 +281,17 @@ static bool is_level(const char *keyword)
 }
 
 /* A list "-Wx,a,b" without the parts that choose instructions; nothing where nothing is left. */
-static void keep_parts(const iw_policy *policy, const char *argument, iw_strings *out, iw_strings *removed)
+static void keep_parts(const iw_policy *policy, const char *argument, iw_strings *out,
+                       iw_strings *removed)
 {
     char which = argument[2];
     iw_cleanup_strings iw_strings parts = {0};
     iw_cleanup_buffer iw_buffer kept = {0};
     iw_slice rest = iw_slice_of(argument + 4), part;
-    while (iw_slice_next(&rest, ',', &part)) iw_strings_add_format(&parts, "%.*s", (int)part.length, part.data);
-    iw_cleanup_free char *own = iw_format("-march=%s", policy->assembler_march ? policy->assembler_march : "");
+    while (iw_slice_next(&rest, ',', &part))
+        iw_strings_add_format(&parts, "%.*s", (int)part.length, part.data);
+    iw_cleanup_free char *own =
+        iw_format("-march=%s", policy->assembler_march ? policy->assembler_march : "");
     for (size_t i = 0; i < parts.count; i++) {
         const char *text = parts.items[i], *next = i + 1 < parts.count ? parts.items[i + 1] : NULL;
         bool pair = false, goes = false;
@@ -271,32 +304,37 @@ static void keep_parts(const iw_policy *policy, const char *argument, iw_strings
         } else {
             goes = iw_is_isa_flag(text);
         }
-        if (!goes)
-            iw_buffer_add_format(&kept, ",%s", text);
+        if (!goes) iw_buffer_add_format(&kept, ",%s", text);
         else if (strcmp(text, own) != 0 && !within_profile(policy, text))
-            iw_strings_add_format(removed, "-W%c,%s%s%s", which, text, pair ? "," : "", pair ? next : "");
+            iw_strings_add_format(removed, "-W%c,%s%s%s", which, text, pair ? "," : "",
+                                  pair ? next : "");
         i += pair;
     }
     if (kept.length) iw_strings_add_format(out, "-W%c%s", which, kept.data);
 }
 
-/* -Xassembler x, -Xpreprocessor x, -Xlinker x, -z x: how many arguments from `at` on are taken out (0: none). */
+/* -Xassembler x, -Xpreprocessor x, -Xlinker x, -z x: how many arguments from `at` on are taken out
+ * (0: none). */
 static size_t drop_pairs(const iw_strings *argv, size_t at, iw_strings *removed)
 {
-    const char *option = argv->items[at], *value = at + 1 < argv->count ? argv->items[at + 1] : NULL;
+    const char *option = argv->items[at],
+               *value = at + 1 < argv->count ? argv->items[at + 1] : NULL;
     if (!value) return 0;
-    const char *third = at + 3 < argv->count && strcmp(argv->items[at + 2], option) == 0 ? argv->items[at + 3] : NULL;
+    const char *third = at + 3 < argv->count && strcmp(argv->items[at + 2], option) == 0
+                            ? argv->items[at + 3]
+                            : NULL;
     size_t count = 0;
     bool assembler = strcmp(option, "-Xassembler") == 0 || strcmp(option, "--for-assembler") == 0;
     if (assembler && is_assembler_choice(value))
         count = strchr(value, '=') || strstr(value, "avx") || !third ? 2 : 4;
-    else if (strcmp(option, "-Xpreprocessor") == 0 && iw_is_isa_flag(value))
-        count = 2;
-    else if (strcmp(option, "-Xlinker") == 0 && strcmp(value, "-z") == 0 && third && is_level(third))
+    else if (strcmp(option, "-Xpreprocessor") == 0 && iw_is_isa_flag(value)) count = 2;
+    else if (strcmp(option, "-Xlinker") == 0 && strcmp(value, "-z") == 0 && third &&
+             is_level(third))
         count = 4;
-    else if (strcmp(option, "-z") == 0 && is_level(value))
-        count = 2;
-    if (count) iw_strings_add_format(removed, "%s %s%s%s", option, value, count == 4 ? " " : "", count == 4 ? third : "");
+    else if (strcmp(option, "-z") == 0 && is_level(value)) count = 2;
+    if (count)
+        iw_strings_add_format(removed, "%s %s%s%s", option, value, count == 4 ? " " : "",
+                              count == 4 ? third : "");
     return count;
 }
 
@@ -315,19 +353,22 @@ static bool is_allowed(const iw_policy *policy, const char *source)
     return false;
 }
 
-/* --- applying ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- applying ------------------------------------------------------------- */
 
-/* GCC's long names for -m… (its driver's option map): "--machine-avx2", "--machine=avx2", "--machine avx2". Caller frees; NULL: none of them. */
+/* GCC's long names for -m… (its driver's option map): "--machine-avx2", "--machine=avx2",
+ * "--machine avx2". Caller frees; NULL: none of them. */
 static char *short_machine(const iw_strings *argv, size_t *at)
 {
     const char *argument = argv->items[*at];
-    if (iw_starts_with(argument, "--machine-") || iw_starts_with(argument, "--machine=")) return iw_format("-m%s", argument + strlen("--machine-"));
+    if (iw_starts_with(argument, "--machine-") || iw_starts_with(argument, "--machine="))
+        return iw_format("-m%s", argument + strlen("--machine-"));
     if (strcmp(argument, "--machine") != 0 || *at + 1 >= argv->count) return NULL;
     return iw_format("-m%s", argv->items[++*at]);
 }
 
 /* What stays of the caller's arguments; `*waits`: the last one waits for a value. */
-static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool allowed, iw_strings *out, bool *waits, iw_strings *removed, iw_error *err)
+static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool allowed,
+                           iw_strings *out, bool *waits, iw_strings *removed, iw_error *err)
 {
     *waits = false;
     for (size_t i = 0; i < argv->count; i++) {
@@ -336,13 +377,16 @@ static int filter_compiler(const iw_policy *policy, const iw_strings *argv, bool
         size_t pairs = allowed || machine ? 0 : drop_pairs(argv, i, removed);
         if (pairs) {
             i += pairs - 1;
-        } else if (!allowed && iw_starts_with(argument, "--for-assembler=") && is_assembler_choice(argument + strlen("--for-assembler="))) {
+        } else if (!allowed && iw_starts_with(argument, "--for-assembler=") &&
+                   is_assembler_choice(argument + strlen("--for-assembler="))) {
             iw_strings_add(removed, argument);
         } else if (is_native(argument) || (!allowed && iw_is_isa_flag(argument))) {
             if (drop(policy, argument, removed, err) != 0) return -1;
         } else if (strcmp(argument, "-pipe") == 0) {
             continue; /* the same result; and what the assembler gets is looked at */
-        } else if (!allowed && (iw_starts_with(argument, "-Wa,") || iw_starts_with(argument, "-Wl,") || iw_starts_with(argument, "-Wp,"))) {
+        } else if (!allowed &&
+                   (iw_starts_with(argument, "-Wa,") || iw_starts_with(argument, "-Wl,") ||
+                    iw_starts_with(argument, "-Wp,"))) {
             keep_parts(policy, argument, out, removed);
         } else {
             iw_strings_add(out, argument);
@@ -361,16 +405,20 @@ static bool has_start(const iw_strings *list, const char *start)
     return false;
 }
 
-/* The profile's flags go last. An allowed file gets only its CPU, first, so that its own flags build on that. */
+/* The profile's flags go last. An allowed file gets only its CPU, first, so that its own flags
+ * build on that. */
 static void add_profile(const iw_policy *policy, bool allowed, bool assembles, iw_strings *out)
 {
     if (!allowed) {
         iw_strings_add_all(out, (const char *const *)policy->flags.items);
-        if (policy->assembler_march && assembles) iw_strings_add_format(out, "-Wa,-march=%s", policy->assembler_march);
+        if (policy->assembler_march && assembles)
+            iw_strings_add_format(out, "-Wa,-march=%s", policy->assembler_march);
         return;
     }
     for (size_t i = 0; i < policy->flags.count; i++)
-        if (iw_starts_with(policy->flags.items[i], "-march=") || iw_starts_with(policy->flags.items[i], "-mtune=")) iw_strings_add(out, policy->flags.items[i]);
+        if (iw_starts_with(policy->flags.items[i], "-march=") ||
+            iw_starts_with(policy->flags.items[i], "-mtune="))
+            iw_strings_add(out, policy->flags.items[i]);
 }
 
 static char *pop(iw_strings *list)
@@ -380,21 +428,27 @@ static char *pop(iw_strings *list)
     return last;
 }
 
-static void add_rest(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, const iw_compile *compile, bool allowed, iw_strings *out)
+static void add_rest(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv,
+                     const iw_compile *compile, bool allowed, iw_strings *out)
 {
     if (!allowed) add_profile(policy, false, kind == IW_TOOL_COMPILER, out);
     if (compile->mode == IW_MODE_QUERY) return;
-    for (size_t i = 0; i < policy->maps.count; i++) iw_strings_add_format(out, "-ffile-prefix-map=%s", policy->maps.items[i]);
-    /* Names that gcc would make of random numbers (constructors of files without a public symbol, link-time optimisation). */
+    for (size_t i = 0; i < policy->maps.count; i++)
+        iw_strings_add_format(out, "-ffile-prefix-map=%s", policy->maps.items[i]);
+    /* Names that gcc would make of random numbers (constructors of files without a public symbol,
+     * link-time optimisation). */
     if (compile->source && kind == IW_TOOL_COMPILER && !has_start(argv, "-frandom-seed"))
-        iw_strings_add_format(out, "-frandom-seed=%s", compile->output ? compile->output : compile->source);
+        iw_strings_add_format(out, "-frandom-seed=%s",
+                              compile->output ? compile->output : compile->source);
 }
 
-static int apply_compiler(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err)
+static int apply_compiler(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv,
+                          iw_strings *out, iw_strings *removed, iw_error *err)
 {
     iw_compile compile;
     iw_compile_parse(kind, argv, &compile);
-    bool allowed = is_allowed(policy, compile.source), asks = has_start(argv, "--help") || iw_strings_has(argv, "-Q");
+    bool allowed = is_allowed(policy, compile.source),
+         asks = has_start(argv, "--help") || iw_strings_has(argv, "-Q");
     if (allowed) add_profile(policy, true, false, out);
     bool waits;
     if (filter_compiler(policy, argv, allowed, out, &waits, removed, err) != 0) return -1;
@@ -404,12 +458,15 @@ static int apply_compiler(const iw_policy *policy, iw_tool_kind kind, const iw_s
     return 0;
 }
 
-static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_strings *out, iw_strings *removed)
+static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_strings *out,
+                            iw_strings *removed)
 {
     iw_compile compile;
     iw_compile_parse(IW_TOOL_ASSEMBLER, argv, &compile);
-    iw_cleanup_free char *own = policy->assembler_march ? iw_format("-march=%s", policy->assembler_march) : NULL;
-    /* A compiler that has been through the wrapper says the profile's CPU, but for an allowed file. */
+    iw_cleanup_free char *own =
+        policy->assembler_march ? iw_format("-march=%s", policy->assembler_march) : NULL;
+    /* A compiler that has been through the wrapper says the profile's CPU, but for an allowed file.
+     */
     bool trusted = policy->nested && !(own && iw_strings_has(argv, own));
     bool free = trusted || compile.mode == IW_MODE_QUERY || is_allowed(policy, compile.source);
     for (size_t i = 0; i < argv->count; i++) {
@@ -419,7 +476,9 @@ static void apply_assembler(const iw_policy *policy, const iw_strings *argv, iw_
             continue;
         }
         bool pair = !strchr(argument, '=') && !strstr(argument, "avx") && i + 1 < argv->count;
-        if (!own || strcmp(argument, own) != 0) iw_strings_add_format(removed, "%s%s%s", argument, pair ? " " : "", pair ? argv->items[i + 1] : "");
+        if (!own || strcmp(argument, own) != 0)
+            iw_strings_add_format(removed, "%s%s%s", argument, pair ? " " : "",
+                                  pair ? argv->items[i + 1] : "");
         i += pair;
     }
     if (own && !free) iw_strings_add(out, own);
@@ -430,48 +489,49 @@ static void apply_linker(const iw_strings *argv, iw_strings *out, iw_strings *re
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i];
         size_t pairs = drop_pairs(argv, i, removed);
-        if (pairs)
-            i += pairs - 1;
+        if (pairs) i += pairs - 1;
         else if (iw_starts_with(argument, "-z") && is_level(argument + 2))
             iw_strings_add(removed, argument);
-        else
-            iw_strings_add(out, argument);
+        else iw_strings_add(out, argument);
     }
 }
 
-/* A rustc code generation option without what chooses instructions: NULL where nothing is left. Linking the C library statically is called a
- * feature too, and stays. Caller frees. */
+/* A rustc code generation option without what chooses instructions: NULL where nothing is left.
+ * Linking the C library statically is called a feature too, and stays. Caller frees. */
 static char *keep_codegen(const iw_policy *policy, const char *value, iw_strings *removed)
 {
-    iw_cleanup_free char *own = policy->rust_cpu ? iw_format("target-cpu=%s", policy->rust_cpu) : NULL;
+    iw_cleanup_free char *own =
+        policy->rust_cpu ? iw_format("target-cpu=%s", policy->rust_cpu) : NULL;
     if (iw_starts_with(value, "target-cpu=") || iw_starts_with(value, "target_cpu=")) {
         if (!own || strcmp(value, own) != 0) iw_strings_add(removed, value);
         return NULL;
     }
-    if (!iw_starts_with(value, "target-feature=") && !iw_starts_with(value, "target_feature=")) return iw_strdup(value);
+    if (!iw_starts_with(value, "target-feature=") && !iw_starts_with(value, "target_feature="))
+        return iw_strdup(value);
     iw_cleanup_buffer iw_buffer kept = {0};
     iw_slice rest = iw_slice_of(value + strlen("target-feature=")), part;
     while (iw_slice_next(&rest, ',', &part)) {
         if (iw_slice_equal(part, "+crt-static") || iw_slice_equal(part, "-crt-static"))
-            iw_buffer_add_format(&kept, "%s%.*s", kept.length ? "," : "", (int)part.length, part.data);
+            iw_buffer_add_format(&kept, "%s%.*s", kept.length ? "," : "", (int)part.length,
+                                 part.data);
         else if (part.length)
             iw_strings_add_format(removed, "target-feature=%.*s", (int)part.length, part.data);
     }
     return kept.length ? iw_format("target-feature=%s", kept.data) : NULL;
 }
 
-/* `-C target-cpu=x`, `-Ctarget-feature=+avx2`, `--codegen=…`: rustc's way to choose instructions. */
-static void apply_rust(const iw_policy *policy, const iw_strings *argv, iw_strings *out, iw_strings *removed)
+/* `-C target-cpu=x`, `-Ctarget-feature=+avx2`, `--codegen=…`: rustc's way to choose instructions.
+ */
+static void apply_rust(const iw_policy *policy, const iw_strings *argv, iw_strings *out,
+                       iw_strings *removed)
 {
     for (size_t i = 0; i < argv->count; i++) {
         const char *argument = argv->items[i], *value = NULL;
-        bool pair = (strcmp(argument, "-C") == 0 || strcmp(argument, "--codegen") == 0) && i + 1 < argv->count;
-        if (pair)
-            value = argv->items[++i];
-        else if (iw_starts_with(argument, "-C") && argument[2])
-            value = argument + 2;
-        else if (iw_starts_with(argument, "--codegen="))
-            value = argument + strlen("--codegen=");
+        bool pair = (strcmp(argument, "-C") == 0 || strcmp(argument, "--codegen") == 0) &&
+                    i + 1 < argv->count;
+        if (pair) value = argv->items[++i];
+        else if (iw_starts_with(argument, "-C") && argument[2]) value = argument + 2;
+        else if (iw_starts_with(argument, "--codegen=")) value = argument + strlen("--codegen=");
         iw_cleanup_free char *kept = value ? keep_codegen(policy, value, removed) : NULL;
         if (value && kept) iw_strings_add(out, "-C");
         if (!value || kept) iw_strings_add(out, value ? kept : argument);
@@ -484,10 +544,12 @@ static void apply_rust(const iw_policy *policy, const iw_strings *argv, iw_strin
         iw_strings_add(out, "-C");
         iw_strings_add_format(out, "target-cpu=%s", policy->rust_cpu);
     }
-    for (size_t i = 0; i < policy->maps.count; i++) iw_strings_add_format(out, "--remap-path-prefix=%s", policy->maps.items[i]);
+    for (size_t i = 0; i < policy->maps.count; i++)
+        iw_strings_add_format(out, "--remap-path-prefix=%s", policy->maps.items[i]);
 }
 
-int iw_policy_apply(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv, iw_strings *out, iw_strings *removed, iw_error *err)
+int iw_policy_apply(const iw_policy *policy, iw_tool_kind kind, const iw_strings *argv,
+                    iw_strings *out, iw_strings *removed, iw_error *err)
 {
     switch (kind) {
     case IW_TOOL_COMPILER:

@@ -17,8 +17,9 @@
 #include "base/fs.h"
 #include "base/memory.h"
 
-/* Bytes of arguments above which the real tool gets a response file: execve takes 2 MiB with the environment, and collect2 repeats them. Where the
- * caller had reason for one, so have the tools that the driver starts. */
+/* Bytes of arguments above which the real tool gets a response file: execve takes 2 MiB with the
+ * environment, and collect2 repeats them. Where the caller had reason for one, so have the tools
+ * that the driver starts. */
 #define ARGUMENTS_LIMIT 1000000
 #define EXPANDED_LIMIT 65536
 #define ARGUMENT_LIMIT 131000 /* one argument, execve(2) */
@@ -29,7 +30,7 @@ _Noreturn void iw_real_fail(const char *name, const char *text)
     exit(1);
 }
 
-/* --- response files ------------------------------------------------------------------------------------------------------------------------- */
+/* --- response files ------------------------------------------------------- */
 
 static bool needs_response(const iw_real *real, const iw_strings *argv)
 {
@@ -54,22 +55,22 @@ static void add_quoted(iw_buffer *text, const char *argument)
     iw_buffer_add_text(text, "\"\n");
 }
 
-/* In memory, so that nothing stays behind. The descriptor stays open for the tool, and for those it starts. Caller frees the name. */
+/* In memory, so that nothing stays behind. The descriptor stays open for the tool, and for those it
+ * starts. Caller frees the name. */
 static char *write_response(const iw_real *real, const iw_strings *argv)
 {
     iw_cleanup_buffer iw_buffer text = {0};
     for (size_t i = 0; i < argv->count; i++) {
-        if (real->kind == IW_TOOL_RUST)
-            iw_buffer_add_format(&text, "%s\n", argv->items[i]);
-        else
-            add_quoted(&text, argv->items[i]);
+        if (real->kind == IW_TOOL_RUST) iw_buffer_add_format(&text, "%s\n", argv->items[i]);
+        else add_quoted(&text, argv->items[i]);
     }
     int fd = memfd_create("arguments", 0);
-    if (fd < 0 || iw_write_all(fd, text.data, text.length, "memory", NULL) != 0) iw_real_fail(real->name, "can't hand on the arguments");
+    if (fd < 0 || iw_write_all(fd, text.data, text.length, "memory", NULL) != 0)
+        iw_real_fail(real->name, "can't hand on the arguments");
     return iw_format("@/proc/self/fd/%d", fd);
 }
 
-/* --- the tool ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the tool ------------------------------------------------------------- */
 
 /* argv[0]: gcc finds its parts from where it believes to stand. Caller frees. */
 static char *stands_at(const iw_real *real, const char *path)
@@ -83,7 +84,8 @@ static char *stands_at(const iw_real *real, const char *path)
 
 _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv)
 {
-    iw_cleanup_free char *path = iw_format("%s/%s", real->folder ? real->folder : "/usr/libexec/iw-real", real->name);
+    iw_cleanup_free char *path =
+        iw_format("%s/%s", real->folder ? real->folder : "/usr/libexec/iw-real", real->name);
     iw_strings command = {0};
     iw_cleanup_free char *stand = stands_at(real, path);
     iw_strings_add(&command, stand);
@@ -134,7 +136,7 @@ int iw_real_run(const iw_real *real, const iw_strings *argv, iw_buffer *said, lo
     return status;
 }
 
-/* --- slots ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- slots ---------------------------------------------------------------- */
 
 int iw_slot_take(const char *kind)
 {
@@ -147,7 +149,8 @@ int iw_slot_take(const char *kind)
     if (fd < 0) return -1;
     char message[64], answer[16];
     int length = snprintf(message, sizeof message, "want %s 0", kind);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 || send(fd, message, (size_t)length, MSG_NOSIGNAL) != length ||
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        send(fd, message, (size_t)length, MSG_NOSIGNAL) != length ||
         recv(fd, answer, sizeof answer, 0) <= 0) {
         close(fd);
         return -1;

@@ -14,17 +14,20 @@ typedef struct iw_real {
     const char *folder; /* of the real tools */
     bool links;         /* that folder holds links to them */
     iw_tool_kind kind;
-    bool expanded;      /* the caller gave response files: the real tool gets one where there is much to say */
+    bool expanded; /* the caller gave response files: the real tool gets one where there is much to
+                      say */
 } iw_real;
 
 /* Prints "<name>: <text>" and ends with status 1, as a compiler does. */
 _Noreturn void iw_real_fail(const char *name, const char *text);
 /* Becomes the real tool. */
 _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv);
-/* Runs it and waits; its standard error goes to ours and, up to the limit, into `said`. The status is wait(2)'s; `*peak_kib`: the largest resident size. */
+/* Runs it and waits; its standard error goes to ours and, up to the limit, into `said`. The status
+ * is wait(2)'s; `*peak_kib`: the largest resident size. */
 int iw_real_run(const iw_real *real, const iw_strings *argv, iw_buffer *said, long *peak_kib);
 
-/* Waits for a slot (ARCHITECTURE.md, Slots); the socket holds it. -1: there is no broker, or the parent holds one. */
+/* Waits for a slot (ARCHITECTURE.md, Slots); the socket holds it. -1: there is no broker, or the
+ * parent holds one. */
 int iw_slot_take(const char *kind);
 void iw_slot_give(int fd, long peak_kib);
 

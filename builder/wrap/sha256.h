@@ -1,4 +1,5 @@
-/* SHA-256 (FIPS 180-4) for the wrapper, which starts once per compile: libcrypto would make it ten times as large. The same digests as base/hash.h. */
+/* SHA-256 (FIPS 180-4) for the wrapper, which starts once per compile: libcrypto would make it ten
+ * times as large. The same digests as base/hash.h. */
 #ifndef IW_WRAP_SHA256_H
 #define IW_WRAP_SHA256_H
 

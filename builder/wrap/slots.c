@@ -43,14 +43,13 @@ size_t iw_slots_want(iw_slots *slots, uint64_t mib)
     if (at != NONE) {
         slots->unused = slots->requests[at].next;
     } else {
-        iw_grow((void **)&slots->requests, &slots->capacity, slots->count + 1, sizeof *slots->requests);
+        iw_grow((void **)&slots->requests, &slots->capacity, slots->count + 1,
+                sizeof *slots->requests);
         at = slots->count++;
     }
     slots->requests[at] = (struct request){WAITING, mib, NONE};
-    if (slots->last == NONE)
-        slots->first = at;
-    else
-        slots->requests[slots->last].next = at;
+    if (slots->last == NONE) slots->first = at;
+    else slots->requests[slots->last].next = at;
     slots->last = at;
     return at;
 }
@@ -75,10 +74,8 @@ static void leave_queue(iw_slots *slots, size_t request)
     size_t before = NONE;
     for (size_t at = slots->first; at != request; at = slots->requests[at].next) before = at;
     size_t next = slots->requests[request].next;
-    if (before == NONE)
-        slots->first = next;
-    else
-        slots->requests[before].next = next;
+    if (before == NONE) slots->first = next;
+    else slots->requests[before].next = next;
     if (slots->last == request) slots->last = before;
 }
 

@@ -1,5 +1,5 @@
-/* The pool of work: who may run a compile or link now. A pure core, without sockets or clocks. Strictly first come, first served, so that a large job is
- * never starved by small ones. */
+/* The pool of work: who may run a compile or link now. A pure core, without sockets or clocks.
+ * Strictly first come, first served, so that a large job is never starved by small ones. */
 #ifndef IW_WRAP_SLOTS_H
 #define IW_WRAP_SLOTS_H
 
@@ -9,7 +9,8 @@
 
 typedef struct iw_slots iw_slots;
 
-/* `cores` jobs at once (at least 1), together at most `memory` MiB; a job that wants more than that runs alone. */
+/* `cores` jobs at once (at least 1), together at most `memory` MiB; a job that wants more than that
+ * runs alone. */
 iw_slots *iw_slots_new(unsigned cores, uint64_t memory);
 void iw_slots_free(iw_slots *slots);
 /* Asks for a slot with `mib` of memory; returns a number that stays valid until released. */

@@ -1,6 +1,8 @@
-/* How fast the audit decodes: `audit_bench [FILE…]` (default: the largest library of this host). One core: the sum of the bytes, our sweep, the whole audit
- * with its tables of functions, Zydis in minimal and in full mode, iced-x86 where IW_ICED names tests/bench/iced, built; all cores: the whole audit; and
- * objdump. MB of code per second of one core's time, side by side, best of three (objdump and Zydis once, on a part). */
+/* How fast the audit decodes: `audit_bench [FILE…]` (default: the largest library of this host).
+ * One core: the sum of the bytes, our sweep, the whole audit with its tables of functions, Zydis in
+ * minimal and in full mode, iced-x86 where IW_ICED names tests/bench/iced, built; all cores: the
+ * whole audit; and objdump. MB of code per second of one core's time, side by side, best of three
+ * (objdump and Zydis once, on a part). */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,15 +39,15 @@ static double children(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_CHILDREN, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }
 
 static double sum_bytes(const iw_image *image, uint64_t *sum)
 {
     double start = now();
     for (size_t i = 0; i < image->code_count; i++)
-        for (size_t k = 0; k < image->codes[i].size; k++)
-            *sum += image->codes[i].data[k];
+        for (size_t k = 0; k < image->codes[i].size; k++) *sum += image->codes[i].data[k];
     return now() - start;
 }
 
@@ -57,7 +59,9 @@ static double sweep_all(const iw_image *image, const iw_coder *coder, uint64_t *
         const iw_code *code = &image->codes[i];
         for (size_t at = 0; at < code->size;) {
             sweep.count = 0;
-            at = iw_sweep_run(coder, code->data, at, at + PIECE < code->size ? at + PIECE : code->size, code->size, &sweep);
+            at =
+                iw_sweep_run(coder, code->data, at,
+                             at + PIECE < code->size ? at + PIECE : code->size, code->size, &sweep);
         }
     }
     double seconds = now() - start;
@@ -73,10 +77,14 @@ static double zydis_rate(const iw_code *code, bool minimal)
     ZydisDecodedInstruction in;
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     if (minimal) ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_MINIMAL, ZYAN_TRUE);
-    size_t size = code->size < PART ? code->size : PART, from = (code->size - size) / 2, end = from + size;
+    size_t size = code->size < PART ? code->size : PART, from = (code->size - size) / 2,
+           end = from + size;
     double start = now();
     for (size_t at = from; at < end;)
-        at += ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code->data + at, code->size - at, &in)) ? in.length : 1;
+        at += ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, code->data + at,
+                                                         code->size - at, &in))
+                  ? in.length
+                  : 1;
     return (double)size / (now() - start) / 1e6;
 }
 
@@ -84,7 +92,9 @@ static double objdump_rate(const char *path, const iw_code *code)
 {
     size_t size = code->size < OBJDUMP_PART ? code->size : OBJDUMP_PART;
     uint64_t from = code->address + (code->size - size) / 2;
-    iw_cleanup_free char *begin = iw_format("--start-address=0x%llx", (unsigned long long)from), *end = iw_format("--stop-address=0x%llx", (unsigned long long)(from + size));
+    iw_cleanup_free char *begin = iw_format("--start-address=0x%llx", (unsigned long long)from),
+                         *end =
+                             iw_format("--stop-address=0x%llx", (unsigned long long)(from + size));
     const char *const argv[] = {"objdump", "-d", begin, end, path, NULL};
     iw_command command = {.argv = argv, .in = -1, .out = -1, .error = -1};
     pid_t pid;
@@ -98,7 +108,8 @@ static double objdump_rate(const char *path, const iw_code *code)
 static double iced_rate(const char *path, const iw_image *image, const iw_code *code)
 {
     const char *program = getenv("IW_ICED");
-    iw_cleanup_free char *offset = iw_format("%zu", (size_t)(code->data - image->data)), *size = iw_format("%zu", code->size), *out = NULL;
+    iw_cleanup_free char *offset = iw_format("%zu", (size_t)(code->data - image->data)),
+                         *size = iw_format("%zu", code->size), *out = NULL;
     iw_error err = IW_ERROR_INIT;
     if (!program || access(program, X_OK) != 0) return 0;
     const char *const argv[] = {program, path, offset, size, NULL};
@@ -149,7 +160,8 @@ static void bench(const char *path, const iw_profile *profile)
     size_t size;
     uint64_t bytes = 0, sum = 0, instructions = 0;
     iw_error err = IW_ERROR_INIT;
-    if (iw_read_file(path, (size_t)2 << 30, &data, &size, &err) || iw_image_open(data, size, path, &image, &err) || image.code_count == 0) {
+    if (iw_read_file(path, (size_t)2 << 30, &data, &size, &err) ||
+        iw_image_open(data, size, path, &image, &err) || image.code_count == 0) {
         fprintf(stderr, "%s: %s\n", path, iw_error_text(&err));
         exit(2);
     }
@@ -167,9 +179,11 @@ static void bench(const char *path, const iw_profile *profile)
         one = least(one, audit_seconds(path, profile, 1));
         all = least(all, audit_seconds(path, profile, 0));
     }
-    const rates others = {zydis_rate(largest, true), iced_rate(path, &image, largest), objdump_rate(path, largest)};
+    const rates others = {zydis_rate(largest, true), iced_rate(path, &image, largest),
+                          objdump_rate(path, largest)};
     double full = zydis_rate(largest, false), mb = (double)bytes / 1e6;
-    printf("%s: %.0f MB of code, %.2f bytes an instruction, for %s (%llu)\n", path, mb, (double)bytes / (double)instructions, profile->name, (unsigned long long)(sum & 1));
+    printf("%s: %.0f MB of code, %.2f bytes an instruction, for %s (%llu)\n", path, mb,
+           (double)bytes / (double)instructions, profile->name, (unsigned long long)(sum & 1));
     row("sum of the bytes", mb / summing, &others);
     row("our sweep, one core", mb / sweeping, &others);
     row("the whole audit, one thread", mb / one, &others);
@@ -192,7 +206,8 @@ static char *largest_library(void)
     for (const struct dirent *entry; listing && (entry = readdir(listing));) {
         char *path = iw_path_join(folder, entry->d_name);
         struct stat status;
-        bool good = strstr(entry->d_name, ".so") && !strstr(entry->d_name, "icudata") && stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > most;
+        bool good = strstr(entry->d_name, ".so") && !strstr(entry->d_name, "icudata") &&
+                    stat(path, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > most;
         if (good) most = status.st_size, free(best), best = path;
         else free(path);
     }
@@ -205,12 +220,12 @@ int main(int count, char **arguments)
     iw_catalog *catalog;
     const iw_profile *profile;
     iw_error err = IW_ERROR_INIT;
-    if (iw_catalog_open(".", &catalog, &err) || iw_catalog_profile(catalog, "k10", &profile, &err)) {
+    if (iw_catalog_open(".", &catalog, &err) ||
+        iw_catalog_profile(catalog, "k10", &profile, &err)) {
         fprintf(stderr, "%s; run this from the tree's root\n", iw_error_text(&err));
         return 2;
     }
-    for (int i = 1; i < count; i++)
-        bench(arguments[i], profile);
+    for (int i = 1; i < count; i++) bench(arguments[i], profile);
     if (count == 1) {
         iw_cleanup_free char *path = largest_library();
         if (path) bench(path, profile);

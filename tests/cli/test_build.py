@@ -23,7 +23,7 @@ class Build(unittest.TestCase):
         self.world.run("unpack", (result or self.result)["bundle"], where)
         return where
 
-    # --- the way to a bundle ---------------------------------------------------------------------------------------------------
+    # --- the way to a bundle ---
 
     def test_the_plan_said_what_would_be_built(self):
         self.assertEqual({name: row["action"] for name, row in self.before.items()}, {"libword": "build", "shout": "build"})

@@ -53,7 +53,7 @@ class Proof(unittest.TestCase):
         self.world.run("unpack", result["bundle"], where)
         return json.loads(next(where.rglob("manifest.json")).read_text())
 
-    # --- profiles ----------------------------------------------------------------------------------------------------------------
+    # --- profiles ---
 
     def test_a_fleet_is_checked_under_each_of_its_cpus(self):
         self.stack("fleet-words", {"shout": "2.0"}, "fleet")
@@ -84,7 +84,7 @@ class Proof(unittest.TestCase):
         rows = {row["profile"]: row for row in map(json.loads, self.world.run("profile", "--json").stdout.splitlines())}
         self.assertIn("xop", rows["bulldozer"]["emulator_unseen"])
 
-    # --- traps that fault nothing --------------------------------------------------------------------------------------------------
+    # --- traps that fault nothing ---
 
     def test_lzcnt_is_broken_for_core2_and_fine_for_k10(self):
         self.program("counts", LZCNT)
@@ -96,7 +96,7 @@ class Proof(unittest.TestCase):
         _, result = self.world.build("counts-k10")
         self.assertEqual(self.manifest_of(result)["audit"]["verdict"], "clean")
 
-    # --- code made at run time -----------------------------------------------------------------------------------------------------
+    # --- code made at run time ---
 
     def test_a_check_meets_what_an_engine_makes(self):
         self.program("engine", ENGINE, """
@@ -125,7 +125,7 @@ class Proof(unittest.TestCase):
         self.assertIn("4096 bytes of code at run time", self.world.run("run", "--cpu", "k10", "--", where / "bin/careful", "old").stderr)
         self.assertIn("in code made at run time", self.world.run("run", "--cpu", "k10", "--", where / "bin/careful", status=132).stderr)
 
-    # --- what a file says, on a terminal -------------------------------------------------------------------------------------------
+    # --- what a file says, on a terminal ---
 
     def test_a_terminal_obeys_no_name_in_a_file(self):
         library = self.world.folder / "named.so"

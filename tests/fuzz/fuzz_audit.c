@@ -1,5 +1,6 @@
-/* Fuzz target: the audit. Whatever the bytes are, nothing outside them is read, and it comes to an end. The first byte chooses how they are read: as they
- * are in memory, or (bit 0) as a file, so that wheels and tar files count too; bit 1: with exceptions, among them one for a range. */
+/* Fuzz target: the audit. Whatever the bytes are, nothing outside them is read, and it comes to an
+ * end. The first byte chooses how they are read: as they are in memory, or (bit 0) as a file, so
+ * that wheels and tar files count too; bit 1: with exceptions, among them one for a range. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -24,8 +25,11 @@ typedef struct totals {
 static void on_finding(void *context, const iw_audit_finding *finding)
 {
     totals *t = context;
-    iw_cleanup_free char *json = iw_audit_finding_json(finding), *text = iw_audit_finding_text(finding);
-    if (!json || !text || !finding->feature || !finding->mnemonic || finding->length == 0 || finding->length > 15) abort();
+    iw_cleanup_free char *json = iw_audit_finding_json(finding),
+                         *text = iw_audit_finding_text(finding);
+    if (!json || !text || !finding->feature || !finding->mnemonic || finding->length == 0 ||
+        finding->length > 15)
+        abort();
     t->findings++;
 }
 
@@ -44,13 +48,25 @@ static void on_file(void *context, const iw_audit_file *file)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"mmx", "sse", "sse2", "fxsr", NULL}, *const some[] = {"avx", "xsave", "sse3", NULL};
-    const iw_exception exceptions[] = {{.symbol = "*a*", .file = "**", .reason = "fuzz", .features = {some, 3}},
-                                       {.range = "0x1000-0x2000", .sha256 = "0000000000000000000000000000000000000000000000000000000000000000", .file = "**", .reason = "fuzz", .features = {some, 3}}};
+    static const char *const names[] = {"mmx", "sse", "sse2", "fxsr", NULL}, *const some[] = {
+                                                                                 "avx", "xsave",
+                                                                                 "sse3", NULL};
+    const iw_exception exceptions[] = {
+        {.symbol = "*a*", .file = "**", .reason = "fuzz", .features = {some, 3}},
+        {.range = "0x1000-0x2000",
+         .sha256 = "0000000000000000000000000000000000000000000000000000000000000000",
+         .file = "**",
+         .reason = "fuzz",
+         .features = {some, 3}}};
     if (size < 1 || size > 1 << 20) return 0;
     totals t = {0};
     const iw_profile profile = {.name = "fuzz", .features = {names, 4}};
-    iw_audit_options options = {.profile = &profile, .threads = 1, .max_findings = 1000, .finding = on_finding, .file = on_file, .context = &t};
+    iw_audit_options options = {.profile = &profile,
+                                .threads = 1,
+                                .max_findings = 1000,
+                                .finding = on_finding,
+                                .file = on_file,
+                                .context = &t};
     if (data[0] & 2) options.exceptions = exceptions, options.exception_count = 2;
     iw_audit_summary summary;
     iw_error err = IW_ERROR_INIT;
@@ -70,7 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         free(copy);
     }
     if (status != 0 && (err.kind == IW_E_NONE || !err.message)) abort();
-    if (summary.files != t.files || t.findings > 1000 || (t.findings < 1000 && t.findings != t.counted)) abort();
+    if (summary.files != t.files || t.findings > 1000 ||
+        (t.findings < 1000 && t.findings != t.counted))
+        abort();
     iw_audit_summary_clear(&summary);
     iw_error_clear(&err);
     return 0;

@@ -1,5 +1,6 @@
-/* Fuzz target: the display. Whatever happens in whatever order, at any width and height, the frames stay within their bounds, and neither they nor the
- * lines that stay hold anything that a terminal would obey. The bytes are a little program, read by `next`. */
+/* Fuzz target: the display. Whatever happens in whatever order, at any width and height, the frames
+ * stay within their bounds, and neither they nor the lines that stay hold anything that a terminal
+ * would obey. The bytes are a little program, read by `next`. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -32,10 +33,22 @@ static uint64_t next_number(input *in)
     return value;
 }
 
-/* Up to 63 bytes of the input, or one of the words that mean something; NULL sometimes. `text` holds 64. */
+/* Up to 63 bytes of the input, or one of the words that mean something; NULL sometimes. `text`
+ * holds 64. */
 static const char *next_text(input *in, char *text)
 {
-    static const char *const words[] = {"fetch", "compile", "check", "unpack", "B", "%", "reused", "passed", "[12/345] cc -c a.c", "[ 12%] \033[32mBuilding\r", "\xf0\x9f\x99\x82", ""};
+    static const char *const words[] = {"fetch",
+                                        "compile",
+                                        "check",
+                                        "unpack",
+                                        "B",
+                                        "%",
+                                        "reused",
+                                        "passed",
+                                        "[12/345] cc -c a.c",
+                                        "[ 12%] \033[32mBuilding\r",
+                                        "\xf0\x9f\x99\x82",
+                                        ""};
     uint8_t kind = next(in);
     if (kind == 0) return NULL;
     if (kind <= sizeof words / sizeof *words) return words[kind - 1];
@@ -51,7 +64,8 @@ static void broken(const char *what, const iw_buffer *text)
     abort();
 }
 
-static void check_frame(const iw_display *display, const iw_display_style *style, input *in, int64_t now)
+static void check_frame(const iw_display *display, const iw_display_style *style, input *in,
+                        int64_t now)
 {
     iw_buffer out = {0};
     size_t width = next(in), height = next(in) % 40;
@@ -66,7 +80,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!use_utf8()) abort();
     input in = {data, data + size};
     uint8_t choice = next(&in);
-    iw_display_style style = {.colour = choice & 1, .verbose = choice & 2, .plain = choice & 4, .ascii = choice & 8};
+    iw_display_style style = {
+        .colour = choice & 1, .verbose = choice & 2, .plain = choice & 4, .ascii = choice & 8};
     iw_display *display = iw_display_new(&style);
     char texts[5][64], subjects[SUBJECTS][64];
     const char *subject[SUBJECTS];
@@ -77,14 +92,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t type = next(&in);
         if (choice & 32) now = (int64_t)((uint64_t)now + next_number(&in)); /* any clock */
         if (now < INT64_MAX / 2 && !(choice & 32)) now += next(&in) * 100;
-        iw_event event = {.type = (iw_event_type)(type % 8), .subject = type & 128 ? next_text(&in, texts[0]) : subject[(type >> 3) % SUBJECTS], .phase = next_text(&in, texts[1]),
-                          .detail = next_text(&in, texts[2]), .path = next_text(&in, texts[3]), .unit = next_text(&in, texts[4]),
-                          .count = next_number(&in), .total = next_number(&in), .when = now};
+        iw_event event = {.type = (iw_event_type)(type % 8),
+                          .subject = type & 128 ? next_text(&in, texts[0])
+                                                : subject[(type >> 3) % SUBJECTS],
+                          .phase = next_text(&in, texts[1]),
+                          .detail = next_text(&in, texts[2]),
+                          .path = next_text(&in, texts[3]),
+                          .unit = next_text(&in, texts[4]),
+                          .count = next_number(&in),
+                          .total = next_number(&in),
+                          .when = now};
         iw_display_event(display, &event, &lines);
         check_frame(display, &style, &in, now);
     }
     for (const char *at = lines.data ? lines.data : ""; *at;)
-        if (line_columns(&at, style.colour) < 0) broken("a line that stays holds what it must not", &lines);
+        if (line_columns(&at, style.colour) < 0)
+            broken("a line that stays holds what it must not", &lines);
     iw_buffer_free(&lines);
     iw_display_free(display);
     return 0;

@@ -1,4 +1,5 @@
-/* Fuzz target: what packing reads of an ELF file. Whatever the bytes are, it ends soon, takes little memory, and refuses with an error. */
+/* Fuzz target: what packing reads of an ELF file. Whatever the bytes are, it ends soon, takes
+ * little memory, and refuses with an error. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -34,9 +35,13 @@ static void check_elf(const char *path)
     iw_error err = IW_ERROR_INIT;
     iw_elf elf;
     int status = iw_elf_read(path, &elf, &err);
-    if (status != 0 && (err.kind != IW_E_FORMAT || !strstr(iw_error_text(&err), path))) elf_broken("a failure without a proper error");
-    if (status == 0 && !elf.is_elf && (elf.dynamic || elf.object || elf.needed.count || elf.versions.count)) elf_broken("no ELF file, but with parts of one");
-    if (text_in(&elf.needed) + text_in(&elf.versions) > MOST_TEXT) elf_broken("more text than the limits allow");
+    if (status != 0 && (err.kind != IW_E_FORMAT || !strstr(iw_error_text(&err), path)))
+        elf_broken("a failure without a proper error");
+    if (status == 0 && !elf.is_elf &&
+        (elf.dynamic || elf.object || elf.needed.count || elf.versions.count))
+        elf_broken("no ELF file, but with parts of one");
+    if (text_in(&elf.needed) + text_in(&elf.versions) > MOST_TEXT)
+        elf_broken("more text than the limits allow");
     for (size_t i = 0; i < elf.versions.count && i < 4; i++) {
         iw_strings symbols = {0};
         iw_elf_symbols_of_version(path, strchr(elf.versions.items[i], ' ') + 1, &symbols, NULL);
@@ -45,7 +50,9 @@ static void check_elf(const char *path)
     }
     iw_elf_clear(&elf);
     iw_error_clear(&err);
-    if (iw_elf_renew_build_id(path, &err) != 0 && (err.kind != IW_E_FORMAT || !strstr(iw_error_text(&err), path))) elf_broken("no build ID, without a proper error");
+    if (iw_elf_renew_build_id(path, &err) != 0 &&
+        (err.kind != IW_E_FORMAT || !strstr(iw_error_text(&err), path)))
+        elf_broken("no build ID, without a proper error");
     iw_error_clear(&err);
 }
 
@@ -53,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > 1 << 20) return 0;
     char path[64];
-    snprintf(path, sizeof path, "%s/iw-fuzz-elf-%ld", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
+    snprintf(path, sizeof path, "%s/iw-fuzz-elf-%ld",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
     FILE *file = fopen(path, "wb");
     if (!file || (size && fwrite(data, 1, size, file) != size) || fclose(file) != 0) abort();
     check_elf(path);

@@ -1,5 +1,5 @@
-/* The recipe reader on any bytes: as each kind of file, without its neighbours. The first byte chooses the kind. What is taken is read
- * again by the tables' other users. */
+/* The recipe reader on any bytes: as each kind of file, without its neighbours. The first byte
+ * chooses the kind. What is taken is read again by the tables' other users. */
 #include <stdint.h>
 #include <stddef.h>
 #include <string.h>
@@ -13,14 +13,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const kinds[] = {"recipe", "stack", "profile", "toolchain"};
     iw_error err = IW_ERROR_INIT;
-    if (size == 0)
-        return 0;
-    /* a letter in front, so that a corpus file stays text: r, s, p or t; anything else is a recipe with that byte */
+    if (size == 0) return 0;
+    /* a letter in front, so that a corpus file stays text: r, s, p or t; anything else is a recipe
+     * with that byte */
     const char *letter = strchr("rspt", data[0] ? data[0] : 'x');
     size_t kind = letter ? (size_t)(letter - strchr("rspt", 'r')) : 0;
     size_t skip = letter && size > 1 && data[1] == '\n' ? 2 : 0;
-    if (skip == 0)
-        kind = 0;
+    if (skip == 0) kind = 0;
     /* exactly as long as it is, so that a read past the end is seen */
     char *copy = iw_alloc(size - skip ? size - skip : 1);
     memcpy(copy, data + skip, size - skip);

@@ -1,5 +1,6 @@
-/* Fuzz target: the report page. Whatever a manifest and the details hold, the page is one of ours: its tags are those that report/ writes, each closed in turn, and
- * between them stands no control character and no broken UTF-8. The bytes are the manifest, and behind a NUL the details. */
+/* Fuzz target: the report page. Whatever a manifest and the details hold, the page is one of ours:
+ * its tags are those that report/ writes, each closed in turn, and between them stands no control
+ * character and no broken UTF-8. The bytes are the manifest, and behind a NUL the details. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,9 +20,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const paired[] = {"a",  "b",    "body", "code", "dd",      "details", "div",  "dl",      "dt",    "footer", "g",     "h1",   "h2", "h3",    "h4",    "head", "header",
-                                     "html", "li",   "main", "nav",  "p",       "section", "span", "style",   "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title",
-                                     "tr", "ul"};
+static const char *const paired[] = {"a",     "b",       "body",  "code",   "dd",      "details",
+                                     "div",   "dl",      "dt",    "footer", "g",       "h1",
+                                     "h2",    "h3",      "h4",    "head",   "header",  "html",
+                                     "li",    "main",    "nav",   "p",      "section", "span",
+                                     "style", "summary", "svg",   "table",  "tbody",   "td",
+                                     "text",  "th",      "thead", "title",  "tr",      "ul"};
 static const char *const single[] = {"br", "meta", "rect", "wbr", "!DOCTYPE"};
 
 static void broken(const char *what, const char *at)
@@ -45,7 +49,9 @@ static const char *check_tag(const char *at, const char *open[DEPTH], size_t *de
     size_t length = strcspn(name, " />");
     if (!end || memchr(at, '<', (size_t)(end - at))) broken("a tag without an end", at);
     if (closes) {
-        if (*depth == 0 || strncmp(open[--*depth], name, length) != 0 || strcspn(open[*depth], " />") != length) broken("another tag is open", at);
+        if (*depth == 0 || strncmp(open[--*depth], name, length) != 0 ||
+            strcspn(open[*depth], " />") != length)
+            broken("another tag is open", at);
     } else if (is_one_of(name, length, paired, sizeof paired / sizeof *paired)) {
         if (*depth == DEPTH) broken("too deep", at);
         open[(*depth)++] = name;
@@ -67,7 +73,9 @@ static void check_page(const char *page)
         }
         wchar_t point;
         size_t length = mbrtowc(&point, at, MB_CUR_MAX, &(mbstate_t){0});
-        if (length > MB_CUR_MAX || (point < 0x20 && point != '\n' && point != '\t') || (point >= 0x7f && point < 0xa0) || point == 0x202e) broken("it must not stand in a page", at);
+        if (length > MB_CUR_MAX || (point < 0x20 && point != '\n' && point != '\t') ||
+            (point >= 0x7f && point < 0xa0) || point == 0x202e)
+            broken("it must not stand in a page", at);
         at += length;
     }
     if (depth) broken("it stays open", open[depth - 1]);
@@ -78,7 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!setlocale(LC_CTYPE, "C.UTF-8")) abort();
     iw_cleanup_free char *manifest = iw_strndup((const char *)data, size), *page = NULL;
     size_t length = strlen(manifest);
-    iw_cleanup_free char *details = length < size ? iw_strndup((const char *)data + length + 1, size - length - 1) : NULL;
+    iw_cleanup_free char *details =
+        length < size ? iw_strndup((const char *)data + length + 1, size - length - 1) : NULL;
     if (iw_report_page(manifest, details, &page, NULL) != 0) return 0;
     if (strlen(page) > PAGE_LIMIT) broken("the page is too long", "");
     check_page(page);

@@ -58,7 +58,7 @@ class Base(unittest.TestCase):
     def say(self, code, python=None, **more):
         return run(python or self.python, "-c", textwrap.dedent(code), **more).stdout.strip()
 
-    # --- the file --------------------------------------------------------------------------------------------------------------
+    # --- the file ---
 
     def test_the_result_names_the_bundle_and_its_digest(self):
         self.assertEqual(self.result["type"], "result")
@@ -131,7 +131,7 @@ class Base(unittest.TestCase):
             hit = next((line for line in text.splitlines() if avx.search(line) and "verr" not in line and "verw" not in line), None)
             self.assertIsNone(hit, f"{path.name}")
 
-    # --- on the other CPU --------------------------------------------------------------------------------------------------------
+    # --- on the other CPU ---
 
     def test_numpy_on_an_emulated_phenom(self):
         real = self.env / "libexec/python3.11"
@@ -300,7 +300,7 @@ class Base(unittest.TestCase):
         self.assertNotRegex(rows["painter"]["detail"], r"[\x00-\x1f]")
         self.assertRegex(self.triage_text(index, "--markdown", "painter"), r"\| painter \| 1\.0 \| unknown \| 0 \| ValueError: \?\[2J \\\| &lt;b>")
 
-    # --- moved -------------------------------------------------------------------------------------------------------------------
+    # --- moved ---
 
     def test_numpy_where_it_was_moved_to(self):
         for python in (self.python, self.link / "bin/python3"):
@@ -344,7 +344,7 @@ class Base(unittest.TestCase):
         os.utime(module, (before.st_atime, before.st_mtime))
         self.assertEqual(self.say("import this", copy / "bin/python3"), "edited!!")
 
-    # --- networks, processes -----------------------------------------------------------------------------------------------------
+    # --- networks, processes ---
 
     def test_https_to_a_local_server(self):
         key, cert = self.folder / "key.pem", self.folder / "cert.pem"
@@ -373,7 +373,7 @@ class Base(unittest.TestCase):
             assert q.get(timeout=60) == 900; p.join()
         """)
 
-    # --- pip ---------------------------------------------------------------------------------------------------------------------
+    # --- pip ---
 
     def test_pip_sees_a_consistent_environment(self):
         listed = run(self.python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check").stdout

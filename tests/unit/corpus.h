@@ -1,4 +1,5 @@
-/* The replay of a fuzz target's corpus without the fuzzer. CORPUS names the folder; the target's source is included before. */
+/* The replay of a fuzz target's corpus without the fuzzer. CORPUS names the folder; the target's
+ * source is included before. */
 #ifndef IW_TESTS_CORPUS_H
 #define IW_TESTS_CORPUS_H
 

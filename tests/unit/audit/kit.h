@@ -1,4 +1,5 @@
-/* What the tests of `audit` share: profiles, compiling planted sources, and findings kept in memory. They run from the tree's root. */
+/* What the tests of `audit` share: profiles, compiling planted sources, and findings kept in
+ * memory. They run from the tree's root. */
 #ifndef IW_TESTS_AUDIT_KIT_H
 #define IW_TESTS_AUDIT_KIT_H
 
@@ -22,7 +23,8 @@
 
 #define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
 
-static inline void kit_check(int status, iw_error *err, const char *what, const char *file, int line)
+static inline void kit_check(int status, iw_error *err, const char *what, const char *file,
+                             int line)
 {
     if (status == 0) return;
     print_error("%s: %s\n", what, iw_error_text(err));
@@ -38,7 +40,9 @@ typedef struct kit {
 static inline int kit_open(void **state)
 {
     kit *k = iw_alloc(sizeof *k);
-    if (iw_catalog_open(".", &k->catalog, NULL) || iw_temporary_folder("/tmp", "iw-audit-", &k->folder, NULL)) return -1;
+    if (iw_catalog_open(".", &k->catalog, NULL) ||
+        iw_temporary_folder("/tmp", "iw-audit-", &k->folder, NULL))
+        return -1;
     *state = k;
     return 0;
 }
@@ -61,24 +65,36 @@ static inline const iw_profile *kit_profile(kit *k, const char *name)
     return profile;
 }
 
-/* Findings and results, one line each: "finding FUNCTION FEATURE STANDING MNEMONIC VIA", "file NAME VERDICT". */
+/* Findings and results, one line each: "finding FUNCTION FEATURE STANDING MNEMONIC VIA", "file NAME
+ * VERDICT". */
 static inline void kit_finding(void *context, const iw_audit_finding *f)
 {
-    iw_buffer_add_format(context, "finding %s %s %s %s | %s\n", f->function ? f->function : "-", f->feature, iw_finding_standing_name(f->standing), f->mnemonic, f->via ? f->via : "-");
+    iw_buffer_add_format(context, "finding %s %s %s %s | %s\n", f->function ? f->function : "-",
+                         f->feature, iw_finding_standing_name(f->standing), f->mnemonic,
+                         f->via ? f->via : "-");
 }
 
 static inline void kit_file(void *context, const iw_audit_file *f)
 {
-    iw_buffer_add_format(context, "file %s %s\n", iw_path_base(f->file), iw_verdict_name(f->verdict));
+    iw_buffer_add_format(context, "file %s %s\n", iw_path_base(f->file),
+                         iw_verdict_name(f->verdict));
 }
 
 /* Audits one path; the lines are owned by the caller. */
-static inline char *kit_audit(kit *k, const char *path, const char *profile, const iw_exception *exceptions, size_t count, iw_verdict *verdict)
+static inline char *kit_audit(kit *k, const char *path, const char *profile,
+                              const iw_exception *exceptions, size_t count, iw_verdict *verdict)
 {
     iw_error err = IW_ERROR_INIT;
     iw_buffer lines = {0};
     iw_audit_summary summary;
-    const iw_audit_options options = {.profile = kit_profile(k, profile), .exceptions = exceptions, .exception_count = count, .threads = 2, .max_findings = UINT64_MAX, .finding = kit_finding, .file = kit_file, .context = &lines};
+    const iw_audit_options options = {.profile = kit_profile(k, profile),
+                                      .exceptions = exceptions,
+                                      .exception_count = count,
+                                      .threads = 2,
+                                      .max_findings = UINT64_MAX,
+                                      .finding = kit_finding,
+                                      .file = kit_file,
+                                      .context = &lines};
     kit_ok(iw_audit_paths(&path, 1, &options, &summary, &err));
     *verdict = summary.verdict;
     iw_audit_summary_clear(&summary);
@@ -91,8 +107,12 @@ static inline void kit_run(kit *k, const char *line)
     iw_error err = IW_ERROR_INIT;
     char here[4096];
     assert_non_null(getcwd(here, sizeof here));
-    iw_cleanup_free char *script = iw_format("set -e; PLANTED='%s/tests/cases/audit/planted'; cd '%s'; %s", here, k->folder, line);
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL}, *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+    iw_cleanup_free char *script =
+        iw_format("set -e; PLANTED='%s/tests/cases/audit/planted'; cd '%s'; %s", here, k->folder,
+                  line);
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL}, *const environment[] = {
+                                                                    "PATH=/usr/bin:/bin",
+                                                                    "LC_ALL=C", NULL};
     kit_ok(iw_run_capture(argv, environment, 1 << 20, NULL, NULL, &err));
 }
 

@@ -1,4 +1,5 @@
-/* The decoder against its byte-string cases, and against Zydis on random bytes and on code of this host. */
+/* The decoder against its byte-string cases, and against Zydis on random bytes and on code of this
+ * host. */
 #include "kit.h"
 
 #include <elf.h>
@@ -27,11 +28,15 @@ static void check_line(kit *k, const char *hex, const char *profile, const char 
     iw_isa_rules_make(&kit_profile(k, profile)->usable, &rules);
     iw_coder *coder = iw_coder_new(&rules);
     bool alone = strcmp(expected, "undecodable") == 0;
-    for (int fast = 0; fast < 2; fast++) { /* with nothing behind it, and with enough for the fast way */
+    for (int fast = 0; fast < 2;
+         fast++) { /* with nothing behind it, and with enough for the fast way */
         iw_sweep sweep = {0};
         iw_sweep_run(coder, bytes, 0, length, fast && !alone ? sizeof bytes : length, &sweep);
-        const char *found = sweep.count == 0 ? "-" : sweep.hits[0].isa == IW_ISA_ODD ? "odd" : rules.lacks[sweep.hits[0].isa];
-        if (strcmp(found, expected) != 0) fail_msg("%s for %s: %s, expected %s", hex, profile, found, expected);
+        const char *found = sweep.count == 0                  ? "-"
+                            : sweep.hits[0].isa == IW_ISA_ODD ? "odd"
+                                                              : rules.lacks[sweep.hits[0].isa];
+        if (strcmp(found, expected) != 0)
+            fail_msg("%s for %s: %s, expected %s", hex, profile, found, expected);
         if (!alone) assert_int_equal(sweep.instructions, 1);
         iw_sweep_free(&sweep);
     }
@@ -56,7 +61,7 @@ static void test_instructions(void **state)
     assert_true(lines > 100);
 }
 
-/* --- against Zydis ----------------------------------------------------------------------------------------------------------------------- */
+/* --- against Zydis -------------------------------------------------------- */
 
 typedef struct pair {
     iw_coder *coder;
@@ -76,8 +81,10 @@ static uint32_t by_zydis(const pair *p, const uint8_t *bytes, size_t available)
 {
     ZydisDecodedInstruction in;
     iw_newer newer;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&p->zydis, NULL, bytes, available < 15 ? available : 15, &in)))
-        return iw_newer_read(&p->zydis, bytes, available, &newer) ? newer.length | newer.isa << 8 : 1 | IW_ISA_BAD << 8;
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&p->zydis, NULL, bytes,
+                                                    available < 15 ? available : 15, &in)))
+        return iw_newer_read(&p->zydis, bytes, available, &newer) ? newer.length | newer.isa << 8
+                                                                  : 1 | IW_ISA_BAD << 8;
     return in.length | iw_isa_of(in.meta.isa_set, in.mnemonic) << 8;
 }
 
@@ -86,9 +93,9 @@ static void check_bytes(const pair *p, const uint8_t *bytes, size_t available)
     uint32_t ours = iw_decode(p->coder, bytes, available), zydis = by_zydis(p, bytes, available);
     if (ours == zydis) return;
     char hex[31] = "";
-    for (unsigned i = 0; i < 15 && i < available; i++)
-        sprintf(hex + 2 * i, "%02x", bytes[i]);
-    fail_msg("%s: length %u class %u, Zydis has %u and %u", hex, ours & 255, ours >> 8, zydis & 255, zydis >> 8);
+    for (unsigned i = 0; i < 15 && i < available; i++) sprintf(hex + 2 * i, "%02x", bytes[i]);
+    fail_msg("%s: length %u class %u, Zydis has %u and %u", hex, ours & 255, ours >> 8, zydis & 255,
+             zydis >> 8);
 }
 
 static uint64_t random_next(uint64_t *seed)
@@ -101,16 +108,20 @@ static uint64_t random_next(uint64_t *seed)
 /* Random bytes, half of them begun like the crowded corners of the encoding. */
 static void random_bytes(uint64_t *seed, uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        bytes[i] = (uint8_t)(random_next(seed) >> 20);
+    for (size_t i = 0; i < count; i++) bytes[i] = (uint8_t)(random_next(seed) >> 20);
     uint8_t any = bytes[count - 1];
     switch (random_next(seed) >> 20 & 15) {
     case 0: bytes[0] = 0xc5; break;
     case 1: bytes[0] = 0xc4, bytes[1] = (uint8_t)((bytes[1] & 0xe0) | (1 + any % 3)); break;
     case 2: bytes[0] = 0x62, bytes[1] = (uint8_t)((bytes[1] & 0xf7) | 1), bytes[2] |= 4; break;
-    case 3: bytes[0] = 0x62, bytes[1] = (uint8_t)((bytes[1] & 0xf0) | (1 + any % 6)), bytes[2] |= 0x7c; break;
+    case 3:
+        bytes[0] = 0x62, bytes[1] = (uint8_t)((bytes[1] & 0xf0) | (1 + any % 6)), bytes[2] |= 0x7c;
+        break;
     case 4: bytes[0] = "\x66\xf2\xf3\xf0"[any & 3], bytes[1] = 0x0f; break;
-    case 5: bytes[0] = "\x66\xf2\xf3\xf0"[any & 3], bytes[1] = (uint8_t)(0x40 | (bytes[1] & 15)), bytes[2] = 0x0f; break;
+    case 5:
+        bytes[0] = "\x66\xf2\xf3\xf0"[any & 3], bytes[1] = (uint8_t)(0x40 | (bytes[1] & 15)),
+        bytes[2] = 0x0f;
+        break;
     case 6: bytes[0] = 0x0f, bytes[1] = any & 1 ? 0x38 : 0x3a; break;
     case 7: bytes[0] = 0x8f; break;
     default: break;
@@ -137,13 +148,14 @@ static uint64_t check_file(const pair *p, const char *path, size_t most)
     size_t size = 0;
     uint64_t done = 0;
     iw_image image;
-    if (iw_read_file(path, (size_t)1 << 30, &data, &size, NULL) || !iw_image_is_elf(data, size)) return 0;
+    if (iw_read_file(path, (size_t)1 << 30, &data, &size, NULL) || !iw_image_is_elf(data, size))
+        return 0;
     if (iw_image_open(data, size, path, &image, NULL)) return 0;
     for (size_t i = 0; i < image.code_count; i++) {
         const iw_code *code = &image.codes[i];
-        size_t begin = code->size > most ? (code->size - most) / 2 : 0, end = code->size > most ? begin + most : code->size;
-        for (size_t at = begin; at < end; at++)
-            check_bytes(p, code->data + at, code->size - at);
+        size_t begin = code->size > most ? (code->size - most) / 2 : 0,
+               end = code->size > most ? begin + most : code->size;
+        for (size_t at = begin; at < end; at++) check_bytes(p, code->data + at, code->size - at);
         done += end - begin;
     }
     iw_image_close(&image);
@@ -156,18 +168,21 @@ typedef struct everything {
     uint64_t done, files;
 } everything;
 
-static int visit_library(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int visit_library(void *context, const char *relative, const char *full,
+                         const struct stat *status, iw_error *err)
 {
     everything *e = context;
     (void)relative, (void)err;
-    if (!S_ISREG(status->st_mode) || !strstr(iw_path_base(full), ".so")) return S_ISDIR(status->st_mode) && e->most != SIZE_MAX;
+    if (!S_ISREG(status->st_mode) || !strstr(iw_path_base(full), ".so"))
+        return S_ISDIR(status->st_mode) && e->most != SIZE_MAX;
     uint64_t done = check_file(&e->p, full, e->most);
     e->done += done;
     e->files += done > 0;
     return 0;
 }
 
-/* A part of each library of this host. IW_AUDIT_EVERY=1: all of each, and of folders below, which takes half an hour; IW_AUDIT_FOLDER: somewhere else. */
+/* A part of each library of this host. IW_AUDIT_EVERY=1: all of each, and of folders below, which
+ * takes half an hour; IW_AUDIT_FOLDER: somewhere else. */
 static void test_libraries(void **state)
 {
     const char *folder = getenv("IW_AUDIT_FOLDER");
@@ -175,7 +190,9 @@ static void test_libraries(void **state)
     iw_error err = IW_ERROR_INIT;
     pair_open(*state, &e.p);
     kit_ok(iw_walk(folder ? folder : "/usr/lib/x86_64-linux-gnu", visit_library, &e, &err));
-    if (e.most == SIZE_MAX) print_message("%llu bytes of %llu files, as Zydis has them at every offset\n", (unsigned long long)e.done, (unsigned long long)e.files);
+    if (e.most == SIZE_MAX)
+        print_message("%llu bytes of %llu files, as Zydis has them at every offset\n",
+                      (unsigned long long)e.done, (unsigned long long)e.files);
     assert_true(e.done > 100000);
     iw_coder_free(e.p.coder);
 }
@@ -188,8 +205,7 @@ static void test_sweep(void **state)
     uint64_t seed = 88172645463325252;
     iw_sweep sweep = {0};
     pair_open(*state, &p);
-    for (size_t i = 0; i + 48 <= 1 << 20; i += 24)
-        random_bytes(&seed, bytes + i, 48);
+    for (size_t i = 0; i + 48 <= 1 << 20; i += 24) random_bytes(&seed, bytes + i, 48);
     size_t at = 0, hit = 0, stopped = iw_sweep_run(p.coder, bytes, 0, 1 << 20, 1 << 20, &sweep);
     uint64_t count = 0;
     for (; at < 1 << 20; count++) {
@@ -222,7 +238,7 @@ static void test_features_have_names(void **state)
     assert_false(iw_feature_named("undecodable"));
 }
 
-/* --- newer than Zydis -------------------------------------------------------------------------------------------------------------------- */
+/* --- newer than Zydis ----------------------------------------------------- */
 
 enum { NEWER_LIMIT = 1000, NEWER_STEP = 32 };
 
@@ -245,7 +261,9 @@ static size_t read_newer(newer_case *cases)
         newer_case *c = &cases[count];
         if (*copy == '#' || !*copy) continue;
         assert_true(count < NEWER_LIMIT);
-        assert_int_equal(sscanf(copy, "%39s %15s %23s %63[^\n]", hex, c->feature, c->name, c->meaning), 4);
+        assert_int_equal(sscanf(copy, "%39s %15s %23s %63[^\n]", hex, c->feature, c->name,
+                                c->meaning),
+                         4);
         memset(c->bytes, 0x90, sizeof c->bytes);
         c->length = from_hex(hex, c->bytes, 15);
         count++;
@@ -267,15 +285,22 @@ static void test_newer(void **state)
         iw_sweep sweep = {0};
         iw_instruction in;
         uint32_t found = iw_decode(p.coder, c->bytes, sizeof c->bytes);
-        const char *feature = found >> 8 == IW_ISA_BAD ? "undecodable" : iw_isa_needs(found >> 8) && iw_isa_needs(found >> 8)[0] ? iw_isa_needs(found >> 8)[0] : "-";
-        if ((found & 255) != c->length || strcmp(feature, c->feature) != 0) fail_msg("%s: length %u, %s", c->meaning, found & 255, feature);
+        const char *feature = found >> 8 == IW_ISA_BAD ? "undecodable"
+                              : iw_isa_needs(found >> 8) && iw_isa_needs(found >> 8)[0]
+                                  ? iw_isa_needs(found >> 8)[0]
+                                  : "-";
+        if ((found & 255) != c->length || strcmp(feature, c->feature) != 0)
+            fail_msg("%s: length %u, %s", c->meaning, found & 255, feature);
         for (size_t cut = 1; cut < c->length; cut++)
-            if (iw_decode(p.coder, c->bytes, cut) != (1 | IW_ISA_BAD << 8)) fail_msg("%s: known from %zu bytes", c->meaning, cut);
+            if (iw_decode(p.coder, c->bytes, cut) != (1 | IW_ISA_BAD << 8))
+                fail_msg("%s: known from %zu bytes", c->meaning, cut);
         iw_sweep_run(p.coder, c->bytes, 0, c->length, sizeof c->bytes, &sweep);
         assert_int_equal(sweep.count, 1);
         assert_int_equal(sweep.hits[0].isa, found >> 8);
         iw_sweep_free(&sweep);
-        assert_int_equal(iw_instruction_read(c->bytes, sizeof c->bytes, 0, kit_profile(k, "x86-64-v3"), &in), 0);
+        assert_int_equal(iw_instruction_read(c->bytes, sizeof c->bytes, 0,
+                                             kit_profile(k, "x86-64-v3"), &in),
+                         0);
         assert_string_equal(in.text, c->name);
         assert_string_equal(in.feature, c->feature);
         assert_false(in.allowed);
@@ -284,7 +309,8 @@ static void test_newer(void **state)
     free(cases);
 }
 
-/* The line of objdump for an offset: the count of its bytes, and the mnemonic in `text`; 0 where it says (bad). */
+/* The line of objdump for an offset: the count of its bytes, and the mnemonic in `text`; 0 where it
+ * says (bad). */
 static unsigned objdump_says(const char *listing, size_t offset, char *text, size_t size)
 {
     iw_cleanup_free char *label = iw_format("\n%8zx:\t", offset);
@@ -292,8 +318,7 @@ static unsigned objdump_says(const char *listing, size_t offset, char *text, siz
     unsigned count = 0;
     assert_non_null(line);
     line += strlen(label);
-    for (; line[0] != ' ' && line[0] != '\t' && line[0] != '\n'; line += 3)
-        count++;
+    for (; line[0] != ' ' && line[0] != '\t' && line[0] != '\n'; line += 3) count++;
     line += strspn(line, " \t");
     if (iw_starts_with(line, "{")) line = strchr(line, ' ') + 1; /* {vex} */
     snprintf(text, size, "%.*s", (int)strcspn(line, " \n"), line);
@@ -303,15 +328,16 @@ static unsigned objdump_says(const char *listing, size_t offset, char *text, siz
 /* Debian's binutils 2.40 know eight of these features. */
 static void test_newer_by_objdump(void **state)
 {
-    static const char *const known[] = {"amx-fp16", "avxifma", "avxneconvert", "avxvnniint8", "cmpccxadd", "msrlist", "raoint", "wrmsrns"};
+    static const char *const known[] = {"amx-fp16",  "avxifma", "avxneconvert", "avxvnniint8",
+                                        "cmpccxadd", "msrlist", "raoint",       "wrmsrns"};
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     newer_case *cases = iw_alloc(NEWER_LIMIT * sizeof *cases);
     size_t count = read_newer(cases), agreed[8] = {0}, length;
     iw_cleanup_buffer iw_buffer all = {0};
-    for (size_t i = 0; i < count; i++)
-        iw_buffer_add(&all, cases[i].bytes, NEWER_STEP);
-    iw_cleanup_free char *path = iw_path_join(k->folder, "newer.bin"), *listing_path = iw_path_join(k->folder, "newer.txt"), *listing = NULL;
+    for (size_t i = 0; i < count; i++) iw_buffer_add(&all, cases[i].bytes, NEWER_STEP);
+    iw_cleanup_free char *path = iw_path_join(k->folder, "newer.bin"),
+                         *listing_path = iw_path_join(k->folder, "newer.txt"), *listing = NULL;
     kit_ok(iw_write_file(path, all.data, all.length, 0644, &err));
     kit_run(k, "objdump -D -b binary -m i386:x86-64 -M intel --insn-width=16 newer.bin >newer.txt");
     kit_ok(iw_read_file(listing_path, 1 << 24, &listing, &length, &err));
@@ -321,24 +347,29 @@ static void test_newer_by_objdump(void **state)
         for (size_t f = 0; f < 8; f++) {
             if (strcmp(cases[i].feature, known[f]) != 0) continue;
             size_t first = strcspn(cases[i].meaning, " ");
-            if (bytes != cases[i].length || strlen(mnemonic) != first || strncmp(mnemonic, cases[i].meaning, first) != 0)
-                fail_msg("objdump has %s of %u bytes for %s of %zu", mnemonic, bytes, cases[i].meaning, cases[i].length);
+            if (bytes != cases[i].length || strlen(mnemonic) != first ||
+                strncmp(mnemonic, cases[i].meaning, first) != 0)
+                fail_msg("objdump has %s of %u bytes for %s of %zu", mnemonic, bytes,
+                         cases[i].meaning, cases[i].length);
             agreed[f]++;
         }
     }
-    for (size_t f = 0; f < 8; f++)
-        assert_true(agreed[f] > 0);
+    for (size_t f = 0; f < 8; f++) assert_true(agreed[f] > 0);
     free(cases);
 }
 
 static void test_read_one(void **state)
 {
     iw_instruction in;
-    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000, kit_profile(*state, "k10"), &in), 0);
+    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000,
+                                         kit_profile(*state, "k10"), &in),
+                     0);
     assert_string_equal(in.text, "pshufb xmm0, xmm1");
     assert_string_equal(in.feature, "ssse3");
     assert_false(in.allowed);
-    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000, kit_profile(*state, "core2"), &in), 0);
+    assert_int_equal(iw_instruction_read("\x66\x0f\x38\x00\xc1", 5, 0x1000,
+                                         kit_profile(*state, "core2"), &in),
+                     0);
     assert_true(in.allowed);
     assert_int_equal(in.length, 5);
     assert_int_equal(iw_instruction_read("\x06", 1, 0, NULL, &in), -1);
@@ -348,10 +379,14 @@ static void test_read_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_instructions, kit_open, kit_close), cmocka_unit_test_setup_teardown(test_random, kit_open, kit_close),
-        cmocka_unit_test_setup_teardown(test_libraries, kit_open, kit_close),    cmocka_unit_test_setup_teardown(test_sweep, kit_open, kit_close),
-        cmocka_unit_test_setup_teardown(test_read_one, kit_open, kit_close),     cmocka_unit_test_setup_teardown(test_newer, kit_open, kit_close),
-        cmocka_unit_test_setup_teardown(test_newer_by_objdump, kit_open, kit_close), cmocka_unit_test(test_features_have_names),
+        cmocka_unit_test_setup_teardown(test_instructions, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_random, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_libraries, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_sweep, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_read_one, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_newer, kit_open, kit_close),
+        cmocka_unit_test_setup_teardown(test_newer_by_objdump, kit_open, kit_close),
+        cmocka_unit_test(test_features_have_names),
     };
     return cmocka_run_group_tests_name("decoding", tests, NULL, NULL);
 }

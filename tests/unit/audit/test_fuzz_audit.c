@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/audit, each file once, and each again cut short and with bytes changed. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/audit, each file
+ * once, and each again cut short and with bytes changed. */
 #define CORPUS "tests/fuzz/corpus/audit"
 
 #include "../../fuzz/fuzz_audit.c"

@@ -19,18 +19,19 @@
 #include "base/text.h"
 
 /* The text is this, and is freed. */
-#define kit_text(call, wanted) \
-    do { \
-        char *kit_got_ = (call); \
-        assert_string_equal(kit_got_, (wanted)); \
-        free(kit_got_); \
+#define kit_text(call, wanted)                                                                     \
+    do {                                                                                           \
+        char *kit_got_ = (call);                                                                   \
+        assert_string_equal(kit_got_, (wanted));                                                   \
+        free(kit_got_);                                                                            \
     } while (0)
 
 static inline int kit_setup(void **state)
 {
     const char *parent = getenv("TMPDIR");
     char *folder = NULL;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-base-", &folder, NULL)) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-base-", &folder, NULL))
+        return -1;
     *state = folder;
     return 0;
 }

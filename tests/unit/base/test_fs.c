@@ -1,4 +1,5 @@
-/* Files: durable writes that fail at each of their steps, folders, removing what resists, walking, locks; digests. */
+/* Files: durable writes that fail at each of their steps, folders, removing what resists, walking,
+ * locks; digests. */
 #include "kit.h"
 
 #include <sys/wait.h>
@@ -7,7 +8,8 @@
 
 static size_t entries(const char *folder);
 
-static int count_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int count_visit(void *context, const char *relative, const char *full,
+                       const struct stat *status, iw_error *err)
 {
     (void)relative, (void)full, (void)status, (void)err;
     ++*(size_t *)context;
@@ -32,7 +34,7 @@ static void expect(const char *path, const char *text)
     free(data);
 }
 
-/* --- reading and writing ---------------------------------------------------------------------------------------------------------- */
+/* --- reading and writing -------------------------------------------------- */
 
 static void test_read(void **state)
 {
@@ -49,14 +51,16 @@ static void test_read(void **state)
     kit_fails(iw_read_file(*state, 9, &data, &length, &err), IW_E_IO, "can't read");
     iw_fault_set(IW_FAULT_OPEN, 1, EMFILE);
     kit_fails(iw_read_file(path, 10, &data, &length, &err), IW_E_IO, strerror(EMFILE));
-    kit_ok(iw_read_file("/proc/self/status", 1 << 20, &data, &length, &err)); /* a file without a size */
+    kit_ok(iw_read_file("/proc/self/status", 1 << 20, &data, &length,
+                        &err)); /* a file without a size */
     assert_true(length > 0);
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0640);
 }
 
-/* Whichever step fails, a reader finds the old text or the new one, whole, and nothing else in the folder. */
+/* Whichever step fails, a reader finds the old text or the new one, whole, and nothing else in the
+ * folder. */
 static void test_write_faults(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -67,8 +71,10 @@ static void test_write_faults(void **state)
         int sys;
         const char *left;
     } cases[] = {
-        {IW_FAULT_OPEN, 1, ENOSPC, "old"}, {IW_FAULT_WRITE, 1, ENOSPC, "old"},  {IW_FAULT_FSYNC, 1, EIO, "old"},
-        {IW_FAULT_RENAME, 1, EXDEV, "old"}, {IW_FAULT_FSYNC, 2, EIO, "new"}, /* the folder's: the file is there, but the caller is told */
+        {IW_FAULT_OPEN, 1, ENOSPC, "old"}, {IW_FAULT_WRITE, 1, ENOSPC, "old"},
+        {IW_FAULT_FSYNC, 1, EIO, "old"},   {IW_FAULT_RENAME, 1, EXDEV, "old"},
+        {IW_FAULT_FSYNC, 2, EIO, "new"}, /* the folder's: the file is there, but the caller is told
+                                          */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kit_ok(iw_write_file(path, "old", 3, 0644, &err));
@@ -97,7 +103,8 @@ static void test_write_whole(void **state)
         for (int i = 0; i < 200; i++) {
             char *data;
             size_t length;
-            if (iw_read_file(path, 1 << 20, &data, &length, NULL) != 0 || length != 1 << 18) _exit(1);
+            if (iw_read_file(path, 1 << 20, &data, &length, NULL) != 0 || length != 1 << 18)
+                _exit(1);
             for (size_t k = 1; k < length; k++)
                 if (data[k] != data[0]) _exit(2);
             free(data);
@@ -134,7 +141,8 @@ static void test_publish(void **state)
 static void test_copy(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *from = iw_path_join(*state, "from"), *to = iw_path_join(*state, "to"), *link = iw_path_join(*state, "link"), *data = NULL;
+    iw_cleanup_free char *from = iw_path_join(*state, "from"), *to = iw_path_join(*state, "to"),
+                         *link = iw_path_join(*state, "link"), *data = NULL;
     kit_ok(iw_write_file(from, "bytes", 5, 0755, &err));
     kit_ok(iw_write_file(to, "longer than that", 16, 0600, &err));
     kit_ok(iw_copy_file(from, to, &err));
@@ -153,12 +161,13 @@ static void test_copy(void **state)
     kit_fails(iw_copy_file(from, to, &err), IW_E_IO, "can't make");
 }
 
-/* --- folders ------------------------------------------------------------------------------------------------------------------------ */
+/* --- folders -------------------------------------------------------------- */
 
 static void test_folders(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *deep = iw_path_join(*state, "a/b//c/"), *file = iw_path_join(*state, "f"), *below = iw_path_join(*state, "f/x"), *made = NULL;
+    iw_cleanup_free char *deep = iw_path_join(*state, "a/b//c/"), *file = iw_path_join(*state, "f"),
+                         *below = iw_path_join(*state, "f/x"), *made = NULL;
     kit_ok(iw_make_folders(deep, 0755, &err));
     kit_ok(iw_make_folders(deep, 0755, &err));
     kit_fails(iw_make_folders("", 0755, &err), IW_E_IO, "without a name");
@@ -198,8 +207,11 @@ static void make_deep(const char *folder, int depth)
 static void test_remove(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *tree = iw_path_join(*state, "tree"), *kept = iw_path_join(*state, "kept"), *link = iw_path_join(*state, "tree/link");
-    iw_cleanup_free char *file = iw_path_join(*state, "kept/f"), *slashed = iw_path_join(*state, "other/"), *other = iw_path_join(*state, "other");
+    iw_cleanup_free char *tree = iw_path_join(*state, "tree"), *kept = iw_path_join(*state, "kept"),
+                         *link = iw_path_join(*state, "tree/link");
+    iw_cleanup_free char *file = iw_path_join(*state, "kept/f"),
+                         *slashed = iw_path_join(*state, "other/"),
+                         *other = iw_path_join(*state, "other");
     kit_ok(iw_remove_tree(tree, &err)); /* missing: no error */
     kit_ok(iw_make_folders(tree, 0755, &err));
     kit_ok(iw_make_folders(kept, 0755, &err));
@@ -225,8 +237,10 @@ static void test_remove_closed(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         if (getuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0)) _exit(9);
-        iw_cleanup_free char *below = iw_path_join(tree, "a/b"), *a = iw_path_join(tree, "a"), *file = iw_path_join(tree, "a/b/f");
-        if (iw_make_folders(below, 0755, NULL) != 0 || iw_write_file(file, "x", 1, 0400, NULL) != 0) _exit(1);
+        iw_cleanup_free char *below = iw_path_join(tree, "a/b"), *a = iw_path_join(tree, "a"),
+                             *file = iw_path_join(tree, "a/b/f");
+        if (iw_make_folders(below, 0755, NULL) != 0 || iw_write_file(file, "x", 1, 0400, NULL) != 0)
+            _exit(1);
         if (chmod(below, 0555) != 0 || chmod(a, 0000) != 0 || chmod(tree, 0500) != 0) _exit(2);
         _exit(iw_remove_tree(tree, NULL) == 0 && !iw_exists(tree) ? 0 : 3);
     }
@@ -240,12 +254,17 @@ struct seen {
     const char *skip, *stop;
 };
 
-static int note_visit(void *context, const char *relative, const char *full, const struct stat *status, iw_error *err)
+static int note_visit(void *context, const char *relative, const char *full,
+                      const struct stat *status, iw_error *err)
 {
     struct seen *seen = context;
     assert_true(iw_ends_with(full, relative));
-    iw_strings_add_format(&seen->paths, "%s%s", relative, S_ISDIR(status->st_mode) ? "/" : S_ISLNK(status->st_mode) ? "@" : "");
-    if (seen->stop && strcmp(relative, seen->stop) == 0) return iw_fail(err, IW_E_CHECK, "stopped at %s", relative);
+    iw_strings_add_format(&seen->paths, "%s%s", relative,
+                          S_ISDIR(status->st_mode)   ? "/"
+                          : S_ISLNK(status->st_mode) ? "@"
+                                                     : "");
+    if (seen->stop && strcmp(relative, seen->stop) == 0)
+        return iw_fail(err, IW_E_CHECK, "stopped at %s", relative);
     return seen->skip && strcmp(relative, seen->skip) == 0;
 }
 
@@ -255,7 +274,8 @@ static void walk_is(const char *root, const char *skip, const char *wanted)
     struct seen seen = {.skip = skip};
     kit_ok(iw_walk(root, note_visit, &seen, &err));
     iw_buffer text = {0};
-    for (size_t i = 0; i < seen.paths.count; i++) iw_buffer_add_format(&text, "%s%s", i ? " " : "", seen.paths.items[i]);
+    for (size_t i = 0; i < seen.paths.count; i++)
+        iw_buffer_add_format(&text, "%s%s", i ? " " : "", seen.paths.items[i]);
     assert_string_equal(text.data, wanted);
     iw_buffer_free(&text);
     iw_strings_free(&seen.paths);
@@ -265,7 +285,8 @@ static void test_walk(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     static const char *const files[] = {"b/z", "b/a", "a.c", "a/x/y", "B", "\xc3\xa9"};
-    iw_cleanup_free char *root = iw_path_join(*state, "root"), *link = iw_path_join(*state, "link"), *inner = iw_path_join(*state, "root/loop");
+    iw_cleanup_free char *root = iw_path_join(*state, "root"), *link = iw_path_join(*state, "link"),
+                         *inner = iw_path_join(*state, "root/loop");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         iw_cleanup_free char *path = iw_path_join(root, files[i]), *parent = iw_path_parent(path);
         kit_ok(iw_make_folders(parent, 0755, &err));
@@ -291,7 +312,8 @@ static void test_walk(void **state)
 static void test_lock(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *path = iw_path_join(*state, "lock"), *bad = iw_path_join(*state, "no/lock");
+    iw_cleanup_free char *path = iw_path_join(*state, "lock"),
+                         *bad = iw_path_join(*state, "no/lock");
     int first, second, third;
     kit_ok(iw_lock_file(path, false, false, &first, &err));
     kit_ok(iw_lock_file(path, false, false, &second, &err));
@@ -309,7 +331,7 @@ static void test_lock(void **state)
     assert_int_equal(first, -1);
 }
 
-/* --- digests -------------------------------------------------------------------------------------------------------------------------- */
+/* --- digests -------------------------------------------------------------- */
 
 /* FIPS 180-4's examples, and a million times "a". */
 static void test_hash(void **state)
@@ -346,7 +368,8 @@ static void test_hash(void **state)
     assert_false(iw_is_sha256("ba78"));
 }
 
-static void field_digest(const char *name, const char *value, const char *second, char hex[IW_SHA256_HEX])
+static void field_digest(const char *name, const char *value, const char *second,
+                         char hex[IW_SHA256_HEX])
 {
     iw_hash *hash = iw_hash_new();
     iw_hash_add_field(hash, name, value);
@@ -372,8 +395,12 @@ static void test_hash_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_read),   with_folder(test_write_faults),   with_folder(test_write_whole), with_folder(test_publish), with_folder(test_copy), with_folder(test_folders),
-        with_folder(test_remove), with_folder(test_remove_closed), with_folder(test_walk),        with_folder(test_lock),    with_folder(test_hash), cmocka_unit_test(test_hash_fields),
+        with_folder(test_read),        with_folder(test_write_faults),
+        with_folder(test_write_whole), with_folder(test_publish),
+        with_folder(test_copy),        with_folder(test_folders),
+        with_folder(test_remove),      with_folder(test_remove_closed),
+        with_folder(test_walk),        with_folder(test_lock),
+        with_folder(test_hash),        cmocka_unit_test(test_hash_fields),
     };
     return cmocka_run_group_tests_name("base files", tests, NULL, NULL);
 }

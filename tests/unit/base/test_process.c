@@ -1,4 +1,5 @@
-/* Processes: what a child inherits, how a failed start is told, capture, signals through the pipe; events as JSON and back. */
+/* Processes: what a child inherits, how a failed start is told, capture, signals through the pipe;
+ * events as JSON and back. */
 #include "kit.h"
 
 #include <poll.h>
@@ -14,7 +15,7 @@
 
 #define ARGV(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* --- starting ------------------------------------------------------------------------------------------------------------------------ */
+/* --- starting ------------------------------------------------------------- */
 
 static void test_spawn(void **state)
 {
@@ -22,8 +23,12 @@ static void test_spawn(void **state)
     iw_cleanup_free char *path = iw_path_join(*state, "out"), *text = NULL;
     int out = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), status;
     pid_t pid;
-    iw_command command = {.argv = ARGV("sh", "-c", "pwd; echo $A:$HOME; echo oops >&2; exit 3"), .environment = ARGV("A=b c", "PATH=/usr/bin:/bin"),
-                          .folder = "/usr", .in = -1, .out = out, .error = out};
+    iw_command command = {.argv = ARGV("sh", "-c", "pwd; echo $A:$HOME; echo oops >&2; exit 3"),
+                          .environment = ARGV("A=b c", "PATH=/usr/bin:/bin"),
+                          .folder = "/usr",
+                          .in = -1,
+                          .out = out,
+                          .error = out};
     kit_ok(iw_spawn(&command, &pid, &err));
     kit_ok(iw_wait(pid, &status, &err));
     kit_text(iw_status_text(status), "exit status 3");
@@ -49,7 +54,8 @@ static void test_spawn_fails(void **state)
     kit_fails(iw_spawn(&command, &pid, &err), IW_E_ENVIRONMENT, strerror(ENOENT));
     command.argv = ARGV(*state);
     kit_fails(iw_spawn(&command, &pid, &err), IW_E_ENVIRONMENT, strerror(EACCES));
-    command = (iw_command){.argv = ARGV("true"), .folder = "/nonexistent", .in = -1, .out = -1, .error = -1};
+    command = (iw_command){
+        .argv = ARGV("true"), .folder = "/nonexistent", .in = -1, .out = -1, .error = -1};
     kit_fails(iw_spawn(&command, &pid, &err), IW_E_ENVIRONMENT, strerror(ENOENT));
     iw_fault_set(IW_FAULT_SPAWN, 1, EAGAIN);
     command.folder = NULL;
@@ -59,13 +65,20 @@ static void test_spawn_fails(void **state)
 }
 
 /* The descriptors that the child sees, by number. */
-static void child_descriptors(const int *keep, int in, int out, int error, const char *to, iw_buffer *text)
+static void child_descriptors(const int *keep, int in, int out, int error, const char *to,
+                              iw_buffer *text)
 {
     iw_error err = IW_ERROR_INIT;
     pid_t pid;
     int status;
-    iw_command command = {.argv = ARGV("sh", "-c", "for f in /proc/self/fd/*; do n=${f##*/}; [ -e $f ] && [ $n -lt 200 ] && echo $n; done > \"$0\"", to), .in = in, .out = out,
-                          .error = error, .keep = keep};
+    iw_command command = {.argv = ARGV("sh", "-c",
+                                       "for f in /proc/self/fd/*; do n=${f##*/}; [ -e $f ] && [ $n "
+                                       "-lt 200 ] && echo $n; done > \"$0\"",
+                                       to),
+                          .in = in,
+                          .out = out,
+                          .error = error,
+                          .keep = keep};
     kit_ok(iw_spawn(&command, &pid, &err));
     kit_ok(iw_wait(pid, &status, &err));
     char *data;
@@ -106,7 +119,8 @@ static void test_inherits_nothing(void **state)
 static void test_swapped(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *a = iw_path_join(*state, "a"), *b = iw_path_join(*state, "b"), *text = NULL;
+    iw_cleanup_free char *a = iw_path_join(*state, "a"), *b = iw_path_join(*state, "b"),
+                         *text = NULL;
     fflush(stdout);
     fflush(stderr);
     pid_t runner = fork();
@@ -114,10 +128,13 @@ static void test_swapped(void **state)
         int first = open(a, O_RDWR | O_CREAT, 0644), second = open(b, O_RDWR | O_CREAT, 0644);
         dup2(first, 1);
         dup2(second, 2);
-        iw_command command = {.argv = ARGV("sh", "-c", "echo out; echo error >&2"), .in = -1, .out = 2, .error = 1};
+        iw_command command = {
+            .argv = ARGV("sh", "-c", "echo out; echo error >&2"), .in = -1, .out = 2, .error = 1};
         pid_t pid;
         int status;
-        _exit(iw_spawn(&command, &pid, NULL) == 0 && iw_wait(pid, &status, NULL) == 0 && status == 0 ? 0 : 1);
+        _exit(iw_spawn(&command, &pid, NULL) == 0 && iw_wait(pid, &status, NULL) == 0 && status == 0
+                  ? 0
+                  : 1);
     }
     int status;
     assert_int_equal(waitpid(runner, &status, 0), runner);
@@ -138,7 +155,11 @@ static void test_closed_standard(void **state)
     if (runner == 0) {
         close(0), close(1), close(2);
         char *out = NULL;
-        _exit(iw_run_capture(ARGV("sh", "-c", "cat; echo fine"), NULL, 100, &out, NULL, NULL) == 0 && strcmp(out, "fine\n") == 0 ? 0 : 1);
+        _exit(iw_run_capture(ARGV("sh", "-c", "cat; echo fine"), NULL, 100, &out, NULL, NULL) ==
+                          0 &&
+                      strcmp(out, "fine\n") == 0
+                  ? 0
+                  : 1);
     }
     int status;
     assert_int_equal(waitpid(runner, &status, 0), runner);
@@ -151,7 +172,8 @@ static void test_group_and_death(void **state)
     iw_error err = IW_ERROR_INIT;
     pid_t pid;
     int status;
-    iw_command command = {.argv = ARGV("sleep", "100"), .in = -1, .out = -1, .error = -1, .own_group = true};
+    iw_command command = {
+        .argv = ARGV("sleep", "100"), .in = -1, .out = -1, .error = -1, .own_group = true};
     kit_ok(iw_spawn(&command, &pid, &err));
     assert_int_equal(getpgid(pid), pid);
     kill(pid, SIGKILL);
@@ -160,7 +182,11 @@ static void test_group_and_death(void **state)
     assert_int_equal(pipe(report), 0);
     pid_t middle = fork(); /* its child dies with it */
     if (middle == 0) {
-        iw_command inner = {.argv = ARGV("sleep", "100"), .in = -1, .out = report[1], .error = -1, .die_with_parent = true};
+        iw_command inner = {.argv = ARGV("sleep", "100"),
+                            .in = -1,
+                            .out = report[1],
+                            .error = -1,
+                            .die_with_parent = true};
         if (iw_spawn(&inner, &pid, NULL) != 0) _exit(1);
         _exit(0);
     }
@@ -173,15 +199,23 @@ static void test_group_and_death(void **state)
     close(report[0]);
 }
 
-/* --- capture -------------------------------------------------------------------------------------------------------------------------- */
+/* --- capture -------------------------------------------------------------- */
 
-/* A guarded program that leaves orphans in other sessions and groups, one of them stopped; they hold the pipe open as long as they live. */
+/* A guarded program that leaves orphans in other sessions and groups, one of them stopped; they
+ * hold the pipe open as long as they live. */
 static pid_t spawn_family(const char *last, int out)
 {
     iw_error err = IW_ERROR_INIT;
     pid_t pid;
-    iw_cleanup_free char *script = iw_format("(setsid sleep 100 & setsid sh -c 'sleep 100 & kill -STOP $$' &) & sleep 100 & echo x; %s", last);
-    iw_command command = {.argv = ARGV("sh", "-c", script), .in = -1, .out = out, .error = -1, .own_group = true, .guarded = true};
+    iw_cleanup_free char *script = iw_format(
+        "(setsid sleep 100 & setsid sh -c 'sleep 100 & kill -STOP $$' &) & sleep 100 & echo x; %s",
+        last);
+    iw_command command = {.argv = ARGV("sh", "-c", script),
+                          .in = -1,
+                          .out = out,
+                          .error = -1,
+                          .own_group = true,
+                          .guarded = true};
     kit_ok(iw_spawn(&command, &pid, &err));
     return pid;
 }
@@ -213,13 +247,16 @@ static void test_guarded(void **state)
         first_word(family[0]);
         if (i == 2) kill(pid, SIGTERM);
         kit_ok(iw_wait(pid, &status, &err));
-        kit_text(iw_status_text(status), i == 0 ? "exit status 3" : i == 1 ? "signal 4 (Illegal instruction)" : "signal 9 (Killed)");
+        kit_text(iw_status_text(status), i == 0   ? "exit status 3"
+                                         : i == 1 ? "signal 4 (Illegal instruction)"
+                                                  : "signal 9 (Killed)");
         struct pollfd now = {family[0], POLLIN, 0};
         poll(&now, 1, 0);
         assert_true(now.revents & POLLHUP); /* all are gone when the guard has ended */
         all_ended(family[0]);
     }
-    iw_command missing = {.argv = ARGV("/nonexistent/program"), .in = -1, .out = -1, .error = -1, .guarded = true};
+    iw_command missing = {
+        .argv = ARGV("/nonexistent/program"), .in = -1, .out = -1, .error = -1, .guarded = true};
     pid_t pid;
     kit_fails(iw_spawn(&missing, &pid, &err), IW_E_ENVIRONMENT, strerror(ENOENT));
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -278,29 +315,37 @@ static void test_capture(void **state)
     assert_string_equal(out, "");
     free(out);
     kit_ok(iw_run_capture(ARGV("echo", "x"), NULL, 10, NULL, NULL, &err));
-    kit_fails(iw_run_capture(ARGV("sh", "-c", "echo unseen; echo why >&2; exit 5"), NULL, 100, &out, &length, &err), IW_E_IO, "exit status 5: why");
+    kit_fails(iw_run_capture(ARGV("sh", "-c", "echo unseen; echo why >&2; exit 5"), NULL, 100, &out,
+                             &length, &err),
+              IW_E_IO, "exit status 5: why");
     assert_null(out);
     /* more than two pipes hold, on both, at once; of standard error the end is told */
-    kit_fails(iw_run_capture(ARGV("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' e >&2 & head -c 3000000 /dev/zero; wait; echo the end >&2; exit 1"), NULL, 4 << 20, &out,
-                             &length, &err),
+    kit_fails(iw_run_capture(ARGV("sh", "-c",
+                                  "head -c 3000000 /dev/zero | tr '\\0' e >&2 & head -c 3000000 "
+                                  "/dev/zero; wait; echo the end >&2; exit 1"),
+                             NULL, 4 << 20, &out, &length, &err),
               IW_E_IO, "the end");
-    kit_fails(iw_run_capture(ARGV("sh", "-c", "yes"), NULL, 100000, &out, &length, &err), IW_E_FORMAT, "more than 100000 bytes");
-    kit_fails(iw_run_capture(ARGV("no-such-program-at-all"), NULL, 100, &out, &length, &err), IW_E_ENVIRONMENT, "not found");
+    kit_fails(iw_run_capture(ARGV("sh", "-c", "yes"), NULL, 100000, &out, &length, &err),
+              IW_E_FORMAT, "more than 100000 bytes");
+    kit_fails(iw_run_capture(ARGV("no-such-program-at-all"), NULL, 100, &out, &length, &err),
+              IW_E_ENVIRONMENT, "not found");
 }
 
-/* Killing the program isn't enough where its child goes on printing: it must not be listened to for ever. */
+/* Killing the program isn't enough where its child goes on printing: it must not be listened to for
+ * ever. */
 static void test_capture_grandchild(void **state)
 {
     (void)state;
     iw_error err = IW_ERROR_INIT;
     char *out = NULL;
     alarm(60);
-    kit_fails(iw_run_capture(ARGV("sh", "-c", "yes & wait"), NULL, 100000, &out, NULL, &err), IW_E_FORMAT, "more than 100000 bytes");
+    kit_fails(iw_run_capture(ARGV("sh", "-c", "yes & wait"), NULL, 100000, &out, NULL, &err),
+              IW_E_FORMAT, "more than 100000 bytes");
     alarm(0);
     assert_null(out);
 }
 
-/* --- signals -------------------------------------------------------------------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 static void test_signals(void **state)
 {
@@ -324,7 +369,8 @@ static void test_signals(void **state)
     assert_int_equal(byte, SIGINT);
     assert_int_equal(read(fd, &byte, 1), -1);
     char *out = NULL; /* a child gets the defaults, but what is ignored for a reason */
-    kit_ok(iw_run_capture(ARGV("sed", "-n", "s/^SigIgn:[^0-9a-f]*//p", "/proc/self/status"), NULL, 100, &out, NULL, &err));
+    kit_ok(iw_run_capture(ARGV("sed", "-n", "s/^SigIgn:[^0-9a-f]*//p", "/proc/self/status"), NULL,
+                          100, &out, NULL, &err));
     assert_int_equal(strtoull(out, NULL, 16) & 0x7fffffff, 1u << (SIGHUP - 1));
     free(out);
     iw_signals_close();
@@ -341,7 +387,7 @@ static void test_signals(void **state)
     iw_signals_close();
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------------------------- */
+/* --- events --------------------------------------------------------------- */
 
 static void same_text(const char *a, const char *b)
 {
@@ -376,14 +422,26 @@ static void test_event_json(void **state)
     (void)state;
     for (int type = IW_EVENT_PLAN; type <= IW_EVENT_RESULT; type++) {
         round_trip(&(iw_event){.type = (iw_event_type)type});
-        round_trip(&(iw_event){.type = (iw_event_type)type, .subject = "numpy/1.26.4", .phase = "compile", .detail = "a \"quoted\" \\ line\n\t\033[1m \xc3\xa9", .path = "/l o g",
-                               .unit = "B", .count = UINT64_MAX, .total = 1ull << 62, .when = 5});
+        round_trip(&(iw_event){.type = (iw_event_type)type,
+                               .subject = "numpy/1.26.4",
+                               .phase = "compile",
+                               .detail = "a \"quoted\" \\ line\n\t\033[1m \xc3\xa9",
+                               .path = "/l o g",
+                               .unit = "B",
+                               .count = UINT64_MAX,
+                               .total = 1ull << 62,
+                               .when = 5});
         round_trip(&(iw_event){.type = (iw_event_type)type, .detail = ""});
     }
-    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}), "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
-    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}), "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
-    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT, .path = "b", .detail = "ab", .subject = "b.report.html"}),
-             "{\"type\":\"result\",\"bundle\":\"b\",\"sha256\":\"ab\",\"report\":\"b.report.html\"}");
+    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}),
+             "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
+    kit_text(iw_event_to_json(
+                 &(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}),
+             "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
+    kit_text(
+        iw_event_to_json(&(iw_event){
+            .type = IW_EVENT_RESULT, .path = "b", .detail = "ab", .subject = "b.report.html"}),
+        "{\"type\":\"result\",\"bundle\":\"b\",\"sha256\":\"ab\",\"report\":\"b.report.html\"}");
 }
 
 static void test_event_bad(void **state)
@@ -392,12 +450,22 @@ static void test_event_bad(void **state)
     iw_error err = IW_ERROR_INIT;
     iw_event event;
     void *holder = (void *)1;
-    static const char *const bad[] = {"", "{", "[]", "3", "{\"type\":3}", "{\"type\":\"other\"}", "{}", "\"line\"", "{\"type\":\"line\"} x", "{\"type\":\"line\",\"detail\":\"\\u0000\"}"};
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "[]",
+                                      "3",
+                                      "{\"type\":3}",
+                                      "{\"type\":\"other\"}",
+                                      "{}",
+                                      "\"line\"",
+                                      "{\"type\":\"line\"} x",
+                                      "{\"type\":\"line\",\"detail\":\"\\u0000\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         kit_fails(iw_event_from_json(bad[i], &event, &holder, &err), IW_E_FORMAT, "an event");
         assert_null(holder);
     }
-    kit_ok(iw_event_from_json("{\"type\":\"line\",\"detail\":[1],\"count\":\"x\",\"when\":{}}", &event, &holder, &err)); /* of wrong types: absent */
+    kit_ok(iw_event_from_json("{\"type\":\"line\",\"detail\":[1],\"count\":\"x\",\"when\":{}}",
+                              &event, &holder, &err)); /* of wrong types: absent */
     assert_null(event.detail);
     assert_int_equal(event.count, 0);
     free(holder);
@@ -428,9 +496,21 @@ static void test_emit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_spawn),   with_folder(test_spawn_fails),           with_folder(test_inherits_nothing), with_folder(test_swapped), with_folder(test_closed_standard),
-        cmocka_unit_test(test_group_and_death), cmocka_unit_test(test_guarded), cmocka_unit_test(test_guarded_when_parent_dies), cmocka_unit_test(test_guard_killed), cmocka_unit_test(test_capture), cmocka_unit_test(test_capture_grandchild), cmocka_unit_test(test_signals), cmocka_unit_test(test_event_json),
-        cmocka_unit_test(test_event_bad),       cmocka_unit_test(test_emit),
+        with_folder(test_spawn),
+        with_folder(test_spawn_fails),
+        with_folder(test_inherits_nothing),
+        with_folder(test_swapped),
+        with_folder(test_closed_standard),
+        cmocka_unit_test(test_group_and_death),
+        cmocka_unit_test(test_guarded),
+        cmocka_unit_test(test_guarded_when_parent_dies),
+        cmocka_unit_test(test_guard_killed),
+        cmocka_unit_test(test_capture),
+        cmocka_unit_test(test_capture_grandchild),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_event_json),
+        cmocka_unit_test(test_event_bad),
+        cmocka_unit_test(test_emit),
     };
     return cmocka_run_group_tests_name("base processes", tests, NULL, NULL);
 }

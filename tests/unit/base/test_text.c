@@ -1,11 +1,12 @@
-/* Errors, allocation, arenas, slices, buffers, lists, globs, suggestions, numbers for people; paths as text. */
+/* Errors, allocation, arenas, slices, buffers, lists, globs, suggestions, numbers for people; paths
+ * as text. */
 #include "kit.h"
 
 #include <sys/wait.h>
 
 #include "base/arena.h"
 
-/* --- errors ------------------------------------------------------------------------------------------------------------------- */
+/* --- errors --------------------------------------------------------------- */
 
 static void test_error(void **state)
 {
@@ -18,7 +19,8 @@ static void test_error(void **state)
     assert_int_equal(err.sys, 0);
     assert_int_equal(iw_wrap(&err, "source %d", 2), -1);
     assert_string_equal(err.message, "source 2: x.tar at byte 7");
-    assert_int_equal(iw_fail(&err, IW_E_FORMAT, "again: %s", err.message), -1); /* its own text as an argument */
+    assert_int_equal(iw_fail(&err, IW_E_FORMAT, "again: %s", err.message),
+                     -1); /* its own text as an argument */
     assert_string_equal(err.message, "again: source 2: x.tar at byte 7");
     errno = ENOSPC;
     assert_int_equal(iw_fail_errno(&err, IW_E_IO, "can't write %s", "f"), -1);
@@ -45,18 +47,20 @@ static void test_exit_status(void **state)
     assert_int_equal(iw_error_exit_status(IW_E_RECIPE), 2);
     assert_int_equal(iw_error_exit_status(IW_E_ENVIRONMENT), 2);
     assert_int_equal(iw_error_exit_status(IW_E_CANCELLED), 130);
-    for (int kind = IW_E_IO; kind <= IW_E_NOT_FOUND; kind++) assert_int_equal(iw_error_exit_status((iw_error_kind)kind), 1);
+    for (int kind = IW_E_IO; kind <= IW_E_NOT_FOUND; kind++)
+        assert_int_equal(iw_error_exit_status((iw_error_kind)kind), 1);
     assert_int_equal(iw_error_exit_status(IW_E_MEMORY), 1);
 }
 
-/* --- memory ------------------------------------------------------------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------- */
 
 static void test_bounded(void **state)
 {
     (void)state;
     iw_error err = IW_ERROR_INIT;
     void *memory = (void *)1;
-    kit_fails(iw_alloc_bounded(&memory, SIZE_MAX / 2, 3, SIZE_MAX, "a symbol table", &err), IW_E_MEMORY, "a symbol table");
+    kit_fails(iw_alloc_bounded(&memory, SIZE_MAX / 2, 3, SIZE_MAX, "a symbol table", &err),
+              IW_E_MEMORY, "a symbol table");
     assert_null(memory);
     kit_fails(iw_alloc_bounded(&memory, 11, 10, 109, "rows", &err), IW_E_MEMORY, "at most 109");
     kit_ok(iw_alloc_bounded(&memory, 11, 10, 110, "rows", &err));
@@ -136,7 +140,8 @@ static void test_arena(void **state)
             if (kept[i][k]) fail_msg("not zeroed");
         memset(kept[i], (int)(i & 0x7f), size);
     }
-    for (size_t i = 1; i < 2000; i++) assert_int_equal(kept[i][0], i & 0x7f); /* none overlaps another */
+    for (size_t i = 1; i < 2000; i++)
+        assert_int_equal(kept[i][0], i & 0x7f); /* none overlaps another */
     assert_null(iw_arena_strdup(arena, NULL));
     assert_string_equal(iw_arena_strdup(arena, "x"), "x");
     assert_string_equal(iw_arena_strndup(arena, "xyz", 2), "xy");
@@ -168,7 +173,7 @@ static void test_cleanup(void **state)
     kit_text(iw_strndup(NULL, 0), "");
 }
 
-/* --- slices, buffers, lists ----------------------------------------------------------------------------------------------------- */
+/* --- slices, buffers, lists ----------------------------------------------- */
 
 static void test_slices(void **state)
 {
@@ -237,7 +242,8 @@ static void test_strings(void **state)
 static void test_starts_ends(void **state)
 {
     (void)state;
-    assert_true(iw_starts_with("abc", "ab") && iw_starts_with("abc", "") && !iw_starts_with("ab", "abc"));
+    assert_true(iw_starts_with("abc", "ab") && iw_starts_with("abc", "") &&
+                !iw_starts_with("ab", "abc"));
     assert_true(iw_ends_with("abc", "bc") && iw_ends_with("abc", "") && !iw_ends_with("bc", "abc"));
 }
 
@@ -245,16 +251,27 @@ static void test_unsigned(void **state)
 {
     (void)state;
     uint64_t value = 9;
-    static const char *const bad[] = {"", "-1", "+1", " 1", "1 ", "0x1", "1.0", "101", "18446744073709551616", "99999999999999999999999"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(iw_parse_unsigned(bad[i], 100, &value));
+    static const char *const bad[] = {"",
+                                      "-1",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "0x1",
+                                      "1.0",
+                                      "101",
+                                      "18446744073709551616",
+                                      "99999999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(iw_parse_unsigned(bad[i], 100, &value));
     assert_int_equal(value, 9);
     assert_true(iw_parse_unsigned("100", 100, &value) && value == 100);
     assert_true(iw_parse_unsigned("007", 100, &value) && value == 7);
-    assert_true(iw_parse_unsigned("18446744073709551615", UINT64_MAX, &value) && value == UINT64_MAX);
+    assert_true(iw_parse_unsigned("18446744073709551615", UINT64_MAX, &value) &&
+                value == UINT64_MAX);
     assert_false(iw_parse_unsigned("18446744073709551616", UINT64_MAX, &value));
 }
 
-/* --- globs ------------------------------------------------------------------------------------------------------------------------ */
+/* --- globs ---------------------------------------------------------------- */
 
 static void test_glob(void **state)
 {
@@ -263,6 +280,7 @@ static void test_glob(void **state)
         const char *pattern, *path;
         bool matches;
     } cases[] = {
+        /* clang-format off */
         {"lib/*.a", "lib/libz.a", true},          {"lib/*.a", "lib/x/libz.a", false},       {"*.a", "lib/libz.a", false},
         {"**/*.a", "lib/x/libz.a", true},         {"**/*.a", "libz.a", true},               {"**/*.a", "libz.so", false},
         {"include", "include/a/b.h", true},       {"include", "include2/a.h", false},       {"include/", "include/a.h", true},
@@ -274,6 +292,7 @@ static void test_glob(void **state)
         {"a/b/c", "a/b", false},                  {"*", ".hidden", true},                   {"a**b", "aXb", true},
         {"a**b", "a/b", false},                   {"**/**/x", "x", true},                   {"**/x/y", "x/x/y", true},
         {"\\*.a", "*.a", true},                   {"\\*.a", "x.a", false},                  {"lib/python3.11/site-packages/*/tests/**", "lib/python3.11/site-packages/n/tests/d/t.py", true},
+        /* clang-format on */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (iw_glob_match(cases[i].pattern, cases[i].path) != cases[i].matches)
@@ -297,12 +316,13 @@ static void test_glob_cost(void **state)
     iw_buffer_free(&path);
 }
 
-/* --- for people ------------------------------------------------------------------------------------------------------------------- */
+/* --- for people ----------------------------------------------------------- */
 
 static void test_project_names(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"PyYAML", "pyyaml"}, {"jaraco.text", "jaraco-text"}, {"a_.-B--c", "a-b-c"}, {"", ""}};
+    static const char *const pairs[][2] = {
+        {"PyYAML", "pyyaml"}, {"jaraco.text", "jaraco-text"}, {"a_.-B--c", "a-b-c"}, {"", ""}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         iw_cleanup_free char *name = iw_project_name(pairs[i][0]);
         assert_string_equal(name, pairs[i][1]);
@@ -350,7 +370,7 @@ static void test_bytes_and_seconds(void **state)
     free(iw_format_seconds(1 / zero));
 }
 
-/* --- paths ------------------------------------------------------------------------------------------------------------------------ */
+/* --- paths ---------------------------------------------------------------- */
 
 static void test_paths(void **state)
 {
@@ -373,16 +393,30 @@ static void test_paths(void **state)
     assert_string_equal(iw_path_base("a/"), "");
     static const struct {
         const char *path, *clean;
-    } cases[] = {{"a//b/./c/../d", "a/b/d"}, {"", "."},     {".", "."},       {"..", ".."},   {"../../a/..", "../.."}, {"a/..", "."}, {"a/../..", ".."},
-                 {"/", "/"},                 {"/..", "/"},  {"/../a", "/a"},  {"/a/../..", "/"}, {"a/b/../../../c", "../c"}, {"a/", "a"}, {"...", "..."}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) kit_text(iw_path_clean(cases[i].path), cases[i].clean);
+    } cases[] = {{"a//b/./c/../d", "a/b/d"},
+                 {"", "."},
+                 {".", "."},
+                 {"..", ".."},
+                 {"../../a/..", "../.."},
+                 {"a/..", "."},
+                 {"a/../..", ".."},
+                 {"/", "/"},
+                 {"/..", "/"},
+                 {"/../a", "/a"},
+                 {"/a/../..", "/"},
+                 {"a/b/../../../c", "../c"},
+                 {"a/", "a"},
+                 {"...", "..."}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        kit_text(iw_path_clean(cases[i].path), cases[i].clean);
 }
 
 static void test_inside(void **state)
 {
     (void)state;
     static const char *const fine[] = {"a", "a/b", "a/..b/c..", "./a", "\xc3\xa9 x"};
-    static const char *const bad[] = {"", "/", "/a", "..", "../a", "a/../b", "a/..", "a\nb", "a\033[1m", "a\177"};
+    static const char *const bad[] = {"",       "/",    "/a",   "..",       "../a",
+                                      "a/../b", "a/..", "a\nb", "a\033[1m", "a\177"};
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) assert_true(iw_path_is_inside(fine[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(iw_path_is_inside(bad[i]));
 }
@@ -390,11 +424,16 @@ static void test_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error),      cmocka_unit_test(test_exit_status), cmocka_unit_test(test_bounded),     cmocka_unit_test(test_grow),
-        cmocka_unit_test(test_too_far),    cmocka_unit_test(test_arena),       cmocka_unit_test(test_cleanup),     cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_buffer),     cmocka_unit_test(test_strings),     cmocka_unit_test(test_starts_ends), cmocka_unit_test(test_unsigned),
-        cmocka_unit_test(test_glob),       cmocka_unit_test(test_glob_cost),   cmocka_unit_test(test_nearest),     cmocka_unit_test(test_bytes_and_seconds),
-        cmocka_unit_test(test_paths),      cmocka_unit_test(test_project_names), cmocka_unit_test(test_inside),
+        cmocka_unit_test(test_error),       cmocka_unit_test(test_exit_status),
+        cmocka_unit_test(test_bounded),     cmocka_unit_test(test_grow),
+        cmocka_unit_test(test_too_far),     cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_cleanup),     cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_buffer),      cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_starts_ends), cmocka_unit_test(test_unsigned),
+        cmocka_unit_test(test_glob),        cmocka_unit_test(test_glob_cost),
+        cmocka_unit_test(test_nearest),     cmocka_unit_test(test_bytes_and_seconds),
+        cmocka_unit_test(test_paths),       cmocka_unit_test(test_project_names),
+        cmocka_unit_test(test_inside),
     };
     return cmocka_run_group_tests_name("base text", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Comparing text with a file below tests/cases; IW_REBASE=1 writes it anew, for a person to review. */
+/* Comparing text with a file below tests/cases; IW_REBASE=1 writes it anew, for a person to review.
+ */
 #ifndef IW_TESTS_BUILD_GOLDEN_H
 #define IW_TESTS_BUILD_GOLDEN_H
 

@@ -1,5 +1,6 @@
-/* Packages built for real, with every room: sources laid, patched, compiled in the sandbox through the wrapper, finished, packed. The
- * toolchain's root is a copy of what this host compiles with; real builds take it from pinned packages. */
+/* Packages built for real, with every room: sources laid, patched, compiled in the sandbox through
+ * the wrapper, finished, packed. The toolchain's root is a copy of what this host compiles with;
+ * real builds take it from pinned packages. */
 #include "golden.h"
 
 #include <fcntl.h>
@@ -34,14 +35,19 @@ static void make_root(place *p)
     iw_catalog *catalog = NULL;
     const iw_toolchain *toolchain = NULL;
     iw_strings names = {0};
-    if (iw_catalog_open(p->tree, &catalog, &err) || iw_catalog_toolchain(catalog, "test", &toolchain, &err)) fail_msg("%s", iw_error_text(&err));
+    if (iw_catalog_open(p->tree, &catalog, &err) ||
+        iw_catalog_toolchain(catalog, "test", &toolchain, &err))
+        fail_msg("%s", iw_error_text(&err));
     iw_cleanup_free char *folder = iw_format("%s/toolchains/%s", p->cache, toolchain->digest);
-    iw_cleanup_free char *root = iw_path_join(folder, "root"), *stamp = iw_path_join(folder, "stamp");
+    iw_cleanup_free char *root = iw_path_join(folder, "root"),
+                         *stamp = iw_path_join(folder, "stamp");
     assert_int_equal(iw_make_folders(root, 0755, NULL), 0);
     const char *const argv[] = {"sh", "tests/cases/build/host-root.sh", root, NULL};
     run(argv);
     iw_strings_add_all(&names, iw_wrapped_names());
-    if (iw_root_skeleton(root, &err) || iw_root_prepare(root, &names, &err) || iw_root_stamp(root, stamp, &err)) fail_msg("%s", iw_error_text(&err));
+    if (iw_root_skeleton(root, &err) || iw_root_prepare(root, &names, &err) ||
+        iw_root_stamp(root, stamp, &err))
+        fail_msg("%s", iw_error_text(&err));
     iw_strings_free(&names);
     iw_catalog_free(catalog);
 }
@@ -75,8 +81,9 @@ static void on_event(void *context, const iw_event *event)
 {
     place *p = context;
     if (event->type == IW_EVENT_LINE || event->type == IW_EVENT_PROGRESS) return;
-    iw_buffer_add_format(&p->events, "%s %s %s %s\n", iw_event_name(event->type), event->subject ? event->subject : "-",
-                         event->phase ? event->phase : "-", event->detail ? event->detail : "-");
+    iw_buffer_add_format(&p->events, "%s %s %s %s\n", iw_event_name(event->type),
+                         event->subject ? event->subject : "-", event->phase ? event->phase : "-",
+                         event->detail ? event->detail : "-");
 }
 
 /* Everything that stands open for one build. */
@@ -95,11 +102,13 @@ static void open_session(place *p, const char *stack_name, session *s)
     const iw_stack *stack = NULL;
     iw_plan_options options = {.policy = "test"};
     iw_buffer_clear(&p->events);
-    if (iw_catalog_open(p->tree, &s->catalog, &s->err) || iw_store_open(p->cache, NULL, &s->store, &s->err) ||
+    if (iw_catalog_open(p->tree, &s->catalog, &s->err) ||
+        iw_store_open(p->cache, NULL, &s->store, &s->err) ||
         iw_catalog_stack(s->catalog, stack_name, &stack, &s->err) ||
         iw_plan_make(s->catalog, s->store, stack, &options, &s->plan, &s->err))
         fail_msg("%s", iw_error_text(&s->err));
-    s->options = (iw_build_options){.jobs = 2, .helpers = getenv("IW_HELPERS"), .cancel = -1, .sink = &s->sink};
+    s->options = (iw_build_options){
+        .jobs = 2, .helpers = getenv("IW_HELPERS"), .cancel = -1, .sink = &s->sink};
 }
 
 static void close_session(session *s)
@@ -112,7 +121,8 @@ static void close_session(session *s)
 
 static void expect_built(session *s)
 {
-    if (iw_build_plan(s->store, s->plan, &s->options, &s->err)) fail_msg("%s", iw_error_text(&s->err));
+    if (iw_build_plan(s->store, s->plan, &s->options, &s->err))
+        fail_msg("%s", iw_error_text(&s->err));
 }
 
 static char *read_text(const char *folder, const char *name)
@@ -144,17 +154,21 @@ static void builds_a_stack(void **state)
     assert_int_equal(iw_make_folders(env, 0755, NULL), 0);
     for (size_t i = 0; i < s.plan->node_count; i++) {
         assert_true(iw_is_sha256(s.plan->nodes[i].artifact.content));
-        if (iw_store_lay_artifact(s.store, &s.plan->nodes[i].artifact, env, NULL, &s.err)) fail_msg("%s", iw_error_text(&s.err));
+        if (iw_store_lay_artifact(s.store, &s.plan->nodes[i].artifact, env, NULL, &s.err))
+            fail_msg("%s", iw_error_text(&s.err));
     }
     iw_cleanup_free char *program = iw_path_join(env, "bin/hello");
     const char *const argv[] = {program, NULL};
     iw_cleanup_free char *out = NULL;
     if (iw_run_capture(argv, NULL, 4096, &out, NULL, &s.err)) fail_msg("%s", iw_error_text(&s.err));
-    assert_string_equal(out, "hello, wheel! avx=0\n"); /* patched; the Makefile's -mavx2 was taken out */
-    iw_cleanup_free char *motto = read_text(env, "share/motto.txt"), *installer = read_text(env, "share/installer");
+    assert_string_equal(out,
+                        "hello, wheel! avx=0\n"); /* patched; the Makefile's -mavx2 was taken out */
+    iw_cleanup_free char *motto = read_text(env, "share/motto.txt"),
+                         *installer = read_text(env, "share/installer");
     assert_string_equal(motto, "Old wheels still turn.\n");
     assert_string_equal(installer, "ironwheel\n");
-    iw_cleanup_free char *junk = iw_path_join(env, "share/junk1"), *who = read_text(env, "share/who");
+    iw_cleanup_free char *junk = iw_path_join(env, "share/junk1"),
+                         *who = read_text(env, "share/who");
     assert_false(iw_exists(junk));
     assert_string_equal(who, "1000\nironwheel\n");
     iw_cleanup_free char *seen = read_text(env, "share/environment");
@@ -168,7 +182,8 @@ static void has_nothing_to_do_again(void **state)
     place *p = *state;
     session s;
     open_session(p, "good", &s);
-    for (size_t i = 0; i < s.plan->node_count; i++) assert_int_equal(s.plan->nodes[i].action, IW_ACTION_REUSE);
+    for (size_t i = 0; i < s.plan->node_count; i++)
+        assert_int_equal(s.plan->nodes[i].action, IW_ACTION_REUSE);
     expect_built(&s);
     assert_null(strstr(p->events.data ? p->events.data : "", "started"));
     close_session(&s);
@@ -186,7 +201,8 @@ static void remembers_how_it_was_built(void **state)
     assert_non_null(strstr(facts, "-mavx2"));
     iw_measure measure;
     bool found = false;
-    assert_int_equal(iw_store_measured(s.store, "greet", "1.0", "compile", &measure, &found, NULL), 0);
+    assert_int_equal(iw_store_measured(s.store, "greet", "1.0", "compile", &measure, &found, NULL),
+                     0);
     assert_true(found && measure.seconds > 0);
     char *log = NULL;
     assert_int_equal(iw_build_log_path(s.store, "greet", NULL, "compile", &log, NULL), 0);
@@ -217,11 +233,13 @@ static void tells_what_failed(void **state)
     open_session(p, "broken", &s);
     assert_int_equal(iw_build_plan(s.store, s.plan, &s.options, &s.err), -1);
     assert_int_equal(s.err.kind, IW_E_BUILD);
-    static const char *const parts[] = {"broken/1", "`compile`", "two_is_not_declared", "compile.log", "ironwheel shell broken"};
+    static const char *const parts[] = {"broken/1", "`compile`", "two_is_not_declared",
+                                        "compile.log", "ironwheel shell broken"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(s.err.message, parts[i])) fail_msg("no \"%s\" in: %s", parts[i], s.err.message);
     iw_node *broken = iw_plan_find(s.plan, "broken", NULL);
-    iw_cleanup_free char *kept = iw_format("%s/work/broken-1-%.12s/build/src/one.o", p->cache, broken->plan_key);
+    iw_cleanup_free char *kept =
+        iw_format("%s/work/broken-1-%.12s/build/src/one.o", p->cache, broken->plan_key);
     assert_true(iw_exists(kept));
     close_session(&s);
 }
@@ -234,7 +252,8 @@ static void gets_objects_back(void **state)
     open_session(p, "broken", &s);
     assert_int_equal(iw_build_plan(s.store, s.plan, &s.options, &s.err), -1);
     iw_node *broken = iw_plan_find(s.plan, "broken", NULL);
-    iw_cleanup_free char *folder = iw_format("%s/work/broken-1-%.12s/build", p->cache, broken->plan_key);
+    iw_cleanup_free char *folder =
+        iw_format("%s/work/broken-1-%.12s/build", p->cache, broken->plan_key);
     iw_cleanup_free char *log = read_text(folder, "wrapper.log");
     assert_non_null(strstr(log, "hit one.c"));
     assert_null(strstr(log, "miss one.c"));
@@ -247,7 +266,8 @@ static void two_runs_share_the_work(void **state)
     place *p = *state;
     int built = 0;
     pid_t pids[2];
-    append(p, "recipes/greet/files/greet/greet.c", "int more(void);\nint more(void) { return 2; }\n");
+    append(p, "recipes/greet/files/greet/greet.c",
+           "int more(void);\nint more(void) { return 2; }\n");
     for (int i = 0; i < 2; i++) {
         pids[i] = fork();
         if (pids[i]) continue;
@@ -255,7 +275,9 @@ static void two_runs_share_the_work(void **state)
         open_session(p, "good", &s);
         int bad = iw_build_plan(s.store, s.plan, &s.options, &s.err);
         const char *events = p->events.data;
-        _exit(bad ? 100 : !!strstr(events, "finished greet/1.0 - built\n") + 2 * !!strstr(events, "finished hello/2.1 - built\n"));
+        _exit(bad ? 100
+                  : !!strstr(events, "finished greet/1.0 - built\n") +
+                        2 * !!strstr(events, "finished hello/2.1 - built\n"));
     }
     for (int i = 0; i < 2; i++) {
         int status = 0;
@@ -298,7 +320,8 @@ static bool wait_for_beat(const place *p, const char *key)
     return beats(p, key) > 0;
 }
 
-/* SIGKILL of the orchestrator: worker, sandbox and everything inside die, and the tree's lock is free. */
+/* SIGKILL of the orchestrator: worker, sandbox and everything inside die, and the tree's lock is
+ * free. */
 static void dies_with_its_parent(void **state)
 {
     place *p = *state;
@@ -357,9 +380,16 @@ static void stops_when_told(void **state)
 int main(void)
 {
     if (!getenv("IW_HELPERS")) return 77;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(builds_a_stack), cmocka_unit_test(has_nothing_to_do_again),
-                                       cmocka_unit_test(remembers_how_it_was_built), cmocka_unit_test(stops_where_bytes_are_the_same),
-                                       cmocka_unit_test(stops_when_told), cmocka_unit_test(dies_with_its_parent), cmocka_unit_test(tells_what_failed), cmocka_unit_test(gets_objects_back), cmocka_unit_test(two_runs_share_the_work),
-                                       cmocka_unit_test(sees_the_network_tried), cmocka_unit_test(lets_steps_call_their_own_host)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(builds_a_stack),
+                                       cmocka_unit_test(has_nothing_to_do_again),
+                                       cmocka_unit_test(remembers_how_it_was_built),
+                                       cmocka_unit_test(stops_where_bytes_are_the_same),
+                                       cmocka_unit_test(stops_when_told),
+                                       cmocka_unit_test(dies_with_its_parent),
+                                       cmocka_unit_test(tells_what_failed),
+                                       cmocka_unit_test(gets_objects_back),
+                                       cmocka_unit_test(two_runs_share_the_work),
+                                       cmocka_unit_test(sees_the_network_tried),
+                                       cmocka_unit_test(lets_steps_call_their_own_host)};
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -21,7 +21,9 @@ typedef struct place {
 static int setup(void **state)
 {
     place *p = iw_alloc(sizeof *p);
-    if (iw_temporary_folder("/tmp", "iw-logs-", &p->folder, &p->err) || iw_store_open(p->folder, NULL, &p->store, &p->err)) return -1;
+    if (iw_temporary_folder("/tmp", "iw-logs-", &p->folder, &p->err) ||
+        iw_store_open(p->folder, NULL, &p->store, &p->err))
+        return -1;
     p->recipe = (iw_recipe){.name = "num-py", .version = "1.2-3"};
     p->node.recipe = &p->recipe;
     memcpy(p->node.plan_key, "0123456789abcdef", 16);
@@ -56,7 +58,8 @@ static void keeps_the_logs_of_the_run_before(void **state)
     assert_string_equal(tree.name, "num-py-1.2-3-0123456789ab");
     assert_int_equal(iw_tree_start(&tree, &p->err), 0);
     write_log(p, &tree, "compile", "first\n");
-    iw_cleanup_free char *left = iw_path_join(tree.build, "src/left"), *old = iw_path_join(tree.logs, "compile.log.1");
+    iw_cleanup_free char *left = iw_path_join(tree.build, "src/left"),
+                         *old = iw_path_join(tree.logs, "compile.log.1");
     assert_int_equal(iw_make_folders(left, 0755, NULL), 0);
     assert_int_equal(iw_tree_start(&tree, &p->err), 0);
     assert_false(iw_exists(left));
@@ -132,7 +135,9 @@ static void counts_what_the_wrapper_did(void **state)
     iw_cleanup_free char *path = iw_path_join(p->folder, "wrapper.log");
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fputs("removed -mavx2\nmiss a.c\nremoved -mavx2\nhit b.c\nremoved -march=native\ndenied x\nnonsense\n", file);
+    fputs("removed -mavx2\nmiss a.c\nremoved -mavx2\nhit b.c\nremoved -march=native\ndenied "
+          "x\nnonsense\n",
+          file);
     fclose(file);
     iw_wrapper_summary summary;
     iw_wrapper_summary_read(path, &summary);
@@ -143,8 +148,10 @@ static void counts_what_the_wrapper_did(void **state)
     json_t *seconds = json_pack("{s:f}", "compile", 1.5);
     iw_recipe recipe = {.name = "x", .licence = "MIT"};
     iw_cleanup_free char *facts = iw_artifact_facts(&recipe, "{\"elf\":[1]}", &summary, seconds);
-    assert_string_equal(facts, "{\"elf\":[1],\"licence\":\"MIT\",\"measured\":{\"objects-compiled\":1,\"objects-reused\":1,\"seconds\":{\"compile\":1.5}},"
-                               "\"patches\":[],\"removed-flags\":{\"-march=native\":1,\"-mavx2\":2},\"sources\":[],\"system\":\"python\"}");
+    assert_string_equal(facts, "{\"elf\":[1],\"licence\":\"MIT\",\"measured\":{\"objects-"
+                               "compiled\":1,\"objects-reused\":1,\"seconds\":{\"compile\":1.5}},"
+                               "\"patches\":[],\"removed-flags\":{\"-march=native\":1,\"-mavx2\":2}"
+                               ",\"sources\":[],\"system\":\"python\"}");
     json_decref(seconds);
     iw_wrapper_summary_clear(&summary);
     iw_wrapper_summary_read("/nonexistent", &summary);
@@ -155,7 +162,9 @@ static void counts_what_the_wrapper_did(void **state)
 int main(void)
 {
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {RUN(keeps_the_logs_of_the_run_before), RUN(is_locked_for_one), RUN(finds_a_log),
-                                       RUN(shows_whole_last_lines), RUN(counts_what_the_wrapper_did)};
+    const struct CMUnitTest tests[] = {RUN(keeps_the_logs_of_the_run_before),
+                                       RUN(is_locked_for_one), RUN(finds_a_log),
+                                       RUN(shows_whole_last_lines),
+                                       RUN(counts_what_the_wrapper_did)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

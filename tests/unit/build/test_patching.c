@@ -13,9 +13,16 @@ static iw_reject after(const char *const *lines)
 static void names_file_and_hunk(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"iw-patch 1", "patching file a.c", "Hunk #1 succeeded at 4 (offset 2 lines).", "iw-patch 2",
-                                        "patching file src/b.c", "Hunk #2 FAILED at 17.", "Hunk #3 FAILED at 30.",
-                                        "2 out of 3 hunks FAILED -- saving rejects to file src/b.c.rej", NULL};
+    static const char *const lines[] = {
+        "iw-patch 1",
+        "patching file a.c",
+        "Hunk #1 succeeded at 4 (offset 2 lines).",
+        "iw-patch 2",
+        "patching file src/b.c",
+        "Hunk #2 FAILED at 17.",
+        "Hunk #3 FAILED at 30.",
+        "2 out of 3 hunks FAILED -- saving rejects to file src/b.c.rej",
+        NULL};
     iw_reject reject = after(lines);
     assert_int_equal(reject.patch, 2);
     assert_string_equal(reject.what, "src/b.c: Hunk #2 FAILED at 17.");
@@ -24,10 +31,11 @@ static void names_file_and_hunk(void **state)
 static void knows_other_trouble(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {{"can't find file to patch at input line 3", "can't find file to patch at input line 3"},
-                                           {"patch: **** malformed patch at line 9: x", "patch: **** malformed patch at line 9: x"},
-                                           {"patch: **** Only garbage was found in the patch input.",
-                                            "patch: **** Only garbage was found in the patch input."}};
+    static const char *const cases[][2] = {
+        {"can't find file to patch at input line 3", "can't find file to patch at input line 3"},
+        {"patch: **** malformed patch at line 9: x", "patch: **** malformed patch at line 9: x"},
+        {"patch: **** Only garbage was found in the patch input.",
+         "patch: **** Only garbage was found in the patch input."}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *const lines[] = {"iw-patch 1", cases[i][0], NULL};
         assert_string_equal(after(lines).what, cases[i][1]);
@@ -52,7 +60,8 @@ static void bounds_long_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names_file_and_hunk), cmocka_unit_test(knows_other_trouble),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_file_and_hunk),
+                                       cmocka_unit_test(knows_other_trouble),
                                        cmocka_unit_test(bounds_long_lines)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Preparing a toolchain's root: what maintainer scripts would have made, and the compilers moved aside. */
+/* Preparing a toolchain's root: what maintainer scripts would have made, and the compilers moved
+ * aside. */
 #include "golden.h"
 
 #include <limits.h>
@@ -37,8 +38,7 @@ static void put(const place *p, const char *name, const char *text)
     iw_cleanup_free char *path = iw_path_join(p->root, name);
     iw_cleanup_free char *parent = iw_path_parent(path);
     assert_int_equal(iw_make_folders(parent, 0755, NULL), 0);
-    if (text[0] == '>')
-        assert_int_equal(symlink(text + 1, path), 0);
+    if (text[0] == '>') assert_int_equal(symlink(text + 1, path), 0);
     else {
         FILE *file = fopen(path, "w");
         assert_non_null(file);
@@ -102,7 +102,8 @@ static void moves_compilers_aside(void **state)
 {
     place *p = *state;
     iw_strings names = {0}, covered = {0};
-    static const char *const wrapped[] = {"gcc", "gcc-12", "cc", "g++", "ld", "as", "clang", "odd", NULL};
+    static const char *const wrapped[] = {"gcc", "gcc-12", "cc",  "g++", "ld",
+                                          "as",  "clang",  "odd", NULL};
     put(p, "usr/bin/gcc", ">gcc-12");
     put(p, "usr/bin/gcc-12", ">x86_64-linux-gnu-gcc-12"); /* its end isn't covered */
     put(p, "usr/bin/x86_64-linux-gnu-gcc-12", "driver");
@@ -148,6 +149,7 @@ static void refuses_a_bad_list(void **state)
 int main(void)
 {
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {RUN(merges_usr), RUN(makes_what_scripts_would), RUN(moves_compilers_aside), RUN(refuses_a_bad_list)};
+    const struct CMUnitTest tests[] = {RUN(merges_usr), RUN(makes_what_scripts_would),
+                                       RUN(moves_compilers_aside), RUN(refuses_a_bad_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

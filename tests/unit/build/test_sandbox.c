@@ -27,8 +27,14 @@ static void arguments_are_the_policy(void **state)
                                     {IW_BIND_LINK, "usr/bin", "/bin"}};
     static const char *const environment[] = {"A=1", "EMPTY=", "B=x=y z", NULL};
     static const char *const command[] = {"/bin/sh", "-ex", "-c", "make all", NULL};
-    iw_sandbox box = {.root = "/store/toolchains/d/root", .binds = binds, .bind_count = 4, .environment = environment,
-                      .folder = "/build/src", .command = command, .keep_fd = 7, .init = "/opt/iw-tools/iw-init"};
+    iw_sandbox box = {.root = "/store/toolchains/d/root",
+                      .binds = binds,
+                      .bind_count = 4,
+                      .environment = environment,
+                      .folder = "/build/src",
+                      .command = command,
+                      .keep_fd = 7,
+                      .init = "/opt/iw-tools/iw-init"};
     iw_buffer text = {0};
     iw_strings argv = {0};
     iw_sandbox_arguments(&box, &argv);
@@ -45,7 +51,7 @@ static void arguments_are_the_policy(void **state)
     iw_buffer_free(&text);
 }
 
-/* --- really run: a root made of this host's /usr alone ------------------------------------------------------------------------- */
+/* --- really run: a root made of this host's /usr alone -------------------- */
 
 typedef struct box {
     char *folder;
@@ -84,25 +90,39 @@ static int teardown(void **state)
     return 0;
 }
 
-static int run_with(box *b, const char *script, const iw_sandbox_watch *watch, iw_sandbox_result *result, iw_error *err)
+static int run_with(box *b, const char *script, const iw_sandbox_watch *watch,
+                    iw_sandbox_result *result, iw_error *err)
 {
     const char *helpers = getenv("IW_HELPERS");
     iw_cleanup_free char *tools = iw_path_join(helpers ? helpers : "/nonexistent", "");
     iw_cleanup_free char *init = iw_path_join(tools, "iw-init");
     bool filter = iw_exists(init);
-    const iw_bind binds[] = {{IW_BIND_READ_ONLY, "/usr", "/usr"}, {IW_BIND_LINK, "usr/bin", "/bin"},   {IW_BIND_LINK, "usr/lib", "/lib"},
-                             {IW_BIND_LINK, "usr/lib64", "/lib64"}, {IW_BIND_WRITABLE, b->folder, "/build"},
+    const iw_bind binds[] = {{IW_BIND_READ_ONLY, "/usr", "/usr"},
+                             {IW_BIND_LINK, "usr/bin", "/bin"},
+                             {IW_BIND_LINK, "usr/lib", "/lib"},
+                             {IW_BIND_LINK, "usr/lib64", "/lib64"},
+                             {IW_BIND_WRITABLE, b->folder, "/build"},
                              {IW_BIND_READ_ONLY, tools, "/opt/iw-tools"}};
     static const char *const environment[] = {"PATH=/usr/bin", "ONLY=this", NULL};
     const char *const command[] = {"/usr/bin/bash", "-c", script, NULL};
-    iw_sandbox s = {.binds = binds, .bind_count = filter ? 6 : 5, .environment = environment, .folder = "/build", .command = command,
-                    .keep_fd = -1, .init = filter ? "/opt/iw-tools/iw-init" : NULL};
+    iw_sandbox s = {.binds = binds,
+                    .bind_count = filter ? 6 : 5,
+                    .environment = environment,
+                    .folder = "/build",
+                    .command = command,
+                    .keep_fd = -1,
+                    .init = filter ? "/opt/iw-tools/iw-init" : NULL};
     return iw_sandbox_run(&s, watch, result, err);
 }
 
 static iw_sandbox_result run_script(box *b, const char *script)
 {
-    iw_sandbox_watch watch = {.line = on_line, .network = on_network, .context = b, .log = -1, .cancel = -1, .timeout = 60};
+    iw_sandbox_watch watch = {.line = on_line,
+                              .network = on_network,
+                              .context = b,
+                              .log = -1,
+                              .cancel = -1,
+                              .timeout = 60};
     iw_sandbox_result result;
     iw_error err = IW_ERROR_INIT;
     iw_buffer_clear(&b->lines);
@@ -126,9 +146,12 @@ static void sees_the_same_user_and_environment(void **state)
 {
     box *b = *state;
     setenv("IW_CANARY", "leaked", 1);
-    run_script(b, "env | grep -v -e ^SHLVL -e ^_= | sort; id -u; id -g; uname -n; cat /proc/self/status | grep CapEff; echo $PPID");
+    run_script(b, "env | grep -v -e ^SHLVL -e ^_= | sort; id -u; id -g; uname -n; cat "
+                  "/proc/self/status | grep CapEff; echo $PPID");
     assert_null(strstr(b->lines.data, "IW_CANARY"));
-    assert_non_null(strstr(b->lines.data, "ONLY=this\nPATH=/usr/bin\nPWD=/build\n1000\n1000\nironwheel\nCapEff:\t0000000000000000\n"));
+    assert_non_null(strstr(b->lines.data,
+                           "ONLY=this\nPATH=/usr/bin\nPWD=/"
+                           "build\n1000\n1000\nironwheel\nCapEff:\t0000000000000000\n"));
     unsetenv("IW_CANARY");
 }
 
@@ -140,20 +163,24 @@ static void hides_the_host(void **state)
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "secret", 6), 6);
     close(fd);
-    iw_cleanup_free char *script = iw_format("for f in %s /etc/passwd /root /home /var /work %s; do test -e \"$f\" && echo visible $f; done; "
-                                             "ls -A /tmp; ls / | tr '\\n' ' '; ls /proc | grep -c '^[0-9]'",
-                                             canary, b->folder);
+    iw_cleanup_free char *script =
+        iw_format("for f in %s /etc/passwd /root /home /var /work %s; do test -e \"$f\" && echo "
+                  "visible $f; done; "
+                  "ls -A /tmp; ls / | tr '\\n' ' '; ls /proc | grep -c '^[0-9]'",
+                  canary, b->folder);
     run_script(b, script);
     unlink(canary);
     assert_null(strstr(b->lines.data, "visible"));
-    assert_string_equal(b->lines.data, getenv("IW_HELPERS") && strstr(b->lines.data, "opt") ? "bin build dev lib lib64 opt proc tmp usr 5\n"
-                                                                                           : b->lines.data);
+    assert_string_equal(b->lines.data, getenv("IW_HELPERS") && strstr(b->lines.data, "opt")
+                                           ? "bin build dev lib lib64 opt proc tmp usr 5\n"
+                                           : b->lines.data);
 }
 
 static void writes_stay_inside(void **state)
 {
     box *b = *state;
-    run_script(b, "for f in /x /usr/x /usr/bin/x /opt/x /bin/x /opt/iw-tools/x; do (echo > $f) 2>/dev/null && echo wrote $f; done; "
+    run_script(b, "for f in /x /usr/x /usr/bin/x /opt/x /bin/x /opt/iw-tools/x; do (echo > $f) "
+                  "2>/dev/null && echo wrote $f; done; "
                   "echo mine > /build/mine && echo ok; echo > /tmp/t && echo ok");
     assert_string_equal(b->lines.data, "ok\nok\n");
     iw_cleanup_free char *mine = iw_path_join(b->folder, "mine");
@@ -164,7 +191,8 @@ static void network_is_reported_though_swallowed(void **state)
 {
     box *b = *state;
     if (!getenv("IW_HELPERS")) skip();
-    iw_sandbox_result r = run_script(b, "(exec 3<>/dev/tcp/93.184.216.34/443) 2>/dev/null || true; exit 0");
+    iw_sandbox_result r =
+        run_script(b, "(exec 3<>/dev/tcp/93.184.216.34/443) 2>/dev/null || true; exit 0");
     assert_true(r.network);
     assert_non_null(strstr(b->network.data, "93.184.216.34:443"));
     assert_int_equal(r.status, 0);
@@ -180,11 +208,14 @@ static void ends_on_time(void **state)
     iw_sandbox_watch watch = {.log = -1, .cancel = -1, .timeout = 0.3};
     iw_sandbox_result result;
     iw_error err = IW_ERROR_INIT;
-    if (run_with(b, "trap '' TERM INT; (sleep 100; echo > /build/late) & sleep 100", &watch, &result, &err)) fail_msg("%s", iw_error_text(&err));
+    if (run_with(b, "trap '' TERM INT; (sleep 100; echo > /build/late) & sleep 100", &watch,
+                 &result, &err))
+        fail_msg("%s", iw_error_text(&err));
     assert_true(result.timed_out && result.seconds < 5);
 }
 
-/* Cancelled at once and after DELAYs that meet bwrap at its start: before it forks, before its child has heard a word, and after. */
+/* Cancelled at once and after DELAYs that meet bwrap at its start: before it forks, before its
+ * child has heard a word, and after. */
 static void is_cancelled(void **state)
 {
     box *b = *state;
@@ -202,14 +233,16 @@ static void is_cancelled(void **state)
         iw_error err = IW_ERROR_INIT;
         if (run_with(b, "sleep 100", &watch, &result, &err)) fail_msg("%s", iw_error_text(&err));
         assert_true(result.cancelled);
-        if (result.seconds >= 5) fail_msg("cancelled after %.1f ms, ended after %.1f s", delay * 0.5, result.seconds);
+        if (result.seconds >= 5)
+            fail_msg("cancelled after %.1f ms, ended after %.1f s", delay * 0.5, result.seconds);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         close(fds[0]);
         close(fds[1]);
     }
 }
 
-/* As the kernel's out-of-memory killer does, or a user: once it runs, the process below this one is killed. */
+/* As the kernel's out-of-memory killer does, or a user: once it runs, the process below this one is
+ * killed. */
 static void kill_at_first_line(void *context, const char *line)
 {
     (void)context, (void)line;
@@ -263,7 +296,9 @@ static void logs_all_and_bounds_lines(void **state)
     iw_sandbox_watch watch = {.line = on_line, .context = b, .log = fd, .cancel = -1};
     iw_sandbox_result result;
     iw_error err = IW_ERROR_INIT;
-    if (run_with(b, "head -c 100000 /dev/zero | tr '\\0' x; printf '\\n\\377\\376\\n'", &watch, &result, &err)) fail_msg("%s", iw_error_text(&err));
+    if (run_with(b, "head -c 100000 /dev/zero | tr '\\0' x; printf '\\n\\377\\376\\n'", &watch,
+                 &result, &err))
+        fail_msg("%s", iw_error_text(&err));
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
     assert_int_equal(st.st_size, 100004);
@@ -272,13 +307,16 @@ static void logs_all_and_bounds_lines(void **state)
     close(fd);
 }
 
-/* The terminal's Ctrl-C goes to the whole group of processes: the probe of one that handles it isn't hit. A program in bubblewrap's place shows its group. */
+/* The terminal's Ctrl-C goes to the whole group of processes: the probe of one that handles it
+ * isn't hit. A program in bubblewrap's place shows its group. */
 static void probe_is_out_of_the_terminals_reach(void **state)
 {
     box *b = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *fake = iw_path_join(b->folder, "bwrap"), *seen = iw_path_join(b->folder, "group");
-    iw_cleanup_free char *before = iw_strdup(getenv("PATH")), *path = iw_format("%s:%s", b->folder, before), *group = NULL;
+    iw_cleanup_free char *fake = iw_path_join(b->folder, "bwrap"),
+                         *seen = iw_path_join(b->folder, "group");
+    iw_cleanup_free char *before = iw_strdup(getenv("PATH")),
+                         *path = iw_format("%s:%s", b->folder, before), *group = NULL;
     iw_cleanup_free char *text = iw_format("#!/bin/sh\nps -o pgid= -p $$ > %s\nexit 1\n", seen);
     if (iw_write_file(fake, text, strlen(text), 0755, &err)) fail_msg("%s", iw_error_text(&err));
     setenv("PATH", path, 1);
@@ -306,10 +344,19 @@ static void probe_says_what_to_install(void **state)
 int main(void)
 {
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_the_policy), RUN(runs_and_reports_status),
-                                       RUN(sees_the_same_user_and_environment), RUN(hides_the_host), RUN(writes_stay_inside),
-                                       RUN(network_is_reported_though_swallowed), RUN(ends_on_time), RUN(is_cancelled), RUN(tells_a_kill_from_outside),
-                                       RUN(leaves_nothing_behind), RUN(says_why_it_could_not_start), RUN(logs_all_and_bounds_lines),
-                                       RUN(probe_is_out_of_the_terminals_reach), cmocka_unit_test(probe_says_what_to_install)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arguments_are_the_policy),
+                                       RUN(runs_and_reports_status),
+                                       RUN(sees_the_same_user_and_environment),
+                                       RUN(hides_the_host),
+                                       RUN(writes_stay_inside),
+                                       RUN(network_is_reported_though_swallowed),
+                                       RUN(ends_on_time),
+                                       RUN(is_cancelled),
+                                       RUN(tells_a_kill_from_outside),
+                                       RUN(leaves_nothing_behind),
+                                       RUN(says_why_it_could_not_start),
+                                       RUN(logs_all_and_bounds_lines),
+                                       RUN(probe_is_out_of_the_terminals_reach),
+                                       cmocka_unit_test(probe_says_what_to_install)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

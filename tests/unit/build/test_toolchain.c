@@ -1,4 +1,5 @@
-/* The toolchain's root from packages in a store: unpacked, prepared, stamped; what was changed is made anew. */
+/* The toolchain's root from packages in a store: unpacked, prepared, stamped; what was changed is
+ * made anew. */
 #include "golden.h"
 
 #include <archive.h>
@@ -34,8 +35,7 @@ static void add(struct archive *archive, const char *path, const char *text)
     } else if (text) {
         archive_entry_set_filetype(entry, AE_IFREG);
         archive_entry_set_size(entry, (la_int64_t)strlen(text));
-    } else
-        archive_entry_set_filetype(entry, AE_IFDIR);
+    } else archive_entry_set_filetype(entry, AE_IFDIR);
     assert_int_equal(archive_write_header(archive, entry), ARCHIVE_OK);
     if (text && text[0] != '>') archive_write_data(archive, text, strlen(text));
     archive_entry_free(entry);
@@ -49,7 +49,8 @@ static size_t make_tar(const char *const *files, char *out, size_t capacity)
     archive_write_set_format_ustar(tar);
     archive_write_add_filter_xz(tar);
     assert_int_equal(archive_write_open_memory(tar, out, capacity, &used), ARCHIVE_OK);
-    for (size_t i = 0; files[i]; i += 2) add(tar, files[i], strcmp(files[i + 1], "/") ? files[i + 1] : NULL);
+    for (size_t i = 0; files[i]; i += 2)
+        add(tar, files[i], strcmp(files[i + 1], "/") ? files[i + 1] : NULL);
     archive_write_close(tar);
     archive_write_free(tar);
     return used;
@@ -87,17 +88,35 @@ static void add_package(place *p, size_t i, const char *name, const char *const 
     make_deb(path, files);
     uint64_t size = 0;
     assert_int_equal(iw_hash_file(path, p->digests[i], &size, NULL), 0);
-    if (iw_store_add_source(p->store, path, p->digests[i], name, &p->err)) fail_msg("%s", iw_error_text(&p->err));
-    p->packages[i] = (iw_toolchain_package){.name = name, .version = "1", .file = "pool/x.deb", .sha256 = p->digests[i], .size = size};
+    if (iw_store_add_source(p->store, path, p->digests[i], name, &p->err))
+        fail_msg("%s", iw_error_text(&p->err));
+    p->packages[i] = (iw_toolchain_package){
+        .name = name, .version = "1", .file = "pool/x.deb", .sha256 = p->digests[i], .size = size};
 }
 
 static int setup(void **state)
 {
-    static const char *const one[] = {"./", "/", "./bin/", "/", "./bin/dash", "shell", "./usr/", "/", "./usr/bin/", "/",
-                                      "./usr/bin/gcc", ">gcc-12", "./usr/share/man/man1/x.1", "page", NULL};
-    static const char *const two[] = {"./usr/bin/gcc-12", "driver", "./lib/x.so", "library", "./etc/abs", ">/usr/lib/x.so", NULL};
+    static const char *const one[] = {"./",
+                                      "/",
+                                      "./bin/",
+                                      "/",
+                                      "./bin/dash",
+                                      "shell",
+                                      "./usr/",
+                                      "/",
+                                      "./usr/bin/",
+                                      "/",
+                                      "./usr/bin/gcc",
+                                      ">gcc-12",
+                                      "./usr/share/man/man1/x.1",
+                                      "page",
+                                      NULL};
+    static const char *const two[] = {"./usr/bin/gcc-12", "driver",         "./lib/x.so", "library",
+                                      "./etc/abs",        ">/usr/lib/x.so", NULL};
     place *p = iw_alloc(sizeof *p);
-    if (iw_temporary_folder("/tmp", "iw-toolchain-", &p->folder, &p->err) || iw_store_open(p->folder, NULL, &p->store, &p->err)) return -1;
+    if (iw_temporary_folder("/tmp", "iw-toolchain-", &p->folder, &p->err) ||
+        iw_store_open(p->folder, NULL, &p->store, &p->err))
+        return -1;
     add_package(p, 0, "one", one);
     add_package(p, 1, "two", two);
     p->toolchain = (iw_toolchain){.name = "test", .packages = p->packages, .package_count = 2};
@@ -134,7 +153,8 @@ static void expect(const char *root, const char *name, const char *text)
 static char *make(place *p)
 {
     char *root = NULL;
-    if (iw_toolchain_root(p->store, &p->toolchain, NULL, &root, &p->err)) fail_msg("%s", iw_error_text(&p->err));
+    if (iw_toolchain_root(p->store, &p->toolchain, NULL, &root, &p->err))
+        fail_msg("%s", iw_error_text(&p->err));
     return root;
 }
 
@@ -201,7 +221,8 @@ static void two_at_once_share_the_work(void **state)
         if (pids[i] == 0) {
             iw_store *store = NULL;
             char *root = NULL;
-            int bad = iw_store_open(p->folder, NULL, &store, NULL) || iw_toolchain_root(store, &p->toolchain, NULL, &root, NULL);
+            int bad = iw_store_open(p->folder, NULL, &store, NULL) ||
+                      iw_toolchain_root(store, &p->toolchain, NULL, &root, NULL);
             _exit(bad ? 1 : 0);
         }
     }
@@ -217,7 +238,8 @@ static void two_at_once_share_the_work(void **state)
 int main(void)
 {
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {RUN(unpacks_and_prepares), RUN(makes_a_changed_one_anew), RUN(names_a_missing_package),
+    const struct CMUnitTest tests[] = {RUN(unpacks_and_prepares), RUN(makes_a_changed_one_anew),
+                                       RUN(names_a_missing_package),
                                        RUN(two_at_once_share_the_work)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

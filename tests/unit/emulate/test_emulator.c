@@ -1,4 +1,5 @@
-/* The emulator proved: under every profile's CPU model each feature of the profile runs, and every other one traps, but for those that are pinned as unseen. */
+/* The emulator proved: under every profile's CPU model each feature of the profile runs, and every
+ * other one traps, but for those that are pinned as unseen. */
 #include "kit.h"
 
 #include "emulate/emulate.h"
@@ -36,15 +37,20 @@ static void read_table(table *t)
 static void run_table(const char *folder, const char *model, table *t)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *out = NULL, *input = iw_path_join(folder, "input"), *script = iw_format("exec qemu-x86_64-static -cpu '%s' '%s/probe' <'%s'", model, folder, input);
+    iw_cleanup_free char *out = NULL, *input = iw_path_join(folder, "input"),
+                         *script = iw_format("exec qemu-x86_64-static -cpu '%s' '%s/probe' <'%s'",
+                                             model, folder, input);
     kit_ok(iw_write_file(input, t->input.data, t->input.length, 0644, &err));
-    kit_ok(iw_run_capture(ARGV("/bin/sh", "-c", script), ARGV("PATH=/usr/bin:/bin"), 1 << 16, &out, NULL, &err));
+    kit_ok(iw_run_capture(ARGV("/bin/sh", "-c", script), ARGV("PATH=/usr/bin:/bin"), 1 << 16, &out,
+                          NULL, &err));
     iw_slice rest = iw_slice_of(out), one;
     for (size_t i = 0; i < t->count; i++) {
         char feature[24];
         assert_true(iw_slice_next(&rest, '\n', &one));
         iw_cleanup_free char *copy = iw_strndup(one.data, one.length);
-        assert_int_equal(sscanf(copy, "%23s %11s %x", feature, t->lines[i].outcome, &t->lines[i].result), 3);
+        assert_int_equal(sscanf(copy, "%23s %11s %x", feature, t->lines[i].outcome,
+                                &t->lines[i].result),
+                         3);
         assert_string_equal(feature, t->lines[i].feature);
     }
 }
@@ -58,18 +64,24 @@ static bool listed(const char *const *list, const char *name)
 static void check_line(const iw_profile *profile, const line *l)
 {
     const char *unseen[IW_UNSEEN_LIMIT];
-    bool has = false, ran = strcmp(l->outcome, "ran") == 0, trapped = strcmp(l->outcome, "SIGILL") == 0, right;
+    bool has = false, ran = strcmp(l->outcome, "ran") == 0,
+         trapped = strcmp(l->outcome, "SIGILL") == 0, right;
     iw_emulator_unseen(profile, unseen);
-    for (size_t i = 0; i < profile->features.count; i++) has = has || strcmp(profile->features.items[i], l->feature) == 0;
-    bool mistaken = strcmp(l->where_missing, "mistaken") == 0, bsr = strcmp(l->where_missing, "bsr") == 0;
+    for (size_t i = 0; i < profile->features.count; i++)
+        has = has || strcmp(profile->features.items[i], l->feature) == 0;
+    bool mistaken = strcmp(l->where_missing, "mistaken") == 0,
+         bsr = strcmp(l->where_missing, "bsr") == 0;
     if (strcmp(l->where_missing, "system") == 0) right = !ran;
     else if (has) right = ran && (!bsr || l->result == 31);
     else if (strcmp(l->where_missing, "traps") == 0) right = trapped;
     else if (strcmp(l->where_missing, "no-op") == 0) right = ran;
     else if (bsr) right = ran && l->result == 0;
     else right = mistaken && !trapped;
-    if (!right) fail_msg("%s: %s (%s), which it %s: %s, %x", profile->name, l->feature, l->hex, has ? "has" : "lacks", l->outcome, l->result);
-    if (!has && listed(unseen, l->feature) != (mistaken || bsr)) fail_msg("%s: what iw_emulator_unseen says of %s isn't so", profile->name, l->feature);
+    if (!right)
+        fail_msg("%s: %s (%s), which it %s: %s, %x", profile->name, l->feature, l->hex,
+                 has ? "has" : "lacks", l->outcome, l->result);
+    if (!has && listed(unseen, l->feature) != (mistaken || bsr))
+        fail_msg("%s: what iw_emulator_unseen says of %s isn't so", profile->name, l->feature);
 }
 
 static void test_every_feature(void **state)
@@ -104,7 +116,8 @@ static void test_table_is_whole(void **state)
     read_table(t);
     for (const char *const *feature = iw_features(NULL); *feature; feature++) {
         bool found = strcmp(*feature, "abm") == 0;
-        for (size_t i = 0; i < t->count && !found; i++) found = strcmp(t->lines[i].feature, *feature) == 0;
+        for (size_t i = 0; i < t->count && !found; i++)
+            found = strcmp(t->lines[i].feature, *feature) == 0;
         if (!found) fail_msg("no instruction of %s is tried", *feature);
     }
     iw_buffer_free(&t->input);
@@ -127,7 +140,9 @@ static void test_also(void **state)
         for (size_t k = 0; k < profile->also.count; k++, seen++) {
             kit_ok(iw_catalog_profile(catalog, profile->also.items[k], &other, &err));
             for (size_t f = 0; f < profile->features.count; f++)
-                if (!listed(other->features.items, profile->features.items[f])) fail_msg("%s lacks %s, which %s allows", other->name, profile->features.items[f], profile->name);
+                if (!listed(other->features.items, profile->features.items[f]))
+                    fail_msg("%s lacks %s, which %s allows", other->name,
+                             profile->features.items[f], profile->name);
         }
     }
     assert_true(seen >= 3); /* fleet's */
@@ -137,19 +152,25 @@ static void test_also(void **state)
 static void test_note(void **state)
 {
     (void)state;
-    static const char *const features[] = {"sse3", "lzcnt", NULL}, *const flags[] = {"-march=bdver1", NULL};
+    static const char *const features[] = {"sse3", "lzcnt", NULL}, *const flags[] = {
+                                                                       "-march=bdver1", NULL};
     const iw_profile profile = {.name = "b", .features = {features, 2}, .flags = {flags, 1}};
     const char *unseen[IW_UNSEEN_LIMIT];
     iw_emulator_unseen(&profile, unseen);
     assert_string_equal(unseen[0], "lwp");
     assert_false(listed(unseen, "lzcnt"));
     iw_cleanup_free char *note = iw_emulator_note(&profile);
-    assert_non_null(strstr(note, "the emulated b doesn't stop at lwp, shstk, tbm, waitpkg, xop: for these the audit is the only guard; FMA4, XOP and LWP, which such a CPU has, are left out"));
+    assert_non_null(
+        strstr(note,
+               "the emulated b doesn't stop at lwp, shstk, tbm, waitpkg, xop: for these the audit "
+               "is the only guard; FMA4, XOP and LWP, which such a CPU has, are left out"));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_every_feature, kit_setup, kit_teardown), cmocka_unit_test(test_table_is_whole), cmocka_unit_test(test_also),
-                                       cmocka_unit_test(test_note)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_every_feature,
+                                                                       kit_setup, kit_teardown),
+                                       cmocka_unit_test(test_table_is_whole),
+                                       cmocka_unit_test(test_also), cmocka_unit_test(test_note)};
     return cmocka_run_group_tests_name("emulator", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* What the tests of `fetch` share: a fresh folder, a server on 127.0.0.1 (tests/servers/serve.py) for files below it, checks that print errors. */
+/* What the tests of `fetch` share: a fresh folder, a server on 127.0.0.1 (tests/servers/serve.py)
+ * for files below it, checks that print errors. */
 #ifndef IW_TESTS_FETCH_KIT_H
 #define IW_TESTS_FETCH_KIT_H
 
@@ -29,18 +30,19 @@
 #include "store/store.h"
 
 typedef struct kit {
-    char *folder;     /* everything of a test program; `files` in it is what the server serves */
+    char *folder; /* everything of a test program; `files` in it is what the server serves */
     char *files, *log;
-    char *url;        /* "http://127.0.0.1:PORT" */
+    char *url; /* "http://127.0.0.1:PORT" */
     pid_t server;
-    iw_store *store;  /* made by kit_store */
+    iw_store *store; /* made by kit_store */
     iw_buffer events;
     iw_sink sink;
 } kit;
 
 #define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
 
-static inline void kit_check(int status, iw_error *err, const char *what, const char *file, int line)
+static inline void kit_check(int status, iw_error *err, const char *what, const char *file,
+                             int line)
 {
     if (status == 0) return;
     print_error("%s: %s\n", what, iw_error_text(err));
@@ -59,20 +61,22 @@ static inline void kit_has_not(const char *text, const char *part)
 }
 
 /* The call fails with this kind, and its text holds `part`. */
-#define kit_fails(call, kind_, part) \
-    do { \
-        iw_error_clear(&err); \
-        int kit_status_ = (call); \
-        if (kit_status_ != -1 || err.kind != (kind_)) print_error("got %d, kind %d: %s\n", kit_status_, (int)err.kind, iw_error_text(&err)); \
-        assert_int_equal(kit_status_, -1); \
-        assert_int_equal(err.kind, (kind_)); \
-        kit_has(iw_error_text(&err), (part)); \
+#define kit_fails(call, kind_, part)                                                               \
+    do {                                                                                           \
+        iw_error_clear(&err);                                                                      \
+        int kit_status_ = (call);                                                                  \
+        if (kit_status_ != -1 || err.kind != (kind_))                                              \
+            print_error("got %d, kind %d: %s\n", kit_status_, (int)err.kind, iw_error_text(&err)); \
+        assert_int_equal(kit_status_, -1);                                                         \
+        assert_int_equal(err.kind, (kind_));                                                       \
+        kit_has(iw_error_text(&err), (part));                                                      \
     } while (0)
 
 static inline void kit_event(void *context, const iw_event *event)
 {
     kit *k = context;
-    iw_buffer_add_format(&k->events, "%s %s %llu/%llu %s\n", iw_event_name(event->type), event->subject ? event->subject : "-", (unsigned long long)event->count,
+    iw_buffer_add_format(&k->events, "%s %s %llu/%llu %s\n", iw_event_name(event->type),
+                         event->subject ? event->subject : "-", (unsigned long long)event->count,
                          (unsigned long long)event->total, event->detail ? event->detail : "");
 }
 
@@ -83,7 +87,8 @@ static inline int kit_serve(kit *k)
     const char *argv[] = {"python3", "-B", "tests/servers/serve.py", k->files, k->log, NULL};
     if (pipe2(ends, O_CLOEXEC)) return -1;
     iw_error err = IW_ERROR_INIT;
-    iw_command command = {.argv = argv, .in = -1, .out = ends[1], .error = 2, .die_with_parent = true};
+    iw_command command = {
+        .argv = argv, .in = -1, .out = ends[1], .error = 2, .die_with_parent = true};
     int status = iw_spawn(&command, &k->server, &err);
     if (status) print_error("%s\n", iw_error_text(&err));
     iw_error_clear(&err);
@@ -100,12 +105,26 @@ static inline int kit_group_setup(void **state)
 {
     const char *parent = getenv("TMPDIR");
     kit *k = iw_alloc(sizeof *k);
-    static const char *const unset[] = {"http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL",
-                                        "PIP_CERT", "PIP_CONFIG_FILE", "XDG_CONFIG_HOME", "CARGO_HOME", "IRONWHEEL_DEBIAN_MIRROR", "IRONWHEEL_DEBIAN_SNAPSHOT",
-                                        "IRONWHEEL_DEBIAN_KEYRING", "IRONWHEEL_CRATES_INDEX"};
+    static const char *const unset[] = {"http_proxy",
+                                        "https_proxy",
+                                        "all_proxy",
+                                        "HTTP_PROXY",
+                                        "HTTPS_PROXY",
+                                        "ALL_PROXY",
+                                        "PIP_INDEX_URL",
+                                        "PIP_EXTRA_INDEX_URL",
+                                        "PIP_CERT",
+                                        "PIP_CONFIG_FILE",
+                                        "XDG_CONFIG_HOME",
+                                        "CARGO_HOME",
+                                        "IRONWHEEL_DEBIAN_MIRROR",
+                                        "IRONWHEEL_DEBIAN_SNAPSHOT",
+                                        "IRONWHEEL_DEBIAN_KEYRING",
+                                        "IRONWHEEL_CRATES_INDEX"};
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++) unsetenv(unset[i]);
     setenv("no_proxy", "127.0.0.1", 1);
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-fetch-", &k->folder, NULL)) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-fetch-", &k->folder, NULL))
+        return -1;
     k->files = iw_path_join(k->folder, "files");
     k->log = iw_path_join(k->folder, "requests");
     k->sink = (iw_sink){kit_event, k};
@@ -185,7 +204,8 @@ static inline unsigned kit_requests(const kit *k, const char *part)
     unsigned count = 0;
     if (iw_read_file(k->log, 1 << 24, &text, NULL, NULL)) return 0;
     iw_slice rest = iw_slice_of(text), line;
-    while (iw_slice_next(&rest, '\n', &line)) count += memmem(line.data, line.length, part, strlen(part)) != NULL;
+    while (iw_slice_next(&rest, '\n', &line))
+        count += memmem(line.data, line.length, part, strlen(part)) != NULL;
     free(text);
     return count;
 }

@@ -1,4 +1,5 @@
-/* All kinds of sources together: failures summed up, mirrors, offline, export and import, and laying what came. */
+/* All kinds of sources together: failures summed up, mirrors, offline, export and import, and
+ * laying what came. */
 #include "kit.h"
 
 #include "base/fault.h"
@@ -8,7 +9,8 @@
 
 /* Some `url` sources of one recipe, served below /plain. */
 typedef struct set {
-    char *urls[COUNT], *texts[COUNT], digests[COUNT][IW_SHA256_HEX], files[COUNT][16], ids[COUNT][4];
+    char *urls[COUNT], *texts[COUNT], digests[COUNT][IW_SHA256_HEX], files[COUNT][16],
+        ids[COUNT][4];
     iw_source sources[COUNT];
     iw_recipe recipe;
     iw_wanted wanted[COUNT];
@@ -25,10 +27,17 @@ static void make_set(kit *k, set *s, const char *how)
         iw_cleanup_free char *served = iw_format("files/%s", s->files[i]);
         kit_text(k, served, s->texts[i]);
         iw_hash_bytes(s->texts[i], strlen(s->texts[i]), s->digests[i]);
-        s->sources[i] = (iw_source){.kind = IW_SOURCE_URL, .id = s->ids[i], .name = s->urls[i], .file = s->files[i], .sha256 = s->digests[i], .to = ".", .place = {"recipes/s/1.yaml", i + 3, 5}};
+        s->sources[i] = (iw_source){.kind = IW_SOURCE_URL,
+                                    .id = s->ids[i],
+                                    .name = s->urls[i],
+                                    .file = s->files[i],
+                                    .sha256 = s->digests[i],
+                                    .to = ".",
+                                    .place = {"recipes/s/1.yaml", i + 3, 5}};
         s->wanted[i] = (iw_wanted){.recipe = &s->recipe, .source = &s->sources[i]};
     }
-    s->recipe = (iw_recipe){.name = "s", .version = "1", .sources = s->sources, .source_count = COUNT};
+    s->recipe =
+        (iw_recipe){.name = "s", .version = "1", .sources = s->sources, .source_count = COUNT};
     kit_forget(k);
 }
 
@@ -58,10 +67,13 @@ static void brings_everything(void **state)
     make_set(k, &s, "plain");
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
-    iw_wanted twice[] = {s.wanted[0], s.wanted[1], s.wanted[0], s.wanted[2]}; /* two recipes may share a file */
+    iw_wanted twice[] = {s.wanted[0], s.wanted[1], s.wanted[0],
+                         s.wanted[2]}; /* two recipes may share a file */
     kit_ok(iw_fetch_all(store, twice, 4, &options, &err));
     for (int i = 0; i < COUNT; i++) {
-        iw_cleanup_free char *path = iw_store_source_path(store, s.digests[i]), *text = kit_read(path), *line = iw_format("GET /plain/%s ", s.files[i]);
+        iw_cleanup_free char *path = iw_store_source_path(store, s.digests[i]),
+                             *text = kit_read(path),
+                             *line = iw_format("GET /plain/%s ", s.files[i]);
         assert_string_equal(text, s.texts[i]);
         assert_int_equal(kit_requests(k, line), 1);
     }
@@ -87,7 +99,8 @@ static void two_runs_share_the_work(void **state)
         if (pids[i] != 0) continue;
         iw_store *store = NULL;
         iw_fetch_options options = {.cancel = -1, .backoff = 0.01, .stall = 30};
-        bool fine = iw_store_open(iw_store_root(k->store), NULL, &store, NULL) == 0 && iw_fetch_all(store, s.wanted, COUNT, &options, NULL) == 0;
+        bool fine = iw_store_open(iw_store_root(k->store), NULL, &store, NULL) == 0 &&
+                    iw_fetch_all(store, s.wanted, COUNT, &options, NULL) == 0;
         _exit(fine ? 0 : 1);
     }
     for (int i = 0; i < RUNS; i++) {
@@ -113,7 +126,8 @@ static void goes_on_after_a_failure_and_tells_all(void **state)
     s.sources[0].name = "http://127.0.0.1:1/none";
     s.sources[0].mirrors = (iw_list){mirrors, 1};
     kit_text(k, "files/file2", "changed");
-    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_DIGEST, "2 of the files needed could not be fetched");
+    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_DIGEST,
+              "2 of the files needed could not be fetched");
     kit_has(err.message, "http://127.0.0.1:1/none: ");
     kit_has(err.message, "http://127.0.0.1:1/file0: ");
     kit_has(err.message, s.digests[2]);
@@ -142,11 +156,20 @@ static void offline_names_what_is_missing(void **state)
     offline.offline = true;
     kit_ok(iw_fetch_all(store, s.wanted, 1, &options, &err));
     static const char none[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    iw_toolchain_package package = {.name = "gcc", .version = "1", .file = "pool/main/g/gcc/gcc_1_amd64.deb", .sha256 = none, .size = 5};
+    iw_toolchain_package package = {.name = "gcc",
+                                    .version = "1",
+                                    .file = "pool/main/g/gcc/gcc_1_amd64.deb",
+                                    .sha256 = none,
+                                    .size = 5};
     iw_source local = {.kind = IW_SOURCE_LOCAL, .name = "files/x", .sha256 = none};
-    iw_wanted wanted[] = {s.wanted[0], s.wanted[1], s.wanted[2], {.package = &package}, {.recipe = &s.recipe, .source = &local}};
+    iw_wanted wanted[] = {s.wanted[0],
+                          s.wanted[1],
+                          s.wanted[2],
+                          {.package = &package},
+                          {.recipe = &s.recipe, .source = &local}};
     kit_forget(k);
-    kit_fails(iw_fetch_all(store, wanted, 5, &offline, &err), IW_E_NETWORK, "3 files are not in the store");
+    kit_fails(iw_fetch_all(store, wanted, 5, &offline, &err), IW_E_NETWORK,
+              "3 files are not in the store");
     kit_has(err.message, "\n  file1 for s\n");
     kit_has(err.message, "\n  file2 for s\n");
     kit_has(err.message, "\n  gcc_1_amd64.deb\n");
@@ -162,7 +185,7 @@ static void offline_names_what_is_missing(void **state)
     set_free(&s);
 }
 
-/* --- mirror folders ---------------------------------------------------------------------------------------------------------------------- */
+/* --- mirror folders ------------------------------------------------------- */
 
 static void exports_and_imports(void **state)
 {
@@ -172,13 +195,17 @@ static void exports_and_imports(void **state)
     make_set(k, &s, "plain");
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
-    iw_cleanup_free char *mirror = kit_path(k, "files/mirror"), *index = kit_path(k, "files/mirror/index.json");
+    iw_cleanup_free char *mirror = kit_path(k, "files/mirror"),
+                         *index = kit_path(k, "files/mirror/index.json");
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err));
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, &k->sink, &err));
-    kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, &k->sink, &err)); /* again: what is there stays */
-    iw_cleanup_free char *text = kit_read(index), *entry = iw_format("\"%s\": \"file1\"", s.digests[1]);
+    kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, &k->sink,
+                           &err)); /* again: what is there stays */
+    iw_cleanup_free char *text = kit_read(index),
+                         *entry = iw_format("\"%s\": \"file1\"", s.digests[1]);
     kit_has(text, entry);
-    /* a second host: no address but the mirror's is asked, by path, by a relative path, and over http */
+    /* a second host: no address but the mirror's is asked, by path, by a relative path, and over
+     * http */
     iw_cleanup_free char *url = iw_format("%s/plain/mirror", k->url), *here = getcwd(NULL, 0);
     const char *const imports[] = {mirror, "mirror", url};
     for (size_t i = 0; i < 3; i++) {
@@ -206,7 +233,9 @@ static void asks_elsewhere_for_what_a_mirror_lacks(void **state)
     make_set(k, &s, "plain");
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
-    iw_cleanup_free char *mirror = kit_path(k, "partial"), *bad = iw_format("partial/by-sha256/%s", s.digests[1]), *good = iw_format("partial/by-sha256/%s", s.digests[0]);
+    iw_cleanup_free char *mirror = kit_path(k, "partial"),
+                         *bad = iw_format("partial/by-sha256/%s", s.digests[1]),
+                         *good = iw_format("partial/by-sha256/%s", s.digests[0]);
     kit_text(k, good, s.texts[0]);
     kit_text(k, bad, "damaged on the stick");
     options.import = mirror;
@@ -235,12 +264,15 @@ static void exports_nothing_damaged(void **state)
     make_set(k, &s, "plain");
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
-    iw_cleanup_free char *mirror = kit_path(k, "mirror2"), *kept = iw_store_source_path(store, s.digests[1]);
-    kit_fails(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err), IW_E_NOT_FOUND, "exporting to ");
+    iw_cleanup_free char *mirror = kit_path(k, "mirror2"),
+                         *kept = iw_store_source_path(store, s.digests[1]);
+    kit_fails(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err), IW_E_NOT_FOUND,
+              "exporting to ");
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err));
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err));
     /* a flipped bit in the mirror is repaired by the next export; one in the store is refused */
-    iw_cleanup_free char *there = iw_format("mirror2/by-sha256/%s", s.digests[0]), *there_path = kit_path(k, there);
+    iw_cleanup_free char *there = iw_format("mirror2/by-sha256/%s", s.digests[0]),
+                         *there_path = kit_path(k, there);
     assert_int_equal(chmod(there_path, 0644), 0);
     kit_text(k, there, "flipped");
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err));
@@ -251,11 +283,16 @@ static void exports_nothing_damaged(void **state)
     assert_int_equal(pwrite(fd, "X", 1, 3), 1);
     close(fd);
     iw_cleanup_free char *other = kit_path(k, "mirror3");
-    kit_fails(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err), IW_E_DIGEST, "exporting to ");
+    kit_fails(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err), IW_E_DIGEST,
+              "exporting to ");
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err)); /* and fetched again */
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err));
     /* crates whose lock can't be read would be missing in the mirror: that is an error */
-    iw_source crates = {.kind = IW_SOURCE_CRATES, .id = "4", .name = "Cargo.lock", .sha256 = s.digests[0], .place = {"recipes/s/1.yaml", 9, 1}};
+    iw_source crates = {.kind = IW_SOURCE_CRATES,
+                        .id = "4",
+                        .name = "Cargo.lock",
+                        .sha256 = s.digests[0],
+                        .place = {"recipes/s/1.yaml", 9, 1}};
     iw_wanted wanted = {.recipe = &s.recipe, .source = &crates};
     kit_fails(iw_fetch_export(store, &wanted, 1, other, NULL, &err), IW_E_FORMAT, "Cargo.lock");
     iw_cleanup_strings iw_strings digests = {0};
@@ -265,7 +302,7 @@ static void exports_nothing_damaged(void **state)
     set_free(&s);
 }
 
-/* --- trouble of this host ------------------------------------------------------------------------------------------------------------------ */
+/* --- trouble of this host ------------------------------------------------- */
 
 static void says_when_the_disk_is_full(void **state)
 {
@@ -275,7 +312,8 @@ static void says_when_the_disk_is_full(void **state)
     make_set(k, &s, "plain");
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
-    iw_fault_set(IW_FAULT_WRITE, 2, ENOSPC); /* the first one is the note of where the part comes from */
+    iw_fault_set(IW_FAULT_WRITE, 2,
+                 ENOSPC); /* the first one is the note of where the part comes from */
     kit_fails(iw_fetch_all(store, s.wanted, 1, &options, &err), IW_E_IO, "no space left for file0");
     iw_fault_set(IW_FAULT_WRITE, 0, 0);
     assert_false(has(k, s.digests[0]));
@@ -311,7 +349,8 @@ static void keeps_what_came_when_stopped(void **state)
         (void)!write(ends[1], "x", 1);
         _exit(0);
     }
-    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_CANCELLED, "run the same command again");
+    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_CANCELLED,
+              "run the same command again");
     waitpid(pid, NULL, 0);
     assert_true(has(k, s.digests[0]) && has(k, s.digests[1]));
     iw_cleanup_free char *part = iw_format("%s/tmp/%s.part", iw_store_root(store), s.digests[2]);
@@ -324,7 +363,7 @@ static void keeps_what_came_when_stopped(void **state)
     set_free(&s);
 }
 
-/* --- laying -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- laying --------------------------------------------------------------- */
 
 static void expect_file(kit *k, const char *name, const char *text, mode_t mode)
 {
@@ -345,7 +384,9 @@ static void lays_files_and_folders(void **state)
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k);
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err));
-    iw_cleanup_free char *src = kit_path(k, "src"), *local = kit_path(k, "recipe/files/data"), *program = kit_path(k, "recipe/files/data/run"), *single = kit_path(k, "recipe/files/one");
+    iw_cleanup_free char *src = kit_path(k, "src"), *local = kit_path(k, "recipe/files/data"),
+                         *program = kit_path(k, "recipe/files/data/run"),
+                         *single = kit_path(k, "recipe/files/one");
     s.sources[0].to = "sub/dir";
     kit_ok(iw_source_lay(store, &s.recipe, &s.sources[0], src, &err)); /* `unpack: false` */
     expect_file(k, "src/sub/dir/file0", s.texts[0], 0644);
@@ -353,22 +394,40 @@ static void lays_files_and_folders(void **state)
     kit_text(k, "recipe/files/data/deep/x", "x");
     kit_text(k, "recipe/files/one", "1");
     assert_int_equal(chmod(program, 0775), 0);
-    iw_source folder = {.kind = IW_SOURCE_LOCAL, .id = "f", .name = "files/data", .file = "data", .local_path = local, .to = "data"},
-              file = {.kind = IW_SOURCE_LOCAL, .id = "g", .name = "files/one", .file = "one", .local_path = single, .to = "."},
-              gone = {.kind = IW_SOURCE_LOCAL, .id = "h", .name = "files/gone", .file = "gone", .local_path = "/nonexistent/gone", .to = ".", .place = {"recipes/s/1.yaml", 12, 5}};
+    iw_source folder = {.kind = IW_SOURCE_LOCAL,
+                        .id = "f",
+                        .name = "files/data",
+                        .file = "data",
+                        .local_path = local,
+                        .to = "data"},
+              file = {.kind = IW_SOURCE_LOCAL,
+                      .id = "g",
+                      .name = "files/one",
+                      .file = "one",
+                      .local_path = single,
+                      .to = "."},
+              gone = {.kind = IW_SOURCE_LOCAL,
+                      .id = "h",
+                      .name = "files/gone",
+                      .file = "gone",
+                      .local_path = "/nonexistent/gone",
+                      .to = ".",
+                      .place = {"recipes/s/1.yaml", 12, 5}};
     kit_ok(iw_source_lay(store, &s.recipe, &folder, src, &err));
     kit_ok(iw_source_lay(store, &s.recipe, &file, src, &err));
     expect_file(k, "src/data/run", "#!/bin/sh\n", 0755);
     expect_file(k, "src/data/deep/x", "x", 0644);
     expect_file(k, "src/one", "1", 0644);
-    kit_fails(iw_source_lay(store, &s.recipe, &gone, src, &err), IW_E_IO, "recipes/s/1.yaml:12: source h");
+    kit_fails(iw_source_lay(store, &s.recipe, &gone, src, &err), IW_E_IO,
+              "recipes/s/1.yaml:12: source h");
     /* what lies in the store is verified again */
     iw_cleanup_free char *kept = iw_store_source_path(store, s.digests[1]);
     assert_int_equal(chmod(kept, 0644), 0);
     int fd = open(kept, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "X", 1, 0), 1);
     close(fd);
-    kit_fails(iw_source_lay(store, &s.recipe, &s.sources[1], src, &err), IW_E_DIGEST, "recipes/s/1.yaml:4: source 2");
+    kit_fails(iw_source_lay(store, &s.recipe, &s.sources[1], src, &err), IW_E_DIGEST,
+              "recipes/s/1.yaml:4: source 2");
     /* and an archive that isn't one is refused */
     s.sources[2].unpack = true;
     kit_fails(iw_source_lay(store, &s.recipe, &s.sources[2], src, &err), IW_E_FORMAT, "file2");

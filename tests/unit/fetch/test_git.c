@@ -1,22 +1,40 @@
-/* Git trees over HTTP from this host: commits, submodules, digests, refusals, no configuration of the user, servers that hang. */
+/* Git trees over HTTP from this host: commits, submodules, digests, refusals, no configuration of
+ * the user, servers that hang. */
 #include "kit.h"
 
 #include "fetch/git.h"
 #include "store/archive.h"
 
-static const char *const git_environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=A",
-                                              "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=A", "GIT_COMMITTER_EMAIL=a@example.org",
-                                              "GIT_AUTHOR_DATE=2020-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z", NULL};
+static const char *const git_environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                              "HOME=/nonexistent",
+                                              "GIT_CONFIG_NOSYSTEM=1",
+                                              "GIT_CONFIG_GLOBAL=/dev/null",
+                                              "GIT_AUTHOR_NAME=A",
+                                              "GIT_AUTHOR_EMAIL=a@example.org",
+                                              "GIT_COMMITTER_NAME=A",
+                                              "GIT_COMMITTER_EMAIL=a@example.org",
+                                              "GIT_AUTHOR_DATE=2020-01-01T00:00:00Z",
+                                              "GIT_COMMITTER_DATE=2020-01-01T00:00:00Z",
+                                              NULL};
 
 /* Runs git with words split at spaces; caller frees the output, without its last newline. */
 static char *git(const char *folder, const char *words)
 {
     iw_cleanup_strings iw_strings argv = {0};
-    static const char *const fixed[] = {"git", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always", "-c", "core.hooksPath=/dev/null", "-C", NULL};
+    static const char *const fixed[] = {"git",
+                                        "-c",
+                                        "init.defaultBranch=main",
+                                        "-c",
+                                        "protocol.file.allow=always",
+                                        "-c",
+                                        "core.hooksPath=/dev/null",
+                                        "-C",
+                                        NULL};
     iw_strings_add_all(&argv, fixed);
     iw_strings_add(&argv, folder);
     iw_slice rest = iw_slice_of(words), word;
-    while (iw_slice_next(&rest, ' ', &word)) iw_strings_add_format(&argv, "%.*s", (int)word.length, word.data);
+    while (iw_slice_next(&rest, ' ', &word))
+        iw_strings_add_format(&argv, "%.*s", (int)word.length, word.data);
     char *out = kit_run((const char *const *)argv.items, git_environment);
     out[strcspn(out, "\n")] = 0;
     return out;
@@ -27,10 +45,13 @@ static void run_git(const char *folder, const char *words)
     free(git(folder, words));
 }
 
-/* A served bare repository <name>.git of the work tree files/../git/<name>, at its last commit, which is returned. */
+/* A served bare repository <name>.git of the work tree files/../git/<name>, at its last commit,
+ * which is returned. */
 static char *publish(kit *k, const char *name)
 {
-    iw_cleanup_free char *work = iw_format("%s/git/%s", k->folder, name), *bare = iw_format("%s/%s.git", k->files, name), *clone = iw_format("clone -q --bare . %s", bare);
+    iw_cleanup_free char *work = iw_format("%s/git/%s", k->folder, name),
+                         *bare = iw_format("%s/%s.git", k->files, name),
+                         *clone = iw_format("clone -q --bare . %s", bare);
     kit_check(iw_remove_tree(bare, NULL), NULL, "remove", __FILE__, __LINE__);
     run_git(work, clone);
     return git(work, "rev-parse HEAD");
@@ -46,11 +67,18 @@ static char *new_work(kit *k, const char *name)
     return work;
 }
 
-/* A repository with a file, a program, a link and a folder; an attribute and CRLF that a checkout with filters would change. */
+/* A repository with a file, a program, a link and a folder; an attribute and CRLF that a checkout
+ * with filters would change. */
 static char *simple(kit *k, const char *name)
 {
-    iw_cleanup_free char *work = new_work(k, name), *prefix = iw_format("git/%s/", name), *program = iw_format("%s/bin/run", work), *link = iw_format("%s/link", work);
-    static const char *const files[][2] = {{"README", "hello\r\n"}, {"bin/run", "#!/bin/sh\n"}, {"deep/er/x.c", "int x; /* $Id$ */\n"}, {".gitattributes", "* text=auto eol=lf ident\nREADME -text\n"}};
+    iw_cleanup_free char *work = new_work(k, name), *prefix = iw_format("git/%s/", name),
+                         *program = iw_format("%s/bin/run", work),
+                         *link = iw_format("%s/link", work);
+    static const char *const files[][2] = {{"README", "hello\r\n"},
+                                           {"bin/run", "#!/bin/sh\n"},
+                                           {"deep/er/x.c", "int x; /* $Id$ */\n"},
+                                           {".gitattributes",
+                                            "* text=auto eol=lf ident\nREADME -text\n"}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         iw_cleanup_free char *path = iw_format("%s%s", prefix, files[i][0]);
         kit_text(k, path, files[i][1]);
@@ -64,7 +92,14 @@ static char *simple(kit *k, const char *name)
 
 static iw_source source_of(const char *url, const char *commit, const char *digest)
 {
-    return (iw_source){.kind = IW_SOURCE_GIT, .id = "1", .name = url, .commit = commit, .sha256 = digest, .to = ".", .unpack = true, .place = {"recipes/g/1.yaml", 7, 3}};
+    return (iw_source){.kind = IW_SOURCE_GIT,
+                       .id = "1",
+                       .name = url,
+                       .commit = commit,
+                       .sha256 = digest,
+                       .to = ".",
+                       .unpack = true,
+                       .place = {"recipes/g/1.yaml", 7, 3}};
 }
 
 static int fetch(kit *k, const iw_source *source, iw_error *err)
@@ -105,7 +140,8 @@ static void brings_a_tree(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     iw_store *store = kit_store(k);
-    iw_cleanup_free char *commit = simple(k, "simple"), *url = iw_format("%s/git/simple.git", k->url), *src = kit_path(k, "src");
+    iw_cleanup_free char *commit = simple(k, "simple"),
+                         *url = iw_format("%s/git/simple.git", k->url), *src = kit_path(k, "src");
     iw_source source = source_of(url, commit, NULL);
     char digest[IW_SHA256_HEX];
     kit_forget(k);
@@ -119,7 +155,8 @@ static void brings_a_tree(void **state)
     expect_file(src, "README", "hello\r\n");
     expect_file(src, "deep/er/x.c", "int x; /* $Id$ */\n"); /* no filter ran */
     struct stat status;
-    iw_cleanup_free char *program = iw_path_join(src, "bin/run"), *link = iw_path_join(src, "link"), *hidden = iw_path_join(src, ".git");
+    iw_cleanup_free char *program = iw_path_join(src, "bin/run"), *link = iw_path_join(src, "link"),
+                         *hidden = iw_path_join(src, ".git");
     assert_int_equal(stat(program, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0755);
     assert_int_equal(lstat(link, &status), 0);
@@ -141,21 +178,30 @@ static void brings_submodules_at_their_commits(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     iw_store *store = kit_store(k);
-    iw_cleanup_free char *old = simple(k, "inner"), *inner = kit_path(k, "git/inner"), *outer = new_work(k, "outer"), *middle = new_work(k, "middle");
-    /* outer has middle (absolute address), which has inner (relative address), at inner's first commit */
-    iw_cleanup_free char *index_inner = iw_format("update-index --add --cacheinfo 160000,%s,sub/inner", old);
-    kit_text(k, "git/middle/.gitmodules", "[submodule \"x\"]\n\tpath = sub/inner\n\turl = ../inner.git\n[submodule \"y\"]\n\turl = http://127.0.0.1:1/\n\tpath = sub\n");
+    iw_cleanup_free char *old = simple(k, "inner"), *inner = kit_path(k, "git/inner"),
+                         *outer = new_work(k, "outer"), *middle = new_work(k, "middle");
+    /* outer has middle (absolute address), which has inner (relative address), at inner's first
+     * commit */
+    iw_cleanup_free char *index_inner =
+        iw_format("update-index --add --cacheinfo 160000,%s,sub/inner", old);
+    kit_text(k, "git/middle/.gitmodules",
+             "[submodule \"x\"]\n\tpath = sub/inner\n\turl = ../inner.git\n[submodule "
+             "\"y\"]\n\turl = http://127.0.0.1:1/\n\tpath = sub\n");
     kit_text(k, "git/middle/m", "middle");
     run_git(middle, "add .");
     run_git(middle, index_inner);
     run_git(middle, "commit -q -m middle");
-    iw_cleanup_free char *middle_commit = publish(k, "middle"), *index_middle = iw_format("update-index --add --cacheinfo 160000,%s,middle", middle_commit),
-                         *modules = iw_format("[submodule \"middle\"]\n  path = middle\n  url = %s/git/middle.git\n", k->url);
+    iw_cleanup_free char
+        *middle_commit = publish(k, "middle"),
+        *index_middle = iw_format("update-index --add --cacheinfo 160000,%s,middle", middle_commit),
+        *modules = iw_format("[submodule \"middle\"]\n  path = middle\n  url = %s/git/middle.git\n",
+                             k->url);
     kit_text(k, "git/outer/.gitmodules", modules);
     run_git(outer, "add .");
     run_git(outer, index_middle);
     run_git(outer, "commit -q -m outer");
-    iw_cleanup_free char *commit = publish(k, "outer"), *url = iw_format("%s/git/outer.git", k->url), *src = kit_path(k, "src");
+    iw_cleanup_free char *commit = publish(k, "outer"),
+                         *url = iw_format("%s/git/outer.git", k->url), *src = kit_path(k, "src");
     kit_text(k, "git/inner/README", "newer"); /* inner goes on: not what was pinned */
     run_git(inner, "commit -q -a -m two");
     iw_cleanup_free char *new = publish(k, "inner");
@@ -186,16 +232,29 @@ static void refuses_other_transports(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     kit_store(k);
-    iw_cleanup_free char *commit = simple(k, "local"), *path = iw_format("%s/local.git", k->files), *file = iw_format("file://%s", path), *canary = kit_path(k, "canary"),
+    iw_cleanup_free char *commit = simple(k, "local"), *path = iw_format("%s/local.git", k->files),
+                         *file = iw_format("file://%s", path), *canary = kit_path(k, "canary"),
                          *ext = iw_format("ext::touch %s", canary);
     static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    const char *const urls[] = {file, path, "git://127.0.0.1:1/x", ext, "user@127.0.0.1:x", "ftp://127.0.0.1/x", "-u./x", "../local.git", "HTTP+unix://x"};
+    const char *const urls[] = {file,
+                                path,
+                                "git://127.0.0.1:1/x",
+                                ext,
+                                "user@127.0.0.1:x",
+                                "ftp://127.0.0.1/x",
+                                "-u./x",
+                                "../local.git",
+                                "HTTP+unix://x"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         iw_source source = source_of(urls[i], commit, digest);
         kit_fails(fetch(k, &source, &err), IW_E_RECIPE, "only http, https and ssh are fetched");
         /* and as a submodule */
-        iw_cleanup_free char *work = new_work(k, "evil"), *modules = iw_format("[submodule \"x\"]\n\tpath = x\n\turl = %s\n", urls[i]),
-                             *index = iw_format("update-index --add --cacheinfo 160000,%s,x", commit), *url = iw_format("%s/git/evil.git", k->url);
+        iw_cleanup_free char *work = new_work(k, "evil"),
+                             *modules =
+                                 iw_format("[submodule \"x\"]\n\tpath = x\n\turl = %s\n", urls[i]),
+                             *index =
+                                 iw_format("update-index --add --cacheinfo 160000,%s,x", commit),
+                             *url = iw_format("%s/git/evil.git", k->url);
         if (urls[i][0] == '.') continue; /* relative to an http address: that is fine */
         kit_text(k, "git/evil/.gitmodules", modules);
         run_git(work, "add .");
@@ -208,7 +267,8 @@ static void refuses_other_transports(void **state)
         kit_has(err.message, "the submodule x");
     }
     assert_false(iw_exists(canary));
-    iw_source source = source_of("ssh://nobody@127.0.0.1:1/x", commit, digest); /* allowed, but nothing listens there */
+    iw_source source = source_of("ssh://nobody@127.0.0.1:1/x", commit,
+                                 digest); /* allowed, but nothing listens there */
     kit_fails(fetch(k, &source, &err), IW_E_NETWORK, "127.0.0.1:1/x");
     iw_error_clear(&err);
 }
@@ -218,10 +278,13 @@ static void names_a_missing_commit(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     kit_store(k);
-    iw_cleanup_free char *commit = simple(k, "short"), *url = iw_format("%s/git/short.git", k->url), *gone = iw_format("%s/git/gone.git", k->url);
-    static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000", other[] = "1234567890123456789012345678901234567890";
+    iw_cleanup_free char *commit = simple(k, "short"), *url = iw_format("%s/git/short.git", k->url),
+                         *gone = iw_format("%s/git/gone.git", k->url);
+    static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000",
+                      other[] = "1234567890123456789012345678901234567890";
     iw_source source = source_of(url, other, digest);
-    kit_fails(fetch(k, &source, &err), IW_E_NOT_FOUND, "has no commit 1234567890123456789012345678901234567890");
+    kit_fails(fetch(k, &source, &err), IW_E_NOT_FOUND,
+              "has no commit 1234567890123456789012345678901234567890");
     kit_forget(k);
     source = source_of(gone, commit, digest);
     kit_fails(fetch(k, &source, &err), IW_E_NETWORK, "404");
@@ -235,9 +298,15 @@ static void ignores_the_users_configuration(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     kit_store(k);
-    iw_cleanup_free char *commit = simple(k, "config"), *url = iw_format("%s/git/config.git", k->url), *home = kit_path(k, "githome"), *canary = kit_path(k, "canary"),
-                         *config = iw_format("[url \"http://127.0.0.1:1/\"]\n\tinsteadOf = %s/\n[http]\n\tproxy = http://127.0.0.1:1\n[credential]\n\thelper = \"!touch %s\"\n"
-                                             "[core]\n\tautocrlf = true\n\tfsmonitor = touch %s\n[filter \"x\"]\n\tsmudge = touch %s\n", k->url, canary, canary, canary);
+    iw_cleanup_free char *commit = simple(k, "config"),
+                         *url = iw_format("%s/git/config.git", k->url),
+                         *home = kit_path(k, "githome"), *canary = kit_path(k, "canary"),
+                         *config = iw_format(
+                             "[url \"http://127.0.0.1:1/\"]\n\tinsteadOf = %s/\n[http]\n\tproxy = "
+                             "http://127.0.0.1:1\n[credential]\n\thelper = \"!touch %s\"\n"
+                             "[core]\n\tautocrlf = true\n\tfsmonitor = touch %s\n[filter "
+                             "\"x\"]\n\tsmudge = touch %s\n",
+                             k->url, canary, canary, canary);
     kit_text(k, "githome/.gitconfig", config);
     kit_text(k, "githome/.config/git/config", config);
     setenv("HOME", home, 1);
@@ -255,12 +324,14 @@ static void leaves_a_server_that_hangs(void **state)
     iw_error err = IW_ERROR_INIT;
     kit_store(k);
     iw_cleanup_free char *url = iw_format("%s/silent/x.git", k->url);
-    static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000", commit[] = "1234567890123456789012345678901234567890";
+    static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000",
+                      commit[] = "1234567890123456789012345678901234567890";
     iw_source source = source_of(url, commit, digest);
     iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 1};
     kit_forget(k);
     double start = kit_now();
-    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_NETWORK, "nothing came from the server for 1 seconds");
+    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_NETWORK,
+              "nothing came from the server for 1 seconds");
     assert_int_equal(kit_requests(k, "/silent/x.git"), 3);
     assert_true(kit_now() - start < 20);
     int ends[2];
@@ -274,7 +345,8 @@ static void leaves_a_server_that_hangs(void **state)
         _exit(0);
     }
     start = kit_now();
-    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_CANCELLED, "run the same command again");
+    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_CANCELLED,
+              "run the same command again");
     assert_true(kit_now() - start < 10);
     waitpid(pid, NULL, 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* only the server is left */
@@ -287,7 +359,8 @@ static void fetches_again_what_was_damaged(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     kit_store(k);
-    iw_cleanup_free char *commit = simple(k, "damaged"), *url = iw_format("%s/git/damaged.git", k->url);
+    iw_cleanup_free char *commit = simple(k, "damaged"),
+                         *url = iw_format("%s/git/damaged.git", k->url);
     iw_source source = source_of(url, commit, NULL);
     char digest[IW_SHA256_HEX];
     learn(k, &source, digest);
@@ -301,7 +374,8 @@ static void fetches_again_what_was_damaged(void **state)
     assert_int_equal(chmod(packs, 0644), 0);
     int fd = open(packs, O_RDWR | O_CLOEXEC);
     char zeros[64] = "";
-    for (off_t at = 12; at + 64 < status.st_size - 20; at += 64) assert_int_equal(pwrite(fd, zeros, 64, at), 64);
+    for (off_t at = 12; at + 64 < status.st_size - 20; at += 64)
+        assert_int_equal(pwrite(fd, zeros, 64, at), 64);
     close(fd);
     kit_ok(fetch(k, &source, &err)); /* found out, thrown away, and fetched anew */
     bool has = false;
@@ -309,7 +383,8 @@ static void fetches_again_what_was_damaged(void **state)
     assert_true(has);
 }
 
-/* Trees that no git program would write: an entry twice, first as a link, then as a folder to write through; names that lead out. */
+/* Trees that no git program would write: an entry twice, first as a link, then as a folder to write
+ * through; names that lead out. */
 static void refuses_hostile_trees(void **state)
 {
     kit *k = *state;
@@ -320,20 +395,35 @@ static void refuses_hostile_trees(void **state)
     static const struct {
         const char *script, *part;
     } bad[] = {
-        {"b=$(echo evil | git hash-object -w --stdin); l=$(printf %s \"$1\" | git hash-object -w --stdin);"
-         "t=$(printf '100644 blob %s\\tf\\n' $b | git mktree); printf '120000 a\\0%b40000 a\\0%b' \"$(echo $l | sed 's/../\\\\x&/g')\" \"$(echo $t | sed 's/../\\\\x&/g')\"", "can't make the folder"},
-        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 ..\\0%b' \"$(echo $b | sed 's/../\\\\x&/g')\"", "can't be written safely"},
-        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 .GIT\\0%b' \"$(echo $b | sed 's/../\\\\x&/g')\"", "can't be written safely"},
-        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 x/../../y\\0%b' \"$(echo $b | sed 's/../\\\\x&/g')\"", "can't be written safely"},
+        {"b=$(echo evil | git hash-object -w --stdin); l=$(printf %s \"$1\" | git hash-object -w "
+         "--stdin);"
+         "t=$(printf '100644 blob %s\\tf\\n' $b | git mktree); printf '120000 a\\0%b40000 a\\0%b' "
+         "\"$(echo $l | sed 's/../\\\\x&/g')\" \"$(echo $t | sed 's/../\\\\x&/g')\"",
+         "can't make the folder"},
+        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 ..\\0%b' \"$(echo $b | sed "
+         "'s/../\\\\x&/g')\"",
+         "can't be written safely"},
+        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 .GIT\\0%b' \"$(echo $b | sed "
+         "'s/../\\\\x&/g')\"",
+         "can't be written safely"},
+        {"b=$(echo evil | git hash-object -w --stdin); printf '100644 x/../../y\\0%b' \"$(echo $b "
+         "| sed 's/../\\\\x&/g')\"",
+         "can't be written safely"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        iw_cleanup_free char *work = new_work(k, "hostile"), *url = iw_format("%s/git/hostile.git", k->url), *bare = iw_format("%s/hostile.git", k->files);
-        iw_cleanup_free char *script = iw_format("cd \"$2\" && { %s; } > tree && t=$(git hash-object -t tree -w --literally --stdin < tree) && c=$(git commit-tree -m x $t) && "
-                                                 "git update-ref refs/heads/main $c && rm -rf \"$3\" && cp -R .git \"$3\" && echo $c", bad[i].script);
+        iw_cleanup_free char *work = new_work(k, "hostile"),
+                             *url = iw_format("%s/git/hostile.git", k->url),
+                             *bare = iw_format("%s/hostile.git", k->files);
+        iw_cleanup_free char *script = iw_format(
+            "cd \"$2\" && { %s; } > tree && t=$(git hash-object -t tree -w --literally --stdin < "
+            "tree) && c=$(git commit-tree -m x $t) && "
+            "git update-ref refs/heads/main $c && rm -rf \"$3\" && cp -R .git \"$3\" && echo $c",
+            bad[i].script);
         const char *argv[] = {"bash", "-c", script, "bash", outside, work, bare, NULL};
         iw_cleanup_free char *commit = kit_run(argv, git_environment);
         commit[strcspn(commit, "\n")] = 0;
-        static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
+        static const char digest[] =
+            "0000000000000000000000000000000000000000000000000000000000000000";
         iw_source source = source_of(url, commit, digest);
         kit_store(k);
         iw_error_clear(&err);
@@ -355,8 +445,12 @@ static void bounds_submodules(void **state)
     iw_cleanup_free char *below = simple(k, "level0");
     iw_cleanup_free char *commit = iw_strdup(below);
     for (int i = 1; i <= 10; i++) {
-        iw_cleanup_free char *name = iw_format("level%d", i), *work = new_work(k, name), *path = iw_format("git/%s/.gitmodules", name),
-                             *modules = iw_format("[submodule \"s\"]\n\tpath = s\n\turl = ../level%d.git\n", i - 1), *index = iw_format("update-index --add --cacheinfo 160000,%s,s", commit);
+        iw_cleanup_free char *name = iw_format("level%d", i), *work = new_work(k, name),
+                             *path = iw_format("git/%s/.gitmodules", name),
+                             *modules = iw_format(
+                                 "[submodule \"s\"]\n\tpath = s\n\turl = ../level%d.git\n", i - 1),
+                             *index =
+                                 iw_format("update-index --add --cacheinfo 160000,%s,s", commit);
         kit_text(k, path, modules);
         run_git(work, "add .");
         run_git(work, index);

@@ -1,4 +1,5 @@
-/* The package index: pip's configuration, pages as HTML and JSON, hostile pages, several indexes. */
+/* The package index: pip's configuration, pages as HTML and JSON, hostile pages, several indexes.
+ */
 #include "kit.h"
 
 #include "fetch/where.h"
@@ -6,17 +7,25 @@
 static const char html_page[] =
     "<!DOCTYPE html>\n<html><body><h1>Links</h1>\n"
     "<a class='x' href=\"../../plain/wrong\">Demo-1.0.tar.gz.asc</a>\n"
-    "<a\n  data-requires-python=\"&gt;=3\" HREF = '../../plain/dist/Demo-1.0.tar.gz?a=1&amp;b=2#sha256=00'> Demo-1.0.tar.gz </a><br/>\n"
-    "<abbr href=\"/plain/wrong\">Demo-1.0.tar.gz</abbr>\n<a nohref=\"/plain/wrong\">Demo-1.0.tar.gz</a>\n<a>Demo-1.0.tar.gz</a>\n"
-    "<A href=\"//127.0.0.1:1/x\">a&#43;b&amp;c.whl</A>\n<a href=\"file:///etc/passwd\">passwd</a>\n<a href=";
+    "<a\n  data-requires-python=\"&gt;=3\" HREF = "
+    "'../../plain/dist/Demo-1.0.tar.gz?a=1&amp;b=2#sha256=00'> Demo-1.0.tar.gz </a><br/>\n"
+    "<abbr href=\"/plain/wrong\">Demo-1.0.tar.gz</abbr>\n<a "
+    "nohref=\"/plain/wrong\">Demo-1.0.tar.gz</a>\n<a>Demo-1.0.tar.gz</a>\n"
+    "<A href=\"//127.0.0.1:1/x\">a&#43;b&amp;c.whl</A>\n<a "
+    "href=\"file:///etc/passwd\">passwd</a>\n<a href=";
 
 static const char json_page[] =
-    "{\"meta\": {\"api-version\": \"1.1\"}, \"name\": \"demo\", \"files\": [{\"filename\": \"other\", \"url\": \"x\"}, {\"filename\": 5}, 7,\n"
-    " {\"filename\": \"Demo-1.0.tar.gz\", \"url\": \"/plain/dist/Demo-1.0.tar.gz#x\", \"hashes\": {}}]}";
+    "{\"meta\": {\"api-version\": \"1.1\"}, \"name\": \"demo\", \"files\": [{\"filename\": "
+    "\"other\", \"url\": \"x\"}, {\"filename\": 5}, 7,\n"
+    " {\"filename\": \"Demo-1.0.tar.gz\", \"url\": \"/plain/dist/Demo-1.0.tar.gz#x\", \"hashes\": "
+    "{}}]}";
 
 static iw_source source_of(const char *project, const char *file)
 {
-    return (iw_source){.kind = IW_SOURCE_PYPI, .name = project, .file = file, .place = {.file = "recipes/demo/1.0.yaml", .line = 5}};
+    return (iw_source){.kind = IW_SOURCE_PYPI,
+                       .name = project,
+                       .file = file,
+                       .place = {.file = "recipes/demo/1.0.yaml", .line = 5}};
 }
 
 /* What the indexes say for a file, joined by spaces; caller frees. */
@@ -29,14 +38,18 @@ static char *find(const iw_strings *indexes, const char *project, const char *fi
     iw_buffer out = {0};
     int status = iw_pypi_find(pages, indexes, &source, &options, &urls, err);
     iw_pypi_pages_free(pages);
-    for (size_t i = 0; i < urls.count; i++) iw_buffer_add_format(&out, "%s%s", i ? " " : "", urls.items[i]);
+    for (size_t i = 0; i < urls.count; i++)
+        iw_buffer_add_format(&out, "%s%s", i ? " " : "", urls.items[i]);
     return status == 0 ? iw_buffer_take(&out) : (iw_buffer_free(&out), NULL);
 }
 
-static void expect_found(kit *k, const iw_strings *indexes, const char *project, const char *file, const char *path)
+static void expect_found(kit *k, const iw_strings *indexes, const char *project, const char *file,
+                         const char *path)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *found = find(indexes, project, file, &err), *wanted = path[0] == '/' ? iw_format("%s%s", k->url, path) : iw_strdup(path);
+    iw_cleanup_free char *found = find(indexes, project, file, &err),
+                         *wanted =
+                             path[0] == '/' ? iw_format("%s%s", k->url, path) : iw_strdup(path);
     if (!found) fail_msg("%s", iw_error_text(&err));
     assert_string_equal(found, wanted);
 }
@@ -54,7 +67,8 @@ static void reads_html(void **state)
     iw_cleanup_strings iw_strings indexes = index_at(k, "/html");
     kit_text(k, "files/demo-project/index.html", html_page);
     kit_forget(k);
-    expect_found(k, &indexes, "Demo_.-Project", "Demo-1.0.tar.gz", "/plain/dist/Demo-1.0.tar.gz?a=1&b=2");
+    expect_found(k, &indexes, "Demo_.-Project", "Demo-1.0.tar.gz",
+                 "/plain/dist/Demo-1.0.tar.gz?a=1&b=2");
     assert_int_equal(kit_requests(k, "GET /html/demo-project/ "), 1); /* the normalised name */
     assert_int_equal(kit_requests(k, "application/vnd.pypi.simple.v1+json"), 1);
     expect_found(k, &indexes, "demo-project", "a+b&c.whl", "http://127.0.0.1:1/x");
@@ -91,7 +105,8 @@ static void refuses_hostile_pages(void **state)
 {
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_strings iw_strings json = index_at(k, "/json"), html = index_at(k, "/html"), bomb = index_at(k, "/bomb");
+    iw_cleanup_strings iw_strings json = index_at(k, "/json"), html = index_at(k, "/html"),
+                                  bomb = index_at(k, "/bomb");
     iw_buffer deep = {0}, tags = {0}, open = {0};
     for (int i = 0; i < 200000; i++) iw_buffer_add_text(&deep, "[");
     kit_text(k, "files/deep/index.json", deep.data);
@@ -132,7 +147,8 @@ static void asks_every_index(void **state)
     iw_strings_add_format(&indexes, "%s/html", k->url);    /* hasn't the project */
     iw_strings_add_format(&indexes, "%s/json", k->url);
     expect_found(k, &indexes, "demo", "Demo-1.0.tar.gz", "/plain/dist/Demo-1.0.tar.gz");
-    assert_null(find(&indexes, "nowhere", "x", &err)); /* then the one that failed is what the user should know of */
+    assert_null(find(&indexes, "nowhere", "x",
+                     &err)); /* then the one that failed is what the user should know of */
     assert_int_equal(err.kind, IW_E_NETWORK);
     kit_has(err.message, "127.0.0.1:1");
     iw_error_clear(&err);
@@ -148,15 +164,17 @@ static void asks_once_for_a_project(void **state)
     kit_forget(k);
     iw_pypi_pages *pages = iw_pypi_pages_new();
     iw_source source = source_of("demo", "Demo-1.0.tar.gz"), missing = source_of("gone", "x");
-    for (int i = 0; i < 3; i++) kit_ok(iw_pypi_find(pages, &indexes, &source, &options, &urls, &err));
-    for (int i = 0; i < 3; i++) assert_int_equal(iw_pypi_find(pages, &indexes, &missing, &options, &urls, &err), -1);
+    for (int i = 0; i < 3; i++)
+        kit_ok(iw_pypi_find(pages, &indexes, &source, &options, &urls, &err));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(iw_pypi_find(pages, &indexes, &missing, &options, &urls, &err), -1);
     iw_pypi_pages_free(pages);
     assert_int_equal(kit_requests(k, "/json/demo/"), 1);
     assert_int_equal(kit_requests(k, "/json/gone/"), 1);
     iw_error_clear(&err);
 }
 
-/* --- configuration ------------------------------------------------------------------------------------------------------------------------ */
+/* --- configuration -------------------------------------------------------- */
 
 /* The indexes, joined by spaces. */
 static void expect_indexes(const char *option, const char *wanted)
@@ -166,7 +184,8 @@ static void expect_indexes(const char *option, const char *wanted)
     iw_cleanup_strings iw_strings found = {0};
     iw_buffer text = {0};
     kit_ok(iw_pypi_indexes(&options, &found, &err));
-    for (size_t i = 0; i < found.count; i++) iw_buffer_add_format(&text, "%s%s", i ? " " : "", found.items[i]);
+    for (size_t i = 0; i < found.count; i++)
+        iw_buffer_add_format(&text, "%s%s", i ? " " : "", found.items[i]);
     assert_string_equal(text.data, wanted);
     iw_buffer_free(&text);
 }
@@ -174,7 +193,8 @@ static void expect_indexes(const char *option, const char *wanted)
 static void honours_pips_configuration(void **state)
 {
     kit *k = *state;
-    iw_cleanup_free char *home = kit_path(k, "home"), *own = kit_path(k, "own.conf"), *xdg = kit_path(k, "xdg");
+    iw_cleanup_free char *home = kit_path(k, "home"), *own = kit_path(k, "own.conf"),
+                         *xdg = kit_path(k, "xdg");
     setenv("HOME", home, 1);
     setenv("PIP_CONFIG_FILE", "/dev/null", 1); /* as pip: no file at all */
     setenv("PIP_INDEX_URL", "http://env.invalid/simple/", 1);
@@ -184,8 +204,11 @@ static void honours_pips_configuration(void **state)
     expect_indexes(NULL, "http://env.invalid/simple http://one.invalid/s http://two.invalid/s");
     expect_indexes("http://option.invalid/simple", "http://option.invalid/simple");
     unsetenv("PIP_INDEX_URL"), unsetenv("PIP_EXTRA_INDEX_URL"), unsetenv("PIP_CONFIG_FILE");
-    kit_text(k, "home/.config/pip/pip.conf", "# comment\n[list]\nindex-url = http://no.invalid/\n[global]\ntimeout: 5\nindex-url = http://user.invalid/simple/\n"
-                                             "extra-index-url =\n    http://a.invalid/s\n    # between\n    http://b.invalid/s\ncert = /nonexistent\n");
+    kit_text(k, "home/.config/pip/pip.conf",
+             "# comment\n[list]\nindex-url = http://no.invalid/\n[global]\ntimeout: 5\nindex-url = "
+             "http://user.invalid/simple/\n"
+             "extra-index-url =\n    http://a.invalid/s\n    # between\n    "
+             "http://b.invalid/s\ncert = /nonexistent\n");
     expect_indexes(NULL, "http://user.invalid/simple http://a.invalid/s http://b.invalid/s");
     kit_text(k, "xdg/pip/pip.conf", "[global]\nindex-url: http://xdg.invalid/a:b/\n");
     setenv("XDG_CONFIG_HOME", xdg, 1);
@@ -194,7 +217,9 @@ static void honours_pips_configuration(void **state)
     kit_text(k, "own.conf", "[install]\nindex-url=http://own.invalid/simple\n");
     setenv("PIP_CONFIG_FILE", own, 1);
     expect_indexes(NULL, "http://own.invalid/simple http://a.invalid/s http://b.invalid/s");
-    kit_text(k, "home/.pip/pip.conf", "[global]\nextra-index-url = http://old.invalid/s\n"); /* overridden by the newer place */
+    kit_text(
+        k, "home/.pip/pip.conf",
+        "[global]\nextra-index-url = http://old.invalid/s\n"); /* overridden by the newer place */
     expect_indexes(NULL, "http://own.invalid/simple http://a.invalid/s http://b.invalid/s");
     setenv("PIP_INDEX_URL", "http://env.invalid/simple/", 1);
     expect_indexes(NULL, "http://env.invalid/simple http://a.invalid/s http://b.invalid/s");
@@ -216,12 +241,14 @@ static void takes_pips_certificates(void **state)
     unsetenv("PIP_CERT"), unsetenv("PIP_CONFIG_FILE");
 }
 
-/* Where nothing is configured pip is asked; where there is no pip, the message names the ways out. */
+/* Where nothing is configured pip is asked; where there is no pip, the message names the ways out.
+ */
 static void asks_pip_for_its_default(void **state)
 {
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *path = iw_strdup(getenv("PATH")), *bin = kit_path(k, "bin"), *python = kit_path(k, "bin/python3");
+    iw_cleanup_free char *path = iw_strdup(getenv("PATH")), *bin = kit_path(k, "bin"),
+                         *python = kit_path(k, "bin/python3");
     setenv("PIP_CONFIG_FILE", "/dev/null", 1);
     kit_text(k, "bin/python3", "#!/bin/sh\necho http://default.invalid/simple/\n");
     assert_int_equal(chmod(python, 0755), 0);

@@ -11,10 +11,13 @@ typedef struct one {
     char *data;
 } one;
 
-/* A transfer of `files/<name>` with fresh noise, expected by its right digest; the part file is new. */
+/* A transfer of `files/<name>` with fresh noise, expected by its right digest; the part file is
+ * new. */
 static one new_one(kit *k, const char *name, unsigned seed)
 {
-    one o = {.options = {.parallel = 4, .cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20}, .data = kit_noise(SIZE, seed)};
+    one o = {
+        .options = {.parallel = 4, .cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20},
+        .data = kit_noise(SIZE, seed)};
     iw_cleanup_free char *served = iw_path_join("files", name), *part = iw_format("%s.part", name);
     kit_write(k, served, o.data, SIZE);
     iw_hash_bytes(o.data, SIZE, o.transfer.sha256);
@@ -68,7 +71,8 @@ static void expect_failed(const one *o, iw_error_kind kind, const char *part)
 static void expect_part(const one *o, size_t length)
 {
     struct stat status;
-    assert_int_equal(stat(o->transfer.part, &status), length ? 0 : -1); /* an empty one would only lie about */
+    assert_int_equal(stat(o->transfer.part, &status),
+                     length ? 0 : -1); /* an empty one would only lie about */
     if (length) assert_int_equal(status.st_size, length);
 }
 
@@ -130,7 +134,8 @@ static void starts_over_when_the_file_has_changed(void **state)
     expect_done(&o);
     /* half of the old file stays with the old file's ETag; meanwhile the server has another one */
     assert_int_equal(truncate(o.transfer.part, 1000), 0);
-    iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part), *from = iw_format("%s\n\"an old tag\"\n", o.transfer.urls.items[0]);
+    iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part),
+                         *from = iw_format("%s\n\"an old tag\"\n", o.transfer.urls.items[0]);
     assert_int_equal(iw_write_file(side, from, strlen(from), 0644, NULL), 0);
     o.data = kit_noise(SIZE, 5);
     free(old);
@@ -167,7 +172,8 @@ static void copes_with_servers_without_ranges(void **state)
         assert_int_equal(iw_write_file(o.transfer.part, o.data, 1000, 0644, NULL), 0);
         char tag[IW_SHA256_HEX];
         iw_hash_bytes(o.data, SIZE, tag);
-        iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part), *from = iw_format("%s\n\"%.16s\"\n", o.transfer.urls.items[0], tag);
+        iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part),
+                             *from = iw_format("%s\n\"%.16s\"\n", o.transfer.urls.items[0], tag);
         assert_int_equal(iw_write_file(side, from, strlen(from), 0644, NULL), 0);
         run(&o);
         expect_done(&o);
@@ -186,7 +192,8 @@ static void keeps_the_part_while_another_mirror_is_asked(void **state)
     char tag[IW_SHA256_HEX];
     iw_hash_bytes(o.data, SIZE, tag);
     assert_int_equal(iw_write_file(o.transfer.part, o.data, 200000, 0644, NULL), 0);
-    iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part), *from = iw_format("%s\n\"%.16s\"\n", o.transfer.urls.items[1], tag);
+    iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part),
+                         *from = iw_format("%s\n\"%.16s\"\n", o.transfer.urls.items[1], tag);
     assert_int_equal(iw_write_file(side, from, strlen(from), 0644, NULL), 0);
     run(&o);
     expect_done(&o);
@@ -211,7 +218,8 @@ static void retries_what_may_pass(void **state)
     }
     for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++) {
         one o = new_one(k, "h", 9);
-        iw_cleanup_free char *how = iw_format("error/%d/3", lasting[i]), *text = iw_format("the server answers %d", lasting[i]);
+        iw_cleanup_free char *how = iw_format("error/%d/3", lasting[i]),
+                             *text = iw_format("the server answers %d", lasting[i]);
         add_url(k, &o, how);
         run(&o);
         expect_failed(&o, IW_E_NETWORK, text);
@@ -260,7 +268,8 @@ static void never_uses_a_wrong_digest(void **state)
     kit_has(o.transfer.err.message, o.transfer.sha256);
     kit_has(o.transfer.err.message, "it is not used");
     expect_part(&o, 0);
-    iw_strings_add_format(&o.transfer.urls, "%s/plain/k", k->url); /* the next mirror has the right one */
+    iw_strings_add_format(&o.transfer.urls, "%s/plain/k",
+                          k->url); /* the next mirror has the right one */
     run(&o);
     expect_done(&o);
     end(&o);
@@ -293,8 +302,7 @@ static void leaves_servers_that_hang(void **state)
         double start = kit_now();
         if (i == 1) iw_strings_free(&o.transfer.urls), add_url(k, &o, "silent");
         run(&o);
-        if (i == 0)
-            expect_done(&o);
+        if (i == 0) expect_done(&o);
         else
             expect_failed(&o, IW_E_NETWORK, "silent/m: nothing came from the server for 1 seconds");
         assert_true(kit_now() - start < 20);
@@ -306,12 +314,14 @@ static void follows_redirects_only_to_http(void **state)
 {
     kit *k = *state;
     one o = new_one(k, "n", 15);
-    iw_cleanup_free char *target = iw_format("%s/plain/n", k->url), *hex = kit_hex(target), *file = iw_format("file://%s/files/n", k->folder), *bad = kit_hex(file);
+    iw_cleanup_free char *target = iw_format("%s/plain/n", k->url), *hex = kit_hex(target),
+                         *file = iw_format("file://%s/files/n", k->folder), *bad = kit_hex(file);
     iw_strings_add_format(&o.transfer.urls, "%s/to/302/%s", k->url, hex);
     run(&o);
     expect_done(&o);
     end(&o);
-    static const char *const others[] = {NULL, "ftp://127.0.0.1/n", "gopher://127.0.0.1/n", "dict://127.0.0.1:1/n"};
+    static const char *const others[] = {NULL, "ftp://127.0.0.1/n", "gopher://127.0.0.1/n",
+                                         "dict://127.0.0.1:1/n"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         o = new_one(k, "n", 15);
         iw_cleanup_free char *other = kit_hex(others[i] ? others[i] : file);
@@ -357,14 +367,17 @@ static void shows_no_passwords(void **state)
 {
     kit *k = *state;
     one o = new_one(k, "p", 17);
-    iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/plain/missing", k->url + strlen("http://"));
+    iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/plain/missing",
+                          k->url + strlen("http://"));
     run(&o);
     expect_failed(&o, IW_E_NETWORK, "/plain/missing: the server answers 404");
     kit_has_not(o.transfer.err.message, "secret");
     end(&o);
-    o = new_one(k, "p", 17); /* nor what is noted beside a part; the part is continued all the same */
+    o = new_one(k, "p",
+                17); /* nor what is noted beside a part; the part is continued all the same */
     iw_cleanup_free char *side = iw_format("%s.from", o.transfer.part);
-    iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/stuck/p", k->url + strlen("http://"));
+    iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/stuck/p",
+                          k->url + strlen("http://"));
     o.options.stall = 1;
     run(&o);
     assert_false(o.transfer.done);
@@ -391,13 +404,15 @@ static void stops_when_asked(void **state)
         (void)!write(ends[1], "x", 1);
         _exit(0);
     }
-    kit_fails(iw_transfer_all(&o.transfer, 1, &o.options, &err), IW_E_CANCELLED, "run the same command again");
+    kit_fails(iw_transfer_all(&o.transfer, 1, &o.options, &err), IW_E_CANCELLED,
+              "run the same command again");
     waitpid(pid, NULL, 0);
     expect_part(&o, SIZE / 2); /* kept */
     char *text = NULL;
     iw_cleanup_free char *url = iw_format("%s/silent/q", k->url);
     iw_error_clear(&err);
-    kit_fails(iw_transfer_page(url, NULL, 1000, &o.options, &text, NULL, NULL, NULL, &err), IW_E_CANCELLED, "silent");
+    kit_fails(iw_transfer_page(url, NULL, 1000, &o.options, &text, NULL, NULL, NULL, &err),
+              IW_E_CANCELLED, "silent");
     iw_error_clear(&err);
     close(ends[0]), close(ends[1]);
     end(&o);
@@ -420,10 +435,8 @@ static void brings_many_at_once(void **state)
     kit_ok(iw_transfer_all(transfers, COUNT, &all[0].options, &err));
     for (unsigned i = 0; i < COUNT; i++) {
         all[i].transfer = transfers[i];
-        if (i == 20)
-            expect_failed(&all[i], IW_E_DIGEST, "is wanted");
-        else
-            expect_done(&all[i]);
+        if (i == 20) expect_failed(&all[i], IW_E_DIGEST, "is wanted");
+        else expect_done(&all[i]);
         end(&all[i]);
     }
 }
@@ -438,7 +451,8 @@ static void bounds_pages(void **state)
         char *text = NULL;
         iw_cleanup_free char *url = iw_format("%s/%s/x", k->url, kinds[i]);
         kit_forget(k);
-        kit_fails(iw_transfer_page(url, NULL, 1 << 20, &options, &text, NULL, NULL, NULL, &err), IW_E_NETWORK, "sends more than 1048576 bytes");
+        kit_fails(iw_transfer_page(url, NULL, 1 << 20, &options, &text, NULL, NULL, NULL, &err),
+                  IW_E_NETWORK, "sends more than 1048576 bytes");
         assert_int_equal(kit_requests(k, kinds[i]), 1);
         assert_null(text);
     }
@@ -450,7 +464,9 @@ static void retries_pages(void **state)
     kit *k = *state;
     iw_error err = IW_ERROR_INIT;
     iw_transfer_options options = {.cancel = -1, .backoff = 0.01, .stall = 20};
-    iw_cleanup_free char *text = NULL, *type = NULL, *final = NULL, *url = iw_format("%s/error/503/2/page", k->url), *lasting = iw_format("%s/error/404/9/page", k->url);
+    iw_cleanup_free char *text = NULL, *type = NULL, *final = NULL,
+                         *url = iw_format("%s/error/503/2/page", k->url),
+                         *lasting = iw_format("%s/error/404/9/page", k->url);
     size_t length = 0;
     kit_text(k, "files/page", "hello");
     kit_ok(iw_transfer_page(url, "text/html", 100, &options, &text, &length, &type, &final, &err));
@@ -458,7 +474,8 @@ static void retries_pages(void **state)
     assert_int_equal(length, 5);
     assert_string_equal(final, url);
     char *none = NULL;
-    kit_fails(iw_transfer_page(lasting, NULL, 100, &options, &none, NULL, NULL, NULL, &err), IW_E_NOT_FOUND, "404");
+    kit_fails(iw_transfer_page(lasting, NULL, 100, &options, &none, NULL, NULL, NULL, &err),
+              IW_E_NOT_FOUND, "404");
     iw_error_clear(&err);
 }
 
@@ -486,5 +503,6 @@ int main(void)
         cmocka_unit_test(bounds_pages),
         cmocka_unit_test(retries_pages),
     };
-    return cmocka_run_group_tests_name("fetch: transfer", tests, kit_group_setup, kit_group_teardown);
+    return cmocka_run_group_tests_name("fetch: transfer", tests, kit_group_setup,
+                                       kit_group_teardown);
 }

@@ -1,4 +1,5 @@
-/* What the tests of `pack` share: a fresh folder per test, ELF files made by the host's gcc, failures that print the error. */
+/* What the tests of `pack` share: a fresh folder per test, ELF files made by the host's gcc,
+ * failures that print the error. */
 #ifndef IW_TESTS_PACK_KIT_H
 #define IW_TESTS_PACK_KIT_H
 
@@ -23,7 +24,8 @@ static inline int kit_setup(void **state)
 {
     const char *parent = getenv("TMPDIR");
     char *folder = NULL, *real;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-pack-", &folder, NULL)) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-pack-", &folder, NULL))
+        return -1;
     real = realpath(folder, NULL);
     free(folder);
     *state = real;
@@ -37,7 +39,8 @@ static inline int kit_teardown(void **state)
     return 0;
 }
 
-static inline void kit_write(const char *folder, const char *path, const void *data, size_t length, mode_t mode)
+static inline void kit_write(const char *folder, const char *path, const void *data, size_t length,
+                             mode_t mode)
 {
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_free char *full = iw_path_join(folder, path), *parent = iw_path_parent(full);
@@ -60,10 +63,12 @@ static inline char *kit_read(const char *folder, const char *path)
 }
 
 /* Compiles `source` to folder/path with further arguments in one text, split at spaces. */
-static inline void kit_compile(const char *folder, const char *path, const char *source, const char *arguments)
+static inline void kit_compile(const char *folder, const char *path, const char *source,
+                               const char *arguments)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *full = iw_path_join(folder, path), *parent = iw_path_parent(full), *code = iw_format("%s.c", full);
+    iw_cleanup_free char *full = iw_path_join(folder, path), *parent = iw_path_parent(full),
+                         *code = iw_format("%s.c", full);
     kit_ok(iw_make_folders(parent, 0755, &err));
     kit_ok(iw_write_file(code, source, strlen(source), 0644, &err));
     iw_cleanup_strings iw_strings argv = {0};

@@ -1,5 +1,5 @@
-/* A bundle of two packages that were put into a store by hand: its layout, manifest and SPDX document, its bytes from different folders, and its
- * activate scripts in the shells themselves. */
+/* A bundle of two packages that were put into a store by hand: its layout, manifest and SPDX
+ * document, its bytes from different folders, and its activate scripts in the shells themselves. */
 #include "kit.h"
 
 #include <jansson.h>
@@ -32,10 +32,32 @@ static const char *const feature_names[] = {"sse3", "sse4a", "popcnt", NULL};
 
 static void make_plan(struct world *w)
 {
-    w->source = (iw_source){.kind = IW_SOURCE_PYPI, .id = "1", .name = "num.py", .version = "1.2", .file = "num.py-1.2.tar.gz", .sha256 = KEY};
-    w->patch = (iw_patch){.file = "0001-a.patch", .description = "Fix a test", .origin = "other, https://example.org/1", .author = "A. Name <a@example.org>", .forwarded = "no", .sha256 = KEY};
-    w->recipes[0] = (iw_recipe){.name = "py_thon", .version = "3.11", .licence = "PSF-2.0", .summary = "An \"interpreter\"", .homepage = "https://example.org", .build.system = IW_SYSTEM_SCRIPT};
-    w->recipes[1] = (iw_recipe){.name = "num.py", .version = "1.2+x", .licence = "BSD-3-Clause", .sources = &w->source, .source_count = 1, .patches = &w->patch, .patch_count = 1, .build.system = IW_SYSTEM_PYTHON};
+    w->source = (iw_source){.kind = IW_SOURCE_PYPI,
+                            .id = "1",
+                            .name = "num.py",
+                            .version = "1.2",
+                            .file = "num.py-1.2.tar.gz",
+                            .sha256 = KEY};
+    w->patch = (iw_patch){.file = "0001-a.patch",
+                          .description = "Fix a test",
+                          .origin = "other, https://example.org/1",
+                          .author = "A. Name <a@example.org>",
+                          .forwarded = "no",
+                          .sha256 = KEY};
+    w->recipes[0] = (iw_recipe){.name = "py_thon",
+                                .version = "3.11",
+                                .licence = "PSF-2.0",
+                                .summary = "An \"interpreter\"",
+                                .homepage = "https://example.org",
+                                .build.system = IW_SYSTEM_SCRIPT};
+    w->recipes[1] = (iw_recipe){.name = "num.py",
+                                .version = "1.2+x",
+                                .licence = "BSD-3-Clause",
+                                .sources = &w->source,
+                                .source_count = 1,
+                                .patches = &w->patch,
+                                .patch_count = 1,
+                                .build.system = IW_SYSTEM_PYTHON};
     w->recipes[2] = (iw_recipe){.name = "tool", .version = "9", .build.system = IW_SYSTEM_PYTHON};
     w->run[0] = &w->nodes[0];
     w->build[0] = &w->nodes[2];
@@ -47,9 +69,16 @@ static void make_plan(struct world *w)
     w->nodes[1].run_needs = w->run, w->nodes[1].run_need_count = 1;
     w->nodes[1].build_needs = w->build, w->nodes[1].build_need_count = 1;
     w->profile = (iw_profile){.name = "k10", .features = {feature_names, 3}};
-    w->stack = (iw_stack){.name = "small", .version = "2026.1", .summary = "A test", .profiles = {profile_names, 1}};
+    w->stack = (iw_stack){
+        .name = "small", .version = "2026.1", .summary = "A test", .profiles = {profile_names, 1}};
     w->toolchain = (iw_toolchain){.name = "t", .digest = KEY};
-    w->plan = (iw_plan){.stack = &w->stack, .profile = &w->profile, .toolchain = &w->toolchain, .nodes = w->nodes, .node_count = 3, .bundle_key = KEY, .policy = "1"};
+    w->plan = (iw_plan){.stack = &w->stack,
+                        .profile = &w->profile,
+                        .toolchain = &w->toolchain,
+                        .nodes = w->nodes,
+                        .node_count = 3,
+                        .bundle_key = KEY,
+                        .policy = "1"};
 }
 
 static int setup(void **state)
@@ -71,7 +100,7 @@ static int teardown(void **state)
     return kit_teardown(&folder);
 }
 
-/* --- documents ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- documents ------------------------------------------------------------ */
 
 static const char *text_at(const json_t *object, const char *key)
 {
@@ -85,28 +114,38 @@ static void test_manifest(void **state)
     struct world *w = *state;
     char symbols[] = "gettid in lib/x.so\nfoo in lib/y.so\n";
     iw_floor floor = {.version = "2.30", .symbols = symbols};
-    iw_cleanup_free char *text = iw_manifest(&w->plan, &floor, "[{\"name\":\"import\",\"passed\":true}]", "{\"files\":3}", true, "small-2026.1");
-    iw_cleanup_free char *again = iw_manifest(&w->plan, &floor, "[{\"name\":\"import\",\"passed\":true}]", "{\"files\":3}", true, "small-2026.1");
+    iw_cleanup_free char *text =
+        iw_manifest(&w->plan, &floor, "[{\"name\":\"import\",\"passed\":true}]", "{\"files\":3}",
+                    true, "small-2026.1");
+    iw_cleanup_free char *again =
+        iw_manifest(&w->plan, &floor, "[{\"name\":\"import\",\"passed\":true}]", "{\"files\":3}",
+                    true, "small-2026.1");
     assert_string_equal(text, again);
-    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *packages = json_object_get(root, "packages");
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL),
+           *packages = json_object_get(root, "packages");
     assert_non_null(root);
     assert_int_equal(json_integer_value(json_object_get(root, "format")), 1);
     assert_string_equal(text_at(root, "bundle_format"), IW_BUNDLE_FORMAT);
     assert_string_equal(text_at(json_object_get(root, "glibc"), "floor"), "2.30");
-    assert_int_equal(json_array_size(json_object_get(json_object_get(root, "glibc"), "because_of")), 2);
+    assert_int_equal(json_array_size(json_object_get(json_object_get(root, "glibc"), "because_of")),
+                     2);
     assert_string_equal(text_at(json_object_get(root, "toolchain"), "digest"), KEY);
     assert_true(json_is_true(json_object_get(root, "sandboxed")));
     assert_int_equal(json_array_size(json_object_get(root, "checks")), 1);
     assert_int_equal(json_array_size(packages), 3);
-    json_t *second = json_array_get(packages, 1), *source = json_array_get(json_object_get(second, "sources"), 0), *patch = json_array_get(json_object_get(second, "patches"), 0);
+    json_t *second = json_array_get(packages, 1),
+           *source = json_array_get(json_object_get(second, "sources"), 0),
+           *patch = json_array_get(json_object_get(second, "patches"), 0);
     assert_string_equal(text_at(second, "name"), "num.py");
-    assert_string_equal(json_string_value(json_array_get(json_object_get(second, "needs"), 0)), "py_thon");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(second, "needs"), 0)),
+                        "py_thon");
     assert_string_equal(text_at(source, "sha256"), KEY);
     assert_string_equal(text_at(source, "kind"), "pypi");
     assert_string_equal(text_at(patch, "origin"), "other, https://example.org/1");
     assert_true(json_is_false(json_object_get(json_array_get(packages, 2), "in_bundle")));
     json_decref(root);
-    iw_cleanup_free char *bare = iw_manifest(&w->plan, &(iw_floor){.version = "2.17"}, NULL, NULL, false, "s"); /* nothing was checked nor audited */
+    iw_cleanup_free char *bare = iw_manifest(&w->plan, &(iw_floor){.version = "2.17"}, NULL, NULL,
+                                             false, "s"); /* nothing was checked nor audited */
     root = json_loads(bare, 0, NULL);
     assert_int_equal(json_array_size(json_object_get(root, "checks")), 0);
     assert_true(json_is_null(json_object_get(root, "audit")));
@@ -115,7 +154,9 @@ static void test_manifest(void **state)
 
 static bool is_reference(const char *id)
 {
-    return iw_starts_with(id, "SPDXRef-") && strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == strlen(id);
+    return iw_starts_with(id, "SPDXRef-") &&
+           strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") ==
+               strlen(id);
 }
 
 /* SPDX 2.3, chapters 6, 7 and 11: mandatory fields, forms of identifiers, references that exist. */
@@ -133,7 +174,9 @@ static void test_spdx(void **state)
     assert_true(iw_starts_with(space, "https://") && !strchr(space, '#') && !strchr(space, ' '));
     json_t *creation = json_object_get(root, "creationInfo");
     assert_string_equal(text_at(creation, "created"), "1980-01-01T00:00:00Z");
-    assert_true(iw_starts_with(json_string_value(json_array_get(json_object_get(creation, "creators"), 0)), "Tool: "));
+    assert_true(
+        iw_starts_with(json_string_value(json_array_get(json_object_get(creation, "creators"), 0)),
+                       "Tool: "));
     iw_cleanup_strings iw_strings ids = {0};
     iw_strings_add(&ids, "SPDXRef-DOCUMENT");
     size_t i, described = 0;
@@ -142,30 +185,37 @@ static void test_spdx(void **state)
         const char *id = text_at(package, "SPDXID");
         assert_true(is_reference(id) && !iw_strings_has(&ids, id));
         iw_strings_add(&ids, id);
-        assert_true(*text_at(package, "name") && *text_at(package, "downloadLocation") && *text_at(package, "licenseDeclared"));
-        assert_true(json_is_false(json_object_get(package, "filesAnalyzed"))); /* else a verification code were mandatory */
+        assert_true(*text_at(package, "name") && *text_at(package, "downloadLocation") &&
+                    *text_at(package, "licenseDeclared"));
+        assert_true(json_is_false(json_object_get(
+            package, "filesAnalyzed"))); /* else a verification code were mandatory */
         json_t *sum = json_array_get(json_object_get(package, "checksums"), 0);
-        if (sum) assert_true(strcmp(text_at(sum, "algorithm"), "SHA256") == 0 && iw_is_sha256(text_at(sum, "checksumValue")));
+        if (sum)
+            assert_true(strcmp(text_at(sum, "algorithm"), "SHA256") == 0 &&
+                        iw_is_sha256(text_at(sum, "checksumValue")));
     }
     assert_int_equal(ids.count, 4);
     json_array_foreach(json_object_get(root, "relationships"), i, relation)
     {
-        assert_true(iw_strings_has(&ids, text_at(relation, "spdxElementId")) && iw_strings_has(&ids, text_at(relation, "relatedSpdxElement")));
+        assert_true(iw_strings_has(&ids, text_at(relation, "spdxElementId")) &&
+                    iw_strings_has(&ids, text_at(relation, "relatedSpdxElement")));
         described += strcmp(text_at(relation, "relationshipType"), "DESCRIBES") == 0;
     }
     assert_int_equal(described, 2);
     json_decref(root);
 }
 
-/* --- bytes ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- bytes ---------------------------------------------------------------- */
 
 /* The same content, put there in another order, at another time, with other modes of no meaning. */
 static void make_environment(const char *folder, bool backwards)
 {
-    static const char *const names[] = {"bin/run", "lib/a/b.txt", "lib/a.txt", "README.txt", "share/\xc3\xa9 x"};
+    static const char *const names[] = {"bin/run", "lib/a/b.txt", "lib/a.txt", "README.txt",
+                                        "share/\xc3\xa9 x"};
     for (size_t k = 0; k < 5; k++) {
         size_t i = backwards ? 4 - k : k;
-        kit_write(folder, names[i], names[i], strlen(names[i]), i == 0 ? (backwards ? 0700 : 0775) : (backwards ? 0600 : 0664));
+        kit_write(folder, names[i], names[i], strlen(names[i]),
+                  i == 0 ? (backwards ? 0700 : 0775) : (backwards ? 0600 : 0664));
         iw_cleanup_free char *path = iw_path_join(folder, names[i]);
         if (backwards) utime(path, &(struct utimbuf){1000000000, 1000000000 + (time_t)i});
     }
@@ -180,10 +230,13 @@ static void test_same_bytes(void **state)
     char digests[2][IW_SHA256_HEX], file[IW_SHA256_HEX];
     iw_cleanup_free char *first = NULL, *second = NULL;
     for (int i = 0; i < 2; i++) {
-        iw_cleanup_free char *environment = iw_path_join(w->folder, i ? "another, longer folder" : "env"), *dist = iw_path_join(w->folder, i ? "d2/x" : "d1");
+        iw_cleanup_free char *environment =
+                                 iw_path_join(w->folder, i ? "another, longer folder" : "env"),
+                             *dist = iw_path_join(w->folder, i ? "d2/x" : "d1");
         make_environment(environment, i == 1);
         iw_bundle_options options = {.folder = dist, .work = w->folder, .level = 3};
-        kit_ok(iw_bundle_write(NULL, &w->plan, environment, "[]", "{}", &options, i ? &second : &first, digests[i], &err));
+        kit_ok(iw_bundle_write(NULL, &w->plan, environment, "[]", "{}", &options,
+                               i ? &second : &first, digests[i], &err));
     }
     assert_string_equal(digests[0], digests[1]);
     assert_string_equal(iw_path_base(first), "small-2026.1-k10-glibc0.0-cp311.tar.zst");
@@ -193,33 +246,44 @@ static void test_same_bytes(void **state)
     kit_ok(iw_run_capture(ARGV("tar", "--zstd", "-tf", first), NULL, 10000, &list, NULL, &err));
     assert_int_equal(strncmp(list, "small-2026.1-k10-glibc0.0-cp311/", 32), 0);
     const char *manifest = strstr(list, "/manifest.json"), *readme = strstr(list, "/README.txt");
-    assert_true(manifest && readme && manifest < readme); /* `run` and `verify` need read its start only */
+    assert_true(manifest && readme &&
+                manifest < readme); /* `run` and `verify` need read its start only */
     iw_cleanup_free char *left = iw_format("%s.new", first);
     assert_false(iw_exists(left));
 }
 
-/* --- the shells -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the shells ----------------------------------------------------------- */
 
 /* A store with the two packages: an "interpreter", which is the host's, and a library. */
 static void fill_store(struct world *w)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *cache = iw_path_join(w->folder, "cache"), *python = iw_path_join(w->folder, "tree-0"), *other = iw_path_join(w->folder, "tree-1");
+    iw_cleanup_free char *cache = iw_path_join(w->folder, "cache"),
+                         *python = iw_path_join(w->folder, "tree-0"),
+                         *other = iw_path_join(w->folder, "tree-1");
     static const char interpreter[] = "#!/bin/sh\nexec /usr/bin/python3 \"$@\"\n";
     kit_write(python, "bin/python3", interpreter, sizeof interpreter - 1, 0755);
-    kit_write(python, "bin/ironwheel-preflight", "#!/bin/sh\nexit ${IW_TEST_PREFLIGHT:-0}\n", 39, 0755);
+    kit_write(python, "bin/ironwheel-preflight", "#!/bin/sh\nexit ${IW_TEST_PREFLIGHT:-0}\n", 39,
+              0755);
     kit_text(other, "share/x.txt", "x");
-    kit_text(other, "lib/python3.11/site-packages/num_py-1.2.dist-info/METADATA", "Name: num.py\n"); /* without the recipe's label */
-    kit_text(other, "lib/python3.11/site-packages/Zeta.more-3.dist-info/METADATA", "Name: Zeta.more\n");
+    kit_text(other, "lib/python3.11/site-packages/num_py-1.2.dist-info/METADATA",
+             "Name: num.py\n"); /* without the recipe's label */
+    kit_text(other, "lib/python3.11/site-packages/Zeta.more-3.dist-info/METADATA",
+             "Name: Zeta.more\n");
     kit_text(other, "lib/python3.11/site-packages/a_part-2.dist-info/METADATA", "Name: a-part\n");
-    kit_text(other, "lib/python3.11/site-packages/datasets-0+ironwheel.dist-info/METADATA", "Name: datasets\n"); /* gives way to the real one */
-    kit_text(other, "lib/python3.11/site-packages/num_py/tool-9.dist-info/METADATA", "Name: tool\n"); /* somebody's own copy */
+    kit_text(other, "lib/python3.11/site-packages/datasets-0+ironwheel.dist-info/METADATA",
+             "Name: datasets\n"); /* gives way to the real one */
+    kit_text(other, "lib/python3.11/site-packages/num_py/tool-9.dist-info/METADATA",
+             "Name: tool\n"); /* somebody's own copy */
     kit_ok(iw_store_open(cache, NULL, &w->store, &err));
     const char *trees[] = {python, other};
     for (int i = 0; i < 2; i++) {
         iw_node *node = &w->nodes[i];
-        node->artifact = (iw_artifact){.name = iw_strdup(node->recipe->name), .version = iw_strdup(node->recipe->version), .plan_key = iw_strdup(node->plan_key),
-                                       .build_key = iw_strdup(node->plan_key), .facts = iw_strdup("{}")};
+        node->artifact = (iw_artifact){.name = iw_strdup(node->recipe->name),
+                                       .version = iw_strdup(node->recipe->version),
+                                       .plan_key = iw_strdup(node->plan_key),
+                                       .build_key = iw_strdup(node->plan_key),
+                                       .facts = iw_strdup("{}")};
         kit_ok(iw_store_add_artifact(w->store, trees[i], &node->artifact, false, &err));
     }
 }
@@ -239,7 +303,10 @@ static char *lay(struct world *w)
 
 static void test_lay(void **state)
 {
-    iw_cleanup_free char *environment = lay(*state), *constraints = kit_read(environment, "constraints.txt"), *readme = kit_read(environment, "README.txt"), *x = kit_read(environment, "share/x.txt");
+    iw_cleanup_free char *environment = lay(*state),
+                         *constraints = kit_read(environment, "constraints.txt"),
+                         *readme = kit_read(environment, "README.txt"),
+                         *x = kit_read(environment, "share/x.txt");
     assert_true(iw_ends_with(environment, "/small-2026.1-k10"));
     assert_string_equal(strchr(constraints, '\n'), "\nnum-py==1.2\na-part==2\nzeta-more==3\n");
     assert_non_null(strstr(readme, "small 2026.1: A test"));
@@ -252,23 +319,29 @@ static void test_lay(void **state)
     }
 }
 
-/* Runs `script` of a shell in the environment's parent; `%` in it stands for the environment. What it prints must be `wanted`. */
-static void shell_says(const char *shell, const char *option, const char *environment, const char *preflight, const char *script, const char *wanted)
+/* Runs `script` of a shell in the environment's parent; `%` in it stands for the environment. What
+ * it prints must be `wanted`. */
+static void shell_says(const char *shell, const char *option, const char *environment,
+                       const char *preflight, const char *script, const char *wanted)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *home = iw_path_parent(environment), *out = NULL, *home_variable = iw_format("HOME=%s", home), *env_variable = iw_format("E=%s", environment);
+    iw_cleanup_free char *home = iw_path_parent(environment), *out = NULL,
+                         *home_variable = iw_format("HOME=%s", home),
+                         *env_variable = iw_format("E=%s", environment);
     iw_cleanup_free char *flag = iw_format("IW_TEST_PREFLIGHT=%s", preflight);
     iw_cleanup_free char *file = iw_path_join(home, "script");
-    bool from_file = strcmp(option, "-f") == 0; /* csh looks for aliases when it reads a line: it gets a file of several */
+    bool from_file = strcmp(option, "-f") ==
+                     0; /* csh looks for aliases when it reads a line: it gets a file of several */
     if (from_file) kit_text(home, "script", script);
     const char *argv[] = {shell, option, from_file ? file : script, NULL};
-    kit_ok(iw_run_capture(argv, ARGV("PATH=/usr/bin:/bin", home_variable, env_variable, flag, "LC_ALL=C.UTF-8", "PIP_CONSTRAINT=/old", "UV_CONSTRAINT=/older"), 100000, &out, NULL, &err));
+    kit_ok(iw_run_capture(argv,
+                          ARGV("PATH=/usr/bin:/bin", home_variable, env_variable, flag,
+                               "LC_ALL=C.UTF-8", "PIP_CONSTRAINT=/old", "UV_CONSTRAINT=/older"),
+                          100000, &out, NULL, &err));
     iw_buffer expected = {0};
     for (const char *c = wanted; *c; c++) {
-        if (*c == '%')
-            iw_buffer_add_text(&expected, environment);
-        else
-            iw_buffer_add_char(&expected, *c);
+        if (*c == '%') iw_buffer_add_text(&expected, environment);
+        else iw_buffer_add_char(&expected, *c);
     }
     if (strcmp(out, expected.data) != 0) print_error("%s: %s\n", shell, script);
     assert_string_equal(out, expected.data);
@@ -281,13 +354,23 @@ static void test_activate_sh(void **state)
     static const char *const shells[] = {"sh", "bash", "zsh"};
     for (size_t i = 0; i < 3; i++) {
         shell_says(shells[i], "-c", environment, "0",
-                   "set -eu; . \"$E/bin/activate\"; command -v python3; echo \"$VIRTUAL_ENV\"; echo \"$VIRTUAL_ENV_PROMPT\"; set +eu; deactivate; echo \"$PATH:${VIRTUAL_ENV-none}\"; echo \"$PIP_CONSTRAINT $UV_CONSTRAINT\"",
+                   "set -eu; . \"$E/bin/activate\"; command -v python3; echo \"$VIRTUAL_ENV\"; "
+                   "echo \"$VIRTUAL_ENV_PROMPT\"; set +eu; deactivate; echo "
+                   "\"$PATH:${VIRTUAL_ENV-none}\"; echo \"$PIP_CONSTRAINT $UV_CONSTRAINT\"",
                    "%/bin/python3\n%\nsmall\n/usr/bin:/bin:none\n/old /older\n");
-        shell_says(shells[i], "-c", environment, "0", "cd \"$E/bin\"; . ./activate; . ./activate; echo \"$PATH\"; deactivate; echo \"$PATH\"", "%/bin:/usr/bin:/bin\n/usr/bin:/bin\n");
-        shell_says(shells[i], "-c", environment, "3", ". \"$E/bin/activate\"; echo \"${VIRTUAL_ENV-none} $PATH\"", "none /usr/bin:/bin\n"); /* the CPU lacks something */
+        shell_says(
+            shells[i], "-c", environment, "0",
+            "cd \"$E/bin\"; . ./activate; . ./activate; echo \"$PATH\"; deactivate; echo \"$PATH\"",
+            "%/bin:/usr/bin:/bin\n/usr/bin:/bin\n");
+        shell_says(shells[i], "-c", environment, "3",
+                   ". \"$E/bin/activate\"; echo \"${VIRTUAL_ENV-none} $PATH\"",
+                   "none /usr/bin:/bin\n"); /* the CPU lacks something */
         /* a space in the path: pip gets it as an address that it doesn't split */
         shell_says(shells[i], "-c", environment, "0",
-                   ". \"$E/bin/activate\"; case $PIP_CONSTRAINT in file:///*a%20work%20%C3%A9/*constraints.txt) echo fine ;; *) echo \"$PIP_CONSTRAINT\" ;; esac", "fine\n");
+                   ". \"$E/bin/activate\"; case $PIP_CONSTRAINT in "
+                   "file:///*a%20work%20%C3%A9/*constraints.txt) echo fine ;; *) echo "
+                   "\"$PIP_CONSTRAINT\" ;; esac",
+                   "fine\n");
     }
 }
 
@@ -295,10 +378,16 @@ static void test_activate_fish(void **state)
 {
     iw_cleanup_free char *environment = lay(*state);
     shell_says("fish", "-c", environment, "0",
-               "source $E/bin/activate.fish; command -v python3; echo $VIRTUAL_ENV; echo $VIRTUAL_ENV_PROMPT; deactivate; echo (string join : $PATH); set -q VIRTUAL_ENV; or echo none; echo $PIP_CONSTRAINT $UV_CONSTRAINT",
+               "source $E/bin/activate.fish; command -v python3; echo $VIRTUAL_ENV; echo "
+               "$VIRTUAL_ENV_PROMPT; deactivate; echo (string join : $PATH); set -q VIRTUAL_ENV; "
+               "or echo none; echo $PIP_CONSTRAINT $UV_CONSTRAINT",
                "%/bin/python3\n%\nsmall\n/usr/bin:/bin\nnone\n/old /older\n");
-    shell_says("fish", "-c", environment, "0", "source $E/bin/activate.fish; source $E/bin/activate.fish; deactivate; echo (string join : $PATH)", "/usr/bin:/bin\n");
-    shell_says("fish", "-c", environment, "3", "source $E/bin/activate.fish; set -q VIRTUAL_ENV; or echo none", "none\n");
+    shell_says("fish", "-c", environment, "0",
+               "source $E/bin/activate.fish; source $E/bin/activate.fish; deactivate; echo (string "
+               "join : $PATH)",
+               "/usr/bin:/bin\n");
+    shell_says("fish", "-c", environment, "3",
+               "source $E/bin/activate.fish; set -q VIRTUAL_ENV; or echo none", "none\n");
 }
 
 static void test_activate_csh(void **state)
@@ -307,19 +396,27 @@ static void test_activate_csh(void **state)
     static const char *const shells[] = {"csh", "tcsh"};
     for (size_t i = 0; i < 2; i++) {
         shell_says(shells[i], "-f", environment, "0",
-                   "cd \"$E\"\nsource bin/activate.csh\nwhich python3\necho \"$VIRTUAL_ENV\"\ndeactivate\necho $path\necho $?VIRTUAL_ENV $?VIRTUAL_ENV_PROMPT $PIP_CONSTRAINT\n",
+                   "cd \"$E\"\nsource bin/activate.csh\nwhich python3\necho "
+                   "\"$VIRTUAL_ENV\"\ndeactivate\necho $path\necho $?VIRTUAL_ENV "
+                   "$?VIRTUAL_ENV_PROMPT $PIP_CONSTRAINT\n",
                    "%/bin/python3\n%\n/usr/bin /bin\n0 0 /old\n");
-        shell_says(shells[i], "-f", environment, "0", "unsetenv PIP_CONSTRAINT\nsource \"$E/bin/activate.csh\"\nwhich python3\necho $VIRTUAL_ENV_PROMPT\ndeactivate\necho $?PIP_CONSTRAINT\n",
+        shell_says(shells[i], "-f", environment, "0",
+                   "unsetenv PIP_CONSTRAINT\nsource \"$E/bin/activate.csh\"\nwhich python3\necho "
+                   "$VIRTUAL_ENV_PROMPT\ndeactivate\necho $?PIP_CONSTRAINT\n",
                    "%/bin/python3\nsmall\n0\n");
-        shell_says(shells[i], "-f", environment, "3", "cd \"$E\"\nsource bin/activate.csh\necho $?VIRTUAL_ENV\n", "0\n");
-        shell_says(shells[i], "-fc", environment, "0", "source \"$E/bin/activate.csh\"; which python3", "%/bin/python3\n");
+        shell_says(shells[i], "-f", environment, "3",
+                   "cd \"$E\"\nsource bin/activate.csh\necho $?VIRTUAL_ENV\n", "0\n");
+        shell_says(shells[i], "-fc", environment, "0",
+                   "source \"$E/bin/activate.csh\"; which python3", "%/bin/python3\n");
     }
 }
 
 #define with_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {with_world(test_manifest), with_world(test_spdx),          with_world(test_same_bytes),   with_world(test_lay),
-                                       with_world(test_activate_sh), with_world(test_activate_fish), with_world(test_activate_csh)};
+    const struct CMUnitTest tests[] = {with_world(test_manifest),    with_world(test_spdx),
+                                       with_world(test_same_bytes),  with_world(test_lay),
+                                       with_world(test_activate_sh), with_world(test_activate_fish),
+                                       with_world(test_activate_csh)};
     return cmocka_run_group_tests_name("pack bundle", tests, NULL, NULL);
 }

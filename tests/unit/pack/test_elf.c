@@ -1,4 +1,5 @@
-/* The ELF reader: on files of the host's gcc, on each of them cut and bent at every byte, and on files that were made to hurt. */
+/* The ELF reader: on files of the host's gcc, on each of them cut and bent at every byte, and on
+ * files that were made to hurt. */
 #include "kit.h"
 
 #include <dirent.h>
@@ -10,9 +11,16 @@
 
 static void make_library(const char *folder)
 {
-    kit_compile(folder, "libown.so", "int own(void) { return 1; }", "-shared -fPIC -nostdlib -Wl,-soname,libown.so.1");
-    iw_cleanup_free char *arguments = iw_format("-shared -fPIC -Wl,-soname,libx.so.2 %s/libown.so -Wl,-rpath,/opt/iw-prefix/lib -Wl,--disable-new-dtags", folder);
-    kit_compile(folder, "libx.so", "#include <stdio.h>\n#include <math.h>\nint own(void);\nint f(double x) { return printf(\"%d\", own()) + (int)x; }", arguments);
+    kit_compile(folder, "libown.so", "int own(void) { return 1; }",
+                "-shared -fPIC -nostdlib -Wl,-soname,libown.so.1");
+    iw_cleanup_free char *arguments =
+        iw_format("-shared -fPIC -Wl,-soname,libx.so.2 %s/libown.so -Wl,-rpath,/opt/iw-prefix/lib "
+                  "-Wl,--disable-new-dtags",
+                  folder);
+    kit_compile(folder, "libx.so",
+                "#include <stdio.h>\n#include <math.h>\nint own(void);\nint f(double x) { return "
+                "printf(\"%d\", own()) + (int)x; }",
+                arguments);
 }
 
 static void test_read(void **state)
@@ -20,11 +28,16 @@ static void test_read(void **state)
     iw_error err = IW_ERROR_INIT;
     make_library(*state);
     kit_compile(*state, "x.o", "int f;", "-c");
-    kit_compile(*state, "static", "void _start(void) { for (;;) continue; }", "-static -nostdlib -ffreestanding");
+    kit_compile(*state, "static", "void _start(void) { for (;;) continue; }",
+                "-static -nostdlib -ffreestanding");
     kit_text(*state, "text", "#!/bin/sh\n");
     kit_text(*state, "empty", "");
-    iw_cleanup_free char *x = iw_path_join(*state, "libx.so"), *object = iw_path_join(*state, "x.o"), *text = iw_path_join(*state, "text"), *fixed = iw_path_join(*state, "static");
-    iw_cleanup_free char *empty = iw_path_join(*state, "empty"), *link = iw_path_join(*state, "link");
+    iw_cleanup_free char *x = iw_path_join(*state, "libx.so"),
+                         *object = iw_path_join(*state, "x.o"),
+                         *text = iw_path_join(*state, "text"),
+                         *fixed = iw_path_join(*state, "static");
+    iw_cleanup_free char *empty = iw_path_join(*state, "empty"),
+                         *link = iw_path_join(*state, "link");
     iw_elf elf;
     kit_ok(iw_elf_read(x, &elf, &err));
     assert_true(elf.is_elf && elf.dynamic && !elf.object);
@@ -54,10 +67,12 @@ static void test_read(void **state)
     assert_false(elf.is_elf);
     assert_int_equal(symlink("libx.so", link), 0);
     kit_fails(iw_elf_read(link, &elf, &err), IW_E_IO, link);
-    assert_true(iw_is_glibc("libm.so.6") && iw_is_glibc("ld-linux-x86-64.so.2") && !iw_is_glibc("libstdc++.so.6") && !iw_is_glibc("libm.so.6/x"));
+    assert_true(iw_is_glibc("libm.so.6") && iw_is_glibc("ld-linux-x86-64.so.2") &&
+                !iw_is_glibc("libstdc++.so.6") && !iw_is_glibc("libm.so.6/x"));
 }
 
-/* Cut at every length, each byte bent in three ways: an answer or an error with the file's name, never a crash (the fuzz target checks). */
+/* Cut at every length, each byte bent in three ways: an answer or an error with the file's name,
+ * never a crash (the fuzz target checks). */
 static void test_hostile(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -85,19 +100,35 @@ static void test_hostile(void **state)
     free(data);
 }
 
-/* --- files made to hurt ------------------------------------------------------------------------------------------------------------ */
+/* --- files made to hurt --------------------------------------------------- */
 
 /* A library of one section of `type` (number 1) and its strings (number 2). */
-static void put_sections(const char *path, Elf64_Word type, Elf64_Word info, size_t entry, const void *body, size_t size, const char *strings, size_t strings_size)
+static void put_sections(const char *path, Elf64_Word type, Elf64_Word info, size_t entry,
+                         const void *body, size_t size, const char *strings, size_t strings_size)
 {
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_buffer iw_buffer out = {0};
-    Elf64_Ehdr head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_DYN, .e_machine = EM_X86_64, .e_version = EV_CURRENT,
-                       .e_ehsize = sizeof head, .e_shentsize = sizeof(Elf64_Shdr), .e_shnum = 3, .e_shoff = sizeof head};
+    Elf64_Ehdr head = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+                       .e_type = ET_DYN,
+                       .e_machine = EM_X86_64,
+                       .e_version = EV_CURRENT,
+                       .e_ehsize = sizeof head,
+                       .e_shentsize = sizeof(Elf64_Shdr),
+                       .e_shnum = 3,
+                       .e_shoff = sizeof head};
     size_t start = sizeof head + 3 * sizeof(Elf64_Shdr);
     Elf64_Shdr sections[3] = {{0},
-                              {.sh_type = type, .sh_offset = start, .sh_size = size, .sh_entsize = entry, .sh_link = 2, .sh_info = info, .sh_addralign = 8},
-                              {.sh_type = SHT_STRTAB, .sh_offset = start + size, .sh_size = strings_size, .sh_addralign = 1}};
+                              {.sh_type = type,
+                               .sh_offset = start,
+                               .sh_size = size,
+                               .sh_entsize = entry,
+                               .sh_link = 2,
+                               .sh_info = info,
+                               .sh_addralign = 8},
+                              {.sh_type = SHT_STRTAB,
+                               .sh_offset = start + size,
+                               .sh_size = strings_size,
+                               .sh_addralign = 1}};
     iw_buffer_add(&out, &head, sizeof head);
     iw_buffer_add(&out, sections, sizeof sections);
     iw_buffer_add(&out, body, size);
@@ -113,11 +144,13 @@ static void test_many_names(void **state)
     Elf64_Dyn *entries = iw_alloc(4000 * sizeof *entries);
     memset(strings + 1, 'n', 100000);
     for (size_t i = 0; i < 4000; i++) entries[i] = (Elf64_Dyn){.d_tag = DT_NEEDED, .d_un.d_val = 1};
-    put_sections(path, SHT_DYNAMIC, 0, sizeof *entries, entries, 4000 * sizeof *entries, strings, 100002);
+    put_sections(path, SHT_DYNAMIC, 0, sizeof *entries, entries, 4000 * sizeof *entries, strings,
+                 100002);
     iw_elf elf;
     kit_fails(iw_elf_read(path, &elf, &err), IW_E_FORMAT, "names more than");
     for (size_t i = 0; i < 4000; i++) entries[i].d_un.d_val = 100001 + i; /* outside */
-    put_sections(path, SHT_DYNAMIC, 0, sizeof *entries, entries, 4000 * sizeof *entries, strings, 100001);
+    put_sections(path, SHT_DYNAMIC, 0, sizeof *entries, entries, 4000 * sizeof *entries, strings,
+                 100001);
     kit_fails(iw_elf_read(path, &elf, &err), IW_E_FORMAT, "outside its strings");
     free(entries);
 }
@@ -133,7 +166,10 @@ static void test_version_chains(void **state)
     iw_cleanup_free char *path = iw_path_join(*state, "versions.so");
     static const char strings[] = "\0libc.so.6\0GLIBC_2.9";
     iw_elf elf;
-    struct need one[2] = {{{.vn_version = 1, .vn_cnt = 1, .vn_file = 1, .vn_aux = sizeof(Elf64_Verneed)}, {.vna_name = 11}}, {{0}, {0}}};
+    struct need one[2] = {
+        {{.vn_version = 1, .vn_cnt = 1, .vn_file = 1, .vn_aux = sizeof(Elf64_Verneed)},
+         {.vna_name = 11}},
+        {{0}, {0}}};
     put_sections(path, SHT_GNU_verneed, 1, 0, one, sizeof one, strings, sizeof strings);
     kit_ok(iw_elf_read(path, &elf, &err));
     assert_string_equal(elf.versions.items[0], "libc.so.6 GLIBC_2.9");
@@ -155,7 +191,11 @@ static void test_version_chains(void **state)
     size_t count = 2000, size = count * sizeof(Elf64_Verneed) + count * sizeof(Elf64_Vernaux);
     char *body = iw_alloc(size);
     for (size_t i = 0; i < count; i++) {
-        Elf64_Verneed need = {.vn_version = 1, .vn_cnt = (uint16_t)count, .vn_file = 1, .vn_aux = (uint32_t)((count - i) * sizeof need), .vn_next = sizeof need};
+        Elf64_Verneed need = {.vn_version = 1,
+                              .vn_cnt = (uint16_t)count,
+                              .vn_file = 1,
+                              .vn_aux = (uint32_t)((count - i) * sizeof need),
+                              .vn_next = sizeof need};
         Elf64_Vernaux aux = {.vna_name = 11, .vna_next = sizeof aux};
         memcpy(body + i * sizeof need, &need, sizeof need);
         memcpy(body + count * sizeof need + i * sizeof aux, &aux, sizeof aux);
@@ -188,6 +228,8 @@ static void test_corpus(void **state)
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {with_folder(test_read), with_folder(test_hostile), with_folder(test_many_names), with_folder(test_version_chains), with_folder(test_corpus)};
+    const struct CMUnitTest tests[] = {with_folder(test_read), with_folder(test_hostile),
+                                       with_folder(test_many_names),
+                                       with_folder(test_version_chains), with_folder(test_corpus)};
     return cmocka_run_group_tests_name("pack elf", tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void must(int status, iw_error *err)
     fail_msg("%s", iw_error_text(err));
 }
 
-/* --- the tree ------------------------------------------------------------------------------------------------------------------------- */
+/* --- the tree ------------------------------------------------------------- */
 
 static void put(world *w, const char *path, const char *text)
 {
@@ -42,16 +42,18 @@ static void put(world *w, const char *path, const char *text)
     must(iw_write_file(full, text, strlen(text), 0644, &err), &err);
 }
 
-static void recipe_with(world *w, const char *name, const char *version, const char *build, const char *run, const char *command)
+static void recipe_with(world *w, const char *name, const char *version, const char *build,
+                        const char *run, const char *command)
 {
     iw_cleanup_free char *path = iw_format("recipes/%s/%s.yaml", name, version);
     char digest[IW_SHA256_HEX];
     iw_hash_bytes(path, strlen(path), digest);
-    iw_cleanup_free char *text = iw_format("name: %s\nversion: %s\nsummary: A test\nlicence: MIT\n"
-                                           "sources:\n  - url: http://127.0.0.1:9/%s-%s.tar.gz\n    sha256: %s\n"
-                                           "needs:\n  build: [%s]\n  run: [%s]\n"
-                                           "build:\n  system: script\n  compile: |\n    %s\n",
-                                           name, version, name, version, digest, build, run, command);
+    iw_cleanup_free char *text =
+        iw_format("name: %s\nversion: %s\nsummary: A test\nlicence: MIT\n"
+                  "sources:\n  - url: http://127.0.0.1:9/%s-%s.tar.gz\n    sha256: %s\n"
+                  "needs:\n  build: [%s]\n  run: [%s]\n"
+                  "build:\n  system: script\n  compile: |\n    %s\n",
+                  name, version, name, version, digest, build, run, command);
     put(w, path, text);
 }
 
@@ -62,8 +64,9 @@ static void recipe(world *w, const char *name, const char *build, const char *ru
 
 static void stack(world *w, const char *profile, const char *packages, const char *pins)
 {
-    iw_cleanup_free char *text = iw_format("name: s\nversion: 1\nsummary: A test\ntoolchain: t\nprofiles: [%s]\npackages: {%s}\npins: {%s}\n", profile,
-                                           packages, pins);
+    iw_cleanup_free char *text = iw_format("name: s\nversion: 1\nsummary: A test\ntoolchain: "
+                                           "t\nprofiles: [%s]\npackages: {%s}\npins: {%s}\n",
+                                           profile, packages, pins);
     put(w, "recipes/stacks/s.yaml", text);
 }
 
@@ -71,9 +74,10 @@ static void toolchain(world *w, const char *digit)
 {
     iw_buffer digest = {0};
     for (int i = 0; i < 64; i++) iw_buffer_add_text(&digest, digit);
-    iw_cleanup_free char *text = iw_format("name: t\nsummary: A test\nsuite: bookworm\nroots: [gcc]\npackages:\n"
-                                           "  - {name: gcc, version: '12', file: pool/main/g/gcc.deb, sha256: %s, size: 3}\n",
-                                           digest.data);
+    iw_cleanup_free char *text = iw_format(
+        "name: t\nsummary: A test\nsuite: bookworm\nroots: [gcc]\npackages:\n"
+        "  - {name: gcc, version: '12', file: pool/main/g/gcc.deb, sha256: %s, size: 3}\n",
+        digest.data);
     iw_buffer_free(&digest);
     put(w, "recipes/toolchains/t.yaml", text);
 }
@@ -83,14 +87,17 @@ static int setup(void **state)
     world *w = iw_alloc(sizeof *w);
     iw_error err = IW_ERROR_INIT;
     const char *parent = getenv("TMPDIR");
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-plan-", &w->root, NULL) != 0) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-plan-", &w->root, NULL) != 0)
+        return -1;
     static const char *const profiles[] = {"k10", "core2"};
     for (size_t i = 0; i < 2; i++) {
         iw_cleanup_free char *path = iw_format("recipes/profiles/%s.yaml", profiles[i]);
-        iw_cleanup_free char *text = iw_format("name: %s\nsummary: A test\nmarch: %s\nfeatures: [sse, sse2, sse3]\nassembler: %s\nrust: %s\nopenblas: %s\n"
-                                               "numpy: sse3\nemulator: phenom\n",
-                                               profiles[i], i ? "core2" : "amdfam10", i ? "core2" : "amdfam10", i ? "core2" : "amdfam10",
-                                               i ? "CORE2" : "BARCELONA");
+        iw_cleanup_free char *text =
+            iw_format("name: %s\nsummary: A test\nmarch: %s\nfeatures: [sse, sse2, "
+                      "sse3]\nassembler: %s\nrust: %s\nopenblas: %s\n"
+                      "numpy: sse3\nemulator: phenom\n",
+                      profiles[i], i ? "core2" : "amdfam10", i ? "core2" : "amdfam10",
+                      i ? "core2" : "amdfam10", i ? "CORE2" : "BARCELONA");
         put(w, path, text);
     }
     toolchain(w, "a");
@@ -113,7 +120,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- planning and building -------------------------------------------------------------------------------------------------------------- */
+/* --- planning and building ------------------------------------------------ */
 
 static int plan_status(world *w, iw_error *err)
 {
@@ -122,8 +129,12 @@ static int plan_status(world *w, iw_error *err)
     w->plan = NULL;
     iw_catalog_free(w->catalog);
     w->catalog = NULL;
-    if (iw_catalog_open(w->root, &w->catalog, err) != 0 || iw_catalog_stack(w->catalog, "s", &s, err) != 0) return -1;
-    return iw_plan_make(w->catalog, w->store, s, &(iw_plan_options){.policy = w->policy, .offline = w->offline}, &w->plan, err);
+    if (iw_catalog_open(w->root, &w->catalog, err) != 0 ||
+        iw_catalog_stack(w->catalog, "s", &s, err) != 0)
+        return -1;
+    return iw_plan_make(w->catalog, w->store, s,
+                        &(iw_plan_options){.policy = w->policy, .offline = w->offline}, &w->plan,
+                        err);
 }
 
 static void plan(world *w)
@@ -136,7 +147,8 @@ static void plan_fails(world *w, const char *part)
 {
     iw_error err = IW_ERROR_INIT;
     assert_int_equal(plan_status(w, &err), -1);
-    if (err.kind != IW_E_RECIPE || !strstr(iw_error_text(&err), part)) fail_msg("got: %s\nwanted: %s", iw_error_text(&err), part);
+    if (err.kind != IW_E_RECIPE || !strstr(iw_error_text(&err), part))
+        fail_msg("got: %s\nwanted: %s", iw_error_text(&err), part);
     iw_error_clear(&err);
 }
 
@@ -151,7 +163,8 @@ static void expect(world *w, const char *name, iw_action action, const char *rea
 {
     iw_node *n = node(w, name);
     if (n->action != action || strcmp(n->reason, reason) != 0)
-        fail_msg("%s: action %d, reason \"%s\"; wanted %d, \"%s\"", name, (int)n->action, n->reason, (int)action, reason);
+        fail_msg("%s: action %d, reason \"%s\"; wanted %d, \"%s\"", name, (int)n->action, n->reason,
+                 (int)action, reason);
 }
 
 /* Puts an artifact that holds `text` there. */
@@ -162,11 +175,14 @@ static void build_node(world *w, iw_node *n, const char *text)
     for (size_t i = 0; i < n->laid_count; i++) contents[i] = n->laid[i]->artifact.content;
     iw_plan_build_key(w->plan, n, contents, n->build_key);
     free(contents);
-    iw_cleanup_free char *path = iw_format("tree/%s", n->recipe->name), *tree = iw_path_join(w->root, "tree");
+    iw_cleanup_free char *path = iw_format("tree/%s", n->recipe->name),
+                         *tree = iw_path_join(w->root, "tree");
     put(w, path, text);
     iw_artifact_clear(&n->artifact);
-    n->artifact = (iw_artifact){.name = iw_strdup(n->recipe->name), .version = iw_strdup(n->recipe->version),
-                                .plan_key = iw_strdup(n->plan_key), .build_key = iw_strdup(n->build_key)};
+    n->artifact = (iw_artifact){.name = iw_strdup(n->recipe->name),
+                                .version = iw_strdup(n->recipe->version),
+                                .plan_key = iw_strdup(n->plan_key),
+                                .build_key = iw_strdup(n->build_key)};
     must(iw_store_add_artifact(w->store, tree, &n->artifact, false, &err), &err);
     must(iw_plan_note(w->plan, n, w->store, &err), &err);
     must(iw_remove_tree(tree, &err), &err);
@@ -191,7 +207,7 @@ static void small_tree(world *w)
     stack(w, "k10", "numpy: 1", "");
 }
 
-/* --- graph ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- graph ---------------------------------------------------------------- */
 
 static void test_graph(void **state)
 {
@@ -276,7 +292,8 @@ static void test_two_versions_at_one_prefix(void **state)
     recipe(w, "b", "", "lib/2");
     stack(w, "k10", "a: 1, b: 1", "");
     plan_fails(w, "two versions of lib: 1 (s → a → lib) and 2 (s → b → lib)");
-    /* One to build with and another to run with are two at one prefix as well; apart they are fine. */
+    /* One to build with and another to run with are two at one prefix as well; apart they are fine.
+     */
     recipe(w, "b", "", "");
     recipe(w, "c", "lib/2, a", "");
     stack(w, "k10", "c: 1", "");
@@ -287,7 +304,7 @@ static void test_two_versions_at_one_prefix(void **state)
     assert_int_equal(w->plan->node_count, 4);
 }
 
-/* --- keys and reasons -------------------------------------------------------------------------------------------------------------------- */
+/* --- keys and reasons ----------------------------------------------------- */
 
 static void test_nothing_to_do(void **state)
 {
@@ -323,7 +340,8 @@ static void test_recipe_changed(void **state)
     assert_string_equal(node(w, "numpy")->build_key, "");
 }
 
-/* Early cut-off: python is built again and gives the same bytes; what stands on it is found by its build key, without a build. */
+/* Early cut-off: python is built again and gives the same bytes; what stands on it is found by its
+ * build key, without a build. */
 static void test_same_bytes(void **state)
 {
     world *w = *state;
@@ -412,7 +430,8 @@ static void test_gone(void **state)
     small_tree(w);
     plan(w);
     build_all(w);
-    iw_cleanup_free char *name = iw_format("%s.tar.zst", node(w, "numpy")->build_key), *path = iw_store_path(w->store, "artifacts", name);
+    iw_cleanup_free char *name = iw_format("%s.tar.zst", node(w, "numpy")->build_key),
+                         *path = iw_store_path(w->store, "artifacts", name);
     assert_int_equal(unlink(path), 0);
     plan(w);
     expect(w, "numpy", IW_ACTION_BUILD, "its artifact is damaged or gone");
@@ -442,7 +461,8 @@ static void test_bundle_key(void **state)
     plan(w);
     memcpy(first, w->plan->bundle_key, sizeof first);
     put(w, "recipes/stacks/s.yaml",
-        "name: s\nversion: 1\nsummary: A test\ntoolchain: t\nprofiles: [k10]\npackages: {numpy: 1}\nchecks:\n  - import: [numpy]\n");
+        "name: s\nversion: 1\nsummary: A test\ntoolchain: t\nprofiles: [k10]\npackages: {numpy: "
+        "1}\nchecks:\n  - import: [numpy]\n");
     plan(w);
     assert_string_not_equal(first, w->plan->bundle_key);
     stack(w, "k10", "numpy: 1", "");
@@ -450,7 +470,7 @@ static void test_bundle_key(void **state)
     assert_string_equal(first, w->plan->bundle_key);
 }
 
-/* --- sources that can't be had -------------------------------------------------------------------------------------------------------------- */
+/* --- sources that can't be had -------------------------------------------- */
 
 static void test_fetch_blocked(void **state)
 {
@@ -461,23 +481,35 @@ static void test_fetch_blocked(void **state)
     stack(w, "k10", "b: 1", "");
     w->offline = true;
     plan(w);
-    expect(w, "a", IW_ACTION_FETCH_BLOCKED, "never built; its source a-1.tar.gz is not in the store, and there is no network (--offline)");
+    expect(w, "a", IW_ACTION_FETCH_BLOCKED,
+           "never built; its source a-1.tar.gz is not in the store, and there is no network "
+           "(--offline)");
     w->offline = false;
     plan(w);
     expect(w, "a", IW_ACTION_BUILD, "never built");
-    must(iw_store_note_fetch(w->store, node(w, "a")->recipe->sources[0].sha256, "no route to host", &err), &err);
+    must(iw_store_note_fetch(w->store, node(w, "a")->recipe->sources[0].sha256, "no route to host",
+                             &err),
+         &err);
     plan(w);
-    expect(w, "a", IW_ACTION_FETCH_BLOCKED, "never built; its source a-1.tar.gz could not be fetched the last time: no route to host");
-    must(iw_store_note_fetch(w->store, node(w, "a")->recipe->sources[0].sha256, "a-1.tar.gz could not be fetched:\n  http://one/: no route\n  http://two/: 404\n", &err), &err);
+    expect(
+        w, "a", IW_ACTION_FETCH_BLOCKED,
+        "never built; its source a-1.tar.gz could not be fetched the last time: no route to host");
+    must(iw_store_note_fetch(
+             w->store, node(w, "a")->recipe->sources[0].sha256,
+             "a-1.tar.gz could not be fetched:\n  http://one/: no route\n  http://two/: 404\n",
+             &err),
+         &err);
     plan(w);
-    expect(w, "a", IW_ACTION_FETCH_BLOCKED, "never built; its source a-1.tar.gz could not be fetched the last time: http://one/: no route; http://two/: 404");
+    expect(w, "a", IW_ACTION_FETCH_BLOCKED,
+           "never built; its source a-1.tar.gz could not be fetched the last time: http://one/: no "
+           "route; http://two/: 404");
     build_all(w);
     w->offline = true;
     plan(w);
     expect(w, "a", IW_ACTION_REUSE, "unchanged"); /* what is built needs no source */
 }
 
-/* --- times, why --------------------------------------------------------------------------------------------------------------------------- */
+/* --- times, why ----------------------------------------------------------- */
 
 static void test_estimates(void **state)
 {
@@ -486,15 +518,18 @@ static void test_estimates(void **state)
     small_tree(w);
     must(iw_store_record(w->store, "python", "1", "", (iw_measure){200, 0}, &err), &err);
     plan(w);
-    assert_true(node(w, "python")->expected_seconds > 199 && node(w, "python")->expected_seconds < 201);
+    assert_true(node(w, "python")->expected_seconds > 199 &&
+                node(w, "python")->expected_seconds < 201);
     assert_true(node(w, "zlib")->expected_seconds > 0);
     assert_true(node(w, "python")->measured && !node(w, "zlib")->measured);
     /* Another version's time, where that is built the same way. */
     recipe_with(w, "zlib", "2", "", "", "make");
     stack(w, "k10", "numpy: 1", "zlib: 1, cython: 1");
-    put(w, "recipes/cython/2.yaml", "name: cython\nversion: 2\nsummary: A test\nlicence: MIT\n"
-                                    "sources:\n  - url: http://127.0.0.1:9/cython-2.tar.gz\n"
-                                    "    sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\nbuild: {system: make}\n");
+    put(w, "recipes/cython/2.yaml",
+        "name: cython\nversion: 2\nsummary: A test\nlicence: MIT\n"
+        "sources:\n  - url: http://127.0.0.1:9/cython-2.tar.gz\n"
+        "    sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\nbuild: "
+        "{system: make}\n");
     must(iw_store_record(w->store, "zlib", "2", "", (iw_measure){70, 0}, &err), &err);
     must(iw_store_record(w->store, "cython", "2", "", (iw_measure){7000, 0}, &err), &err);
     must(iw_store_record(w->store, "numpy", "gone", "", (iw_measure){7000, 0}, &err), &err);
@@ -554,7 +589,8 @@ static void test_quick(void **state)
     iw_buffer packages = {0};
     recipe(w, "p0", "", "");
     for (int i = 1; i < 40; i++) {
-        iw_cleanup_free char *name = iw_format("p%d", i), *run = iw_format("p%d", i / 2), *build = iw_format("p%d", i - 1);
+        iw_cleanup_free char *name = iw_format("p%d", i), *run = iw_format("p%d", i / 2),
+                             *build = iw_format("p%d", i - 1);
         recipe(w, name, build, run);
     }
     iw_buffer_add_text(&packages, "p39: 1");
@@ -569,10 +605,13 @@ static void test_quick(void **state)
         iw_plan *again = NULL;
         struct timespec from, to;
         clock_gettime(CLOCK_MONOTONIC, &from);
-        must(iw_plan_make(w->catalog, w->store, w->plan->stack, &(iw_plan_options){.policy = w->policy}, &again, &err), &err);
+        must(iw_plan_make(w->catalog, w->store, w->plan->stack,
+                          &(iw_plan_options){.policy = w->policy}, &again, &err),
+             &err);
         clock_gettime(CLOCK_MONOTONIC, &to);
         iw_plan_free(again);
-        double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+        double seconds =
+            (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
         if (seconds < best) best = seconds;
     }
     print_message("plan of %zu packages: %.2f ms\n", w->plan->node_count, best * 1000);
@@ -583,9 +622,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-        T(test_graph), T(test_build_needs_do_not_spread), T(test_cycle), T(test_versions), T(test_two_versions_at_one_prefix), T(test_nothing_to_do),
-        T(test_recipe_changed), T(test_same_bytes), T(test_other_bytes), T(test_several_below), T(test_common_inputs), T(test_version_changed),
-        T(test_gone), T(test_meaningless_changes), T(test_bundle_key), T(test_fetch_blocked), T(test_estimates), T(test_why), T(test_quick),
+        T(test_graph),
+        T(test_build_needs_do_not_spread),
+        T(test_cycle),
+        T(test_versions),
+        T(test_two_versions_at_one_prefix),
+        T(test_nothing_to_do),
+        T(test_recipe_changed),
+        T(test_same_bytes),
+        T(test_other_bytes),
+        T(test_several_below),
+        T(test_common_inputs),
+        T(test_version_changed),
+        T(test_gone),
+        T(test_meaningless_changes),
+        T(test_bundle_key),
+        T(test_fetch_blocked),
+        T(test_estimates),
+        T(test_why),
+        T(test_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The schedule on random graphs: every node runs once, never before what it needs; a failure skips exactly what stands on it. */
+/* The schedule on random graphs: every node runs once, never before what it needs; a failure skips
+ * exactly what stands on it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,10 +77,8 @@ static void end_one(sample *s, iw_schedule *schedule, fate *fates, uint64_t *see
     size_t i = running[next_random(seed) % count];
     bool fails = failures && next_random(seed) % 8 == 0;
     fates[i] = fails ? FAILED : DONE;
-    if (fails)
-        iw_schedule_failed(schedule, &s->nodes[i]);
-    else
-        iw_schedule_done(schedule, &s->nodes[i]);
+    if (fails) iw_schedule_failed(schedule, &s->nodes[i]);
+    else iw_schedule_done(schedule, &s->nodes[i]);
 }
 
 static void check_end(const sample *s, const iw_schedule *schedule, const fate *fates)
@@ -90,7 +89,8 @@ static void check_end(const sample *s, const iw_schedule *schedule, const fate *
         if (s->nodes[i].action == IW_ACTION_REUSE) continue;
         bool below_failed = false, listed = false;
         for (size_t j = 0; j < i; j++)
-            if (s->above[j][i] && s->nodes[j].action != IW_ACTION_REUSE && fates[j] == FAILED) below_failed = true;
+            if (s->above[j][i] && s->nodes[j].action != IW_ACTION_REUSE && fates[j] == FAILED)
+                below_failed = true;
         for (size_t j = 0; j < count; j++)
             if (skipped[j] == &s->nodes[i]) listed = true;
         assert_int_equal(listed, below_failed);
@@ -134,7 +134,8 @@ static void test_random(void **state)
     free(s);
 }
 
-/* The longest chain goes first: a short package that a long one waits for comes before a longer one that nothing needs. */
+/* The longest chain goes first: a short package that a long one waits for comes before a longer one
+ * that nothing needs. */
 static void test_critical_path(void **state)
 {
     (void)state;
@@ -143,7 +144,11 @@ static void test_critical_path(void **state)
     s->plan.nodes = s->nodes;
     s->plan.node_count = 3;
     for (size_t i = 0; i < 3; i++) {
-        s->nodes[i] = (iw_node){.index = i, .recipe = &s->recipes[i], .laid = s->laid[i], .action = IW_ACTION_BUILD, .expected_seconds = seconds[i]};
+        s->nodes[i] = (iw_node){.index = i,
+                                .recipe = &s->recipes[i],
+                                .laid = s->laid[i],
+                                .action = IW_ACTION_BUILD,
+                                .expected_seconds = seconds[i]};
     }
     s->nodes[2].laid[0] = &s->nodes[1];
     s->nodes[2].laid_count = 1;
@@ -159,6 +164,7 @@ static void test_critical_path(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random), cmocka_unit_test(test_critical_path)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random),
+                                       cmocka_unit_test(test_critical_path)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Cases as data: each .test file of tests/cases/recipe holds a small tree, what is loaded from it, and the message (or the meaning) that must come out.
- * IW_REBASE=1 writes what came out back into the files; a person reads the diff. */
+/* Cases as data: each .test file of tests/cases/recipe holds a small tree, what is loaded from it,
+ * and the message (or the meaning) that must come out. IW_REBASE=1 writes what came out back into
+ * the files; a person reads the diff. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,14 +37,12 @@ static void read_case(const char *path, iw_case *out)
     iw_cleanup_free char *text = NULL;
     size_t length;
     *out = (iw_case){0};
-    if (iw_read_file(path, 4 << 20, &text, &length, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_read_file(path, 4 << 20, &text, &length, &err)) fail_msg("%s", iw_error_text(&err));
     iw_slice rest = {text, length}, line;
     iw_buffer body = {0};
     while (iw_slice_next(&rest, '\n', &line)) {
         if (line.length > 3 && memcmp(line.data, "-- ", 3) == 0) {
-            if (out->count)
-                out->parts[out->count - 1].body = iw_buffer_take(&body);
+            if (out->count) out->parts[out->count - 1].body = iw_buffer_take(&body);
             assert_true(out->count < 256);
             out->parts[out->count++].head = iw_strndup(line.data + 3, line.length - 3);
         } else if (out->count) {
@@ -72,7 +71,8 @@ static void write_case(const char *path, const iw_case *test)
     assert_int_equal(iw_write_file(path, out.data, out.length, 0644, NULL), 0);
 }
 
-/* "%09", "%00" … in a body stand for bytes that an editor would spoil; only in parts whose head ends in " (escaped)". */
+/* "%09", "%00" … in a body stand for bytes that an editor would spoil; only in parts whose head
+ * ends in " (escaped)". */
 static size_t unescape(char *text)
 {
     char *to = text;
@@ -102,14 +102,11 @@ static void lay_part(const char *root, const iw_part *part)
         program = true;
     }
     char *arrow = strstr(head, " -> ");
-    if (arrow)
-        *arrow = '\0';
+    if (arrow) *arrow = '\0';
     iw_cleanup_free char *path = iw_path_join(root, head), *folder = iw_path_parent(path);
     assert_int_equal(iw_make_folders(folder, 0755, NULL), 0);
-    if (arrow)
-        assert_int_equal(symlink(arrow + 4, path), 0);
-    else
-        assert_int_equal(iw_write_file(path, body, length, program ? 0755 : 0644, NULL), 0);
+    if (arrow) assert_int_equal(symlink(arrow + 4, path), 0);
+    else assert_int_equal(iw_write_file(path, body, length, program ? 0755 : 0644, NULL), 0);
 }
 
 static void add_recipe(iw_buffer *out, const iw_recipe *recipe)
@@ -121,32 +118,39 @@ static void add_recipe(iw_buffer *out, const iw_recipe *recipe)
 
 static void add_stack(iw_buffer *out, const iw_stack *stack)
 {
-    iw_buffer_add_format(out, "stack %s %s, toolchain %s\n", stack->name, stack->version, stack->toolchain);
+    iw_buffer_add_format(out, "stack %s %s, toolchain %s\n", stack->name, stack->version,
+                         stack->toolchain);
     for (size_t i = 0; i < stack->profiles.count; i++)
         iw_buffer_add_format(out, "profile %s\n", stack->profiles.items[i]);
     for (size_t i = 0; i < stack->package_count; i++)
-        iw_buffer_add_format(out, "package %s %s\n", stack->packages[i].name, stack->packages[i].version);
+        iw_buffer_add_format(out, "package %s %s\n", stack->packages[i].name,
+                             stack->packages[i].version);
     for (size_t i = 0; i < stack->pin_count; i++)
         iw_buffer_add_format(out, "pin %s %s\n", stack->pins[i].name, stack->pins[i].version);
     for (size_t i = 0; i < stack->check_count; i++)
-        iw_buffer_add_format(out, "check \"%s\" timeout %u\n", stack->checks[i].name, stack->checks[i].timeout);
+        iw_buffer_add_format(out, "check \"%s\" timeout %u\n", stack->checks[i].name,
+                             stack->checks[i].timeout);
     iw_buffer_add_format(out, "hours %.2f, disk %.2f GB\n", stack->hours, stack->disk_gb);
 }
 
 static void add_profile(iw_buffer *out, const iw_profile *profile)
 {
     iw_buffer_add_format(out, "profile %s: %s\nflags", profile->name, profile->summary);
-    for (size_t i = 0; i < profile->flags.count && !iw_starts_with(profile->flags.items[i], "-mno-"); i++)
+    for (size_t i = 0;
+         i < profile->flags.count && !iw_starts_with(profile->flags.items[i], "-mno-"); i++)
         iw_buffer_add_format(out, " %s", profile->flags.items[i]);
-    iw_buffer_add_format(out, "\nassembler %s\nrust %s\nopenblas %s\nnumpy %s\nemulator %s\n", profile->assembler_march, profile->rust_cpu,
-                         profile->openblas_target, profile->numpy_baseline, profile->emulator_cpu);
+    iw_buffer_add_format(out, "\nassembler %s\nrust %s\nopenblas %s\nnumpy %s\nemulator %s\n",
+                         profile->assembler_march, profile->rust_cpu, profile->openblas_target,
+                         profile->numpy_baseline, profile->emulator_cpu);
 }
 
 static void add_toolchain(iw_buffer *out, const iw_toolchain *toolchain)
 {
-    iw_buffer_add_format(out, "toolchain %s, %zu packages\ndigest %s\n", toolchain->name, toolchain->package_count, toolchain->digest);
+    iw_buffer_add_format(out, "toolchain %s, %zu packages\ndigest %s\n", toolchain->name,
+                         toolchain->package_count, toolchain->digest);
     for (size_t i = 0; i < toolchain->package_count; i++)
-        iw_buffer_add_format(out, "package %s %s %llu\n", toolchain->packages[i].name, toolchain->packages[i].version,
+        iw_buffer_add_format(out, "package %s %s %llu\n", toolchain->packages[i].name,
+                             toolchain->packages[i].version,
                              (unsigned long long)toolchain->packages[i].size);
 }
 
@@ -162,13 +166,17 @@ static int load(iw_catalog *catalog, const char *what, iw_buffer *out, iw_error 
     const char *names[] = {name, version, NULL};
     iw_list list = {names, *version ? 2 : 1};
     int status = -1;
-    if (strcmp(kind, "recipe") == 0 && (status = iw_catalog_recipe(catalog, name, version, &recipe, err)) == 0)
+    if (strcmp(kind, "recipe") == 0 &&
+        (status = iw_catalog_recipe(catalog, name, version, &recipe, err)) == 0)
         add_recipe(out, recipe);
-    else if (strcmp(kind, "stack") == 0 && (status = iw_catalog_stack(catalog, name, &stack, err)) == 0)
+    else if (strcmp(kind, "stack") == 0 &&
+             (status = iw_catalog_stack(catalog, name, &stack, err)) == 0)
         add_stack(out, stack);
-    else if (strcmp(kind, "profiles") == 0 && (status = iw_catalog_profiles_join(catalog, &list, &profile, err)) == 0)
+    else if (strcmp(kind, "profiles") == 0 &&
+             (status = iw_catalog_profiles_join(catalog, &list, &profile, err)) == 0)
         add_profile(out, profile);
-    else if (strcmp(kind, "toolchain") == 0 && (status = iw_catalog_toolchain(catalog, name, &toolchain, err)) == 0)
+    else if (strcmp(kind, "toolchain") == 0 &&
+             (status = iw_catalog_toolchain(catalog, name, &toolchain, err)) == 0)
         add_toolchain(out, toolchain);
     return status;
 }
@@ -179,8 +187,7 @@ static void run_part(const char *root, const char *path, iw_part *part)
     iw_catalog *catalog;
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_buffer iw_buffer out = {0};
-    if (iw_catalog_open(root, &catalog, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_catalog_open(root, &catalog, &err)) fail_msg("%s", iw_error_text(&err));
     if (load(catalog, part->head + strlen("load "), &out, &err)) {
         assert_int_equal(err.kind, IW_E_RECIPE);
         iw_buffer_clear(&out);
@@ -208,8 +215,7 @@ static void run_case(const char *path)
     iw_error err = IW_ERROR_INIT;
     size_t loads = 0;
     read_case(path, &test);
-    if (iw_temporary_folder("/tmp", "iw-recipe-", &root, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_temporary_folder("/tmp", "iw-recipe-", &root, &err)) fail_msg("%s", iw_error_text(&err));
     iw_cleanup_free char *recipes = iw_path_join(root, "recipes");
     assert_int_equal(iw_make_folders(recipes, 0755, NULL), 0);
     for (size_t i = 0; i < test.count; i++) {
@@ -221,8 +227,7 @@ static void run_case(const char *path)
         }
     }
     assert_true(loads > 0);
-    if (getenv("IW_REBASE"))
-        write_case(path, &test);
+    if (getenv("IW_REBASE")) write_case(path, &test);
     iw_remove_tree(root, NULL);
     free_case(&test);
 }
@@ -235,8 +240,7 @@ static void test_cases(void **state)
     DIR *folder = opendir(CASES);
     assert_non_null(folder);
     for (const struct dirent *entry; (entry = readdir(folder));)
-        if (iw_ends_with(entry->d_name, ".test"))
-            iw_strings_add(&names, entry->d_name);
+        if (iw_ends_with(entry->d_name, ".test")) iw_strings_add(&names, entry->d_name);
     closedir(folder);
     iw_strings_sort(&names);
     for (; count < names.count; count++) {

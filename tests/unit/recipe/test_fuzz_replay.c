@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/recipe, each file once. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/recipe, each file
+ * once. */
 #define CORPUS "tests/fuzz/corpus/recipe"
 
 #include "../../fuzz/fuzz_recipe.c"

@@ -1,4 +1,5 @@
-/* The meaning, key by key and in both directions: what can change a built result changes it, all else leaves it alone. */
+/* The meaning, key by key and in both directions: what can change a built result changes it, all
+ * else leaves it alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,12 +23,14 @@ static const char base[] =
     "licence: MIT\n"
     "homepage: https://example.org\n"
     "sources:\n"
-    "  - {pypi: proj, version: 2, kind: sdist, file: p.tar.gz, sha256: " SHA_A ", id: pp, to: pt, strip: 2, unpack: true}\n"
-    "  - {url: 'https://example.org/u.tar.gz', mirrors: ['https://example.net/u.tar.gz'], file: u.tar.gz, sha256: " SHA_A
-    ", id: uu, to: ut, strip: 2, unpack: true}\n"
-    "  - {debian: deb, version: 3, binary: false, file: d.tar.gz, sha256: " SHA_A ", id: dd, to: dt, strip: 2, unpack: true}\n"
-    "  - {git: 'https://example.org/g.git', commit: 1111111111111111111111111111111111111111, submodules: false, sha256: " SHA_A
-    ", id: gg, to: gt}\n"
+    "  - {pypi: proj, version: 2, kind: sdist, file: p.tar.gz, sha256: " SHA_A
+    ", id: pp, to: pt, strip: 2, unpack: true}\n"
+    "  - {url: 'https://example.org/u.tar.gz', mirrors: ['https://example.net/u.tar.gz'], file: "
+    "u.tar.gz, sha256: " SHA_A ", id: uu, to: ut, strip: 2, unpack: true}\n"
+    "  - {debian: deb, version: 3, binary: false, file: d.tar.gz, sha256: " SHA_A
+    ", id: dd, to: dt, strip: 2, unpack: true}\n"
+    "  - {git: 'https://example.org/g.git', commit: 1111111111111111111111111111111111111111, "
+    "submodules: false, sha256: " SHA_A ", id: gg, to: gt}\n"
     "  - {crates: Cargo.lock, sha256: " SHA_A ", id: cc}\n"
     "  - {local: files/a, id: ll, to: lt, unpack: true}\n"
     "patches:\n"
@@ -81,6 +84,7 @@ typedef struct iw_change {
 } iw_change;
 
 static const iw_change changes[] = {
+    /* clang-format off */
     {"recipe", "name", "name: x", "name: y", true},
     {"recipe", "version", "version: 1.0", "version: 1.1", true},
     {"recipe", "summary", "A thing", "Another", false},
@@ -223,13 +227,13 @@ static const iw_change changes[] = {
     {"", "", ", unpack: true}", "}", false},
     {"", "", "needs:\n  build: [nb, nc/1]\n  run: [nr]\n", "needs: {run: [nr], build: [nb, nc/1]}\n", false},
     {"", "", "prepare: echo prepare", "prepare: \"echo prepare\"", false},
+    /* clang-format on */
 };
 
 static char *replaced(const char *text, const char *from, const char *to)
 {
     const char *at = strstr(text, from);
-    if (!at)
-        fail_msg("the base recipe holds no %s", from);
+    if (!at) fail_msg("the base recipe holds no %s", from);
     return iw_format("%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
 }
 
@@ -239,12 +243,15 @@ static void lay_base(const char *root)
     iw_test_write(root, "patches/x/one.patch", patch);
     iw_test_write(root, "patches/x/same.patch", patch);
     iw_test_write(root, "patches/y/one.patch", patch);
-    iw_test_write(root, "patches/x/two.patch", "Description: e\nAuthor: a\nForwarded: no\nApplies-To: 1.*\n---\n");
+    iw_test_write(root, "patches/x/two.patch",
+                  "Description: e\nAuthor: a\nForwarded: no\nApplies-To: 1.*\n---\n");
     iw_test_write(root, "recipes/x/files/a", "A\n");
     iw_test_write(root, "recipes/x/files/b", "B\n");
     iw_test_write(root, "recipes/x/files/same/a", "A\n");
     iw_test_write(root, "recipes/y/files/a", "A\n");
-    iw_test_write(root, "recipes/o/1.yaml", "name: o\nversion: 1\nsummary: other\nlicence: ISC\nbuild: {system: script, compile: x}\n");
+    iw_test_write(
+        root, "recipes/o/1.yaml",
+        "name: o\nversion: 1\nsummary: other\nlicence: ISC\nbuild: {system: script, compile: x}\n");
 }
 
 /* The meaning of a recipe's text; caller frees. */
@@ -253,7 +260,8 @@ static char *meaning_of(const char *root, const char *text)
     iw_error err = IW_ERROR_INIT;
     iw_catalog *catalog;
     const iw_recipe *recipe;
-    const char *name = strstr(text, "name: y\n") ? "y" : "x", *version = strstr(text, "version: 1.1\n") ? "1.1" : "1.0";
+    const char *name = strstr(text, "name: y\n") ? "y" : "x",
+               *version = strstr(text, "version: 1.1\n") ? "1.1" : "1.0";
     iw_cleanup_free char *file = iw_format("recipes/%s/%s.yaml", name, version);
     iw_test_write(root, file, text);
     assert_int_equal(iw_catalog_open(root, &catalog, NULL), 0);
@@ -273,8 +281,7 @@ static void test_each_key(void **state)
     assert_true(iw_starts_with(before, "recipe-meaning 1\n"));
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         const iw_change *change = &changes[i];
-        if (strcmp(change->from, "[]") == 0)
-            continue;
+        if (strcmp(change->from, "[]") == 0) continue;
         iw_cleanup_free char *text = replaced(base, change->from, change->to);
         if (strcmp(change->from, "from: dd") == 0 && strcmp(change->to, "from: 3") == 0) {
             char *without = replaced(text, "id: dd, ", "");
@@ -288,8 +295,8 @@ static void test_each_key(void **state)
         }
         iw_cleanup_free char *after = meaning_of(root, text);
         if ((strcmp(before, after) != 0) != change->built)
-            fail_msg("%s %s: \"%s\" -> \"%s\" %s the meaning", change->shape, change->key, change->from, change->to,
-                     change->built ? "doesn't change" : "changes");
+            fail_msg("%s %s: \"%s\" -> \"%s\" %s the meaning", change->shape, change->key,
+                     change->from, change->to, change->built ? "doesn't change" : "changes");
     }
     iw_remove_tree(root, NULL);
 }
@@ -302,9 +309,9 @@ static void every_key_is_tried(void *context, const iw_shape *shape)
         const iw_key *key = &shape->keys[i];
         bool tried = false;
         for (size_t k = 0; k < sizeof changes / sizeof *changes; k++)
-            tried = tried || (strcmp(changes[k].shape, shape->name) == 0 && strcmp(changes[k].key, key->name) == 0);
-        if (!tried)
-            fail_msg("no change of \"%s\" in \"%s\" is tried", key->name, shape->name);
+            tried = tried || (strcmp(changes[k].shape, shape->name) == 0 &&
+                              strcmp(changes[k].key, key->name) == 0);
+        if (!tried) fail_msg("no change of \"%s\" in \"%s\" is tried", key->name, shape->name);
     }
 }
 
@@ -320,7 +327,8 @@ static void test_local_content(void **state)
     (void)state;
     iw_cleanup_free char *root = iw_test_tree();
     lay_base(root);
-    iw_cleanup_free char *before = meaning_of(root, base), *path = iw_path_join(root, "recipes/x/files/a");
+    iw_cleanup_free char *before = meaning_of(root, base),
+                         *path = iw_path_join(root, "recipes/x/files/a");
     iw_test_write(root, "recipes/x/files/a", "B\n");
     iw_cleanup_free char *content = meaning_of(root, base);
     assert_string_not_equal(before, content);

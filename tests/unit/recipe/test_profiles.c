@@ -1,4 +1,5 @@
-/* Profiles against the tools that they talk about: gcc's own list of features, GNU as, and the emulator's models. */
+/* Profiles against the tools that they talk about: gcc's own list of features, GNU as, and the
+ * emulator's models. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,16 +21,14 @@ static iw_catalog *open_tree(void)
 {
     iw_error err = IW_ERROR_INIT;
     iw_catalog *catalog;
-    if (iw_catalog_open(".", &catalog, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_catalog_open(".", &catalog, &err)) fail_msg("%s", iw_error_text(&err));
     return catalog;
 }
 
 static bool has(const iw_list *list, const char *text)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i], text) == 0)
-            return true;
+        if (strcmp(list->items[i], text) == 0) return true;
     return false;
 }
 
@@ -37,13 +36,10 @@ static bool has(const iw_list *list, const char *text)
 static bool option_line(iw_slice line, char name[64], bool *enabled)
 {
     line = iw_slice_trim(line);
-    if (line.length < 4 || memcmp(line.data, "-m", 2) != 0)
-        return false;
+    if (line.length < 4 || memcmp(line.data, "-m", 2) != 0) return false;
     size_t length = 0;
-    while (2 + length < line.length && !strchr(" \t=", line.data[2 + length]))
-        length++;
-    if (length >= 63 || 2 + length >= line.length || line.data[2 + length] == '=')
-        return false;
+    while (2 + length < line.length && !strchr(" \t=", line.data[2 + length])) length++;
+    if (length >= 63 || 2 + length >= line.length || line.data[2 + length] == '=') return false;
     memcpy(name, line.data + 2, length);
     name[length] = '\0';
     iw_slice rest = iw_slice_trim((iw_slice){line.data + 2 + length, line.length - 2 - length});
@@ -51,16 +47,17 @@ static bool option_line(iw_slice line, char name[64], bool *enabled)
     return *enabled || iw_slice_equal(rest, "[disabled]");
 }
 
-/* gcc's idea of the target under these flags: names of all boolean -m options, and of those switched on. */
-static void ask_gcc(const char *const *before, const iw_list *flags, iw_strings *all, iw_strings *on)
+/* gcc's idea of the target under these flags: names of all boolean -m options, and of those
+ * switched on. */
+static void ask_gcc(const char *const *before, const iw_list *flags, iw_strings *all,
+                    iw_strings *on)
 {
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_strings iw_strings argv = {0};
     iw_cleanup_free char *text = NULL;
     iw_strings_add(&argv, "gcc");
     iw_strings_add_all(&argv, before);
-    for (size_t i = 0; flags && i < flags->count; i++)
-        iw_strings_add(&argv, flags->items[i]);
+    for (size_t i = 0; flags && i < flags->count; i++) iw_strings_add(&argv, flags->items[i]);
     iw_strings_add(&argv, "-Q");
     iw_strings_add(&argv, "--help=target");
     if (iw_run_capture((const char *const *)argv.items, NULL, 1 << 20, &text, NULL, &err))
@@ -71,8 +68,7 @@ static void ask_gcc(const char *const *before, const iw_list *flags, iw_strings 
     while (iw_slice_next(&rest, '\n', &line))
         if (option_line(line, name, &enabled)) {
             iw_strings_add(all, name);
-            if (enabled)
-                iw_strings_add(on, name);
+            if (enabled) iw_strings_add(on, name);
         }
 }
 
@@ -81,28 +77,92 @@ static int gcc_major(void)
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_free char *text = NULL;
     const char *const argv[] = {"gcc", "-dumpversion", NULL};
-    if (iw_run_capture(argv, NULL, 4096, &text, NULL, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_run_capture(argv, NULL, 4096, &text, NULL, &err)) fail_msg("%s", iw_error_text(&err));
     return atoi(text);
 }
 
-/* Options that are no instruction-set features: code models, ABI, tuning. New ones of a newer gcc must be looked at by a person. */
-static const char *const others[] = {
-    "128bit-long-double", "16", "32", "64", "80387", "8bit-idiv", "96bit-long-double", "accumulate-outgoing-args", "align-double",
-    "align-stringops", "android", "avx256-split-unaligned-load", "avx256-split-unaligned-store", "bionic", "call-ms2sysv-xlogues",
-    "cet-switch", "cld", "direct-extern-access", "dispatch-scheduler", "dump-tune-features", "fancy-math-387", "fentry", "force-drap",
-    "force-indirect-call", "fp-ret-in-387", "general-regs-only", "glibc", "hard-float", "iamcu", "ieee-fp", "indirect-branch-cs-prefix",
-    "indirect-branch-register", "inline-all-stringops", "inline-stringops-dynamically", "long-double-128", "long-double-64", "long-double-80",
-    "manual-endbr", "mitigate-rop", "mpx", "ms-bitfields", "musl", "needed", "no-align-stringops", "no-default", "no-fancy-math-387",
-    "no-push-args", "no-red-zone", "no-sse4", "nop-mcount", "omit-leaf-frame-pointer", "pc32", "pc64", "pc80", "pcommit", "push-args",
-    "recip", "record-mcount", "record-return", "red-zone", "relax-cmpxchg-loop", "rtd", "skip-rax-setup", "soft-float", "sse2avx", "sse4",
-    "sseregparm", "stack-arg-probe", "stackrealign", "stv", "tls-direct-seg-refs", "uclibc", "vect8-ret-in-mem", "vzeroupper", "x32"};
+/* Options that are no instruction-set features: code models, ABI, tuning. New ones of a newer gcc
+ * must be looked at by a person. */
+static const char *const others[] = {"128bit-long-double",
+                                     "16",
+                                     "32",
+                                     "64",
+                                     "80387",
+                                     "8bit-idiv",
+                                     "96bit-long-double",
+                                     "accumulate-outgoing-args",
+                                     "align-double",
+                                     "align-stringops",
+                                     "android",
+                                     "avx256-split-unaligned-load",
+                                     "avx256-split-unaligned-store",
+                                     "bionic",
+                                     "call-ms2sysv-xlogues",
+                                     "cet-switch",
+                                     "cld",
+                                     "direct-extern-access",
+                                     "dispatch-scheduler",
+                                     "dump-tune-features",
+                                     "fancy-math-387",
+                                     "fentry",
+                                     "force-drap",
+                                     "force-indirect-call",
+                                     "fp-ret-in-387",
+                                     "general-regs-only",
+                                     "glibc",
+                                     "hard-float",
+                                     "iamcu",
+                                     "ieee-fp",
+                                     "indirect-branch-cs-prefix",
+                                     "indirect-branch-register",
+                                     "inline-all-stringops",
+                                     "inline-stringops-dynamically",
+                                     "long-double-128",
+                                     "long-double-64",
+                                     "long-double-80",
+                                     "manual-endbr",
+                                     "mitigate-rop",
+                                     "mpx",
+                                     "ms-bitfields",
+                                     "musl",
+                                     "needed",
+                                     "no-align-stringops",
+                                     "no-default",
+                                     "no-fancy-math-387",
+                                     "no-push-args",
+                                     "no-red-zone",
+                                     "no-sse4",
+                                     "nop-mcount",
+                                     "omit-leaf-frame-pointer",
+                                     "pc32",
+                                     "pc64",
+                                     "pc80",
+                                     "pcommit",
+                                     "push-args",
+                                     "recip",
+                                     "record-mcount",
+                                     "record-return",
+                                     "red-zone",
+                                     "relax-cmpxchg-loop",
+                                     "rtd",
+                                     "skip-rax-setup",
+                                     "soft-float",
+                                     "sse2avx",
+                                     "sse4",
+                                     "sseregparm",
+                                     "stack-arg-probe",
+                                     "stackrealign",
+                                     "stv",
+                                     "tls-direct-seg-refs",
+                                     "uclibc",
+                                     "vect8-ret-in-mem",
+                                     "vzeroupper",
+                                     "x32"};
 
 static bool other(const char *name)
 {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (strcmp(others[i], name) == 0)
-            return true;
+        if (strcmp(others[i], name) == 0) return true;
     return false;
 }
 
@@ -116,8 +176,7 @@ static void test_features_are_gccs(void **state)
     for (size_t i = 0; i < count; i++) {
         assert_true(i == 0 || strcmp(features[i - 1], features[i]) < 0);
         assert_true(iw_feature_known(features[i]));
-        if (!iw_strings_has(&all, features[i]))
-            fail_msg("gcc has no -m%s", features[i]);
+        if (!iw_strings_has(&all, features[i])) fail_msg("gcc has no -m%s", features[i]);
     }
     assert_null(features[count]);
     assert_false(iw_feature_known("sse9"));
@@ -139,7 +198,8 @@ static void hold_against_gcc(const iw_profile *profile, const char *const *befor
     ask_gcc(before, &profile->flags, &all, &on);
     for (size_t i = 0; i < count; i++)
         if (iw_strings_has(&on, features[i]) != has(&profile->usable, features[i]))
-            fail_msg("%s: %s is %s", profile->name, features[i], iw_strings_has(&on, features[i]) ? "on" : "off");
+            fail_msg("%s: %s is %s", profile->name, features[i],
+                     iw_strings_has(&on, features[i]) ? "on" : "off");
 }
 
 static void test_profiles_against_gcc(void **state)
@@ -148,7 +208,8 @@ static void test_profiles_against_gcc(void **state)
     iw_catalog *catalog = open_tree();
     iw_list names;
     const iw_profile *profile;
-    static const char *const hostile[] = {"-mavx512f", "-mavx2", "-mfma", "-mbmi2", "-mno-sse2", "-mno-sse3", NULL};
+    static const char *const hostile[] = {"-mavx512f", "-mavx2",    "-mfma", "-mbmi2",
+                                          "-mno-sse2", "-mno-sse3", NULL};
     assert_int_equal(iw_catalog_profiles(catalog, &names, NULL), 0);
     assert_true(names.count >= 9);
     for (size_t i = 0; i < names.count; i++) {
@@ -159,12 +220,17 @@ static void test_profiles_against_gcc(void **state)
     iw_catalog_free(catalog);
 }
 
-/* The CPUs that gcc has a name for allow what gcc thinks that they have. Bulldozer leaves some out on purpose. */
+/* The CPUs that gcc has a name for allow what gcc thinks that they have. Bulldozer leaves some out
+ * on purpose. */
 static void test_named_cpus(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"k10", "-march=amdfam10"},        {"core2", "-march=core2"},   {"nehalem", "-march=nehalem"},
-                                           {"sandybridge", "-march=sandybridge"}, {"x86-64", "-march=x86-64"}, {"x86-64-v3", "-march=x86-64-v3"}};
+    static const char *const pairs[][2] = {{"k10", "-march=amdfam10"},
+                                           {"core2", "-march=core2"},
+                                           {"nehalem", "-march=nehalem"},
+                                           {"sandybridge", "-march=sandybridge"},
+                                           {"x86-64", "-march=x86-64"},
+                                           {"x86-64-v3", "-march=x86-64-v3"}};
     iw_catalog *catalog = open_tree();
     const iw_profile *profile;
     size_t count;
@@ -186,15 +252,17 @@ static void test_named_cpus(void **state)
 static void test_k10(void **state)
 {
     (void)state;
-    static const char *const expected[] = {"3dnow", "3dnowa", "abm", "cx16", "fxsr", "lzcnt", "mmx", "mwait", "popcnt", "prfchw", "sahf", "sse",
-                                           "sse2", "sse3", "sse4a"};
+    static const char *const expected[] = {"3dnow", "3dnowa", "abm",   "cx16",   "fxsr",
+                                           "lzcnt", "mmx",    "mwait", "popcnt", "prfchw",
+                                           "sahf",  "sse",    "sse2",  "sse3",   "sse4a"};
     iw_catalog *catalog = open_tree();
     const iw_profile *k10;
     assert_int_equal(iw_catalog_profile(catalog, "k10", &k10, NULL), 0);
     assert_int_equal(k10->features.count, sizeof expected / sizeof *expected);
     for (size_t i = 0; i < k10->features.count; i++)
         assert_string_equal(k10->features.items[i], expected[i]);
-    assert_true(has(&k10->flags, "-march=amdfam10") && has(&k10->flags, "-mno-avx") && has(&k10->flags, "-mno-ssse3"));
+    assert_true(has(&k10->flags, "-march=amdfam10") && has(&k10->flags, "-mno-avx") &&
+                has(&k10->flags, "-mno-ssse3"));
     assert_string_equal(k10->emulator_cpu, "phenom,-fxsr-opt");
     size_t count;
     iw_features(&count);
@@ -224,9 +292,10 @@ static void test_no_avx_macro(void **state)
     iw_catalog_free(catalog);
 }
 
-/* --- the assembler ---------------------------------------------------------------------------------------------------------------- */
+/* --- the assembler -------------------------------------------------------- */
 
 static const char *const instructions[][2] = {
+    /* clang-format off */
     {"sse2", "paddd %xmm0,%xmm1"},   {"sse3", "addsubps %xmm0,%xmm1"},       {"ssse3", "pabsb %xmm0,%xmm1"},
     {"sse4.1", "ptest %xmm0,%xmm1"}, {"sse4.2", "pcmpgtq %xmm0,%xmm1"},      {"sse4a", "extrq %xmm0,%xmm1"},
     {"crc32", "crc32l %eax,%ebx"},   {"popcnt", "popcnt %eax,%ebx"},         {"lzcnt", "lzcnt %eax,%ebx"},
@@ -253,6 +322,7 @@ static bool assembles(const char *folder, const char *march, const char *instruc
     const char *const argv[] = {"as", flag, "-o", "/dev/null", source, NULL};
     assert_int_equal(iw_write_file(source, line, strlen(line), 0600, NULL), 0);
     return iw_run_capture(argv, NULL, 4096, NULL, NULL, err) == 0;
+    /* clang-format on */
 }
 
 static void hold_against_as(const char *folder, const iw_profile *profile)
@@ -261,8 +331,8 @@ static void hold_against_as(const char *folder, const iw_profile *profile)
         iw_error err = IW_ERROR_INIT;
         bool allowed = has(&profile->features, instructions[i][0]);
         if (assembles(folder, profile->assembler_march, instructions[i][1], &err) != allowed)
-            fail_msg("%s: as -march=%s %s `%s` %s", profile->name, profile->assembler_march, allowed ? "refuses" : "takes", instructions[i][1],
-                     iw_error_text(&err));
+            fail_msg("%s: as -march=%s %s `%s` %s", profile->name, profile->assembler_march,
+                     allowed ? "refuses" : "takes", instructions[i][1], iw_error_text(&err));
         iw_error_clear(&err);
     }
 }
@@ -272,7 +342,8 @@ static void hold_basics(const char *folder, const iw_profile *profile)
     iw_error err = IW_ERROR_INIT;
     for (size_t i = 0; i < sizeof basics / sizeof *basics; i++)
         if (!assembles(folder, profile->assembler_march, basics[i], &err))
-            fail_msg("%s: as -march=%s refuses `%s` %s", profile->name, profile->assembler_march, basics[i], iw_error_text(&err));
+            fail_msg("%s: as -march=%s refuses `%s` %s", profile->name, profile->assembler_march,
+                     basics[i], iw_error_text(&err));
 }
 
 static void test_profiles_against_as(void **state)
@@ -297,26 +368,34 @@ static void test_profiles_against_as(void **state)
     iw_catalog_free(catalog);
 }
 
-/* What gcc makes of a profile's flags, its assembler takes under the profile's -march: atomics, bit counts, prefetches, vector loops. */
+/* What gcc makes of a profile's flags, its assembler takes under the profile's -march: atomics, bit
+ * counts, prefetches, vector loops. */
 static const char program_source[] =
     "typedef unsigned __int128 wide;\n"
     "_Bool swap(wide *p, wide a, wide b) { return __sync_bool_compare_and_swap(p, a, b); }\n"
-    "int bits(unsigned long a) { return __builtin_popcountl(a) + __builtin_clzl(a) + __builtin_ctzl(a); }\n"
+    "int bits(unsigned long a) { return __builtin_popcountl(a) + __builtin_clzl(a) + "
+    "__builtin_ctzl(a); }\n"
     "void ahead(void *p) { __builtin_prefetch(p, 1, 3); __builtin_prefetch(p, 0, 0); }\n"
-    "void scale(float *restrict a, const float *restrict b, int n) { for (int i = 0; i < n; i++) a[i] = a[i] * b[i] + 1; }\n"
-    "int most(const short *a, int n) { int m = 0; for (int i = 0; i < n; i++) m = a[i] > m ? a[i] : m; return m; }\n"
-    "void order(unsigned *a, int n) { for (int i = 0; i < n; i++) a[i] = __builtin_bswap32(a[i]); }\n"
+    "void scale(float *restrict a, const float *restrict b, int n) { for (int i = 0; i < n; i++) "
+    "a[i] = a[i] * b[i] + 1; }\n"
+    "int most(const short *a, int n) { int m = 0; for (int i = 0; i < n; i++) m = a[i] > m ? a[i] "
+    ": m; return m; }\n"
+    "void order(unsigned *a, int n) { for (int i = 0; i < n; i++) a[i] = __builtin_bswap32(a[i]); "
+    "}\n"
     "int cut(long double a) { return (int)a; }\n"
     "long cut_double(double a, float b) { return (long)a + (long)b; }\n"
     "double round_up(double a) { return __builtin_ceil(a); }\n"
-    "unsigned char first[64]; int find(const char *s) { int n = 0; while (first[n & 63] != (unsigned char)s[n]) n++; return n; }\n";
+    "unsigned char first[64]; int find(const char *s) { int n = 0; while (first[n & 63] != "
+    "(unsigned char)s[n]) n++; return n; }\n";
 
 static void compile_under(const char *folder, const iw_profile *profile)
 {
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_strings iw_strings argv = {0};
-    iw_cleanup_free char *source = iw_path_join(folder, "p.c"), *march = iw_format("-Wa,-march=%s", profile->assembler_march);
-    assert_int_equal(iw_write_file(source, program_source, sizeof program_source - 1, 0600, NULL), 0);
+    iw_cleanup_free char *source = iw_path_join(folder, "p.c"),
+                         *march = iw_format("-Wa,-march=%s", profile->assembler_march);
+    assert_int_equal(iw_write_file(source, program_source, sizeof program_source - 1, 0600, NULL),
+                     0);
     iw_strings_add_all(&argv, (const char *const[]){"gcc", "-O3", "-fcf-protection=full", NULL});
     iw_strings_add_all(&argv, profile->flags.items);
     iw_strings_add_all(&argv, (const char *const[]){march, "-c", "-o", "/dev/null", source, NULL});
@@ -344,7 +423,7 @@ static void test_profiles_compile(void **state)
     iw_catalog_free(catalog);
 }
 
-/* --- joining ------------------------------------------------------------------------------------------------------------------------ */
+/* --- joining -------------------------------------------------------------- */
 
 static void test_join(void **state)
 {
@@ -360,11 +439,15 @@ static void test_join(void **state)
     assert_string_equal(joined->name, "k10+nehalem");
     assert_string_equal(joined->flags.items[0], "-march=amdfam10");
     for (const char *const *feature = iw_features(NULL); *feature; feature++)
-        assert_int_equal(has(&joined->features, *feature), has(&k10->features, *feature) && has(&nehalem->features, *feature));
+        assert_int_equal(has(&joined->features, *feature),
+                         has(&k10->features, *feature) && has(&nehalem->features, *feature));
     hold_against_gcc(joined, NULL);
-    assert_true(has(&k10->features, "3dnow") && has(&k10->shunned, "3dnow") && !has(&k10->usable, "3dnow") && has(&k10->usable, "sse4a"));
-    assert_true(has(&k10->flags, "-mno-3dnow") && has(&k10->flags, "-mno-3dnowa") && !has(&k10->flags, "-m3dnow") && has(&k10->flags, "-mprfchw"));
-    assert_true(has(&joined->shunned, "3dnow") && !has(&joined->usable, "3dnow") && has(&joined->flags, "-mno-3dnow"));
+    assert_true(has(&k10->features, "3dnow") && has(&k10->shunned, "3dnow") &&
+                !has(&k10->usable, "3dnow") && has(&k10->usable, "sse4a"));
+    assert_true(has(&k10->flags, "-mno-3dnow") && has(&k10->flags, "-mno-3dnowa") &&
+                !has(&k10->flags, "-m3dnow") && has(&k10->flags, "-mprfchw"));
+    assert_true(has(&joined->shunned, "3dnow") && !has(&joined->usable, "3dnow") &&
+                has(&joined->flags, "-mno-3dnow"));
     assert_string_equal(joined->rust_cpu, "x86-64");
     assert_string_equal(joined->openblas_target, "PRESCOTT");
     assert_string_equal(joined->numpy_baseline, "sse3");
@@ -373,7 +456,8 @@ static void test_join(void **state)
     iw_catalog_free(catalog);
 }
 
-/* The meaning is what is built: neither the name nor the emulator, but every flag and each of the others. */
+/* The meaning is what is built: neither the name nor the emulator, but every flag and each of the
+ * others. */
 static void test_meaning(void **state)
 {
     (void)state;
@@ -390,22 +474,29 @@ static void test_meaning(void **state)
     iw_catalog_free(catalog);
 }
 
-/* --- the emulator --------------------------------------------------------------------------------------------------------------------- */
+/* --- the emulator --------------------------------------------------------- */
 
 /* Prints the features that CPUID tells. */
 static const char cpuid_program[] =
     "#include <cpuid.h>\n#include <stdio.h>\n"
     "#define S(n, b) if ((b) & 1) puts(n)\n"
     "int main(void)\n{\n    unsigned a, b, c, d;\n    __get_cpuid(1, &a, &b, &c, &d);\n"
-    "S(\"mmx\", d >> 23);S(\"fxsr\", d >> 24);S(\"sse\", d >> 25);S(\"sse2\", d >> 26);S(\"sse3\", c);S(\"pclmul\", c >> 1);S(\"mwait\", c >> 3);\n"
-    "S(\"ssse3\", c >> 9);S(\"fma\", c >> 12);S(\"cx16\", c >> 13);S(\"sse4.1\", c >> 19);S(\"sse4.2\", c >> 20);S(\"movbe\", c >> 22);\n"
-    "S(\"popcnt\", c >> 23);S(\"aes\", c >> 25);S(\"xsave\", c >> 26);S(\"avx\", c >> 28);S(\"f16c\", c >> 29);S(\"rdrnd\", c >> 30);\n"
-    "if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {S(\"fsgsbase\", b);S(\"bmi\", b >> 3);S(\"hle\", b >> 4);S(\"avx2\", b >> 5);S(\"bmi2\", b >> 8);\n"
-    "S(\"rtm\", b >> 11);S(\"avx512f\", b >> 16);S(\"rdseed\", b >> 18);S(\"adx\", b >> 19);S(\"clflushopt\", b >> 23);S(\"clwb\", b >> 24);\n"
+    "S(\"mmx\", d >> 23);S(\"fxsr\", d >> 24);S(\"sse\", d >> 25);S(\"sse2\", d >> 26);S(\"sse3\", "
+    "c);S(\"pclmul\", c >> 1);S(\"mwait\", c >> 3);\n"
+    "S(\"ssse3\", c >> 9);S(\"fma\", c >> 12);S(\"cx16\", c >> 13);S(\"sse4.1\", c >> "
+    "19);S(\"sse4.2\", c >> 20);S(\"movbe\", c >> 22);\n"
+    "S(\"popcnt\", c >> 23);S(\"aes\", c >> 25);S(\"xsave\", c >> 26);S(\"avx\", c >> "
+    "28);S(\"f16c\", c >> 29);S(\"rdrnd\", c >> 30);\n"
+    "if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {S(\"fsgsbase\", b);S(\"bmi\", b >> "
+    "3);S(\"hle\", b >> 4);S(\"avx2\", b >> 5);S(\"bmi2\", b >> 8);\n"
+    "S(\"rtm\", b >> 11);S(\"avx512f\", b >> 16);S(\"rdseed\", b >> 18);S(\"adx\", b >> "
+    "19);S(\"clflushopt\", b >> 23);S(\"clwb\", b >> 24);\n"
     "S(\"sha\", b >> 29);S(\"pku\", c >> 3);}\n"
-    "if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {S(\"sahf\", c);S(\"lzcnt\", c >> 5);S(\"sse4a\", c >> 6);S(\"xop\", c >> 11);S(\"lwp\", c >> 15);\n"
+    "if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {S(\"sahf\", c);S(\"lzcnt\", c >> "
+    "5);S(\"sse4a\", c >> 6);S(\"xop\", c >> 11);S(\"lwp\", c >> 15);\n"
     "S(\"fma4\", c >> 16);S(\"tbm\", c >> 21);S(\"3dnowa\", d >> 30);S(\"3dnow\", d >> 31);}\n"
-    "if (__get_cpuid_count(13, 1, &a, &b, &c, &d)) {S(\"xsaveopt\", a);S(\"xsavec\", a >> 1);}\n    return 0;\n}\n";
+    "if (__get_cpuid_count(13, 1, &a, &b, &c, &d)) {S(\"xsaveopt\", a);S(\"xsavec\", a >> 1);}\n   "
+    " return 0;\n}\n";
 
 static void hold_against_emulator(const char *program, const iw_profile *profile)
 {
@@ -423,10 +514,12 @@ static void hold_against_emulator(const char *program, const iw_profile *profile
             fail_msg("%s: qemu's %s also has %s", profile->name, profile->emulator_cpu, feature);
     }
     assert_true(told >= 4);
-    for (size_t i = 0; i < profile->features.count; i++) { /* and the other way round, where CPUID tells it and it faults when missing */
+    for (size_t i = 0; i < profile->features.count;
+         i++) { /* and the other way round, where CPUID tells it and it faults when missing */
         const char *const *feature = &profile->features.items[i];
         static const char silent[] = " abm crc32 mwait prfchw sahf pclmul ";
-        iw_cleanup_free char *wrapped = iw_format(" %s ", *feature), *line_of = iw_format("%s\n", *feature);
+        iw_cleanup_free char *wrapped = iw_format(" %s ", *feature),
+                             *line_of = iw_format("%s\n", *feature);
         if (!strstr(silent, wrapped) && !strstr(text, line_of))
             fail_msg("%s: qemu's %s lacks %s", profile->name, profile->emulator_cpu, *feature);
     }
@@ -438,11 +531,12 @@ static void test_profiles_against_emulator(void **state)
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_free char *folder = NULL;
     assert_int_equal(iw_temporary_folder("/tmp", "iw-cpu-", &folder, NULL), 0);
-    iw_cleanup_free char *source = iw_path_join(folder, "cpuid.c"), *program = iw_path_join(folder, "cpuid");
+    iw_cleanup_free char *source = iw_path_join(folder, "cpuid.c"),
+                         *program = iw_path_join(folder, "cpuid");
     assert_int_equal(iw_write_file(source, cpuid_program, sizeof cpuid_program - 1, 0600, NULL), 0);
-    const char *const argv[] = {"gcc", "-O1", "-static", "-march=x86-64", "-o", program, source, NULL};
-    if (iw_run_capture(argv, NULL, 65536, NULL, NULL, &err))
-        fail_msg("%s", iw_error_text(&err));
+    const char *const argv[] = {"gcc", "-O1",   "-static", "-march=x86-64",
+                                "-o",  program, source,    NULL};
+    if (iw_run_capture(argv, NULL, 65536, NULL, NULL, &err)) fail_msg("%s", iw_error_text(&err));
     iw_catalog *catalog = open_tree();
     iw_list names;
     const iw_profile *profile;
@@ -458,12 +552,11 @@ static void test_profiles_against_emulator(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_features_are_gccs),  cmocka_unit_test(test_profiles_against_gcc),
-        cmocka_unit_test(test_named_cpus),         cmocka_unit_test(test_k10),
-        cmocka_unit_test(test_no_avx_macro),       cmocka_unit_test(test_profiles_against_as),
-        cmocka_unit_test(test_profiles_compile),
-        cmocka_unit_test(test_join),               cmocka_unit_test(test_meaning),
-        cmocka_unit_test(test_profiles_against_emulator),
+        cmocka_unit_test(test_features_are_gccs), cmocka_unit_test(test_profiles_against_gcc),
+        cmocka_unit_test(test_named_cpus),        cmocka_unit_test(test_k10),
+        cmocka_unit_test(test_no_avx_macro),      cmocka_unit_test(test_profiles_against_as),
+        cmocka_unit_test(test_profiles_compile),  cmocka_unit_test(test_join),
+        cmocka_unit_test(test_meaning),           cmocka_unit_test(test_profiles_against_emulator),
     };
     return cmocka_run_group_tests_name("profiles", tests, NULL, NULL);
 }

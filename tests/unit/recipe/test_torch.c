@@ -1,5 +1,6 @@
-/* torch/2.6.0 was built and proven; torch/2.7.0 can't be fetched here. What holds for one says something of the other as long as they differ
- * in nothing but their sources: hold the two resolved recipes side by side. */
+/* torch/2.6.0 was built and proven; torch/2.7.0 can't be fetched here. What holds for one says
+ * something of the other as long as they differ in nothing but their sources: hold the two resolved
+ * recipes side by side. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,12 +27,12 @@ static bool begins(iw_slice text, const char *with)
     return text.length >= strlen(with) && memcmp(text.data, with, strlen(with)) == 0;
 }
 
-/* The next line of a meaning that is about neither the version nor the sources; false at the end. */
+/* The next line of a meaning that is about neither the version nor the sources; false at the end.
+ */
 static bool next_line(iw_slice *rest, iw_slice *line)
 {
     while (iw_slice_next(rest, '\n', line))
-        if (!begins(*line, "version ") && !begins(*line, "sources["))
-            return true;
+        if (!begins(*line, "version ") && !begins(*line, "sources[")) return true;
     return false;
 }
 
@@ -42,10 +43,10 @@ static void same_but_sources(const iw_recipe *a, const iw_recipe *b)
     for (;; count++) {
         bool more = next_line(&left, &l);
         assert_int_equal(more, next_line(&right, &r));
-        if (!more)
-            break;
+        if (!more) break;
         if (l.length != r.length || memcmp(l.data, r.data, l.length) != 0)
-            fail_msg("%s says \"%.*s\",\n%s says \"%.*s\"", a->path, (int)l.length, l.data, b->path, (int)r.length, r.data);
+            fail_msg("%s says \"%.*s\",\n%s says \"%.*s\"", a->path, (int)l.length, l.data, b->path,
+                     (int)r.length, r.data);
     }
     assert_true(count > 10);
 }
@@ -67,9 +68,9 @@ static void test_torch(void **state)
     (void)state;
     iw_error err = IW_ERROR_INIT;
     iw_catalog *catalog;
-    if (iw_catalog_open(".", &catalog, &err))
-        fail_msg("%s", iw_error_text(&err));
-    const iw_recipe *proven = load(catalog, "torch", "2.6.0"), *other = load(catalog, "torch", "2.7.0");
+    if (iw_catalog_open(".", &catalog, &err)) fail_msg("%s", iw_error_text(&err));
+    const iw_recipe *proven = load(catalog, "torch", "2.6.0"),
+                    *other = load(catalog, "torch", "2.7.0");
     same_but_sources(proven, other);
     assert_string_equal(local(proven)->sha256, local(other)->sha256);
     assert_int_equal(proven->check_count, other->check_count);
@@ -79,16 +80,17 @@ static void test_torch(void **state)
     iw_catalog_free(catalog);
 }
 
-/* oneDNN, MKL, FBGEMM and the like make code at run time or hold it for other CPUs: none of them may come back with an edit. */
+/* oneDNN, MKL, FBGEMM and the like make code at run time or hold it for other CPUs: none of them
+ * may come back with an edit. */
 static void test_switches(void **state)
 {
     (void)state;
-    static const char *const off[] = {"USE_CUDA",   "USE_MKLDNN",          "USE_FBGEMM", "USE_NNPACK", "USE_XNNPACK",
-                                      "USE_KINETO", "USE_PYTORCH_QNNPACK", "USE_ROCM",   "USE_NATIVE_ARCH"};
+    static const char *const off[] = {
+        "USE_CUDA",   "USE_MKLDNN",          "USE_FBGEMM", "USE_NNPACK",     "USE_XNNPACK",
+        "USE_KINETO", "USE_PYTORCH_QNNPACK", "USE_ROCM",   "USE_NATIVE_ARCH"};
     iw_error err = IW_ERROR_INIT;
     iw_catalog *catalog;
-    if (iw_catalog_open(".", &catalog, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_catalog_open(".", &catalog, &err)) fail_msg("%s", iw_error_text(&err));
     const iw_build *build = &load(catalog, "torch", "2.7.0")->build;
     assert_true(build->deny_flags);
     for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
@@ -96,8 +98,7 @@ static void test_switches(void **state)
         for (size_t k = 0; k < build->environment_count; k++)
             if (strcmp(build->environment[k].name, off[i]) == 0)
                 value = build->environment[k].value;
-        if (!value)
-            fail_msg("%s isn't set", off[i]);
+        if (!value) fail_msg("%s isn't set", off[i]);
         assert_string_equal(value, "0");
     }
     iw_catalog_free(catalog);
@@ -105,6 +106,7 @@ static void test_switches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_torch), cmocka_unit_test(test_switches)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_torch),
+                                       cmocka_unit_test(test_switches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* This tree: every recipe, stack, profile and toolchain loads, and is right by the JSON Schemas; schemas and reference are the tables'. */
+/* This tree: every recipe, stack, profile and toolchain loads, and is right by the JSON Schemas;
+ * schemas and reference are the tables'. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,8 +20,7 @@ static iw_catalog *open_here(void)
 {
     iw_error err = IW_ERROR_INIT;
     iw_catalog *catalog;
-    if (iw_catalog_open(".", &catalog, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_catalog_open(".", &catalog, &err)) fail_msg("%s", iw_error_text(&err));
     return catalog;
 }
 
@@ -33,8 +33,7 @@ static size_t load_recipes(iw_catalog *catalog, const char *name, iw_buffer *err
         iw_error err = IW_ERROR_INIT;
         if (iw_catalog_recipe(catalog, name, versions.items[i], &recipe, &err))
             iw_buffer_add_format(errors, "%s\n", iw_error_text(&err));
-        else
-            assert_true(iw_starts_with(recipe->meaning, "recipe-meaning 1\n"));
+        else assert_true(iw_starts_with(recipe->meaning, "recipe-meaning 1\n"));
         iw_error_clear(&err);
     }
     return versions.count;
@@ -51,8 +50,7 @@ static void test_every_recipe_loads(void **state)
     for (size_t i = 0; i < names.count; i++)
         count += load_recipes(catalog, names.items[i], &errors);
     assert_true(count > 0);
-    if (errors.length)
-        fail_msg("%s", errors.data);
+    if (errors.length) fail_msg("%s", errors.data);
     iw_catalog_free(catalog);
 }
 
@@ -68,7 +66,8 @@ static void test_every_stack_loads(void **state)
     assert_int_equal(iw_catalog_stacks(catalog, &names, NULL), 0);
     assert_true(names.count > 0);
     for (size_t i = 0; i < names.count; i++)
-        if (iw_catalog_stack(catalog, names.items[i], &stack, &err) || iw_catalog_toolchain(catalog, stack->toolchain, &toolchain, &err) ||
+        if (iw_catalog_stack(catalog, names.items[i], &stack, &err) ||
+            iw_catalog_toolchain(catalog, stack->toolchain, &toolchain, &err) ||
             iw_catalog_profiles_join(catalog, &stack->profiles, &profile, &err))
             fail_msg("%s", iw_error_text(&err));
     assert_int_equal(iw_catalog_toolchains(catalog, &names, NULL), 0);
@@ -78,7 +77,8 @@ static void test_every_stack_loads(void **state)
     iw_catalog_free(catalog);
 }
 
-/* Holds the text of a file between two places against what it should be; IW_REBASE=1 writes it there. */
+/* Holds the text of a file between two places against what it should be; IW_REBASE=1 writes it
+ * there. */
 static void hold(const char *path, const char *start, const char *end, const char *expected)
 {
     iw_error err = IW_ERROR_INIT;
@@ -87,21 +87,18 @@ static void hold(const char *path, const char *start, const char *end, const cha
     if (iw_read_file(path, 4 << 20, &text, &length, &err) && !getenv("IW_REBASE"))
         fail_msg("%s", iw_error_text(&err));
     iw_error_clear(&err);
-    if (!text)
-        text = iw_strdup("");
+    if (!text) text = iw_strdup("");
     const char *from = text, *to = text + strlen(text);
     if (start) {
         from = strstr(text, start);
-        if (!from)
-            fail_msg("%s holds no \"%s\"", path, start);
+        if (!from) fail_msg("%s holds no \"%s\"", path, start);
         from += strlen(start);
         to = strstr(from, end);
         assert_non_null(to);
     }
     if ((size_t)(to - from) == strlen(expected) && memcmp(from, expected, strlen(expected)) == 0)
         return;
-    if (!getenv("IW_REBASE"))
-        fail_msg("%s isn't what the tables say; IW_REBASE=1 writes it", path);
+    if (!getenv("IW_REBASE")) fail_msg("%s isn't what the tables say; IW_REBASE=1 writes it", path);
     iw_cleanup_free char *whole = iw_format("%.*s%s%s", (int)(from - text), text, expected, to);
     assert_int_equal(iw_write_file(path, whole, strlen(whole), 0644, NULL), 0);
 }
@@ -110,7 +107,8 @@ static void test_schemas_are_the_tables(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        iw_cleanup_free char *path = iw_format("docs/%s.schema.json", kinds[i]), *expected = iw_recipe_schema_json(kinds[i]);
+        iw_cleanup_free char *path = iw_format("docs/%s.schema.json", kinds[i]),
+                             *expected = iw_recipe_schema_json(kinds[i]);
         hold(path, NULL, NULL, expected);
     }
     assert_null(iw_recipe_schema_json("bundle"));
@@ -120,7 +118,8 @@ static void test_reference_is_the_tables(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        iw_cleanup_free char *start = iw_format("<!-- reference: %s -->\n", kinds[i]), *expected = iw_recipe_reference(kinds[i]);
+        iw_cleanup_free char *start = iw_format("<!-- reference: %s -->\n", kinds[i]),
+                             *expected = iw_recipe_reference(kinds[i]);
         hold("docs/recipes.md", start, "<!-- end -->", expected);
     }
     assert_null(iw_recipe_reference("bundle"));
@@ -173,21 +172,20 @@ static void test_examples_are_right(void **state)
     assert_int_equal(count, 3);
 }
 
-/* Every YAML file of the tree against its schema, by python3-jsonschema. Without that module: skipped (in CI a skip is a failure). */
+/* Every YAML file of the tree against its schema, by python3-jsonschema. Without that module:
+ * skipped (in CI a skip is a failure). */
 static void test_tree_by_schema(void **state)
 {
     (void)state;
     const char *const probe[] = {"python3", "-c", "import yaml, jsonschema", NULL};
     if (iw_run_capture(probe, NULL, 4096, NULL, NULL, NULL)) {
-        if (getenv("CI"))
-            fail_msg("python3-yaml or python3-jsonschema is missing");
+        if (getenv("CI")) fail_msg("python3-yaml or python3-jsonschema is missing");
         skip();
     }
     iw_error err = IW_ERROR_INIT;
     const char *const argv[] = {"python3", "tests/unit/recipe/by_schema.py", NULL};
     iw_cleanup_free char *out = NULL;
-    if (iw_run_capture(argv, NULL, 1 << 20, &out, NULL, &err))
-        fail_msg("%s", iw_error_text(&err));
+    if (iw_run_capture(argv, NULL, 1 << 20, &out, NULL, &err)) fail_msg("%s", iw_error_text(&err));
 }
 
 static void test_names(void **state)
@@ -215,10 +213,14 @@ static void test_no_tree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_schemas_are_the_tables),   cmocka_unit_test(test_reference_is_the_tables),
-        cmocka_unit_test(test_reference_names_every_key), cmocka_unit_test(test_examples_are_right),
-        cmocka_unit_test(test_every_recipe_loads),       cmocka_unit_test(test_every_stack_loads),
-        cmocka_unit_test(test_tree_by_schema),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_schemas_are_the_tables),
+        cmocka_unit_test(test_reference_is_the_tables),
+        cmocka_unit_test(test_reference_names_every_key),
+        cmocka_unit_test(test_examples_are_right),
+        cmocka_unit_test(test_every_recipe_loads),
+        cmocka_unit_test(test_every_stack_loads),
+        cmocka_unit_test(test_tree_by_schema),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_no_tree),
     };
     return cmocka_run_group_tests_name("this tree", tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/report, each file once. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/report, each file
+ * once. */
 #define CORPUS "tests/fuzz/corpus/report"
 
 #include "../../fuzz/fuzz_report.c"

@@ -23,7 +23,8 @@ static inline int kit_setup(void **state)
 {
     const char *parent = getenv("TMPDIR");
     char *folder = NULL;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-store-", &folder, NULL)) return -1;
+    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-store-", &folder, NULL))
+        return -1;
     *state = folder;
     return 0;
 }
@@ -35,7 +36,8 @@ static inline int kit_teardown(void **state)
     return 0;
 }
 
-static inline void kit_write(const char *folder, const char *path, const void *data, size_t length, mode_t mode)
+static inline void kit_write(const char *folder, const char *path, const void *data, size_t length,
+                             mode_t mode)
 {
     iw_error err = IW_ERROR_INIT;
     char *full = iw_path_join(folder, path), *parent = iw_path_parent(full);

@@ -1,4 +1,5 @@
-/* Archives: what is admitted and what is refused, by name; and packing, whose bytes depend on the tree alone. */
+/* Archives: what is admitted and what is refused, by name; and packing, whose bytes depend on the
+ * tree alone. */
 #include "kit.h"
 
 #include <archive.h>
@@ -12,10 +13,11 @@
 #include "store/archive_in.h"
 #include "store/archive_name.h"
 
-/* --- making archives ---------------------------------------------------------------------------------------------------------------- */
+/* --- making archives ------------------------------------------------------ */
 
 /* One tar entry, byte by byte, so that it may be as wrong as a test wants. */
-static void add(iw_buffer *tar, const char *name, char type, const char *link, unsigned mode, const char *data, size_t length)
+static void add(iw_buffer *tar, const char *name, char type, const char *link, unsigned mode,
+                const char *data, size_t length)
 {
     unsigned char header[512] = {0};
     memcpy(header, name, strlen(name) < 100 ? strlen(name) : 100);
@@ -62,7 +64,9 @@ typedef struct bench {
 static bench make_bench(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    bench b = {.archive = iw_path_join(*state, "archive"), .folder = iw_path_join(*state, "folder"), .admission = {.set_times = true}};
+    bench b = {.archive = iw_path_join(*state, "archive"),
+               .folder = iw_path_join(*state, "folder"),
+               .admission = {.set_times = true}};
     kit_ok(iw_remove_tree(b.folder, &err));
     kit_ok(iw_make_folders(b.folder, 0755, &err));
     return b;
@@ -77,17 +81,21 @@ static void free_bench(bench *b)
 /* Unpacks what `bytes` hold; they are freed. */
 static int unpack(bench *b, iw_buffer *bytes, iw_error *err)
 {
-    assert_int_equal(iw_write_file(b->archive, bytes->data ? bytes->data : "", bytes->length, 0644, err), 0);
+    assert_int_equal(iw_write_file(b->archive, bytes->data ? bytes->data : "", bytes->length, 0644,
+                                   err),
+                     0);
     iw_buffer_free(bytes);
     iw_cleanup_fd int fd = open(b->archive, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    return (b->deb ? iw_archive_unpack_deb : iw_archive_unpack)(fd, "test.tar", b->folder, &b->admission, err);
+    return (b->deb ? iw_archive_unpack_deb : iw_archive_unpack)(fd, "test.tar", b->folder,
+                                                                &b->admission, err);
 }
 
 #define refused(part) kit_fails(unpack(&b, &tar, &err), IW_E_FORMAT, part)
 
 /* Through libarchive, for other formats and compressions. */
-static void write_with(const char *path, int (*format)(struct archive *), int filter, const char *name, const char *data, size_t length)
+static void write_with(const char *path, int (*format)(struct archive *), int filter,
+                       const char *name, const char *data, size_t length)
 {
     struct archive *a = archive_write_new();
     assert_int_equal(format(a), ARCHIVE_OK);
@@ -128,7 +136,7 @@ static struct stat look(const bench *b, const char *path)
     return status;
 }
 
-/* --- names --------------------------------------------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------- */
 
 static void test_names(void **state)
 {
@@ -138,18 +146,41 @@ static void test_names(void **state)
         unsigned strip;
         const char *out, *why;
     } cases[] = {
-        {"a/b", 0, "a/b", NULL}, {"./a//b/.", 0, "a/b", NULL}, {"a/b/", 0, "a/b", NULL}, {"top/a/b", 1, "a/b", NULL}, {"top", 1, NULL, NULL},
-        {"./", 0, NULL, NULL}, {"./top/a", 1, "a", NULL}, {"..a/b..", 0, "..a/b..", NULL}, {"...", 0, "...", NULL}, {"-rf", 0, "-rf", NULL},
-        {"caf\xc3\xa9", 0, "caf\xc3\xa9", NULL}, {"caf\xe9", 0, "caf\xe9", NULL}, {"a\\b", 0, "a\\b", NULL},
-        {"", 0, NULL, "empty"}, {"/etc/passwd", 0, NULL, "absolute"}, {"//a", 0, NULL, "absolute"}, {"../a", 0, NULL, "`..`"},
-        {"a/../b", 0, NULL, "`..`"}, {"a/..", 0, NULL, "`..`"}, {"..", 0, NULL, "`..`"}, {"../a", 1, NULL, "`..`"}, {"a\nb", 0, NULL, "control"},
-        {"a\033[31m", 0, NULL, "control"}, {"a\x7f", 0, NULL, "control"}, {"a\xc2\x9b""31m", 0, NULL, "control"},
+        {"a/b", 0, "a/b", NULL},
+        {"./a//b/.", 0, "a/b", NULL},
+        {"a/b/", 0, "a/b", NULL},
+        {"top/a/b", 1, "a/b", NULL},
+        {"top", 1, NULL, NULL},
+        {"./", 0, NULL, NULL},
+        {"./top/a", 1, "a", NULL},
+        {"..a/b..", 0, "..a/b..", NULL},
+        {"...", 0, "...", NULL},
+        {"-rf", 0, "-rf", NULL},
+        {"caf\xc3\xa9", 0, "caf\xc3\xa9", NULL},
+        {"caf\xe9", 0, "caf\xe9", NULL},
+        {"a\\b", 0, "a\\b", NULL},
+        {"", 0, NULL, "empty"},
+        {"/etc/passwd", 0, NULL, "absolute"},
+        {"//a", 0, NULL, "absolute"},
+        {"../a", 0, NULL, "`..`"},
+        {"a/../b", 0, NULL, "`..`"},
+        {"a/..", 0, NULL, "`..`"},
+        {"..", 0, NULL, "`..`"},
+        {"../a", 1, NULL, "`..`"},
+        {"a\nb", 0, NULL, "control"},
+        {"a\033[31m", 0, NULL, "control"},
+        {"a\x7f", 0, NULL, "control"},
+        {"a\xc2\x9b"
+         "31m",
+         0, NULL, "control"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *out;
         const char *why = iw_name_admit(cases[i].name, cases[i].strip, &out);
-        if (!why != !cases[i].why || (why && !strstr(why, cases[i].why))) fail_msg("%s: %s", cases[i].name, why ? why : "admitted");
-        if (!out != !cases[i].out || (out && strcmp(out, cases[i].out) != 0)) fail_msg("%s: %s", cases[i].name, out ? out : "nothing");
+        if (!why != !cases[i].why || (why && !strstr(why, cases[i].why)))
+            fail_msg("%s: %s", cases[i].name, why ? why : "admitted");
+        if (!out != !cases[i].out || (out && strcmp(out, cases[i].out) != 0))
+            fail_msg("%s: %s", cases[i].name, out ? out : "nothing");
         free(out);
     }
     char *long_name = iw_alloc(5000), *out;
@@ -174,9 +205,12 @@ static void test_links_by_name(void **state)
         const char *path, *target;
         bool refused, look;
     } cases[] = {
-        {"a", "b", false, false}, {"d/a", "../b", false, false}, {"d/a", "..", false, false}, {"a", ".", false, false}, {"a", "..", true, false},
-        {"d/a", "../..", true, false}, {"d/a", "../../x", true, false}, {"a", "/etc/passwd", true, false}, {"a", "", true, false},
-        {"d/e/f", "x/../../y", false, true}, {"a", "x/../..", true, false}, {"a", "b\nc", true, false},
+        {"a", "b", false, false},        {"d/a", "../b", false, false},
+        {"d/a", "..", false, false},     {"a", ".", false, false},
+        {"a", "..", true, false},        {"d/a", "../..", true, false},
+        {"d/a", "../../x", true, false}, {"a", "/etc/passwd", true, false},
+        {"a", "", true, false},          {"d/e/f", "x/../../y", false, true},
+        {"a", "x/../..", true, false},   {"a", "b\nc", true, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool is_looked_at;
@@ -186,7 +220,7 @@ static void test_links_by_name(void **state)
     }
 }
 
-/* --- what is admitted ------------------------------------------------------------------------------------------------------------------- */
+/* --- what is admitted ----------------------------------------------------- */
 
 static void test_plain(void **state)
 {
@@ -212,8 +246,10 @@ static void test_plain(void **state)
     assert_int_equal(look(&b, "read me.txt").st_mode, S_IFREG | 0644);
     assert_int_equal(look(&b, "bin").st_mode, S_IFDIR | 0755);
     assert_int_equal(look(&b, "empty").st_size, 0);
-    static const char *const all[] = {"", "bin", "bin/run", "bin/link", "bin/hard", "empty", "read me.txt"};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) assert_int_equal(look(&b, all[i]).st_mtime, IW_ARCHIVE_TIME);
+    static const char *const all[] = {"",         "bin",   "bin/run",    "bin/link",
+                                      "bin/hard", "empty", "read me.txt"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        assert_int_equal(look(&b, all[i]).st_mtime, IW_ARCHIVE_TIME);
     free_bench(&b);
 }
 
@@ -240,13 +276,17 @@ static void test_skip_and_umask(void **state)
     free_bench(&b);
 }
 
-/* Zip, cpio and every compression; pax and GNU long names; zip's and pax's é whatever the locale. */
+/* Zip, cpio and every compression; pax and GNU long names; zip's and pax's é whatever the locale.
+ */
 static void test_formats(void **state)
 {
     iw_error err = IW_ERROR_INIT;
-    static int (*const formats[])(struct archive *) = {archive_write_set_format_ustar, archive_write_set_format_pax, archive_write_set_format_gnutar,
-                                                       archive_write_set_format_zip, archive_write_set_format_cpio_newc};
-    static const int filters[] = {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2, ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_LZIP, ARCHIVE_FILTER_ZSTD};
+    static int (*const formats[])(
+        struct archive *) = {archive_write_set_format_ustar, archive_write_set_format_pax,
+                             archive_write_set_format_gnutar, archive_write_set_format_zip,
+                             archive_write_set_format_cpio_newc};
+    static const int filters[] = {ARCHIVE_FILTER_NONE, ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_BZIP2,
+                                  ARCHIVE_FILTER_XZ,   ARCHIVE_FILTER_LZIP, ARCHIVE_FILTER_ZSTD};
     for (size_t i = 0; i < 5; i++) {
         for (size_t j = 0; j < 6; j++) {
             bench b = make_bench(state);
@@ -291,7 +331,8 @@ static void test_sparse(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     bench b = make_bench(state);
-    iw_cleanup_free char *source = iw_path_join(*state, "sparse"), *file = iw_path_join(source, "holes");
+    iw_cleanup_free char *source = iw_path_join(*state, "sparse"),
+                         *file = iw_path_join(source, "holes");
     kit_ok(iw_make_folders(source, 0755, &err));
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     assert_int_equal(pwrite(fd, "in the middle", 13, 5 << 20), 13);
@@ -310,7 +351,8 @@ static void test_sparse(void **state)
     free_bench(&b);
 }
 
-/* The later of two entries of one name counts; a file may take a link's place, without being written through it. */
+/* The later of two entries of one name counts; a file may take a link's place, without being
+ * written through it. */
 static void test_replacing(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -332,14 +374,17 @@ static void test_replacing(void **state)
     free_bench(&b);
 }
 
-/* --- what is refused -------------------------------------------------------------------------------------------------------------------- */
+/* --- what is refused ------------------------------------------------------ */
 
 static void test_hostile_names(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     static const struct {
         const char *name, *why;
-    } cases[] = {{"/etc/passwd", "\"/etc/passwd\" is absolute"}, {"../x", "\"../x\" leads out"}, {"a/../../x", "leads out"}, {"a\nb", "\"a\\x0ab\" holds a control"},
+    } cases[] = {{"/etc/passwd", "\"/etc/passwd\" is absolute"},
+                 {"../x", "\"../x\" leads out"},
+                 {"a/../../x", "leads out"},
+                 {"a\nb", "\"a\\x0ab\" holds a control"},
                  {"a/..", "leads out"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bench b = make_bench(state);
@@ -358,9 +403,16 @@ static void test_hostile_kinds(void **state)
         char type;
         unsigned mode;
         const char *link, *why;
-    } cases[] = {{'3', 0644, NULL, "device"}, {'4', 0644, NULL, "device"}, {'6', 0644, NULL, "fifo"}, {'0', 04755, NULL, "setuid"},
-                 {'0', 02755, NULL, "setuid or setgid"}, {'0', 01644, NULL, "sticky"}, {'2', 0777, "/etc", "absolute"}, {'2', 0777, "../out", "leads out"},
-                 {'1', 0644, "/etc/passwd", "hard link whose target is absolute"}, {'1', 0644, "../x", "hard link whose target leads out"},
+    } cases[] = {{'3', 0644, NULL, "device"},
+                 {'4', 0644, NULL, "device"},
+                 {'6', 0644, NULL, "fifo"},
+                 {'0', 04755, NULL, "setuid"},
+                 {'0', 02755, NULL, "setuid or setgid"},
+                 {'0', 01644, NULL, "sticky"},
+                 {'2', 0777, "/etc", "absolute"},
+                 {'2', 0777, "../out", "leads out"},
+                 {'1', 0644, "/etc/passwd", "hard link whose target is absolute"},
+                 {'1', 0644, "../x", "hard link whose target leads out"},
                  {'1', 0644, "nothing", "isn't there"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bench b = make_bench(state);
@@ -387,7 +439,8 @@ static void test_writing_through_links(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     bench b = make_bench(state);
-    iw_cleanup_free char *outside = make_outside(state), *canary = iw_path_join(outside, "x"), *planted = iw_path_join(b.folder, "planted");
+    iw_cleanup_free char *outside = make_outside(state), *canary = iw_path_join(outside, "x"),
+                         *planted = iw_path_join(b.folder, "planted");
     iw_buffer tar = {0};
     add_link(&tar, "l", "d");
     add_file(&tar, "l/x", "through a link inside");
@@ -523,7 +576,8 @@ static void test_bomb(void **state)
     size_t length = (size_t)200 << 20;
     char *zeros = calloc(1, length);
     assert_non_null(zeros);
-    write_with(b.archive, archive_write_set_format_pax_restricted, ARCHIVE_FILTER_ZSTD, "zeros", zeros, length);
+    write_with(b.archive, archive_write_set_format_pax_restricted, ARCHIVE_FILTER_ZSTD, "zeros",
+               zeros, length);
     iw_buffer tar = slurp(b.archive);
     assert_true(tar.length < 100000);
     refused("\"zeros\" unpacks to far more");
@@ -544,7 +598,8 @@ static void test_broken(void **state)
     for (size_t i = 0; i < sizeof text; i++) text[i] = (char)(i * i % 251);
     for (int filter = 0; filter < 3; filter++) {
         static const int filters[] = {ARCHIVE_FILTER_GZIP, ARCHIVE_FILTER_XZ, ARCHIVE_FILTER_ZSTD};
-        write_with(b.archive, archive_write_set_format_pax_restricted, filters[filter], "file", text, sizeof text);
+        write_with(b.archive, archive_write_set_format_pax_restricted, filters[filter], "file",
+                   text, sizeof text);
         iw_buffer whole = slurp(b.archive);
         for (size_t cut = 10; cut < whole.length - 20; cut += whole.length / 7) {
             iw_buffer_add(&tar, whole.data, cut);
@@ -553,7 +608,8 @@ static void test_broken(void **state)
         iw_buffer_free(&whole);
     }
     /* A zip whose data isn't what its CRC says. */
-    write_with(b.archive, archive_write_set_format_zip, ARCHIVE_FILTER_NONE, "file", text, sizeof text);
+    write_with(b.archive, archive_write_set_format_zip, ARCHIVE_FILTER_NONE, "file", text,
+               sizeof text);
     iw_buffer zip = slurp(b.archive);
     zip.data[60] ^= 1;
     int status = unpack(&b, &zip, &err);
@@ -577,12 +633,13 @@ static void test_full_disk(void **state)
     free_bench(&b);
 }
 
-/* --- toolchain roots ---------------------------------------------------------------------------------------------------------------------- */
+/* --- toolchain roots ------------------------------------------------------ */
 
 static void root_links(const bench *b)
 {
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *usr = iw_path_join(b->folder, "usr/bin"), *bin = iw_path_join(b->folder, "bin");
+    iw_cleanup_free char *usr = iw_path_join(b->folder, "usr/bin"),
+                         *bin = iw_path_join(b->folder, "bin");
     kit_ok(iw_make_folders(usr, 0755, &err));
     if (symlink("usr/bin", bin) != 0) assert_int_equal(errno, EEXIST);
 }
@@ -632,13 +689,17 @@ static void test_deb(void **state)
     static const struct {
         const char *name;
         int filter;
-    } kinds[] = {{"data.tar.xz", ARCHIVE_FILTER_XZ}, {"data.tar.zst", ARCHIVE_FILTER_ZSTD}, {"data.tar.gz", ARCHIVE_FILTER_GZIP}, {"data.tar", ARCHIVE_FILTER_NONE}};
+    } kinds[] = {{"data.tar.xz", ARCHIVE_FILTER_XZ},
+                 {"data.tar.zst", ARCHIVE_FILTER_ZSTD},
+                 {"data.tar.gz", ARCHIVE_FILTER_GZIP},
+                 {"data.tar", ARCHIVE_FILTER_NONE}};
     for (size_t i = 0; i < 4; i++) {
         bench b = make_bench(state);
         iw_buffer ar = {0};
         b.deb = true;
         root_links(&b);
-        write_with(b.archive, archive_write_set_format_gnutar, kinds[i].filter, "./bin/tool", "tool", 4);
+        write_with(b.archive, archive_write_set_format_gnutar, kinds[i].filter, "./bin/tool",
+                   "tool", 4);
         iw_buffer data = slurp(b.archive);
         iw_buffer_add_text(&ar, "!<arch>\n");
         ar_member(&ar, "debian-binary", "2.0\n", 4);
@@ -654,12 +715,13 @@ static void test_deb(void **state)
     }
 }
 
-/* --- packing ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- packing -------------------------------------------------------------- */
 
 static char *make_tree(void **state, const char *name)
 {
     iw_error err = IW_ERROR_INIT;
-    char *tree = iw_path_join(*state, name), *link = iw_path_join(tree, "b/link"), *empty = iw_path_join(tree, "empty"), *deep = NULL, text[400];
+    char *tree = iw_path_join(*state, name), *link = iw_path_join(tree, "b/link"),
+         *empty = iw_path_join(tree, "empty"), *deep = NULL, text[400];
     kit_text(tree, "b/file", "content");
     kit_text(tree, "b-a", "sorts between");
     kit_write(tree, "a/run", "#!/bin/sh\n", 10, 0700);
@@ -720,14 +782,16 @@ static void test_pack(void **state)
     assert_string_equal(tar.file, one.content);
     assert_string_equal(tar.content, one.content);
     /* Read back by us, and by GNU tar: the same tree. */
-    iw_cleanup_free char *path = iw_path_join(*state, "one"), *plain_path = iw_path_join(*state, "plain");
+    iw_cleanup_free char *path = iw_path_join(*state, "one"),
+                         *plain_path = iw_path_join(*state, "plain");
     iw_buffer bytes = slurp(path);
     kit_ok(unpack(&b, &bytes, &err));
     kit_ok(iw_archive_digest(b.folder, content, &err));
     assert_string_equal(content, one.content);
     iw_cleanup_free char *gnu = iw_path_join(*state, "gnu");
     kit_ok(iw_make_folders(gnu, 0755, &err));
-    const char *const argv[] = {"tar", "-C", gnu, "-xf", plain_path, NULL}, *const environment[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
+    const char *const argv[] = {"tar", "-C", gnu, "-xf", plain_path, NULL},
+                      *const environment[] = {"LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
     kit_ok(iw_run_capture(argv, environment, 1000, NULL, NULL, &err));
     kit_ok(iw_archive_digest(gnu, content, &err));
     assert_string_equal(content, one.content);
@@ -741,7 +805,8 @@ static void test_pack_golden(void **state)
     iw_cleanup_free char *tree = make_tree(state, "tree");
     char content[IW_SHA256_HEX];
     kit_ok(iw_archive_digest(tree, content, &err));
-    assert_string_equal(content, "93b682eb722857a058d048606c63eceea4e05c9fcde3ceb9d41476af1757030c");
+    assert_string_equal(content,
+                        "93b682eb722857a058d048606c63eceea4e05c9fcde3ceb9d41476af1757030c");
 }
 
 /* One core or all, any locale. */
@@ -781,7 +846,8 @@ static void test_pack_order(void **state)
     pack(state, tree, "out", &packing);
     iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
     kit_ok(iw_archive_members(fd, path, list_member, &members, &err));
-    static const char *const expected[] = {"env/large", "env/a/long", "env/a/run", "env/b/file", "env/b/link", "env/b-a"};
+    static const char *const expected[] = {"env/large",  "env/a/long", "env/a/run",
+                                           "env/b/file", "env/b/link", "env/b-a"};
     for (size_t i = 0; i < 6; i++) assert_string_equal(members.items[i], expected[i]);
     assert_int_equal(members.count, 11);
     iw_strings_free(&first);
@@ -807,10 +873,31 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-        T(test_names), T(test_links_by_name), T(test_plain), T(test_skip_and_umask), T(test_formats), T(test_pax_names), T(test_sparse), T(test_replacing),
-        T(test_hostile_names), T(test_hostile_kinds), T(test_writing_through_links), T(test_links_together), T(test_hard_link_to_link), T(test_folders_stay),
-        T(test_bounds), T(test_bomb), T(test_broken), T(test_full_disk), T(test_root_links), T(test_deb), T(test_pack), T(test_pack_golden),
-        T(test_pack_cores), T(test_pack_order), T(test_pack_failures),
+        T(test_names),
+        T(test_links_by_name),
+        T(test_plain),
+        T(test_skip_and_umask),
+        T(test_formats),
+        T(test_pax_names),
+        T(test_sparse),
+        T(test_replacing),
+        T(test_hostile_names),
+        T(test_hostile_kinds),
+        T(test_writing_through_links),
+        T(test_links_together),
+        T(test_hard_link_to_link),
+        T(test_folders_stay),
+        T(test_bounds),
+        T(test_bomb),
+        T(test_broken),
+        T(test_full_disk),
+        T(test_root_links),
+        T(test_deb),
+        T(test_pack),
+        T(test_pack_golden),
+        T(test_pack_cores),
+        T(test_pack_order),
+        T(test_pack_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/archive, each file once. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/archive, each file
+ * once. */
 #define CORPUS "tests/fuzz/corpus/archive"
 
 #include "../../fuzz/fuzz_archive.c"

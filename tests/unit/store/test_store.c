@@ -1,4 +1,5 @@
-/* The store: files that stay what they are, an index that may be lost, clear errors, and success later. */
+/* The store: files that stay what they are, an index that may be lost, clear errors, and success
+ * later. */
 #include "kit.h"
 
 #include <errno.h>
@@ -43,15 +44,20 @@ static void make_tree(const char *tree, const char *text)
     free(link);
 }
 
-static void add_artifact(void **state, iw_store *store, const char *name, const char *text, iw_artifact *out)
+static void add_artifact(void **state, iw_store *store, const char *name, const char *text,
+                         iw_artifact *out)
 {
     iw_error err = IW_ERROR_INIT;
-    char *tree = iw_path_join(*state, name), *plan = iw_format("plan %s", name), *build = iw_format("build %s", name);
+    char *tree = iw_path_join(*state, name), *plan = iw_format("plan %s", name),
+         *build = iw_format("build %s", name);
     char plan_key[IW_SHA256_HEX], build_key[IW_SHA256_HEX];
     make_tree(tree, text);
     key_of(plan, plan_key);
     key_of(build, build_key);
-    *out = (iw_artifact){.name = iw_strdup(name), .version = iw_strdup("1"), .plan_key = iw_strdup(plan_key), .build_key = iw_strdup(build_key),
+    *out = (iw_artifact){.name = iw_strdup(name),
+                         .version = iw_strdup("1"),
+                         .plan_key = iw_strdup(plan_key),
+                         .build_key = iw_strdup(build_key),
                          .facts = iw_strdup("{\"licence\": \"MIT\"}")};
     kit_ok(iw_store_add_artifact(store, tree, out, false, &err));
     iw_remove_tree(tree, NULL);
@@ -62,12 +68,13 @@ static void add_artifact(void **state, iw_store *store, const char *name, const 
 
 static char *artifact_file(iw_store *store, const iw_artifact *a, const char *ending)
 {
-    char *name = iw_format("%s%s", a->build_key, ending), *path = iw_store_path(store, "artifacts", name);
+    char *name = iw_format("%s%s", a->build_key, ending),
+         *path = iw_store_path(store, "artifacts", name);
     free(name);
     return path;
 }
 
-/* --- sources ---------------------------------------------------------------------------------------------------------------------- */
+/* --- sources -------------------------------------------------------------- */
 
 static void test_source(void **state)
 {
@@ -114,7 +121,8 @@ static void test_source_damaged(void **state)
     assert_false(has);
     add_source(store, "some longer text of a source", sha256);
     kit_flip(path, 7);
-    kit_ok(iw_store_has_source(store, sha256, &has, &err)); /* its times changed, so that it is hashed */
+    kit_ok(iw_store_has_source(store, sha256, &has,
+                               &err)); /* its times changed, so that it is hashed */
     assert_false(has);
     assert_false(iw_exists(path));
     free(path);
@@ -141,7 +149,7 @@ static void test_source_unknown(void **state)
     iw_store_close(store);
 }
 
-/* --- artifacts -------------------------------------------------------------------------------------------------------------------- */
+/* --- artifacts ------------------------------------------------------------ */
 
 static void expect_same(const iw_artifact *a, const iw_artifact *b)
 {
@@ -193,7 +201,9 @@ static void test_artifact_skip(void **state)
     iw_store *store = open_store(state);
     iw_artifact a;
     add_artifact(state, store, "numpy", "x = 1\n", &a);
-    char *folder = iw_path_join(*state, "prefix"), *module = iw_path_join(folder, "lib/python/module.py"), *tool = iw_path_join(folder, "bin/tool");
+    char *folder = iw_path_join(*state, "prefix"),
+         *module = iw_path_join(folder, "lib/python/module.py"),
+         *tool = iw_path_join(folder, "bin/tool");
     iw_strings skip = {0};
     iw_strings_add(&skip, "lib/**/*.py");
     kit_ok(iw_make_folders(folder, 0755, &err));
@@ -218,7 +228,10 @@ static void test_artifact_differs(void **state)
     add_artifact(state, store, "numpy", "x = 1\n", &a);
     char *tree = iw_path_join(*state, "again");
     make_tree(tree, "x = 2\n");
-    b = (iw_artifact){.name = iw_strdup("numpy"), .version = iw_strdup("1"), .plan_key = iw_strdup(a.plan_key), .build_key = iw_strdup(a.build_key)};
+    b = (iw_artifact){.name = iw_strdup("numpy"),
+                      .version = iw_strdup("1"),
+                      .plan_key = iw_strdup(a.plan_key),
+                      .build_key = iw_strdup(a.build_key)};
     kit_fails(iw_store_add_artifact(store, tree, &b, false, &err), IW_E_DIGEST, a.content);
     kit_ok(iw_store_find_artifact_by_build(store, a.build_key, &found, &is, &err));
     assert_true(is);
@@ -233,7 +246,8 @@ static void test_artifact_differs(void **state)
     /* The one that was replaced can't be laid any more, and the new one survives the attempt. */
     char *folder = iw_path_join(*state, "prefix");
     kit_ok(iw_make_folders(folder, 0755, &err));
-    kit_fails(iw_store_lay_artifact(store, &a, folder, NULL, &err), IW_E_DIGEST, "replaced meanwhile");
+    kit_fails(iw_store_lay_artifact(store, &a, folder, NULL, &err), IW_E_DIGEST,
+              "replaced meanwhile");
     kit_ok(iw_store_lay_artifact(store, &b, folder, NULL, &err));
     free(folder);
     free(tree);
@@ -242,7 +256,8 @@ static void test_artifact_differs(void **state)
     iw_store_close(store);
 }
 
-/* A flipped bit anywhere in the file: nothing of it stays in the folder, the artifact is gone, others that lie there stay. */
+/* A flipped bit anywhere in the file: nothing of it stays in the folder, the artifact is gone,
+ * others that lie there stay. */
 static void test_artifact_damaged(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -251,11 +266,15 @@ static void test_artifact_damaged(void **state)
         iw_store *store = open_store(state);
         iw_artifact a, found;
         bool is = true;
-        add_artifact(state, store, "numpy", "a line that zstd can't make much smaller: qwertyuiopasdfghjklzxcvbnm1234567890\n", &a);
-        char *file = artifact_file(store, &a, ".tar.zst"), *folder = iw_path_join(*state, "prefix"), *lib = iw_path_join(folder, "lib");
+        add_artifact(
+            state, store, "numpy",
+            "a line that zstd can't make much smaller: qwertyuiopasdfghjklzxcvbnm1234567890\n", &a);
+        char *file = artifact_file(store, &a, ".tar.zst"), *folder = iw_path_join(*state, "prefix"),
+             *lib = iw_path_join(folder, "lib");
         kit_text(folder, "bin/other", "stays\n");
         kit_flip(file, places[i]);
-        kit_fails(iw_store_lay_artifact(store, &a, folder, NULL, &err), IW_E_DIGEST, "builds it again");
+        kit_fails(iw_store_lay_artifact(store, &a, folder, NULL, &err), IW_E_DIGEST,
+                  "builds it again");
         assert_false(iw_exists(lib));
         kit_expect(folder, "bin/other", "stays\n");
         assert_false(iw_exists(file));
@@ -321,11 +340,15 @@ static void test_artifact_absolute_link(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     iw_store *store = open_store(state);
-    char *tree = iw_path_join(*state, "tree"), *link = iw_path_join(tree, "escape"), key[IW_SHA256_HEX];
+    char *tree = iw_path_join(*state, "tree"), *link = iw_path_join(tree, "escape"),
+         key[IW_SHA256_HEX];
     kit_ok(iw_make_folders(tree, 0755, &err));
     assert_int_equal(symlink("/etc", link), 0);
     key_of("x", key);
-    iw_artifact a = {.name = iw_strdup("x"), .version = iw_strdup("1"), .plan_key = iw_strdup(key), .build_key = iw_strdup(key)};
+    iw_artifact a = {.name = iw_strdup("x"),
+                     .version = iw_strdup("1"),
+                     .plan_key = iw_strdup(key),
+                     .build_key = iw_strdup(key)};
     kit_fails(iw_store_add_artifact(store, tree, &a, false, &err), IW_E_BUILD, "escape");
     iw_artifact_clear(&a);
     free(link);
@@ -333,7 +356,7 @@ static void test_artifact_absolute_link(void **state)
     iw_store_close(store);
 }
 
-/* --- the index -------------------------------------------------------------------------------------------------------------------- */
+/* --- the index ------------------------------------------------------------ */
 
 static char *index_path(void **state)
 {
@@ -353,7 +376,8 @@ static void lose_index(const char *path, int way)
     memset(junk, 0x5a, sizeof junk);
     if (way == 3) assert_int_equal(pwrite(fd, junk, 100, 0), 100);
     if (way == 4)
-        for (off_t at = 100; at < status.st_size; at += sizeof junk) assert_true(pwrite(fd, junk, sizeof junk - 100, at) > 0);
+        for (off_t at = 100; at < status.st_size; at += sizeof junk)
+            assert_true(pwrite(fd, junk, sizeof junk - 100, at) > 0);
     close(fd);
     if (way == 5) {
         assert_int_equal(unlink(path), 0);
@@ -415,7 +439,8 @@ static void test_index_damaged_while_open(void **state)
     iw_artifact_clear(&a);
 }
 
-/* An artifact that the index has forgotten is found by its file; a damaged .json is not believed. */
+/* An artifact that the index has forgotten is found by its file; a damaged .json is not believed.
+ */
 static void test_index_forgets(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -423,7 +448,8 @@ static void test_index_forgets(void **state)
     iw_artifact a, found;
     bool is;
     add_artifact(state, store, "numpy", "x = 1\n", &a);
-    char *json = artifact_file(store, &a, ".json"), *tar = artifact_file(store, &a, ".tar.zst"), *path = index_path(state);
+    char *json = artifact_file(store, &a, ".json"), *tar = artifact_file(store, &a, ".tar.zst"),
+         *path = index_path(state);
     iw_store_close(store);
     kit_flip(json, 150);
     lose_index(path, 0);
@@ -464,7 +490,7 @@ static void test_index_flipped(void **state)
     iw_artifact_clear(&a);
 }
 
-/* --- notes ------------------------------------------------------------------------------------------------------------------------ */
+/* --- notes ---------------------------------------------------------------- */
 
 static void test_notes(void **state)
 {
@@ -495,11 +521,15 @@ static void test_notes(void **state)
     kit_ok(iw_store_note_inputs(store, "numpy", "1", "base", "key a\nprofile k10\n", &err));
     kit_ok(iw_store_note_inputs(store, "numpy", "2", "base", "key b\nprofile k10\n", &err));
     kit_ok(iw_store_note_inputs(store, "numpy", "1", "base-fleet", "key c\nprofile fleet\n", &err));
-    static const char *const asked[][4] = {{"1", "base", "profile k10", "key a\nprofile k10\n"},   {"9", "base", "profile k10", "key b\nprofile k10\n"},
-                                           {"1", "tts", "profile k10", "key a\nprofile k10\n"},    {"1", "base", "profile fleet", "key c\nprofile fleet\n"},
-                                           {"1", "base", "profile core2", "key a\nprofile k10\n"}, {"1", "tts", "profile core2", "key c\nprofile fleet\n"}};
+    static const char *const asked[][4] = {{"1", "base", "profile k10", "key a\nprofile k10\n"},
+                                           {"9", "base", "profile k10", "key b\nprofile k10\n"},
+                                           {"1", "tts", "profile k10", "key a\nprofile k10\n"},
+                                           {"1", "base", "profile fleet", "key c\nprofile fleet\n"},
+                                           {"1", "base", "profile core2", "key a\nprofile k10\n"},
+                                           {"1", "tts", "profile core2", "key c\nprofile fleet\n"}};
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-        kit_ok(iw_store_last_inputs(store, "numpy", asked[i][0], asked[i][1], asked[i][2], &text, &err));
+        kit_ok(iw_store_last_inputs(store, "numpy", asked[i][0], asked[i][1], asked[i][2], &text,
+                                    &err));
         assert_string_equal(text, asked[i][3]);
         free(text);
     }
@@ -520,20 +550,26 @@ static void test_notes(void **state)
     iw_store_close(store);
 }
 
-/* --- failures --------------------------------------------------------------------------------------------------------------------- */
+/* --- failures ------------------------------------------------------------- */
 
 /* Each call that can fail fails once; the next try succeeds and nothing is left in tmp/. */
 static void test_faults(void **state)
 {
-    static const iw_fault_point points[] = {IW_FAULT_OPEN, IW_FAULT_WRITE, IW_FAULT_FSYNC, IW_FAULT_RENAME};
+    static const iw_fault_point points[] = {IW_FAULT_OPEN, IW_FAULT_WRITE, IW_FAULT_FSYNC,
+                                            IW_FAULT_RENAME};
     iw_error err = IW_ERROR_INIT;
     iw_store *store = open_store(state);
     for (size_t p = 0; p < 4; p++) {
         for (unsigned after = 1; after < 8; after++) {
-            char *name = iw_format("p%zu-%u", p, after), *tree = iw_path_join(*state, name), key[IW_SHA256_HEX];
+            char *name = iw_format("p%zu-%u", p, after), *tree = iw_path_join(*state, name),
+                 key[IW_SHA256_HEX];
             make_tree(tree, name);
             key_of(name, key);
-            iw_artifact a = {.name = iw_strdup(name), .version = iw_strdup("1"), .plan_key = iw_strdup(key), .build_key = iw_strdup(key)}, found;
+            iw_artifact a = {.name = iw_strdup(name),
+                             .version = iw_strdup("1"),
+                             .plan_key = iw_strdup(key),
+                             .build_key = iw_strdup(key)},
+                        found;
             iw_fault_set(points[p], after, ENOSPC);
             int status = iw_store_add_artifact(store, tree, &a, false, &err);
             iw_fault_set(points[p], 0, 0);
@@ -569,7 +605,8 @@ static void test_unwritable(void **state)
     kit_text(*state, "file", "");
     char *path = iw_path_join(*state, "file/cache");
     kit_fails(iw_store_open(path, NULL, &store, &err), IW_E_ENVIRONMENT, "--cache");
-    kit_fails(iw_store_open("/proc/ironwheel", NULL, &store, &err), IW_E_ENVIRONMENT, "/proc/ironwheel");
+    kit_fails(iw_store_open("/proc/ironwheel", NULL, &store, &err), IW_E_ENVIRONMENT,
+              "/proc/ironwheel");
     assert_null(store);
     free(path);
 }
@@ -578,7 +615,8 @@ static void test_environment(void **state)
 {
     iw_error err = IW_ERROR_INIT;
     iw_store *store = NULL;
-    char *path = iw_path_join(*state, "named"), *fallback = iw_path_join(*state, "fallback"), *real = realpath(*state, NULL);
+    char *path = iw_path_join(*state, "named"), *fallback = iw_path_join(*state, "fallback"),
+         *real = realpath(*state, NULL);
     setenv("IRONWHEEL_CACHE", path, 1);
     kit_ok(iw_store_open(NULL, fallback, &store, &err));
     assert_non_null(strstr(iw_store_root(store), "/named"));
@@ -594,7 +632,7 @@ static void test_environment(void **state)
     free(real);
 }
 
-/* --- care ------------------------------------------------------------------------------------------------------------------------- */
+/* --- care ----------------------------------------------------------------- */
 
 static void count_bad(void *context, const char *path, const char *why)
 {
@@ -617,7 +655,8 @@ static void test_verify(void **state)
     add_artifact(state, store, "c", "3\n", &c);
     kit_ok(iw_store_verify(store, count_bad, &count, &err));
     assert_int_equal(count, 0);
-    char *source = iw_store_source_path(store, bad), *tar = artifact_file(store, &a, ".tar.zst"), *json = artifact_file(store, &b, ".json");
+    char *source = iw_store_source_path(store, bad), *tar = artifact_file(store, &a, ".tar.zst"),
+         *json = artifact_file(store, &b, ".json");
     kit_flip(source, 1);
     kit_flip(tar, 50);
     kit_flip(json, 100);
@@ -661,8 +700,10 @@ static void test_gc(void **state)
     kit_text(root, "objects/aa/old", "0123456789");
     kit_text(root, "objects/bb/new", "0123456789");
     kit_text(root, "tmp/half", "a download that broke just now");
-    char *old = iw_path_join(root, "objects/aa/old"), *fresh = iw_path_join(root, "objects/bb/new"), *lock = iw_path_join(root, "work/b-1-abc.lock"),
-         *free_tree = iw_path_join(root, "work/a-1-abc"), *held_tree = iw_path_join(root, "work/b-1-abc"), *half = iw_path_join(root, "tmp/half");
+    char *old = iw_path_join(root, "objects/aa/old"), *fresh = iw_path_join(root, "objects/bb/new"),
+         *lock = iw_path_join(root, "work/b-1-abc.lock"),
+         *free_tree = iw_path_join(root, "work/a-1-abc"),
+         *held_tree = iw_path_join(root, "work/b-1-abc"), *half = iw_path_join(root, "tmp/half");
     struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
     assert_int_equal(utimensat(AT_FDCWD, old, long_ago, 0), 0);
     int held = -1;
@@ -768,10 +809,28 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
-        T(test_source), T(test_source_damaged), T(test_source_unknown), T(test_artifact), T(test_artifact_skip), T(test_artifact_differs),
-        T(test_artifact_damaged), T(test_artifact_touched), T(test_artifact_conflict), T(test_artifact_absolute_link), T(test_index_lost),
-        T(test_index_damaged_while_open), T(test_index_forgets), T(test_index_flipped), T(test_notes), T(test_faults), T(test_unwritable),
-        T(test_environment), T(test_verify), T(test_gc), T(test_gc_in_use), T(test_reads_end),
+        T(test_source),
+        T(test_source_damaged),
+        T(test_source_unknown),
+        T(test_artifact),
+        T(test_artifact_skip),
+        T(test_artifact_differs),
+        T(test_artifact_damaged),
+        T(test_artifact_touched),
+        T(test_artifact_conflict),
+        T(test_artifact_absolute_link),
+        T(test_index_lost),
+        T(test_index_damaged_while_open),
+        T(test_index_forgets),
+        T(test_index_flipped),
+        T(test_notes),
+        T(test_faults),
+        T(test_unwritable),
+        T(test_environment),
+        T(test_verify),
+        T(test_gc),
+        T(test_gc_in_use),
+        T(test_reads_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

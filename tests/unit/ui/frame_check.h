@@ -1,5 +1,6 @@
-/* What every frame and every line must hold, by the C library's own idea of characters: valid UTF-8, no control characters but our colours, never
- * wider or higher than asked. Call use_utf8() once before. */
+/* What every frame and every line must hold, by the C library's own idea of characters: valid
+ * UTF-8, no control characters but our colours, never wider or higher than asked. Call use_utf8()
+ * once before. */
 #ifndef IW_TEST_FRAME_CHECK_H
 #define IW_TEST_FRAME_CHECK_H
 
@@ -22,7 +23,8 @@ static inline size_t colour_length(const char *text)
     return text[length] == 'm' ? length + 1 : 0;
 }
 
-/* Columns of the line at `*text`, which moves behind its newline; -1 where something is in it that must not be. */
+/* Columns of the line at `*text`, which moves behind its newline; -1 where something is in it that
+ * must not be. */
 static inline long line_columns(const char **text, bool colour)
 {
     long columns = 0;
@@ -38,7 +40,9 @@ static inline long line_columns(const char **text, bool colour)
         wchar_t c;
         mbstate_t state = {0};
         size_t length = mbrtowc(&c, *text, strlen(*text), &state);
-        if (length == 0 || length > 4 || c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e)) return -1;
+        if (length == 0 || length > 4 || c < 0x20 || (c >= 0x7f && c < 0xa0) ||
+            (c >= 0x202a && c <= 0x202e))
+            return -1;
         int width = wcwidth(c);
         columns += width < 0 ? 1 : width;
         *text += length;
@@ -49,7 +53,8 @@ static inline long line_columns(const char **text, bool colour)
 }
 
 /* NULL where all is well, else what is wrong. */
-static inline const char *frame_trouble(const char *frame, size_t lines, size_t width, size_t height, bool colour)
+static inline const char *frame_trouble(const char *frame, size_t lines, size_t width,
+                                        size_t height, bool colour)
 {
     size_t count = 0;
     for (const char *at = frame ? frame : ""; *at; count++) {

@@ -1,5 +1,7 @@
-/* A terminal, as far as our display needs one: carriage return, line feed, CUU, ED and EL to the end, DECAWM, colours; all lines ever shown are kept. It
- * folds long lines, and folds them anew when it becomes narrower. Anything else that it is sent is counted as trouble. One column per byte. */
+/* A terminal, as far as our display needs one: carriage return, line feed, CUU, ED and EL to the
+ * end, DECAWM, colours; all lines ever shown are kept. It folds long lines, and folds them anew
+ * when it becomes narrower. Anything else that it is sent is counted as trouble. One column per
+ * byte. */
 #ifndef IW_TEST_SCREEN_H
 #define IW_TEST_SCREEN_H
 
@@ -79,7 +81,8 @@ static inline void screen_feed(screen *s, const char *data, size_t length)
 {
     for (; length; data++, length--) {
         if (s->sequence_length || *data == '\033') {
-            if (s->sequence_length + 1 < sizeof s->sequence) s->sequence[s->sequence_length++] = *data;
+            if (s->sequence_length + 1 < sizeof s->sequence)
+                s->sequence[s->sequence_length++] = *data;
             s->sequence[s->sequence_length] = '\0';
             if (s->sequence_length > 2 && *data >= 0x40 && *data < 0x7f) {
                 screen_obey(s);
@@ -110,7 +113,8 @@ static inline char *screen_text(const screen *s)
 static inline void screen_resize(screen *s, size_t width)
 {
     screen old = *s;
-    *s = (screen){.width = width, .coloured = old.coloured, .trouble = old.trouble, .no_wrap = false};
+    *s = (screen){
+        .width = width, .coloured = old.coloured, .trouble = old.trouble, .no_wrap = false};
     for (size_t i = 0; i < old.lines.count && i <= old.row; i++) {
         if (i) screen_feed(s, "\r\n", 2);
         if (i < old.row) screen_feed(s, old.lines.items[i], strlen(old.lines.items[i]));

@@ -19,8 +19,11 @@ static void test_widths(void **state)
     (void)state;
     for (int32_t point = 0; point <= 0x10ffff; point++) {
         int ours = iw_columns_of(point), theirs = wcwidth((wchar_t)point);
-        if (ours >= 0 && theirs > ours) fail_msg("U+%04X: %d columns, but the C library says %d", (unsigned)point, ours, theirs);
-        if (point && theirs < 0 && ours == 0) fail_msg("U+%04X: counts nothing, but is no character", (unsigned)point);
+        if (ours >= 0 && theirs > ours)
+            fail_msg("U+%04X: %d columns, but the C library says %d", (unsigned)point, ours,
+                     theirs);
+        if (point && theirs < 0 && ours == 0)
+            fail_msg("U+%04X: counts nothing, but is no character", (unsigned)point);
     }
     assert_int_equal(iw_columns_of(-1), -1);
     assert_int_equal(iw_columns_of('a'), 1);
@@ -53,7 +56,9 @@ static void test_decode(void **state)
         for (unsigned second = 0; second < 256; second++)
             for (unsigned third = 0; third < 256; third += first < 0xe0 ? 37 : 1) {
                 same_as_library((const char[]){(char)first, (char)second, (char)third, 0, 0});
-                if (first >= 0xf0 && third % 16 == 0) same_as_library((const char[]){(char)first, (char)second, (char)third, (char)0xbf, 0});
+                if (first >= 0xf0 && third % 16 == 0)
+                    same_as_library(
+                        (const char[]){(char)first, (char)second, (char)third, (char)0xbf, 0});
             }
 }
 
@@ -69,7 +74,11 @@ static void check_add(const char *text, size_t width, bool ascii, const char *ex
 static void test_lines(void **state)
 {
     (void)state;
-    const char *const pairs[][2] = {{"", ""}, {"one", "one"}, {"one\n\ntwo\n", "one\n\ntwo\n"}, {"a\033[2J\nb\r\033]0;c\a\n\xff", "a\\x1b[2J\nb\\r\\x1b]0;c\\x07\n\\xff"}};
+    const char *const pairs[][2] = {{"", ""},
+                                    {"one", "one"},
+                                    {"one\n\ntwo\n", "one\n\ntwo\n"},
+                                    {"a\033[2J\nb\r\033]0;c\a\n\xff",
+                                     "a\\x1b[2J\nb\\r\\x1b]0;c\\x07\n\\xff"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         iw_cleanup_free char *lines = iw_columns_lines(pairs[i][0]);
         assert_string_equal(lines, pairs[i][1]);
@@ -90,7 +99,9 @@ static void test_add(void **state)
     check_add("\033[31mred\n\r\t\x7f", 80, false, "\\x1b[31mred\\n\\r \\x7f");
     check_add("\033[31m", 3, false, "…"); /* no half escape */
     check_add("a\xffz", 80, false, "a\\xffz");
-    check_add("\xe2\x80\xae" "abc", 80, false, "\\u202eabc");
+    check_add("\xe2\x80\xae"
+              "abc",
+              80, false, "\\u202eabc");
     check_add("\xc2\x9b", 80, false, "\\u009b");
     check_add("\xf3\xa0\x80\x81", 80, false, "\\U0e0001");
     check_add("数数数", 6, false, "数数数");
@@ -132,7 +143,8 @@ static void test_settle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths), cmocka_unit_test(test_decode),  cmocka_unit_test(test_add), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_widths),  cmocka_unit_test(test_decode),
+        cmocka_unit_test(test_add),     cmocka_unit_test(test_lines),
         cmocka_unit_test(test_measure), cmocka_unit_test(test_settle),
     };
     if (!use_utf8()) return 1;

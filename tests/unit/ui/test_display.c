@@ -1,5 +1,6 @@
-/* Cases as data: each .test file of tests/cases/ui holds a style, events as JSON lines (as `--json` prints them), and what must come out: lines that
- * stay, and frames. IW_REBASE=1 writes what came out back into the files; a person reads the diff. ESC stands there as "␛".
+/* Cases as data: each .test file of tests/cases/ui holds a style, events as JSON lines (as `--json`
+ * prints them), and what must come out: lines that stay, and frames. IW_REBASE=1 writes what came
+ * out back into the files; a person reads the diff. ESC stands there as "␛".
  *
  *     -- style [plain] [verbose] [colour] [ascii]        the first part
  *     -- events                                           JSON lines
@@ -31,7 +32,7 @@ typedef struct iw_play {
     const char *path;
     iw_display_style style;
     iw_display *display;
-    iw_buffer lines; /* that stayed, not yet compared */
+    iw_buffer lines;  /* that stayed, not yet compared */
     iw_buffer result; /* the file as it should be */
     size_t compared;
 } iw_play;
@@ -45,7 +46,8 @@ static void feed(iw_play *play, iw_slice body)
         void *holder;
         iw_error err = IW_ERROR_INIT;
         iw_cleanup_free char *text = iw_strndup(line.data, line.length);
-        if (iw_event_from_json(text, &event, &holder, &err)) fail_msg("%s: %s: %s", play->path, text, iw_error_text(&err));
+        if (iw_event_from_json(text, &event, &holder, &err))
+            fail_msg("%s: %s: %s", play->path, text, iw_error_text(&err));
         iw_display_event(play->display, &event, &play->lines);
         free(holder);
     }
@@ -59,7 +61,8 @@ static void try_sizes(const iw_play *play, int64_t now)
             iw_cleanup_buffer iw_buffer out = {0};
             size_t lines = iw_display_frame(play->display, width, height, now, &out);
             const char *trouble = frame_trouble(out.data, lines, width, height, play->style.colour);
-            if (trouble) fail_msg("%s: at %zu x %zu: %s:\n%s", play->path, width, height, trouble, out.data);
+            if (trouble)
+                fail_msg("%s: at %zu x %zu: %s:\n%s", play->path, width, height, trouble, out.data);
         }
 }
 
@@ -67,7 +70,8 @@ static char *make_frame(const iw_play *play, const char *head)
 {
     long long now;
     size_t width, height;
-    if (sscanf(head, "frame now=%lld width=%zu height=%zu", &now, &width, &height) != 3) fail_msg("%s: %s", play->path, head);
+    if (sscanf(head, "frame now=%lld width=%zu height=%zu", &now, &width, &height) != 3)
+        fail_msg("%s: %s", play->path, head);
     iw_buffer out = {0};
     size_t lines = iw_display_frame(play->display, width, height, now, &out);
     const char *trouble = frame_trouble(out.data, lines, width, height, play->style.colour);
@@ -80,7 +84,8 @@ static char *take_lines(iw_play *play)
 {
     char *text = iw_buffer_take(&play->lines);
     for (const char *at = text; *at;)
-        if (line_columns(&at, play->style.colour) < 0) fail_msg("%s: what stays holds what it must not:\n%s", play->path, text);
+        if (line_columns(&at, play->style.colour) < 0)
+            fail_msg("%s: what stays holds what it must not:\n%s", play->path, text);
     return text;
 }
 
@@ -88,20 +93,22 @@ static char *show_escapes(const char *text)
 {
     iw_buffer out = {0};
     for (; *text; text++) {
-        if (*text == '\033')
-            iw_buffer_add_text(&out, SHOWN_ESCAPE);
-        else
-            iw_buffer_add_char(&out, *text);
+        if (*text == '\033') iw_buffer_add_text(&out, SHOWN_ESCAPE);
+        else iw_buffer_add_char(&out, *text);
     }
     return iw_buffer_take(&out);
 }
 
 static void play_part(iw_play *play, const char *head, iw_slice body, bool rebase)
 {
-    iw_cleanup_free char *made = NULL, *expected = iw_strndup(body.data, body.length), *shown = NULL;
+    iw_cleanup_free char *made = NULL, *expected = iw_strndup(body.data, body.length),
+                         *shown = NULL;
     iw_buffer_add_format(&play->result, "-- %s\n", head);
     if (iw_starts_with(head, "style")) {
-        play->style = (iw_display_style){.colour = strstr(head, "colour"), .verbose = strstr(head, "verbose"), .plain = strstr(head, "plain"), .ascii = strstr(head, "ascii")};
+        play->style = (iw_display_style){.colour = strstr(head, "colour"),
+                                         .verbose = strstr(head, "verbose"),
+                                         .plain = strstr(head, "plain"),
+                                         .ascii = strstr(head, "ascii")};
         play->display = iw_display_new(&play->style);
     } else if (strcmp(head, "events") == 0) {
         feed(play, body);
@@ -113,7 +120,8 @@ static void play_part(iw_play *play, const char *head, iw_slice body, bool rebas
     if (made) shown = show_escapes(made);
     play->compared += shown != NULL;
     iw_buffer_add_text(&play->result, shown ? shown : expected);
-    if (shown && !rebase && strcmp(shown, expected) != 0) fail_msg("%s: %s: expected\n%s\nbut got\n%s", play->path, head, expected, shown);
+    if (shown && !rebase && strcmp(shown, expected) != 0)
+        fail_msg("%s: %s: expected\n%s\nbut got\n%s", play->path, head, expected, shown);
 }
 
 static void play_file(const char *path, bool rebase)
@@ -132,7 +140,8 @@ static void play_file(const char *path, bool rebase)
     }
     if (at || !play.compared) fail_msg("%s: not a case", path);
     if (play.lines.length) fail_msg("%s: lines that nothing compares:\n%s", path, play.lines.data);
-    if (rebase) assert_int_equal(iw_write_file(path, play.result.data, play.result.length, 0644, NULL), 0);
+    if (rebase)
+        assert_int_equal(iw_write_file(path, play.result.data, play.result.length, 0644, NULL), 0);
     iw_display_free(play.display);
     iw_buffer_free(&play.lines);
     iw_buffer_free(&play.result);
@@ -163,8 +172,15 @@ static void test_strays(void **state)
     for (iw_event_type type = IW_EVENT_PLAN; type <= IW_EVENT_RESULT; type++) {
         iw_display *display = iw_display_new(&style);
         iw_buffer out = {0};
-        for (int i = 0; i < 3; i++) iw_display_event(display, &(iw_event){.type = type, .count = i == 2 ? UINT64_MAX : 0, .total = UINT64_MAX, .when = i ? INT64_MAX : INT64_MIN}, &out);
-        for (const char *at = out.data ? out.data : ""; *at;) assert_true(line_columns(&at, false) >= 0);
+        for (int i = 0; i < 3; i++)
+            iw_display_event(display,
+                             &(iw_event){.type = type,
+                                         .count = i == 2 ? UINT64_MAX : 0,
+                                         .total = UINT64_MAX,
+                                         .when = i ? INT64_MAX : INT64_MIN},
+                             &out);
+        for (const char *at = out.data ? out.data : ""; *at;)
+            assert_true(line_columns(&at, false) >= 0);
         iw_buffer_clear(&out);
         size_t lines = iw_display_frame(display, 80, 24, INT64_MIN, &out);
         assert_null(frame_trouble(out.data, lines, 80, 24, false));

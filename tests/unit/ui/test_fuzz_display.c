@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/display, each file once. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/display, each file
+ * once. */
 #define CORPUS "tests/fuzz/corpus/display"
 
 #include "../../fuzz/fuzz_display.c"

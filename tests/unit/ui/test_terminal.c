@@ -1,4 +1,5 @@
-/* The display on a pseudo-terminal that a small emulator reads, in pipes that nobody reads, and under several threads at once. */
+/* The display on a pseudo-terminal that a small emulator reads, in pipes that nobody reads, and
+ * under several threads at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,7 +32,7 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* --- a reader of a pseudo-terminal or a pipe -------------------------------------------------------------------------------------- */
+/* --- a reader of a pseudo-terminal or a pipe ------------------------------ */
 
 typedef struct reader {
     int from, to; /* `to` is what the display writes to; closed by the test to end the reader */
@@ -84,7 +85,8 @@ static void reader_init(reader *r)
 
 static void set_size(int fd, unsigned short columns, unsigned short rows)
 {
-    assert_int_equal(ioctl(fd, TIOCSWINSZ, &(struct winsize){.ws_col = columns, .ws_row = rows}), 0);
+    assert_int_equal(ioctl(fd, TIOCSWINSZ, &(struct winsize){.ws_col = columns, .ws_row = rows}),
+                     0);
 }
 
 static void open_terminal(reader *r, unsigned short columns)
@@ -129,7 +131,8 @@ static void reader_free(reader *r)
 static struct timespec patience(void)
 {
     int64_t end = now_ms() + PATIENCE_MS;
-    return (struct timespec){.tv_sec = (time_t)(end / 1000), .tv_nsec = (long)(end % 1000 * 1000000)};
+    return (struct timespec){.tv_sec = (time_t)(end / 1000),
+                             .tv_nsec = (long)(end % 1000 * 1000000)};
 }
 
 /* Until more than `before` bytes have come. */
@@ -137,7 +140,8 @@ static void await_more(reader *r, size_t before)
 {
     struct timespec until = patience();
     pthread_mutex_lock(&r->lock);
-    while (r->raw.length <= before && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0) {}
+    while (r->raw.length <= before && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0) {
+    }
     bool more = r->raw.length > before;
     pthread_mutex_unlock(&r->lock);
     assert_true(more);
@@ -163,13 +167,20 @@ static void await(reader *r, const char *text, bool there)
 
 static iw_ui *open_ui(const reader *r, iw_ui_mode mode, int verbosity)
 {
-    iw_ui_options options = {.mode = mode, .verbosity = verbosity, .out = r->to, .error = r->to, .colour_allowed = true};
+    iw_ui_options options = {
+        .mode = mode, .verbosity = verbosity, .out = r->to, .error = r->to, .colour_allowed = true};
     return iw_ui_open(&options);
 }
 
-static void send(iw_ui *ui, iw_event_type type, const char *subject, const char *phase, const char *detail)
+static void send(iw_ui *ui, iw_event_type type, const char *subject, const char *phase,
+                 const char *detail)
 {
-    iw_emit(iw_ui_sink(ui), (iw_event){.type = type, .subject = subject, .phase = phase, .detail = detail, .count = type == IW_EVENT_PLAN || type == IW_EVENT_FINISHED});
+    iw_emit(iw_ui_sink(ui),
+            (iw_event){.type = type,
+                       .subject = subject,
+                       .phase = phase,
+                       .detail = detail,
+                       .count = type == IW_EVENT_PLAN || type == IW_EVENT_FINISHED});
 }
 
 static void expect_screen(const reader *r, const char *expected)
@@ -180,7 +191,7 @@ static void expect_screen(const reader *r, const char *expected)
     assert_false(r->screen.no_wrap);
 }
 
-/* --- a terminal --------------------------------------------------------------------------------------------------------------------- */
+/* --- a terminal ----------------------------------------------------------- */
 
 static void test_live(void **state)
 {
@@ -200,14 +211,16 @@ static void test_live(void **state)
     send(ui, IW_EVENT_FINISHED, "zlib/1", NULL, "built");
     await(&r, "1 of 2 packages", true);
     await(&r, "built    zlib/1", true);
-    iw_emit(iw_ui_sink(ui), (iw_event){.type = IW_EVENT_RESULT, .path = "out/of/turn"}); /* on the same terminal */
+    iw_emit(iw_ui_sink(ui),
+            (iw_event){.type = IW_EVENT_RESULT, .path = "out/of/turn"}); /* on the same terminal */
     await(&r, "out/of/turn", true);
     await(&r, "1 of 2 packages", true);
     send(ui, IW_EVENT_FINISHED, "numpy/1", NULL, "built");
     iw_emit(iw_ui_sink(ui), (iw_event){.type = IW_EVENT_RESULT, .path = "dist/x", .detail = "00"});
     iw_ui_close(ui);
     reader_end(&r);
-    expect_screen(&r, "plan     2 to build, 0 reused\nbuilt    zlib/1 in 0.0 s\nout/of/turn\nbuilt    numpy/1 in 0.0 s\ndist/x\nsha256 00\n");
+    expect_screen(&r, "plan     2 to build, 0 reused\nbuilt    zlib/1 in 0.0 s\nout/of/turn\nbuilt "
+                      "   numpy/1 in 0.0 s\ndist/x\nsha256 00\n");
     assert_true(r.screen.coloured);
     reader_free(&r);
 }
@@ -358,7 +371,8 @@ static void test_leave(void **state)
     iw_ui_close(NULL);
 }
 
-/* In a session of its own with the terminal as its controlling one: in the background, then in the foreground again. */
+/* In a session of its own with the terminal as its controlling one: in the background, then in the
+ * foreground again. */
 static void run_job(int terminal)
 {
     sigset_t stop;
@@ -410,7 +424,7 @@ static void test_background(void **state)
     reader_free(&r);
 }
 
-/* --- pipes -------------------------------------------------------------------------------------------------------------------------- */
+/* --- pipes ---------------------------------------------------------------- */
 
 static void test_plain(void **state)
 {
@@ -444,8 +458,18 @@ static void test_json(void **state)
     iw_ui *ui = open_ui(&r, IW_UI_JSON, 0);
     const iw_sink *sink = iw_ui_sink(ui);
     for (uint64_t i = 0; i < 100; i++) {
-        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = "a", .unit = "B", .count = i, .total = 99, .when = 5000 + (int64_t)i});
-        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS, .subject = "b", .unit = "B", .count = i, .total = 9000, .when = 5000 + (int64_t)i * 100});
+        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                 .subject = "a",
+                                 .unit = "B",
+                                 .count = i,
+                                 .total = 99,
+                                 .when = 5000 + (int64_t)i});
+        iw_emit(sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                 .subject = "b",
+                                 .unit = "B",
+                                 .count = i,
+                                 .total = 9000,
+                                 .when = 5000 + (int64_t)i * 100});
     }
     send(ui, IW_EVENT_LINE, "a", NULL, "not asked for");
     send(ui, IW_EVENT_NOTE, NULL, NULL, "two\nlines \xff");
@@ -455,7 +479,8 @@ static void test_json(void **state)
     assert_int_equal(count_lines(r.raw.data, "\"subject\":\"a\""), 2);
     assert_int_equal(count_lines(r.raw.data, "\"subject\":\"b\""), 10);
     assert_int_equal(count_lines(r.raw.data, "not asked for"), 0);
-    assert_true(iw_ends_with(r.raw.data, "{\"type\":\"result\",\"bundle\":\"dist/x\",\"sha256\":\"00\"}\n"));
+    assert_true(iw_ends_with(r.raw.data,
+                             "{\"type\":\"result\",\"bundle\":\"dist/x\",\"sha256\":\"00\"}\n"));
     iw_slice rest = {r.raw.data, r.raw.length}, line;
     while (iw_slice_next(&rest, '\n', &line)) {
         iw_cleanup_free char *text = iw_strndup(line.data, line.length);
@@ -475,7 +500,8 @@ static void test_quiet(void **state)
     open_pipe(&error);
     reader_start(&out);
     reader_start(&error);
-    iw_ui_options options = {.mode = IW_UI_QUIET, .verbosity = -1, .out = out.to, .error = error.to};
+    iw_ui_options options = {
+        .mode = IW_UI_QUIET, .verbosity = -1, .out = out.to, .error = error.to};
     iw_ui *ui = iw_ui_open(&options);
     send(ui, IW_EVENT_STARTED, "zlib/1", NULL, NULL);
     send(ui, IW_EVENT_NOTE, NULL, NULL, "a note");
@@ -537,7 +563,7 @@ static void test_gone_reader(void **state)
     close(ends[1]);
 }
 
-/* --- many threads ------------------------------------------------------------------------------------------------------------------- */
+/* --- many threads --------------------------------------------------------- */
 
 typedef struct crowd {
     iw_ui *ui;
@@ -548,7 +574,8 @@ static void *emit_many(void *argument)
 {
     crowd *c = argument;
     for (int i = 0; i < 60; i++) {
-        iw_cleanup_free char *subject = iw_format("p%d-%d", c->number, i), *line = iw_format("[%d/60] cc", i);
+        iw_cleanup_free char *subject = iw_format("p%d-%d", c->number, i),
+                             *line = iw_format("[%d/60] cc", i);
         send(c->ui, IW_EVENT_STARTED, subject, NULL, NULL);
         for (int j = 0; j < 5; j++) send(c->ui, IW_EVENT_LINE, subject, NULL, line);
         if (i % 20 == 0) {
@@ -595,9 +622,12 @@ static int prepare(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_live),   cmocka_unit_test(test_no_colour), cmocka_unit_test(test_dumb), cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_pause),  cmocka_unit_test(test_stopped_terminal), cmocka_unit_test(test_leave), cmocka_unit_test(test_background),
-        cmocka_unit_test(test_plain),  cmocka_unit_test(test_json),      cmocka_unit_test(test_quiet), cmocka_unit_test(test_slow_pipe),
+        cmocka_unit_test(test_live),        cmocka_unit_test(test_no_colour),
+        cmocka_unit_test(test_dumb),        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_pause),       cmocka_unit_test(test_stopped_terminal),
+        cmocka_unit_test(test_leave),       cmocka_unit_test(test_background),
+        cmocka_unit_test(test_plain),       cmocka_unit_test(test_json),
+        cmocka_unit_test(test_quiet),       cmocka_unit_test(test_slow_pipe),
         cmocka_unit_test(test_gone_reader), cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("terminal", tests, prepare, NULL);

@@ -1,4 +1,5 @@
-/* What the tests of `wrap` share: a fresh folder, files in it, golden files, the profile's policy. */
+/* What the tests of `wrap` share: a fresh folder, files in it, golden files, the profile's policy.
+ */
 #ifndef IW_TESTS_WRAP_KIT_H
 #define IW_TESTS_WRAP_KIT_H
 
@@ -24,7 +25,8 @@
 
 #define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
 
-static inline void kit_check(int status, iw_error *err, const char *what, const char *file, int line)
+static inline void kit_check(int status, iw_error *err, const char *what, const char *file,
+                             int line)
 {
     if (status == 0) return;
     print_error("%s: %s\n", what, iw_error_text(err));
@@ -81,13 +83,15 @@ static inline char *kit_read(const char *folder, const char *name, size_t *lengt
     return text;
 }
 
-/* Clocks of files tick in steps (10 ms at most): what is written after this differs from what was before. */
+/* Clocks of files tick in steps (10 ms at most): what is written after this differs from what was
+ * before. */
 static inline void kit_tick(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 }
 
-/* Text against a file below tests/cases/wrap; IW_REBASE=1 writes it anew, for a person to review. */
+/* Text against a file below tests/cases/wrap; IW_REBASE=1 writes it anew, for a person to review.
+ */
 static inline void kit_golden(const char *file, const char *text)
 {
     iw_error err = IW_ERROR_INIT;
@@ -103,9 +107,13 @@ static inline void kit_golden(const char *file, const char *text)
 /* Profile k10's, cut short; sources at /build/src. Its owner clears it. */
 static inline void kit_policy(iw_policy *policy)
 {
-    static const char *const flags[] = {"-march=amdfam10", "-mtune=amdfam10", "-msse2", "-msse4a", "-mno-ssse3", "-mno-avx", NULL};
+    static const char *const flags[] = {"-march=amdfam10", "-mtune=amdfam10", "-msse2", "-msse4a",
+                                        "-mno-ssse3",      "-mno-avx",        NULL};
     static const char *const maps[] = {"/build=..", "/build/src=.", NULL};
-    *policy = (iw_policy){.assembler_march = iw_strdup("amdfam10+cx16"), .rust_cpu = iw_strdup("amdfam10"), .source = iw_strdup("/build/src"), .folder = "/build/src"};
+    *policy = (iw_policy){.assembler_march = iw_strdup("amdfam10+cx16"),
+                          .rust_cpu = iw_strdup("amdfam10"),
+                          .source = iw_strdup("/build/src"),
+                          .folder = "/build/src"};
     iw_strings_add_all(&policy->flags, flags);
     iw_strings_add_all(&policy->maps, maps);
 }

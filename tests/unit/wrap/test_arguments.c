@@ -1,4 +1,5 @@
-/* What the wrapper makes of command lines: golden lists in tests/cases/wrap. A change there changes what is built: IW_POLICY_NUMBER must change, too. */
+/* What the wrapper makes of command lines: golden lists in tests/cases/wrap. A change there changes
+ * what is built: IW_POLICY_NUMBER must change, too. */
 #include "kit.h"
 
 #include "wrap/command.h"
@@ -6,7 +7,7 @@
 
 #define CASES "tests/cases/wrap/"
 
-/* --- golden lists ------------------------------------------------------------------------------------------------------------------------- */
+/* --- golden lists --------------------------------------------------------- */
 
 /* Words of a case's line: blanks separate, 'single quotes' group. */
 static void words(const char *line, iw_strings *out)
@@ -29,18 +30,21 @@ static void words(const char *line, iw_strings *out)
     }
 }
 
-/* The golden files say {profile} for the profile's flags (kit.h), {as} for what the assembler gets, and {maps} for the path maps. */
+/* The golden files say {profile} for the profile's flags (kit.h), {as} for what the assembler gets,
+ * and {maps} for the path maps. */
 static char *shorten(const char *line)
 {
-    static const char *const known[][2] = {{"-march=amdfam10 -mtune=amdfam10 -msse2 -msse4a -mno-ssse3 -mno-avx", "{profile}"},
-                                           {"-Wa,-march=amdfam10+cx16", "{as}"},
-                                           {"-ffile-prefix-map=/build=.. -ffile-prefix-map=/build/src=.", "{maps}"},
-                                           {"--remap-path-prefix=/build=.. --remap-path-prefix=/build/src=.", "{maps}"}};
+    static const char *const known[][2] = {
+        {"-march=amdfam10 -mtune=amdfam10 -msse2 -msse4a -mno-ssse3 -mno-avx", "{profile}"},
+        {"-Wa,-march=amdfam10+cx16", "{as}"},
+        {"-ffile-prefix-map=/build=.. -ffile-prefix-map=/build/src=.", "{maps}"},
+        {"--remap-path-prefix=/build=.. --remap-path-prefix=/build/src=.", "{maps}"}};
     char *text = iw_strdup(line);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         char *at = strstr(text, known[i][0]);
         if (!at) continue;
-        char *next = iw_format("%.*s%s%s", (int)(at - text), text, known[i][1], at + strlen(known[i][0]));
+        char *next =
+            iw_format("%.*s%s%s", (int)(at - text), text, known[i][1], at + strlen(known[i][0]));
         free(text);
         text = next;
     }
@@ -60,7 +64,8 @@ static void add_words(iw_buffer *all, const char *start, const iw_strings *list)
     iw_buffer_add_format(all, "%s\n", line);
 }
 
-/* A line "policy KEY VALUE" changes the policy of the cases below it; "policy" alone goes back to the profile's. */
+/* A line "policy KEY VALUE" changes the policy of the cases below it; "policy" alone goes back to
+ * the profile's. */
 static void change_policy(iw_policy *policy, const char *line)
 {
     const char *text = line + strlen("policy");
@@ -86,7 +91,8 @@ static void apply(const iw_policy *policy, const char *line, iw_buffer *out)
     iw_error err = IW_ERROR_INIT;
     words(line, &call);
     iw_strings_add_all(&argv, (const char *const *)call.items + 1);
-    if (iw_policy_apply(policy, iw_tool_kind_of(call.items[0]), &argv, &result, &removed, &err) != 0) {
+    if (iw_policy_apply(policy, iw_tool_kind_of(call.items[0]), &argv, &result, &removed, &err) !=
+        0) {
         iw_buffer_add_format(out, "  ! %s\n", iw_error_text(&err));
         iw_error_clear(&err);
         return;
@@ -98,7 +104,9 @@ static void apply(const iw_policy *policy, const char *line, iw_buffer *out)
 static void test_golden(void **state)
 {
     (void)state;
-    static const char *const files[] = {CASES "compiler.test", CASES "assembler.test", CASES "linker.test", CASES "rust.test", CASES "modes.test", NULL};
+    static const char *const files[] = {CASES "compiler.test", CASES "assembler.test",
+                                        CASES "linker.test",   CASES "rust.test",
+                                        CASES "modes.test",    NULL};
     for (size_t i = 0; files[i]; i++) {
         iw_policy policy;
         kit_policy(&policy);
@@ -117,25 +125,31 @@ static void test_golden(void **state)
     }
 }
 
-/* Whatever is applied twice gives the same as once: c99 is a script that calls gcc, so it happens. */
+/* Whatever is applied twice gives the same as once: c99 is a script that calls gcc, so it happens.
+ */
 static void test_twice(void **state)
 {
     (void)state;
-    static const char *const calls[] = {"-mavx2 -O3 -c a.c -o a.o", "-Wa,-march=haswell,-g a.s", "-Xassembler -march=znver3 -c a.S", "-x c -c a.inc -o b.o", NULL};
+    static const char *const calls[] = {"-mavx2 -O3 -c a.c -o a.o", "-Wa,-march=haswell,-g a.s",
+                                        "-Xassembler -march=znver3 -c a.S", "-x c -c a.inc -o b.o",
+                                        NULL};
     iw_policy policy;
     kit_policy(&policy);
     for (size_t i = 0; calls[i]; i++) {
-        iw_cleanup_strings iw_strings argv = {0}, once = {0}, twice = {0}, removed = {0}, again = {0};
+        iw_cleanup_strings iw_strings argv = {0}, once = {0}, twice = {0}, removed = {0},
+                                      again = {0};
         words(calls[i], &argv);
-        assert_int_equal(iw_policy_apply(&policy, IW_TOOL_COMPILER, &argv, &once, &removed, NULL), 0);
-        assert_int_equal(iw_policy_apply(&policy, IW_TOOL_COMPILER, &once, &twice, &again, NULL), 0);
+        assert_int_equal(iw_policy_apply(&policy, IW_TOOL_COMPILER, &argv, &once, &removed, NULL),
+                         0);
+        assert_int_equal(iw_policy_apply(&policy, IW_TOOL_COMPILER, &once, &twice, &again, NULL),
+                         0);
         assert_int_equal(again.count, 0);
         for (size_t k = 0; k < once.count; k++) assert_true(iw_strings_has(&twice, once.items[k]));
     }
     iw_policy_clear(&policy);
 }
 
-/* --- flags -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- flags ---------------------------------------------------------------- */
 
 /* Every option that gcc 12 lists under --help=target, each as "isa" or "other". */
 static void test_flags(void **state)
@@ -153,20 +167,23 @@ static void test_flags(void **state)
     kit_golden(CASES "flags.txt", out.data);
 }
 
-/* values.txt: what gcc says to an option alone. An option wrongly thought to take a value would shield the flag behind it. */
+/* values.txt: what gcc says to an option alone. An option wrongly thought to take a value would
+ * shield the flag behind it. */
 static void test_values(void **state)
 {
     (void)state;
     iw_cleanup_free char *text = kit_read(".", CASES "values.txt", NULL);
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
-        iw_cleanup_free char *option = iw_strndup(line.data, line.length), *command = iw_format("LC_ALL=C gcc '%s' 2>&1", option);
+        iw_cleanup_free char *option = iw_strndup(line.data, line.length),
+                             *command = iw_format("LC_ALL=C gcc '%s' 2>&1", option);
         char said[4096];
         FILE *gcc = popen(command, "r");
         size_t got = fread(said, 1, sizeof said - 1, gcc);
         pclose(gcc);
         said[got] = 0;
-        bool takes = strstr(said, "missing") || strcmp(option, "--param") == 0; /* that one is silent */
+        bool takes =
+            strstr(said, "missing") || strcmp(option, "--param") == 0; /* that one is silent */
         if (iw_option_takes_value(option) != takes) fail_msg("%s: gcc says %s", option, said);
     }
 }
@@ -185,7 +202,7 @@ static void test_names(void **state)
     assert_int_equal(iw_tool_kind_of("rustc"), IW_TOOL_RUST);
 }
 
-/* --- what a call is ------------------------------------------------------------------------------------------------------------------------- */
+/* --- what a call is ------------------------------------------------------- */
 
 static void describe(const char *line, iw_buffer *out)
 {
@@ -199,9 +216,11 @@ static void describe(const char *line, iw_buffer *out)
     if (c.source_count) iw_buffer_add_format(out, " sources=%zu", c.source_count);
     if (c.source) iw_buffer_add_format(out, " source=%s", c.source);
     if (c.language) iw_buffer_add_format(out, " language=%s", c.language);
-    if (c.output) iw_buffer_add_format(out, " output=%s@%d+%zu", c.output, c.output_index, c.output_prefix);
+    if (c.output)
+        iw_buffer_add_format(out, " output=%s@%d+%zu", c.output, c.output_index, c.output_prefix);
     if (c.depfile) iw_buffer_add_format(out, " depfile=%s", c.depfile);
-    iw_buffer_add_format(out, "%s%s%s", c.md ? " md" : "", c.mmd ? " mmd" : "", c.target_given ? " target" : "");
+    iw_buffer_add_format(out, "%s%s%s", c.md ? " md" : "", c.mmd ? " mmd" : "",
+                         c.target_given ? " target" : "");
     if (c.uncacheable) iw_buffer_add_format(out, " uncacheable=%s", c.uncacheable);
     iw_buffer_add_char(out, '\n');
 }
@@ -224,7 +243,11 @@ static void test_calls(void **state)
 static void test_object_names(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"dir/a.c", "a.o"}, {"a.b.f90", "a.b.o"}, {"plain", "plain.o"}, {"/x/.hidden", ".hidden.o"}, {"x.y/z", "z.o"}};
+    static const char *const pairs[][2] = {{"dir/a.c", "a.o"},
+                                           {"a.b.f90", "a.b.o"},
+                                           {"plain", "plain.o"},
+                                           {"/x/.hidden", ".hidden.o"},
+                                           {"x.y/z", "z.o"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         iw_cleanup_free char *name = iw_object_name(pairs[i][0]);
         assert_string_equal(name, pairs[i][1]);
@@ -235,8 +258,13 @@ static void test_depfiles(void **state)
 {
     (void)state;
     iw_cleanup_strings iw_strings paths = {0}, none = {0};
-    assert_int_equal(iw_depfile_parse("a\\ b.o: dir/a.c \\\n  c:/x.h with\\ blank.h do$$lar.h\\\n sharp\\#.h\nx.h:\n", &paths), 0);
-    static const char *const wanted[] = {"dir/a.c", "c:/x.h", "with blank.h", "do$lar.h", "sharp#.h"};
+    assert_int_equal(
+        iw_depfile_parse(
+            "a\\ b.o: dir/a.c \\\n  c:/x.h with\\ blank.h do$$lar.h\\\n sharp\\#.h\nx.h:\n",
+            &paths),
+        0);
+    static const char *const wanted[] = {"dir/a.c", "c:/x.h", "with blank.h", "do$lar.h",
+                                         "sharp#.h"};
     assert_int_equal(paths.count, 5);
     for (size_t i = 0; i < 5; i++) assert_string_equal(paths.items[i], wanted[i]);
     assert_int_equal(iw_depfile_parse("no rule\n", &none), -1);
@@ -248,7 +276,10 @@ static void test_depfiles(void **state)
 static void test_directives(void **state)
 {
     (void)state;
-    static const struct { const char *text; bool arch, file; } cases[] = {
+    static const struct {
+        const char *text;
+        bool arch, file;
+    } cases[] = {/* clang-format off */
         {".arch haswell\n", true, false},           {"\t.arch .avx2\n", true, false},         {"x: .arch znver3", true, false},
         {"nop; .arch znver3", true, false},         {"\t.string \".arch haswell\"\n", false, false}, {"\t.string \"a\\\";.arch x\"\n", false, false},
         {"# .arch haswell\n", false, false},        {"\t.archaic 1\n", false, false},         {"a.arch b", false, false},
@@ -260,10 +291,11 @@ static void test_directives(void **state)
         memcpy(exact, cases[i].text, length);
         if (iw_has_arch_directive(exact, length) != cases[i].arch || iw_has_file_directive(exact, length) != cases[i].file) fail_msg("case %zu: %s", i, cases[i].text);
         free(exact);
+        /* clang-format on */
     }
 }
 
-/* --- the policy's file ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the policy's file ---------------------------------------------------- */
 
 static void test_policy_file(void **state)
 {
@@ -271,13 +303,16 @@ static void test_policy_file(void **state)
     iw_policy policy, back = {0};
     kit_policy(&policy);
     policy.deny = true;
-    policy.log = iw_strdup("/build/wrapper log"), policy.real = iw_strdup("/real"), policy.toolchain = iw_strdup("abc");
+    policy.log = iw_strdup("/build/wrapper log"), policy.real = iw_strdup("/real"),
+    policy.toolchain = iw_strdup("abc");
     iw_strings_add(&policy.allow, "src/avx 2/*.c");
-    iw_cleanup_free char *path = iw_path_join(*state, "policy"), *again = iw_path_join(*state, "again");
+    iw_cleanup_free char *path = iw_path_join(*state, "policy"),
+                         *again = iw_path_join(*state, "again");
     kit_ok(iw_policy_write(path, &policy, &err));
     kit_ok(iw_policy_read(path, &back, &err));
     kit_ok(iw_policy_write(again, &back, &err));
-    iw_cleanup_free char *one = kit_read(*state, "policy", NULL), *two = kit_read(*state, "again", NULL);
+    iw_cleanup_free char *one = kit_read(*state, "policy", NULL),
+                         *two = kit_read(*state, "again", NULL);
     assert_string_equal(one, two);
     kit_golden(CASES "policy.txt", one);
     assert_true(back.deny);
@@ -288,7 +323,9 @@ static void test_policy_file(void **state)
 
 static void test_policy_damage(void **state)
 {
-    static const char *const bad[][2] = {{"flags\n", "a line without a value"}, {"flag -mavx\n", "unusable line: flag -mavx"}, {"mode loose\n", "unusable line: mode loose"}};
+    static const char *const bad[][2] = {{"flags\n", "a line without a value"},
+                                         {"flag -mavx\n", "unusable line: flag -mavx"},
+                                         {"mode loose\n", "unusable line: mode loose"}};
     for (size_t i = 0; i < 3; i++) {
         iw_error err = IW_ERROR_INIT;
         iw_policy policy = {0};
@@ -305,9 +342,16 @@ static void test_policy_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_twice),      cmocka_unit_test(test_flags), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_calls),      cmocka_unit_test(test_object_names),
-        cmocka_unit_test(test_depfiles),     cmocka_unit_test(test_directives), cmocka_unit_test_setup_teardown(test_policy_file, kit_setup, kit_teardown),
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_twice),
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_object_names),
+        cmocka_unit_test(test_depfiles),
+        cmocka_unit_test(test_directives),
+        cmocka_unit_test_setup_teardown(test_policy_file, kit_setup, kit_teardown),
         cmocka_unit_test_setup_teardown(test_policy_damage, kit_setup, kit_teardown),
     };
     return cmocka_run_group_tests_name("arguments", tests, NULL, NULL);

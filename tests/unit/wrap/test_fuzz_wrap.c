@@ -1,4 +1,5 @@
-/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/wrap, each file once. */
+/* Runs the fuzz target over its corpus, without the fuzzer: tests/fuzz/corpus/wrap, each file once.
+ */
 #define CORPUS "tests/fuzz/corpus/wrap"
 
 #include "../../fuzz/fuzz_wrap.c"

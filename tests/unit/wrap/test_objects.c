@@ -1,4 +1,5 @@
-/* The object cache: what a compile reads decides what it gives; a damaged or torn entry is no entry. */
+/* The object cache: what a compile reads decides what it gives; a damaged or torn entry is no
+ * entry. */
 #include "kit.h"
 
 #include <dirent.h>
@@ -12,7 +13,7 @@
 #include "wrap/objects.h"
 #include "wrap/sha256.h"
 
-/* --- the digest ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- the digest ----------------------------------------------------------- */
 
 static void test_sha256(void **state)
 {
@@ -25,7 +26,8 @@ static void test_sha256(void **state)
         for (size_t step = 1; step <= 200; step += 33) {
             iw_sha256 hash;
             iw_sha256_start(&hash);
-            for (size_t at = 0; at < length; at += step) iw_sha256_add(&hash, data + at, length - at < step ? length - at : step);
+            for (size_t at = 0; at < length; at += step)
+                iw_sha256_add(&hash, data + at, length - at < step ? length - at : step);
             iw_sha256_finish(&hash, ours);
             assert_string_equal(ours, theirs);
         }
@@ -35,7 +37,9 @@ static void test_sha256(void **state)
 static void test_sha256_texts(void **state)
 {
     (void)state;
-    static const char *const lists[][3] = {{"ab", "c", NULL}, {"a", "bc", NULL}, {"", "abc", NULL}, {"abc", "", NULL}, {"abc", NULL, NULL}, {NULL, "abc", NULL}};
+    static const char *const lists[][3] = {{"ab", "c", NULL},   {"a", "bc", NULL},
+                                           {"", "abc", NULL},   {"abc", "", NULL},
+                                           {"abc", NULL, NULL}, {NULL, "abc", NULL}};
     char seen[6][65];
     for (size_t i = 0; i < 6; i++) {
         iw_sha256 hash;
@@ -47,7 +51,7 @@ static void test_sha256_texts(void **state)
     }
 }
 
-/* --- a compile that is not one: the files are written by hand --------------------------------------------------------------------------------- */
+/* --- a compile that is not one: the files are written by hand ------------- */
 
 struct job {
     iw_policy policy;
@@ -67,7 +71,8 @@ static void job_read(struct job *job, const char *line)
 {
     iw_slice rest = iw_slice_of(line), part;
     iw_strings_free(&job->argv);
-    while (iw_slice_next(&rest, ' ', &part)) iw_strings_add_format(&job->argv, "%.*s", (int)part.length, part.data);
+    while (iw_slice_next(&rest, ' ', &part))
+        iw_strings_add_format(&job->argv, "%.*s", (int)part.length, part.data);
     iw_compile_parse(IW_TOOL_COMPILER, &job->argv, &job->compile);
 }
 
@@ -87,7 +92,10 @@ static const char *key_of(struct job *job)
 /* "Compiles": an object that names its header's content. */
 static bool job_put(struct job *job)
 {
-    iw_object_result result = {.dependencies = "deps.d", .depfile = job->depfile, .said = job->said, .said_length = strlen(job->said)};
+    iw_object_result result = {.dependencies = "deps.d",
+                               .depfile = job->depfile,
+                               .said = job->said,
+                               .said_length = strlen(job->said)};
     kit_tick();
     clock_gettime(CLOCK_REALTIME_COARSE, &result.started);
     key_of(job);
@@ -244,7 +252,8 @@ static void test_damage(void **state)
     job_start(&job, "-c a.c -o a.o");
     job.said = "a.c:1: warning: nothing\n";
     assert_true(job_put(&job));
-    iw_cleanup_free char *path = entry_of(&job), *whole = kit_read(".", path, &length), *copy = malloc(length + 1);
+    iw_cleanup_free char *path = entry_of(&job), *whole = kit_read(".", path, &length),
+                         *copy = malloc(length + 1);
     int null = open("/dev/null", O_WRONLY), kept = dup(2);
     dup2(null, 2); /* warnings are printed again */
     for (size_t cut = 0; cut < length; cut++) {
@@ -271,9 +280,17 @@ static void test_damage(void **state)
 static void test_hostile_lengths(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"L 18446744073709551615 -1 5\n", "L 5 9223372036854775807 5\nabcde", "L 0 -1 18446744073709551615\n", "L 1 1 1\n", "L\n",
-                                         "D short\n", "D \n", "", "L 0 -1 3\nabc trailing",
-                                         "L 0 100 18446744073709551521\nabcde", "L 100 -1 18446744073709551521\nabcde"};
+    static const char *const bodies[] = {"L 18446744073709551615 -1 5\n",
+                                         "L 5 9223372036854775807 5\nabcde",
+                                         "L 0 -1 18446744073709551615\n",
+                                         "L 1 1 1\n",
+                                         "L\n",
+                                         "D short\n",
+                                         "D \n",
+                                         "",
+                                         "L 0 -1 3\nabc trailing",
+                                         "L 0 100 18446744073709551521\nabcde",
+                                         "L 100 -1 18446744073709551521\nabcde"};
     struct job job;
     job_start(&job, "-c a.c -o a.o");
     assert_true(job_put(&job));
@@ -306,7 +323,8 @@ static void test_full_disk(void **state)
     iw_fault_set(IW_FAULT_WRITE, 0, 0);
     iw_cleanup_free char *shelf = iw_format("cache/%.2s", job.key.text);
     DIR *folder = opendir(shelf); /* nothing half-written stays */
-    for (const struct dirent *entry; (entry = readdir(folder));) assert_int_equal(entry->d_name[0], '.');
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        assert_int_equal(entry->d_name[0], '.');
     closedir(folder);
     assert_true(iw_object_put("cache", &job.key, &job.policy, &job.compile, &result));
     /* And on the way out: nothing is put in place. */
@@ -342,14 +360,17 @@ static void test_parallel(void **state)
         for (int i = 0; i < ROUNDS; i++) {
             size_t length = 0;
             kit_put(".", name, large.data, large.length);
-            if (w % 2 && !iw_object_put("cache", &mine.key, &mine.policy, &mine.compile, &result)) _exit(1);
+            if (w % 2 && !iw_object_put("cache", &mine.key, &mine.policy, &mine.compile, &result))
+                _exit(1);
             unlink(name);
             if (!iw_object_get("cache", &mine.key, name, NULL)) {
                 if (w % 2) _exit(2); /* it has put one itself */
                 continue;
             }
             char *got = NULL;
-            if (iw_read_file(name, 1 << 20, &got, &length, NULL) != 0 || length != large.length || memcmp(got, large.data, length) != 0) _exit(3);
+            if (iw_read_file(name, 1 << 20, &got, &length, NULL) != 0 || length != large.length ||
+                memcmp(got, large.data, length) != 0)
+                _exit(3);
             free(got);
         }
         _exit(0);
@@ -371,7 +392,7 @@ static void test_parallel(void **state)
     job_free(&job);
 }
 
-/* --- what may be kept ----------------------------------------------------------------------------------------------------------------------- */
+/* --- what may be kept ----------------------------------------------------- */
 
 static void expect_reason(const char *line, const char *wanted)
 {
@@ -379,7 +400,9 @@ static void expect_reason(const char *line, const char *wanted)
     const char *reason = NULL;
     job_start(&job, line);
     bool cacheable = iw_object_cacheable(&job.compile, &reason);
-    if (cacheable != !wanted || (wanted && (!reason || strcmp(reason, wanted) != 0))) fail_msg("%s: %s, not %s", line, reason ? reason : "cacheable", wanted ? wanted : "cacheable");
+    if (cacheable != !wanted || (wanted && (!reason || strcmp(reason, wanted) != 0)))
+        fail_msg("%s: %s, not %s", line, reason ? reason : "cacheable",
+                 wanted ? wanted : "cacheable");
     job_free(&job);
 }
 
@@ -411,7 +434,10 @@ static void test_cacheable(void **state)
 static void test_fortran(void **state)
 {
     (void)state;
-    static const struct { const char *text; bool alone; } cases[] = {
+    static const struct {
+        const char *text;
+        bool alone;
+    } cases[] = {/* clang-format off */
         {"      SUBROUTINE A\nC     USE of comments\n*     include 'x'\n      END\n", true},
         {"      INCLUDE 'x.h'\n", false},  {"      include\"x.h\"\n", false}, {"      use b\n", false},           {"      USE, INTRINSIC :: C\n", false},
         {"      module c\n", false},       {"#include <x>\n", false},        {"      SUBROUTINE USES\n      END\n", true}, {"\tuse b\n", false},
@@ -419,6 +445,7 @@ static void test_fortran(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kit_text(".", "x.f", cases[i].text);
         expect_reason("-c x.f -o x.o", cases[i].alone ? NULL : "fortran");
+        /* clang-format on */
     }
     expect_reason("-c missing.f -o x.o", "fortran");
 }
@@ -427,13 +454,15 @@ static void test_fortran(void **state)
 static void test_assembler_files(void **state)
 {
     (void)state;
-    static const struct { const char *source, *text, *header; bool kept; } cases[] = {
-        {"a.c", "int a;\n", "int h;\n", true},
-        {"a.c", "__asm__(\".incbin \\\"blob\\\"\");\n", "", false},
-        {"a.c", "#include \"a.h\"\n", "__asm__(\".include \\\"x.inc\\\"\");\n", false},
-        {"b.S", "\tnop\n", "", true},
-        {"b.S", "\t.incbin \"blob\"\n", "", false},
-        {"b.S", "#define I .incbin\nI NAME\n", "", false}};
+    static const struct {
+        const char *source, *text, *header;
+        bool kept;
+    } cases[] = {{"a.c", "int a;\n", "int h;\n", true},
+                 {"a.c", "__asm__(\".incbin \\\"blob\\\"\");\n", "", false},
+                 {"a.c", "#include \"a.h\"\n", "__asm__(\".include \\\"x.inc\\\"\");\n", false},
+                 {"b.S", "\tnop\n", "", true},
+                 {"b.S", "\t.incbin \"blob\"\n", "", false},
+                 {"b.S", "#define I .incbin\nI NAME\n", "", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct job job;
         iw_cleanup_free char *line = iw_format("-c %s -o a.o", cases[i].source);
@@ -447,7 +476,8 @@ static void test_assembler_files(void **state)
         iw_object_result result = {.dependencies = "deps.d", .said = ""};
         clock_gettime(CLOCK_REALTIME_COARSE, &result.started);
         key_of(&job);
-        if (iw_object_put("cache", &job.key, &job.policy, &job.compile, &result) != cases[i].kept) fail_msg("case %zu", i);
+        if (iw_object_put("cache", &job.key, &job.policy, &job.compile, &result) != cases[i].kept)
+            fail_msg("case %zu", i);
         job_free(&job);
     }
 }
@@ -478,8 +508,20 @@ static void test_toolchain(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256), cmocka_unit_test(test_sha256_texts), T(test_hit), T(test_changed_header),
-                                       T(test_header_changed_meanwhile), T(test_keys), T(test_depfile), T(test_damage), T(test_hostile_lengths),
-                                       T(test_full_disk), T(test_parallel), T(test_cacheable), T(test_fortran), T(test_assembler_files), T(test_toolchain)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sha256),
+                                       cmocka_unit_test(test_sha256_texts),
+                                       T(test_hit),
+                                       T(test_changed_header),
+                                       T(test_header_changed_meanwhile),
+                                       T(test_keys),
+                                       T(test_depfile),
+                                       T(test_damage),
+                                       T(test_hostile_lengths),
+                                       T(test_full_disk),
+                                       T(test_parallel),
+                                       T(test_cacheable),
+                                       T(test_fortran),
+                                       T(test_assembler_files),
+                                       T(test_toolchain)};
     return cmocka_run_group_tests_name("objects", tests, NULL, NULL);
 }

@@ -1,9 +1,11 @@
-/* Response files: gcc's quoting (GCC manual, "Overall Options"), one argument a line for rustc, and bounds. */
+/* Response files: gcc's quoting (GCC manual, "Overall Options"), one argument a line for rustc, and
+ * bounds. */
 #include "kit.h"
 
 #include "wrap/command.h"
 
-static int expand(iw_tool_kind kind, iw_strings *out, bool *any, iw_error *err, const char *const *argv)
+static int expand(iw_tool_kind kind, iw_strings *out, bool *any, iw_error *err,
+                  const char *const *argv)
 {
     return iw_expand_responses(kind, argv, out, any, err);
 }
@@ -32,9 +34,12 @@ static void test_quoting(void **state)
     EXPECT("-c", "a.c");
     assert_false(any);
     iw_strings_free(&out);
-    kit_text(".", "r", "-mavx2 'one word' \"two \\\"words\\\"\" three\\ words ''\n\t-DX='a'\"b\"c 'it'\\''s' \\\\ end");
+    kit_text(".", "r",
+             "-mavx2 'one word' \"two \\\"words\\\"\" three\\ words ''\n\t-DX='a'\"b\"c 'it'\\''s' "
+             "\\\\ end");
     kit_ok(EXPAND(IW_TOOL_COMPILER, "first", "@r", "last"));
-    EXPECT("first", "-mavx2", "one word", "two \"words\"", "three words", "", "-DX=abc", "it's", "\\", "end", "last");
+    EXPECT("first", "-mavx2", "one word", "two \"words\"", "three words", "", "-DX=abc", "it's",
+           "\\", "end", "last");
     assert_true(any);
     iw_strings_free(&out);
 }
@@ -42,8 +47,16 @@ static void test_quoting(void **state)
 static void test_odd_ends(void **state)
 {
     (void)state;
-    static const struct { const char *text; const char *wanted[4]; } cases[] = {
-        {"", {NULL}}, {" \n\t ", {NULL}}, {"'open quote", {"open quote", NULL}}, {"\"a 'b", {"a 'b", NULL}}, {"a\\", {"a", NULL}}, {"''", {"", NULL}}, {"\r\na\r\nb\r\n", {"a", "b", NULL}}};
+    static const struct {
+        const char *text;
+        const char *wanted[4];
+    } cases[] = {{"", {NULL}},
+                 {" \n\t ", {NULL}},
+                 {"'open quote", {"open quote", NULL}},
+                 {"\"a 'b", {"a 'b", NULL}},
+                 {"a\\", {"a", NULL}},
+                 {"''", {"", NULL}},
+                 {"\r\na\r\nb\r\n", {"a", "b", NULL}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         iw_strings out = {0};
         iw_error err = IW_ERROR_INIT;
@@ -59,7 +72,9 @@ static void test_odd_ends(void **state)
 static void test_as_gcc_does(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"'-DA=x y' \"-DB=q\\\"w\" -DC=a\\ b -DD='' -D'E F'=1 \"-DG='\"", "-DA=\\'x\\' '-DB=\"' -DC=\\\\ -DD=a\\", "-DA=1\n-DB=2\r\n\f-DC=3\v-DD=4", "'-DA=open"};
+    static const char *const texts[] = {
+        "'-DA=x y' \"-DB=q\\\"w\" -DC=a\\ b -DD='' -D'E F'=1 \"-DG='\"",
+        "-DA=\\'x\\' '-DB=\"' -DC=\\\\ -DD=a\\", "-DA=1\n-DB=2\r\n\f-DC=3\v-DD=4", "'-DA=open"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         iw_strings out = {0};
         iw_error err = IW_ERROR_INIT;
@@ -71,11 +86,14 @@ static void test_as_gcc_does(void **state)
         iw_buffer_add_text(&expanded, "gcc");
         for (size_t k = 0; k < out.count; k++) { /* quoted for sh */
             iw_buffer_add_text(&expanded, " '");
-            for (const char *c = out.items[k]; *c; c++) *c == '\'' ? iw_buffer_add_text(&expanded, "'\\''") : iw_buffer_add_char(&expanded, *c);
+            for (const char *c = out.items[k]; *c; c++)
+                *c == '\'' ? iw_buffer_add_text(&expanded, "'\\''")
+                           : iw_buffer_add_char(&expanded, *c);
             iw_buffer_add_char(&expanded, '\'');
         }
         iw_buffer_add_text(&expanded, " 2>&1");
-        FILE *ours = popen(expanded.data, "r"), *theirs = popen("gcc -w -E -dM -x c /dev/null @r 2>&1", "r");
+        FILE *ours = popen(expanded.data, "r"),
+             *theirs = popen("gcc -w -E -dM -x c /dev/null @r 2>&1", "r");
         iw_buffer_clear(&expanded);
         while (fgets(line, sizeof line, ours)) iw_buffer_add_text(&expanded, line);
         while (fgets(line, sizeof line, theirs)) iw_buffer_add_text(&direct, line);
@@ -125,7 +143,8 @@ static void test_bounds(void **state)
     iw_error_clear(&err);
     /* Four of four of four …: wide, not deep. */
     for (int i = 0; i < 12; i++) {
-        iw_cleanup_free char *name = iw_format("w%d", i), *text = iw_format("@w%d @w%d @w%d @w%d", i + 1, i + 1, i + 1, i + 1);
+        iw_cleanup_free char *name = iw_format("w%d", i),
+                             *text = iw_format("@w%d @w%d @w%d @w%d", i + 1, i + 1, i + 1, i + 1);
         kit_text(".", name, text);
     }
     assert_int_equal(EXPAND(IW_TOOL_COMPILER, "@w0"), -1);
@@ -146,7 +165,10 @@ static void test_bounds(void **state)
     iw_strings_free(&out);
     iw_error_clear(&err);
     iw_buffer_add(&big, big.data, 1);
-    for (int i = 0; i < 2; i++) { iw_cleanup_free char *copy = iw_strndup(big.data, big.length); iw_buffer_add_text(&big, copy); }
+    for (int i = 0; i < 2; i++) {
+        iw_cleanup_free char *copy = iw_strndup(big.data, big.length);
+        iw_buffer_add_text(&big, copy);
+    }
     kit_put(".", "huge", big.data, big.length);
     assert_int_equal(EXPAND(IW_TOOL_COMPILER, "@huge"), -1);
     kit_has(iw_error_text(&err), "huge");
@@ -188,9 +210,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_quoting, setup, teardown), cmocka_unit_test_setup_teardown(test_odd_ends, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_as_gcc_does, setup, teardown), cmocka_unit_test_setup_teardown(test_nesting, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bounds, setup, teardown), cmocka_unit_test_setup_teardown(test_rust, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_quoting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_odd_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_as_gcc_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nesting, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rust, setup, teardown),
     };
     return cmocka_run_group_tests_name("responses", tests, NULL, NULL);
 }

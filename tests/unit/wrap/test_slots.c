@@ -11,7 +11,7 @@
 #include "wrap/broker.h"
 #include "wrap/slots.h"
 
-/* --- the core ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the core ------------------------------------------------------------- */
 
 static bool granted(iw_slots *slots, size_t wanted)
 {
@@ -35,7 +35,7 @@ static void test_cores(void **state)
     assert_true(granted(slots, c));
     iw_slots_release(slots, b);
     iw_slots_release(slots, c);
-    iw_slots_release(slots, c);  /* twice, or never asked for: nothing */
+    iw_slots_release(slots, c); /* twice, or never asked for: nothing */
     iw_slots_release(slots, 999);
     assert_int_equal(iw_slots_running(slots), 0);
     assert_int_equal(iw_slots_memory(slots), 0);
@@ -47,7 +47,8 @@ static void test_weights(void **state)
 {
     (void)state;
     iw_slots *slots = iw_slots_new(8, 1000);
-    size_t a = iw_slots_want(slots, 600), b = iw_slots_want(slots, 600), c = iw_slots_want(slots, 10);
+    size_t a = iw_slots_want(slots, 600), b = iw_slots_want(slots, 600),
+           c = iw_slots_want(slots, 10);
     assert_true(granted(slots, a));
     assert_false(granted(slots, b)); /* and c waits behind it: a large job is never starved */
     iw_slots_release(slots, a);
@@ -56,7 +57,8 @@ static void test_weights(void **state)
     iw_slots_release(slots, b);
     iw_slots_release(slots, c);
     /* Larger than everything: alone. */
-    size_t d = iw_slots_want(slots, 10), huge = iw_slots_want(slots, UINT64_MAX), e = iw_slots_want(slots, 10);
+    size_t d = iw_slots_want(slots, 10), huge = iw_slots_want(slots, UINT64_MAX),
+           e = iw_slots_want(slots, 10);
     assert_true(granted(slots, d));
     assert_false(granted(slots, huge));
     iw_slots_release(slots, d);
@@ -71,7 +73,8 @@ static void test_leaving_the_queue(void **state)
 {
     (void)state;
     iw_slots *slots = iw_slots_new(1, 100);
-    size_t a = iw_slots_want(slots, 1), b = iw_slots_want(slots, 1), c = iw_slots_want(slots, 1), d = iw_slots_want(slots, 1);
+    size_t a = iw_slots_want(slots, 1), b = iw_slots_want(slots, 1), c = iw_slots_want(slots, 1),
+           d = iw_slots_want(slots, 1);
     assert_true(granted(slots, a));
     iw_slots_release(slots, c); /* the middle */
     iw_slots_release(slots, d); /* the end */
@@ -94,7 +97,11 @@ static void test_model(void **state)
         unsigned cores = 1 + (unsigned)rand() % 5, running = 0;
         uint64_t memory = 100, used = 0;
         iw_slots *slots = iw_slots_new(cores, memory);
-        struct { size_t request; uint64_t mib; bool running; } list[MOST];
+        struct {
+            size_t request;
+            uint64_t mib;
+            bool running;
+        } list[MOST];
         size_t count = 0;
         for (int step = 0; step < 2000; step++) {
             if (rand() % 2 && count < MOST) {
@@ -110,7 +117,8 @@ static void test_model(void **state)
             for (;;) { /* what the model would grant: the first that waits */
                 size_t next = 0, request = SIZE_MAX;
                 while (next < count && list[next].running) next++;
-                bool may = next < count && running < cores && (running == 0 || used + list[next].mib <= memory);
+                bool may = next < count && running < cores &&
+                           (running == 0 || used + list[next].mib <= memory);
                 assert_int_equal(iw_slots_grant(slots, &request), may);
                 if (!may) break;
                 assert_int_equal(request, list[next].request);
@@ -123,7 +131,7 @@ static void test_model(void **state)
     }
 }
 
-/* --- the broker ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- the broker ----------------------------------------------------------- */
 
 typedef struct place {
     char *folder, *path;
@@ -203,7 +211,7 @@ static void test_grant_and_close(void **state)
     assert_string_equal(answer(b), "go");
     assert_null(answer(c));
     assert_int_equal(iw_slots_memory(p->slots), 200); /* 0: the package's own measure */
-    close(a); /* a killed compiler says nothing more */
+    close(a);                                         /* a killed compiler says nothing more */
     serve(p);
     assert_string_equal(answer(c), "go");
     close(b), close(c);
@@ -248,13 +256,20 @@ static void test_waiting_client_goes(void **state)
 static void test_nonsense(void **state)
 {
     place *p = *state;
-    static const char *const messages[] = {"", "want", "want compile", "hello", "want compile x", "go", "want compilecompilecompilecompile"};
+    static const char *const messages[] = {"",
+                                           "want",
+                                           "want compile",
+                                           "hello",
+                                           "want compile x",
+                                           "go",
+                                           "want compilecompilecompilecompile"};
     for (size_t i = 1; i < sizeof messages / sizeof *messages; i++) {
         int fd = ask(p, messages[i]);
         if (!answer(fd) || *answer(fd)) fail_msg("not dropped: %s", messages[i]);
         close(fd);
     }
-    int a = ask(p, "want compile 1"); /* a second wish on one socket would lose the first one's slot */
+    int a =
+        ask(p, "want compile 1"); /* a second wish on one socket would lose the first one's slot */
     assert_string_equal(answer(a), "go");
     say(a, "want compile 1");
     serve(p);
@@ -275,7 +290,12 @@ static void test_nonsense(void **state)
 static void test_counts(void **state)
 {
     place *p = *state;
-    static const struct { const char *want, *used; } jobs[] = {{"want compile 0", "used 120"}, {"want compile 0", "used 80"}, {"want link 0", "used 900"}, {"want compile 0", NULL}};
+    static const struct {
+        const char *want, *used;
+    } jobs[] = {{"want compile 0", "used 120"},
+                {"want compile 0", "used 80"},
+                {"want link 0", "used 900"},
+                {"want compile 0", NULL}};
     for (size_t i = 0; i < 4; i++) {
         int fd = ask(p, jobs[i].want);
         assert_string_equal(answer(fd), "go");
@@ -305,7 +325,8 @@ static void test_forget(void **state)
     say(c, "want compile 0");
     serve(p);
     assert_null(answer(c));
-    iw_broker_forget(p->broker, 7); /* its package failed: its compilers' slots go to the other one */
+    iw_broker_forget(p->broker,
+                     7); /* its package failed: its compilers' slots go to the other one */
     assert_string_equal(answer(c), "go");
     assert_int_equal(iw_slots_running(p->slots), 1);
     assert_int_equal(iw_slots_memory(p->slots), 50);
@@ -370,8 +391,17 @@ static void test_killed_clients(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cores), cmocka_unit_test(test_weights), cmocka_unit_test(test_leaving_the_queue), cmocka_unit_test(test_model),
-                                       T(test_grant_and_close), T(test_kinds_and_sizes), T(test_waiting_client_goes), T(test_nonsense), T(test_counts), T(test_forget),
-                                       T(test_long_path), T(test_killed_clients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cores),
+                                       cmocka_unit_test(test_weights),
+                                       cmocka_unit_test(test_leaving_the_queue),
+                                       cmocka_unit_test(test_model),
+                                       T(test_grant_and_close),
+                                       T(test_kinds_and_sizes),
+                                       T(test_waiting_client_goes),
+                                       T(test_nonsense),
+                                       T(test_counts),
+                                       T(test_forget),
+                                       T(test_long_path),
+                                       T(test_killed_clients)};
     return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* iw-cc itself, under compilers' names in front of this host's tools: nothing that a build says gets an AVX instruction into a result. */
+/* iw-cc itself, under compilers' names in front of this host's tools: nothing that a build says
+ * gets an AVX instruction into a result. */
 #include "kit.h"
 
 #include <errno.h>
@@ -11,18 +12,24 @@
 #include "wrap/broker.h"
 #include "wrap/command.h"
 
-#define AVX_LOOP "void add(float *restrict a, const float *restrict b) { for (int i = 0; i < 1024; i++) a[i] = a[i] * b[i] + b[i]; }\n"
-#define AVX_ATTRIBUTE \
-    "__attribute__((target(\"avx2\"))) void add(float *restrict a, const float *restrict b) { for (int i = 0; i < 1024; i++) a[i] += b[i]; }\n"
+#define AVX_LOOP                                                                                   \
+    "void add(float *restrict a, const float *restrict b) { for (int i = 0; i < 1024; i++) a[i] "  \
+    "= a[i] * b[i] + b[i]; }\n"
+#define AVX_ATTRIBUTE                                                                              \
+    "__attribute__((target(\"avx2\"))) void add(float *restrict a, const float *restrict b) { "    \
+    "for (int i = 0; i < 1024; i++) a[i] += b[i]; }\n"
 #define AVX_ASSEMBLER "\t.text\n\t.globl f\nf:\n\tvaddps %ymm0, %ymm1, %ymm2\n\tret\n"
-#define PLAIN_ASSEMBLER "\t.text\n\t.globl f\nf:\n\taddps %xmm0, %xmm1\n\tret\n\t.section .note.GNU-stack,\"\",@progbits\n"
+#define PLAIN_ASSEMBLER                                                                            \
+    "\t.text\n\t.globl f\nf:\n\taddps %xmm0, %xmm1\n\tret\n\t.section "                            \
+    ".note.GNU-stack,\"\",@progbits\n"
 
-/* --- the place: bin (the wrapper under each name), real (links to this host's tools), src (the working folder), cache ------------------------------- */
+/* --- the place: bin (the wrapper under each name), real (links to this host's tools), src (the
+ * working folder), cache --- */
 
 typedef struct place {
     char *folder, *source, *policy_path, *helpers;
     iw_policy policy;
-    char *said;   /* by the last command, both streams */
+    char *said;         /* by the last command, both streams */
     const char *broker; /* the socket's path, or NULL */
     bool cached;
 } place;
@@ -30,7 +37,8 @@ typedef struct place {
 static char *find_program(const char *name)
 {
     iw_cleanup_free char *paths = iw_strdup(getenv("PATH"));
-    for (char *save = NULL, *part = strtok_r(paths, ":", &save); part; part = strtok_r(NULL, ":", &save)) {
+    for (char *save = NULL, *part = strtok_r(paths, ":", &save); part;
+         part = strtok_r(NULL, ":", &save)) {
         char *path = iw_path_join(part, name);
         if (access(path, X_OK) == 0) return path;
         free(path);
@@ -47,11 +55,14 @@ static void write_policy(place *p)
 
 static void link_tools(place *p)
 {
-    static const char *const names[] = {"gcc", "cc", "g++", "c++", "gfortran", "cpp", "as", "ld", "rustc", "c99", NULL};
+    static const char *const names[] = {"gcc", "cc", "g++",   "c++", "gfortran", "cpp",
+                                        "as",  "ld", "rustc", "c99", NULL};
     iw_cleanup_free char *wrapper = iw_path_join(p->helpers, "iw-cc");
     if (access(wrapper, X_OK) != 0) fail_msg("IW_HELPERS names the folder with iw-cc");
     for (size_t i = 0; names[i]; i++) {
-        iw_cleanup_free char *tool = find_program(names[i]), *real = iw_path_join3(p->folder, "real", names[i]), *name = iw_path_join3(p->folder, "bin", names[i]);
+        iw_cleanup_free char *tool = find_program(names[i]),
+                             *real = iw_path_join3(p->folder, "real", names[i]),
+                             *name = iw_path_join3(p->folder, "bin", names[i]);
         assert_int_equal(symlink(tool, real), 0);
         assert_int_equal(symlink(wrapper, name), 0);
     }
@@ -70,9 +81,15 @@ static int setup(void **state)
     p->source = iw_path_join(p->folder, "src");
     p->policy_path = iw_path_join(p->folder, "policy");
     p->helpers = iw_strdup(getenv("IW_HELPERS") ? getenv("IW_HELPERS") : "/nonexistent");
-    p->policy = (iw_policy){.assembler_march = iw_strdup("amdfam10+cx16+cmov+clflush+ibt"), .rust_cpu = iw_strdup("amdfam10"), .source = iw_strdup(p->source),
-                            .log = iw_path_join(p->folder, "log"), .real = iw_path_join(p->folder, "real"), .toolchain = iw_strdup("test")};
-    static const char *const flags[] = {"-march=amdfam10", "-msse2", "-msse3", "-mno-ssse3", "-mno-sse4.1", "-mno-avx", "-mno-avx2", "-mno-fma", NULL};
+    p->policy = (iw_policy){.assembler_march = iw_strdup("amdfam10+cx16+cmov+clflush+ibt"),
+                            .rust_cpu = iw_strdup("amdfam10"),
+                            .source = iw_strdup(p->source),
+                            .log = iw_path_join(p->folder, "log"),
+                            .real = iw_path_join(p->folder, "real"),
+                            .toolchain = iw_strdup("test")};
+    static const char *const flags[] = {"-march=amdfam10", "-msse2",      "-msse3",
+                                        "-mno-ssse3",      "-mno-sse4.1", "-mno-avx",
+                                        "-mno-avx2",       "-mno-fma",    NULL};
     iw_strings_add_all(&p->policy.flags, flags);
     iw_strings_add_format(&p->policy.maps, "%s=.", p->source);
     link_tools(p);
@@ -97,10 +114,12 @@ static void put(place *p, const char *name, const char *text)
 
 static void clean_environment(const place *p, iw_strings *out)
 {
-    static const char *const kept[] = {"HOME", "RUSTUP_HOME", "CARGO_HOME", NULL}; /* rustup's rustc wants its own */
+    static const char *const kept[] = {"HOME", "RUSTUP_HOME", "CARGO_HOME",
+                                       NULL}; /* rustup's rustc wants its own */
     iw_strings_add_format(out, "PATH=%s/bin:/usr/bin:/bin", p->folder);
     iw_strings_add_format(out, "IRONWHEEL_POLICY=%s", p->policy_path);
-    iw_strings_add_format(out, "IRONWHEEL_BROKER=%s", p->broker ? p->broker : "/nonexistent/broker");
+    iw_strings_add_format(out, "IRONWHEEL_BROKER=%s",
+                          p->broker ? p->broker : "/nonexistent/broker");
     iw_strings_add(out, "LC_ALL=C.UTF-8");
     for (size_t i = 0; kept[i]; i++)
         if (getenv(kept[i])) iw_strings_add_format(out, "%s=%s", kept[i], getenv(kept[i]));
@@ -114,7 +133,13 @@ static pid_t start(place *p, const char *script, int out)
     clean_environment(p, &environment);
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     pid_t pid;
-    kit_ok(iw_spawn(&(iw_command){.argv = argv, .environment = (const char *const *)environment.items, .folder = p->source, .in = -1, .out = out, .error = out, .own_group = true},
+    kit_ok(iw_spawn(&(iw_command){.argv = argv,
+                                  .environment = (const char *const *)environment.items,
+                                  .folder = p->source,
+                                  .in = -1,
+                                  .out = out,
+                                  .error = out,
+                                  .own_group = true},
                     &pid, &err));
     return pid;
 }
@@ -147,8 +172,10 @@ static void fails(place *p, const char *script, const char *part)
 /* VEX and EVEX instructions in the file's code, by objdump. */
 static int count_avx(place *p, const char *file)
 {
-    iw_cleanup_free char *script = iw_format("/usr/bin/objdump -d --no-show-raw-insn %s > dump && grep -c 'ret' dump >/dev/null && "
-                                             "grep -cE '[[:space:]]v[a-z0-9]+[[:space:]].*%%[xyz]mm|[[:space:]]vzero' dump || true", file);
+    iw_cleanup_free char *script = iw_format(
+        "/usr/bin/objdump -d --no-show-raw-insn %s > dump && grep -c 'ret' dump >/dev/null && "
+        "grep -cE '[[:space:]]v[a-z0-9]+[[:space:]].*%%[xyz]mm|[[:space:]]vzero' dump || true",
+        file);
     ok(p, script);
     return atoi(p->said);
 }
@@ -172,7 +199,8 @@ static char *read_log(place *p)
 
 static void logged(place *p, const char *line)
 {
-    iw_cleanup_free char *text = read_log(p), *all = iw_format("\n%s", text), *whole = iw_format("\n%s\n", line);
+    iw_cleanup_free char *text = read_log(p), *all = iw_format("\n%s", text),
+                         *whole = iw_format("\n%s\n", line);
     kit_has(all, whole);
 }
 
@@ -181,11 +209,12 @@ static int count_logged(place *p, const char *word)
     iw_cleanup_free char *text = read_log(p);
     iw_slice rest = iw_slice_of(text), line;
     int count = 0;
-    while (iw_slice_next(&rest, '\n', &line)) count += line.length >= strlen(word) && memcmp(line.data, word, strlen(word)) == 0;
+    while (iw_slice_next(&rest, '\n', &line))
+        count += line.length >= strlen(word) && memcmp(line.data, word, strlen(word)) == 0;
     return count;
 }
 
-/* --- ways to ask for AVX -------------------------------------------------------------------------------------------------------------------- */
+/* --- ways to ask for AVX -------------------------------------------------- */
 
 /* The counting sees AVX where there is some: without the wrapper. */
 static void test_control(void **state)
@@ -193,7 +222,8 @@ static void test_control(void **state)
     place *p = *state;
     put(p, "a.c", AVX_LOOP);
     put(p, "b.s", AVX_ASSEMBLER);
-    ok(p, "PATH=/usr/bin:/bin; gcc -O3 -mavx2 -c a.c -o a.o; /usr/bin/as b.s -o b.o; gcc -O3 -mavx512f -mprefer-vector-width=512 -c a.c -o c.o");
+    ok(p, "PATH=/usr/bin:/bin; gcc -O3 -mavx2 -c a.c -o a.o; /usr/bin/as b.s -o b.o; gcc -O3 "
+          "-mavx512f -mprefer-vector-width=512 -c a.c -o c.o");
     assert_true(count_avx(p, "a.o") > 3);
     assert_int_equal(count_avx(p, "b.o"), 1);
     assert_true(count_avx(p, "c.o") > 3);
@@ -202,17 +232,37 @@ static void test_control(void **state)
 static void test_arguments(void **state)
 {
     place *p = *state;
-    static const char *const flags[] = {"-mavx2 -mfma", "-march=native", "-march=haswell", "-march=x86-64-v3 -mtune=haswell", "-mavx512f", "--machine-avx2",
-                                        "-Wa,-march=haswell -mavx", "-msse2avx", "-Wa,-msse2avx", "-Xassembler -msse2avx", "-Wp,-mavx2", NULL};
+    static const char *const flags[] = {"-mavx2 -mfma",
+                                        "-march=native",
+                                        "-march=haswell",
+                                        "-march=x86-64-v3 -mtune=haswell",
+                                        "-mavx512f",
+                                        "--machine-avx2",
+                                        "-Wa,-march=haswell -mavx",
+                                        "-msse2avx",
+                                        "-Wa,-msse2avx",
+                                        "-Xassembler -msse2avx",
+                                        "-Wp,-mavx2",
+                                        NULL};
     put(p, "a.c", AVX_LOOP);
     for (size_t i = 0; flags[i]; i++) {
         iw_cleanup_free char *script = iw_format("gcc -O3 %s -c a.c -o a.o", flags[i]);
         ok(p, script);
         no_avx(p, "a.o");
     }
-    static const char *const lines[] = {"removed -mavx2", "removed -mfma", "removed -march=native", "removed -march=haswell", "removed -march=x86-64-v3", "removed -mtune=haswell",
-                                        "removed -mavx512f", "removed -Wa,-march=haswell", "removed -msse2avx", "removed -Wa,-msse2avx", "removed -Xassembler -msse2avx",
-                                        "removed -Wp,-mavx2", NULL};
+    static const char *const lines[] = {"removed -mavx2",
+                                        "removed -mfma",
+                                        "removed -march=native",
+                                        "removed -march=haswell",
+                                        "removed -march=x86-64-v3",
+                                        "removed -mtune=haswell",
+                                        "removed -mavx512f",
+                                        "removed -Wa,-march=haswell",
+                                        "removed -msse2avx",
+                                        "removed -Wa,-msse2avx",
+                                        "removed -Xassembler -msse2avx",
+                                        "removed -Wp,-mavx2",
+                                        NULL};
     for (size_t i = 0; lines[i]; i++) logged(p, lines[i]);
 }
 
@@ -220,8 +270,11 @@ static void test_arguments(void **state)
 static void test_macros(void **state)
 {
     place *p = *state;
-    put(p, "a.c", "#if defined __AVX__ || defined __AVX2__ || defined __FMA__ || defined __SSE4_1__ || defined __SSSE3__ || !defined __SSE3__\n#error wrong\n#endif\n");
-    ok(p, "gcc -march=native -mavx2 -mssse3 -mno-sse3 -c a.c && gcc -E -mavx2 a.c && cpp -mavx2 a.c && g++ -x c++ -mfma -fsyntax-only a.c");
+    put(p, "a.c",
+        "#if defined __AVX__ || defined __AVX2__ || defined __FMA__ || defined __SSE4_1__ || "
+        "defined __SSSE3__ || !defined __SSE3__\n#error wrong\n#endif\n");
+    ok(p, "gcc -march=native -mavx2 -mssse3 -mno-sse3 -c a.c && gcc -E -mavx2 a.c && cpp -mavx2 "
+          "a.c && g++ -x c++ -mfma -fsyntax-only a.c");
     ok(p, "gcc -march=native -dM -E -x c /dev/null");
     kit_has(p->said, "__amdfam10__");
     kit_has_not(p->said, "__AVX__");
@@ -245,8 +298,11 @@ static void test_makefile(void **state)
 {
     place *p = *state;
     put(p, "a.c", AVX_LOOP);
-    put(p, "main.c", "void add(float *, const float *);\nint main(void) { static float a[1024], b[1024]; add(a, b); return 0; }\n");
-    put(p, "Makefile", "CFLAGS := -O3 -mavx2 -march=native\nprog: main.o a.o\n\t$(CC) $(CFLAGS) -o $@ $^\n");
+    put(p, "main.c",
+        "void add(float *, const float *);\nint main(void) { static float a[1024], b[1024]; add(a, "
+        "b); return 0; }\n");
+    put(p, "Makefile",
+        "CFLAGS := -O3 -mavx2 -march=native\nprog: main.o a.o\n\t$(CC) $(CFLAGS) -o $@ $^\n");
     ok(p, "make prog && ./prog");
     no_avx(p, "a.o");
     no_avx(p, "main.o");
@@ -260,8 +316,11 @@ static void test_cmake(void **state)
     iw_cleanup_free char *cmake = find_program("cmake");
     put(p, "a.c", AVX_LOOP);
     put(p, "b.cpp", AVX_LOOP "int unused;\n");
-    put(p, "CMakeLists.txt", "cmake_minimum_required(VERSION 3.13)\nproject(x C CXX)\nadd_library(x STATIC a.c)\ntarget_compile_options(x PRIVATE -O3 -mavx2 -march=haswell)\n");
-    iw_cleanup_free char *script = iw_format("'%s' -S . -B build -G 'Unix Makefiles' && make -C build", cmake);
+    put(p, "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.13)\nproject(x C CXX)\nadd_library(x STATIC "
+        "a.c)\ntarget_compile_options(x PRIVATE -O3 -mavx2 -march=haswell)\n");
+    iw_cleanup_free char *script =
+        iw_format("'%s' -S . -B build -G 'Unix Makefiles' && make -C build", cmake);
     ok(p, script);
     no_avx(p, "build/CMakeFiles/x.dir/a.c.o");
     logged(p, "removed -mavx2");
@@ -271,9 +330,13 @@ static void test_cmake(void **state)
 static void test_fortran(void **state)
 {
     place *p = *state;
-    put(p, "a.f90", "subroutine add(a, b)\n  real :: a(1024), b(1024)\n  a = a * b + b\nend subroutine\n");
-    put(p, "b.f", "      SUBROUTINE ADDF(A, B)\n      REAL A(1024), B(1024)\n      A = A * B + B\n      END\n");
-    ok(p, "gfortran -O3 -mavx2 -march=native -c a.f90 && gfortran -Ofast -march=haswell -c b.f -o b.o");
+    put(p, "a.f90",
+        "subroutine add(a, b)\n  real :: a(1024), b(1024)\n  a = a * b + b\nend subroutine\n");
+    put(p, "b.f",
+        "      SUBROUTINE ADDF(A, B)\n      REAL A(1024), B(1024)\n      A = A * B + B\n      "
+        "END\n");
+    ok(p, "gfortran -O3 -mavx2 -march=native -c a.f90 && gfortran -Ofast -march=haswell -c b.f -o "
+          "b.o");
     no_avx(p, "a.o");
     no_avx(p, "b.o");
     logged(p, "removed -mavx2");
@@ -284,43 +347,55 @@ static void test_other_names(void **state)
 {
     place *p = *state;
     put(p, "a.c", AVX_LOOP);
-    put(p, "a.cpp", "extern \"C\" void add(float *__restrict a, const float *__restrict b) { for (int i = 0; i < 1024; i++) a[i] += b[i]; }\n");
-    ok(p, "cc -O3 -mavx2 -c a.c -o a.o && g++ -O3 -mavx2 -c a.cpp -o b.o && c++ -O3 -march=native -c a.cpp -o c.o && c99 -O3 -mavx2 -c a.c -o d.o");
+    put(p, "a.cpp",
+        "extern \"C\" void add(float *__restrict a, const float *__restrict b) { for (int i = 0; i "
+        "< 1024; i++) a[i] += b[i]; }\n");
+    ok(p, "cc -O3 -mavx2 -c a.c -o a.o && g++ -O3 -mavx2 -c a.cpp -o b.o && c++ -O3 -march=native "
+          "-c a.cpp -o c.o && c99 -O3 -mavx2 -c a.c -o d.o");
     no_avx(p, "a.o"), no_avx(p, "b.o"), no_avx(p, "c.o"), no_avx(p, "d.o");
 }
 
 static void test_rust(void **state)
 {
     place *p = *state;
-    put(p, "a.rs", "#![no_std]\n#[no_mangle]\npub fn add(a: &mut [f32; 1024], b: &[f32; 1024]) { for i in 0..1024 { a[i] = a[i] * b[i] + b[i]; } }\n");
-    ok(p, "rustc --crate-type=lib --emit=obj -C opt-level=3 -C target-cpu=native -C target-feature=+avx2,+fma a.rs -o a.o");
+    put(p, "a.rs",
+        "#![no_std]\n#[no_mangle]\npub fn add(a: &mut [f32; 1024], b: &[f32; 1024]) { for i in "
+        "0..1024 { a[i] = a[i] * b[i] + b[i]; } }\n");
+    ok(p, "rustc --crate-type=lib --emit=obj -C opt-level=3 -C target-cpu=native -C "
+          "target-feature=+avx2,+fma a.rs -o a.o");
     no_avx(p, "a.o");
-    put(p, "r", "--crate-type=lib\n--emit=obj\n-Copt-level=3\n-Ctarget-cpu=haswell\na.rs\n-o\nb.o\n");
+    put(p, "r",
+        "--crate-type=lib\n--emit=obj\n-Copt-level=3\n-Ctarget-cpu=haswell\na.rs\n-o\nb.o\n");
     ok(p, "rustc @r");
     no_avx(p, "b.o");
     logged(p, "removed target-cpu=native");
     logged(p, "removed target-feature=+avx2");
     logged(p, "removed target-cpu=haswell");
     ok(p, "rustc -C target-cpu=native --print cfg");
-    kit_has(p->said, "target_feature=\"lzcnt\""); /* of those beyond x86-64 that the rustc of Debian 12 (1.63) knows */
+    kit_has(p->said, "target_feature=\"lzcnt\""); /* of those beyond x86-64 that the rustc of Debian
+                                                     12 (1.63) knows */
     kit_has_not(p->said, "target_feature=\"avx\"");
     ok(p, "rustc -vV");
 }
 
-/* The wrapper is bound over the compiler's own path, as in the sandbox; the real one stands elsewhere. */
+/* The wrapper is bound over the compiler's own path, as in the sandbox; the real one stands
+ * elsewhere. */
 static void test_hard_coded(void **state)
 {
     place *p = *state;
     char driver[4096];
     iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *bwrap = find_program("bwrap"), *real = iw_path_join3(p->folder, "real", "gcc");
+    iw_cleanup_free char *bwrap = find_program("bwrap"),
+                         *real = iw_path_join3(p->folder, "real", "gcc");
     assert_non_null(realpath("/usr/bin/gcc", driver));
     unlink(real);
     kit_ok(iw_copy_file(driver, real, &err));
     put(p, "a.c", AVX_LOOP);
     put(p, "Makefile", "CC = /usr/bin/gcc\na.o: a.c\n\t$(CC) -O3 -mavx2 -c a.c\n");
-    iw_cleanup_free char *script = iw_format("'%s' --dev-bind / / --ro-bind '%s/iw-cc' '%s' sh -c 'make a.o && env -u PATH /usr/bin/gcc -O3 -march=haswell -c a.c -o b.o'", bwrap,
-                                             p->helpers, driver);
+    iw_cleanup_free char *script =
+        iw_format("'%s' --dev-bind / / --ro-bind '%s/iw-cc' '%s' sh -c 'make a.o && env -u PATH "
+                  "/usr/bin/gcc -O3 -march=haswell -c a.c -o b.o'",
+                  bwrap, p->helpers, driver);
     ok(p, script);
     no_avx(p, "a.o");
     no_avx(p, "b.o");
@@ -328,7 +403,7 @@ static void test_hard_coded(void **state)
     logged(p, "removed -march=haswell");
 }
 
-/* --- what flags can't reach ------------------------------------------------------------------------------------------------------------------- */
+/* --- what flags can't reach ----------------------------------------------- */
 
 #define REFUSED " holds instructions outside the profile"
 
@@ -345,7 +420,8 @@ static void test_attribute(void **state)
     fails(p, "gcc -O3 -c pragma.c", "pragma.c" REFUSED);
     put(p, "inline.c", "void f(void) { __asm__(\"vzeroupper\"); }\n");
     fails(p, "gcc -c inline.c", "inline.c" REFUSED);
-    put(p, "intrinsic.c", "#include <immintrin.h>\n__m256 f(__m256 a) { return _mm256_add_ps(a, a); }\n");
+    put(p, "intrinsic.c",
+        "#include <immintrin.h>\n__m256 f(__m256 a) { return _mm256_add_ps(a, a); }\n");
     fails(p, "gcc -c intrinsic.c", "intrinsic.c" REFUSED);
     put(p, "main.c", "int main(void) { return 0; }\n");
     fails(p, "gcc -O3 main.c dir/simd.c -o prog", "one of main.c, dir/simd.c" REFUSED);
@@ -400,7 +476,8 @@ static void test_allowed(void **state)
     put(p, "simd/d.c", AVX_ATTRIBUTE);
     put(p, "other.c", AVX_LOOP);
     put(p, "other.S", AVX_ASSEMBLER);
-    ok(p, "gcc -O3 -mavx2 -c simd/a.c -o a.o; gcc -c simd/b.S -o b.o; as simd/c.s -o c.o; gcc -O3 -c simd/d.c -o d.o; gcc -O3 -mavx2 -c other.c -o other.o; "
+    ok(p, "gcc -O3 -mavx2 -c simd/a.c -o a.o; gcc -c simd/b.S -o b.o; as simd/c.s -o c.o; gcc -O3 "
+          "-c simd/d.c -o d.o; gcc -O3 -mavx2 -c other.c -o other.o; "
           "mkdir build; cd build; gcc -O3 -mavx2 -c ../simd/a.c");
     assert_true(count_avx(p, "a.o") > 3);
     assert_int_equal(count_avx(p, "b.o"), 1);
@@ -409,7 +486,8 @@ static void test_allowed(void **state)
     assert_true(count_avx(p, "build/a.o") > 3);
     no_avx(p, "other.o");
     fails(p, "gcc -c other.S", "other.S" REFUSED);
-    ok(p, "gcc -O3 -march=native -c simd/a.c -o native.o"); /* the builder's CPU is nobody's business */
+    ok(p, "gcc -O3 -march=native -c simd/a.c -o native.o"); /* the builder's CPU is nobody's
+                                                               business */
     no_avx(p, "native.o");
 }
 
@@ -429,7 +507,7 @@ static void test_denied(void **state)
     no_avx(p, "conftest.o");
 }
 
-/* --- the object cache ----------------------------------------------------------------------------------------------------------------------- */
+/* --- the object cache ----------------------------------------------------- */
 
 static char *hash_of(place *p, const char *file)
 {
@@ -442,7 +520,9 @@ static void test_cache(void **state)
 {
     place *p = *state;
     put(p, "a.h", "#define N 1024\n");
-    put(p, "a.c", "#include \"a.h\"\n#warning said\nvoid add(float *a) { for (int i = 0; i < N; i++) a[i] += 1; }\n");
+    put(p, "a.c",
+        "#include \"a.h\"\n#warning said\nvoid add(float *a) { for (int i = 0; i < N; i++) a[i] += "
+        "1; }\n");
     ok(p, "gcc -g -O2 -c a.c -o a.o"); /* without the cache */
     iw_cleanup_free char *plain = hash_of(p, "a.o");
     p->cached = true;
@@ -479,8 +559,10 @@ static void test_cache_precompiled(void **state)
     put(p, "a.h", "#include \"b.h\"\n");
     put(p, "a.c", "int answer(void) { return ANSWER; }\nint printf(const char *, ...);\n");
     put(p, "m.c", "int answer(void);\nint main(void) { return answer(); }\n");
-    static const char *const script = "gcc -O2 -x c-header a.h -o a.h.gch && gcc -O2 -MD -MF a.d -Winvalid-pch -Werror -include $PWD/a.h -c a.c -o a.o && grep -q b.h a.d && "
-                                      "gcc -c m.c -o m.o && gcc a.o m.o -o program";
+    static const char *const script =
+        "gcc -O2 -x c-header a.h -o a.h.gch && gcc -O2 -MD -MF a.d -Winvalid-pch -Werror -include "
+        "$PWD/a.h -c a.c -o a.o && grep -q b.h a.d && "
+        "gcc -c m.c -o m.o && gcc a.o m.o -o program";
     usleep(20000);
     ok(p, script);
     assert_int_equal(run(p, "./program"), 1);
@@ -501,9 +583,12 @@ static void test_cache_damage(void **state)
     usleep(20000);
     ok(p, "gcc -c a.c -o a.o");
     iw_cleanup_free char *good = hash_of(p, "a.o");
-    static const char *const damages[] = {"truncate -s 300", "truncate -s 0", "sed -i s/ELF/FLE/", "dd if=/dev/zero bs=1 count=4 seek=200 conv=notrunc of="};
+    static const char *const damages[] = {"truncate -s 300", "truncate -s 0", "sed -i s/ELF/FLE/",
+                                          "dd if=/dev/zero bs=1 count=4 seek=200 conv=notrunc of="};
     for (size_t i = 0; i < 4; i++) {
-        iw_cleanup_free char *script = iw_format("f=$(echo ../cache/*/*); chmod u+w $f; %s%s$f 2>/dev/null; rm a.o; gcc -c a.c -o a.o", damages[i], iw_ends_with(damages[i], "=") ? "" : " ");
+        iw_cleanup_free char *script = iw_format(
+            "f=$(echo ../cache/*/*); chmod u+w $f; %s%s$f 2>/dev/null; rm a.o; gcc -c a.c -o a.o",
+            damages[i], iw_ends_with(damages[i], "=") ? "" : " ");
         ok(p, script);
         iw_cleanup_free char *again = hash_of(p, "a.o");
         assert_string_equal(again, good);
@@ -520,15 +605,20 @@ static void test_dependency_files(void **state)
     put(p, "a.h", "");
     put(p, "sp ace.h", "");
     put(p, "a.c", "#include \"a.h\"\n#include \"sp ace.h\"\nint a;\n");
-    ok(p, "/usr/bin/gcc -MD -c a.c -o o/x.o 2>/dev/null; mkdir o; /usr/bin/gcc -MD -c a.c -o o/x.o && mv o/x.d wanted");
+    ok(p, "/usr/bin/gcc -MD -c a.c -o o/x.o 2>/dev/null; mkdir o; /usr/bin/gcc -MD -c a.c -o o/x.o "
+          "&& mv o/x.d wanted");
     usleep(20000);
     for (int i = 0; i < 2; i++) {
-        ok(p, "rm -f o/*; gcc -MD -c a.c -o o/x.o && cmp o/x.d wanted && rm -f a.o a.d && gcc -MMD -MP -c a.c && test -e a.o && grep -q '^a.o: a.c' a.d && grep -q '^a.h:' a.d");
-        ok(p, "gcc -MMD -MF deps/x.d -MT 'my target' -c a.c -o o/y.o || { mkdir deps; gcc -MMD -MF deps/x.d -MT 'my target' -c a.c -o o/y.o; }; grep -q '^my target: a.c' deps/x.d");
-        ok(p, "gcc -MD -c a.c -o 'o/do$lar.o' && /usr/bin/gcc -MD -MF plain.d -c a.c -o 'o/do$lar.o' && cmp 'o/do$lar.d' plain.d");
+        ok(p, "rm -f o/*; gcc -MD -c a.c -o o/x.o && cmp o/x.d wanted && rm -f a.o a.d && gcc -MMD "
+              "-MP -c a.c && test -e a.o && grep -q '^a.o: a.c' a.d && grep -q '^a.h:' a.d");
+        ok(p, "gcc -MMD -MF deps/x.d -MT 'my target' -c a.c -o o/y.o || { mkdir deps; gcc -MMD -MF "
+              "deps/x.d -MT 'my target' -c a.c -o o/y.o; }; grep -q '^my target: a.c' deps/x.d");
+        ok(p, "gcc -MD -c a.c -o 'o/do$lar.o' && /usr/bin/gcc -MD -MF plain.d -c a.c -o "
+              "'o/do$lar.o' && cmp 'o/do$lar.d' plain.d");
     }
     assert_true(count_logged(p, "hit a.c") >= 4);
-    ok(p, "gcc -MMD -MF /dev/null -c a.c -o o/z.o; gcc -MMD -MF /dev/null -c a.c -o o/z.o; test -c /dev/null");
+    ok(p, "gcc -MMD -MF /dev/null -c a.c -o o/z.o; gcc -MMD -MF /dev/null -c a.c -o o/z.o; test -c "
+          "/dev/null");
     ok(p, "gcc -Wp,-MMD,wp.d -c a.c -o o/z.o && grep -q 'a.h' wp.d");
 }
 
@@ -544,7 +634,8 @@ static void test_cache_parallel(void **state)
     put(p, "Makefile", makefile.data);
     iw_buffer_free(&makefile);
     usleep(20000);
-    ok(p, "make -j 12 all && for f in o*.o; do cmp $f o0.o; done && rm *.o && make -j 12 all && for f in o*.o; do cmp $f o0.o; done");
+    ok(p, "make -j 12 all && for f in o*.o; do cmp $f o0.o; done && rm *.o && make -j 12 all && "
+          "for f in o*.o; do cmp $f o0.o; done");
     assert_true(count_logged(p, "hit a.c") >= 60);
     ok(p, "ls ../cache/* | grep -c iw- || true");
     assert_int_equal(atoi(p->said), 0); /* nothing half-written stays */
@@ -558,31 +649,39 @@ static void test_cache_fortran(void **state)
     put(p, "b.f", "      SUBROUTINE B(X)\n      INCLUDE 'x.inc'\n      END\n");
     put(p, "x.inc", "      X = 1\n");
     usleep(20000);
-    ok(p, "gfortran -c a.f; cp a.o first; rm a.o; gfortran -c a.f; cmp a.o first; gfortran -c b.f; gfortran -c b.f");
+    ok(p, "gfortran -c a.f; cp a.o first; rm a.o; gfortran -c a.f; cmp a.o first; gfortran -c b.f; "
+          "gfortran -c b.f");
     assert_int_equal(count_logged(p, "hit a.f"), 1);
     assert_int_equal(count_logged(p, "uncached fortran"), 2);
 }
 
-/* --- files ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------- */
 
 static void test_side_files(void **state)
 {
     place *p = *state;
     put(p, "a.c", AVX_LOOP);
     put(p, "main.c", "int main(void) { return 0; }\n");
-    ok(p, "gcc -g -gsplit-dwarf -c a.c -o s.o && test -e s.dwo; gcc -fstack-usage -c a.c -o u.o && test -e u.su; gcc --coverage -c a.c -o g.o && test -e g.gcno");
-    ok(p, "gcc -save-temps -c a.c -o t.o && ls *.i *.s; gcc -Wl,-Map=prog.map main.c -o prog && grep -q 'OUTPUT(prog ' prog.map");
+    ok(p, "gcc -g -gsplit-dwarf -c a.c -o s.o && test -e s.dwo; gcc -fstack-usage -c a.c -o u.o && "
+          "test -e u.su; gcc --coverage -c a.c -o g.o && test -e g.gcno");
+    ok(p, "gcc -save-temps -c a.c -o t.o && ls *.i *.s; gcc -Wl,-Map=prog.map main.c -o prog && "
+          "grep -q 'OUTPUT(prog ' prog.map");
     ok(p, "gcc -Wl,--dependency-file=link.d main.c -o prog && grep -q '^prog:' link.d");
-    ok(p, "gcc -flto -O2 main.c a.c -o lto && ./lto && gcc -shared -fPIC a.c -o liba.so && gcc main.c -o prog && ./prog && test -x prog");
-    ok(p, "gcc -c a.c -o /dev/null && test -c /dev/null && mkdir dir && gcc -c dir/../a.c && test -e a.o");
+    ok(p, "gcc -flto -O2 main.c a.c -o lto && ./lto && gcc -shared -fPIC a.c -o liba.so && gcc "
+          "main.c -o prog && ./prog && test -x prog");
+    ok(p, "gcc -c a.c -o /dev/null && test -c /dev/null && mkdir dir && gcc -c dir/../a.c && test "
+          "-e a.o");
     put(p, "a.h", "int h(void);\n");
     put(p, "m.f90", "module m\ninteger :: i\nend module\n");
-    ok(p, "gcc -c a.h && test -e a.h.gch && gfortran -c m.f90 && test -e m.mod && test -e m.o && as -o p.o /dev/null && gcc -c a.c -o sub.o && gcc -S a.c && test -e a.s");
-    ok(p, "echo 'int main(void) { return 0; }' | gcc -x c - -o in && ./in && ld -r a.o -o r.o && ls | grep -c iw- || true");
+    ok(p, "gcc -c a.h && test -e a.h.gch && gfortran -c m.f90 && test -e m.mod && test -e m.o && "
+          "as -o p.o /dev/null && gcc -c a.c -o sub.o && gcc -S a.c && test -e a.s");
+    ok(p, "echo 'int main(void) { return 0; }' | gcc -x c - -o in && ./in && ld -r a.o -o r.o && "
+          "ls | grep -c iw- || true");
     assert_int_equal(atoi(p->said), 0);
 }
 
-/* Killed in the middle of writing: no part of an object under its name. The "compiler" writes half of one and waits. */
+/* Killed in the middle of writing: no part of an object under its name. The "compiler" writes half
+ * of one and waits. */
 static void test_killed(void **state)
 {
     place *p = *state;
@@ -590,7 +689,9 @@ static void test_killed(void **state)
     iw_cleanup_free char *gcc = iw_path_join3(p->folder, "real", "gcc");
     unlink(gcc);
     kit_put(p->folder, "real/gcc", "", 0);
-    kit_text(p->folder, "real/gcc", "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\nprintf half > \"$2\"\necho half >&2\nexec sleep 100\n");
+    kit_text(p->folder, "real/gcc",
+             "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\nprintf half > \"$2\"\necho half "
+             ">&2\nexec sleep 100\n");
     assert_int_equal(chmod(gcc, 0755), 0);
     put(p, "a.c", AVX_LOOP);
     int said[2];
@@ -602,7 +703,9 @@ static void test_killed(void **state)
     kill(pid, SIGKILL);
     int status;
     kit_ok(iw_wait(pid, &status, &err));
-    struct pollfd rest = {.fd = said[0], .events = POLLIN}; /* closed when the compiler is gone, too: it dies with the wrapper */
+    struct pollfd rest = {
+        .fd = said[0],
+        .events = POLLIN}; /* closed when the compiler is gone, too: it dies with the wrapper */
     do assert_int_equal(poll(&rest, 1, 10000), 1);
     while (read(said[0], text, sizeof text) > 0);
     close(said[0]);
@@ -626,7 +729,8 @@ static void test_long_command_lines(void **state)
 {
     place *p = *state;
     iw_buffer text = {0};
-    for (int i = 0; i < 60000; i++) iw_buffer_add_format(&text, "-DA_RATHER_LONG_NAME_FOR_A_MACRO_%d=\"\\\"x y\\\"\"\n", i);
+    for (int i = 0; i < 60000; i++)
+        iw_buffer_add_format(&text, "-DA_RATHER_LONG_NAME_FOR_A_MACRO_%d=\"\\\"x y\\\"\"\n", i);
     put(p, "r", text.data);
     iw_buffer_clear(&text);
     iw_buffer_add_text(&text, "'-DLONG=");
@@ -635,19 +739,22 @@ static void test_long_command_lines(void **state)
     put(p, "one", text.data);
     iw_buffer_free(&text);
     put(p, "a.c", "const char *text = A_RATHER_LONG_NAME_FOR_A_MACRO_59999;\n");
-    ok(p, "gcc @r -E a.c | tail -1"); /* through the preprocessor, which gets no further than the driver */
-    fails(p, "gcc -mavx2 @one -c a.c -o a.o", ""); /* longer than the kernel takes: the real one can't, either */
+    ok(p, "gcc @r -E a.c | tail -1"); /* through the preprocessor, which gets no further than the
+                                         driver */
+    fails(p, "gcc -mavx2 @one -c a.c -o a.o",
+          ""); /* longer than the kernel takes: the real one can't, either */
     ok(p, "gcc -mavx2 -DA_RATHER_LONG_NAME_FOR_A_MACRO_59999='\"x y\"' -c a.c -o a.o");
     iw_buffer many = {0};
     for (int i = 0; i < 3000; i++) iw_buffer_add_format(&many, "-I/nonexistent/folder/%d ", i);
-    iw_buffer_add_text(&many, "'-DA_RATHER_LONG_NAME_FOR_A_MACRO_59999=\"a \\\\ b\"' -mavx2 -c a.c");
+    iw_buffer_add_text(&many,
+                       "'-DA_RATHER_LONG_NAME_FOR_A_MACRO_59999=\"a \\\\ b\"' -mavx2 -c a.c");
     put(p, "many", many.data);
     iw_buffer_free(&many);
     ok(p, "gcc @many -o b.o && strings b.o | grep -q 'a' && ls /proc/self/fd >/dev/null");
     logged(p, "removed -mavx2");
 }
 
-/* --- slots ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- slots ---------------------------------------------------------------- */
 
 static void test_slots(void **state)
 {
@@ -655,14 +762,18 @@ static void test_slots(void **state)
     iw_error err = IW_ERROR_INIT;
     iw_slots *slots = iw_slots_new(2, 1000);
     iw_broker *broker;
-    iw_cleanup_free char *path = iw_path_join(p->folder, "broker"), *out = iw_path_join(p->folder, "said");
+    iw_cleanup_free char *path = iw_path_join(p->folder, "broker"),
+                         *out = iw_path_join(p->folder, "said");
     kit_ok(iw_broker_open(slots, &broker, &err));
     kit_ok(iw_broker_listen(broker, path, 1, 300, 300, &err));
     put(p, "a.c", AVX_LOOP);
     put(p, "main.c", "int main(void) { return 0; }\n");
     p->broker = path;
     int fd = open(out, O_RDWR | O_CREAT | O_CLOEXEC, 0644), status;
-    pid_t pid = start(p, "for i in 1 2 3 4 5 6 7 8; do gcc -O2 -c a.c -o $i.o & done; wait; gcc main.c -o prog; gcc --version; gcc -E a.c", fd);
+    pid_t pid = start(p,
+                      "for i in 1 2 3 4 5 6 7 8; do gcc -O2 -c a.c -o $i.o & done; wait; gcc "
+                      "main.c -o prog; gcc --version; gcc -E a.c",
+                      fd);
     unsigned most = 0;
     while (waitpid(pid, &status, WNOHANG) == 0) {
         struct pollfd poller = {.fd = iw_broker_fd(broker), .events = POLLIN};
@@ -675,20 +786,23 @@ static void test_slots(void **state)
     assert_int_equal(most, 2);
     assert_int_equal(iw_slots_running(slots), 0);
     iw_broker_count count = iw_broker_counted(broker, 1);
-    assert_int_equal(count.compiles, 8); /* the assembler and the linker that a compiler starts take none: they would wait for it forever */
+    assert_int_equal(count.compiles, 8); /* the assembler and the linker that a compiler starts take
+                                            none: they would wait for it forever */
     assert_int_equal(count.links, 1);
     assert_true(count.compile_peak > 0 && count.compile_peak < 1000);
     iw_broker_close(broker);
     iw_slots_free(slots);
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------- */
 
 static void test_questions(void **state)
 {
     place *p = *state;
-    ok(p, "test \"$(gcc -dumpmachine)\" = \"$(/usr/bin/gcc -dumpmachine)\" && test \"$(gcc --version)\" = \"$(/usr/bin/gcc --version)\" && "
-          "test \"$(gcc -print-file-name=libc.a)\" = \"$(/usr/bin/gcc -print-file-name=libc.a)\" && test \"$(as --version)\" = \"$(/usr/bin/as --version)\" && ld -v && gcc -v");
+    ok(p, "test \"$(gcc -dumpmachine)\" = \"$(/usr/bin/gcc -dumpmachine)\" && test \"$(gcc "
+          "--version)\" = \"$(/usr/bin/gcc --version)\" && "
+          "test \"$(gcc -print-file-name=libc.a)\" = \"$(/usr/bin/gcc -print-file-name=libc.a)\" "
+          "&& test \"$(as --version)\" = \"$(/usr/bin/as --version)\" && ld -v && gcc -v");
     assert_int_equal(run(p, "gcc -c missing.c"), 1);
     kit_has(p->said, "missing.c");
     assert_int_equal(run(p, "gcc"), 1);
@@ -712,12 +826,33 @@ static void test_trouble(void **state)
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        T(test_control),      T(test_arguments),        T(test_macros),         T(test_response_file), T(test_makefile),    T(test_cmake),
-        T(test_fortran),      T(test_other_names),      T(test_rust),           T(test_hard_coded),    T(test_attribute),   T(test_assembler_file),
-        T(test_arch_directive), T(test_allowed),        T(test_denied),         T(test_cache), T(test_cache_precompiled), T(test_cache_damage),
-        T(test_dependency_files),
-        T(test_cache_parallel), T(test_cache_fortran),  T(test_side_files),     T(test_killed),        T(test_failure_leaves_nothing), T(test_long_command_lines),
-        T(test_slots),        T(test_questions),        T(test_trouble)};
+    const struct CMUnitTest tests[] = {T(test_control),
+                                       T(test_arguments),
+                                       T(test_macros),
+                                       T(test_response_file),
+                                       T(test_makefile),
+                                       T(test_cmake),
+                                       T(test_fortran),
+                                       T(test_other_names),
+                                       T(test_rust),
+                                       T(test_hard_coded),
+                                       T(test_attribute),
+                                       T(test_assembler_file),
+                                       T(test_arch_directive),
+                                       T(test_allowed),
+                                       T(test_denied),
+                                       T(test_cache),
+                                       T(test_cache_precompiled),
+                                       T(test_cache_damage),
+                                       T(test_dependency_files),
+                                       T(test_cache_parallel),
+                                       T(test_cache_fortran),
+                                       T(test_side_files),
+                                       T(test_killed),
+                                       T(test_failure_leaves_nothing),
+                                       T(test_long_command_lines),
+                                       T(test_slots),
+                                       T(test_questions),
+                                       T(test_trouble)};
     return cmocka_run_group_tests_name("wrapper", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* A constructor that reaches the instruction by direct calls, one of them through the linker's stub. */
+/* A constructor that reaches the instruction by direct calls, one of them through the linker's
+ * stub. */
 __attribute__((noinline)) int planted_deep(void)
 {
     int value;
@@ -6,11 +7,17 @@ __attribute__((noinline)) int planted_deep(void)
     return value;
 }
 
-__attribute__((noinline)) int planted_middle(void) { return planted_deep() + 1; }
+__attribute__((noinline)) int planted_middle(void)
+{
+    return planted_deep() + 1;
+}
 
 int planted_state;
 
-__attribute__((constructor)) static void planted_start(void) { planted_state = planted_middle() + 1; }
+__attribute__((constructor)) static void planted_start(void)
+{
+    planted_state = planted_middle() + 1;
+}
 
 __attribute__((noinline)) int never_before_main(void)
 {

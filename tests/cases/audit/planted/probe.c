@@ -19,4 +19,7 @@ __attribute__((constructor)) static void careful(void)
     }
 }
 
-__attribute__((constructor)) static void careless(void) { careless_state = ask(); }
+__attribute__((constructor)) static void careless(void)
+{
+    careless_state = ask();
+}

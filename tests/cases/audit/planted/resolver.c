@@ -1,5 +1,8 @@
 /* An IFUNC resolver that isn't plain itself, and an implementation that it only picks. */
-static int plain(int a) { return a + 1; }
+static int plain(int a)
+{
+    return a + 1;
+}
 
 static int fast(int a)
 {

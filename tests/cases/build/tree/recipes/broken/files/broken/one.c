@@ -1,1 +1,4 @@
-int one(void) { return 1; }
+int one(void)
+{
+    return 1;
+}

@@ -1,1 +1,4 @@
-int two(void) { return two_is_not_declared; }
+int two(void)
+{
+    return two_is_not_declared;
+}
