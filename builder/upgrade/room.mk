@@ -1,0 +1,3 @@
+upgrade_SOURCES := version.c
+upgrade_TESTS := test_version.c
+upgrade_USES := base
