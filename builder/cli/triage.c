@@ -10,19 +10,27 @@
 #include "base/memory.h"
 #include "build/build.h"
 #include "cli/commands.h"
-#include "cli/triage.h"
+#include "cli/session.h"
 #include "pack/pack.h"
+#include "triage/triage.h"
+
+typedef struct asked {
+    iw_context *context;
+    iw_session session; /* of stack base, whose interpreter imports them */
+    char *root, *environment, *work, *identity;
+    iw_triage triage;
+} asked;
 
 /* --- telling -------------------------------------------------------------- */
 
 /* "torch/2.7.0 or torch/2.7.0+cu126": the recipes of that version, or the newest; NULL where this
  * tree has none. Caller frees. */
-static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
+static char *recipe_for(const asked *a, const iw_triage_row *row)
 {
     iw_list versions = {0};
     iw_error none = IW_ERROR_INIT;
     iw_buffer out = {0};
-    if (iw_catalog_versions(t->session.catalog, row->package, &versions, &none) != 0)
+    if (iw_catalog_versions(a->session.catalog, row->package, &versions, &none) != 0)
         versions.count = 0;
     iw_error_clear(&none);
     for (size_t i = 0; i < versions.count && row->version; i++) {
@@ -39,9 +47,9 @@ static char *recipe_for(const iw_triage *t, const iw_triage_row *row)
 }
 
 /* Caller frees. */
-static char *advice(const iw_triage *t, const iw_triage_row *row)
+static char *advice(const asked *a, const iw_triage_row *row)
 {
-    iw_cleanup_free char *recipe = recipe_for(t, row);
+    iw_cleanup_free char *recipe = recipe_for(a, row);
     if (strcmp(row->verdict, "runs") == 0)
         return iw_strdup(row->findings ? "keep the wheel; what its checks don't reach may still die"
                                        : "keep the wheel");
@@ -71,14 +79,14 @@ static struct told told_of(const json_t *crash)
                          json_string_value(json_object_get(crash, "function"))};
 }
 
-static json_t *row_json(const iw_triage *t, const iw_triage_row *row, const struct told *told,
+static json_t *row_json(const asked *a, const iw_triage_row *row, const struct told *told,
                         const char *what)
 {
     json_t *line =
         json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:s,s:s?,s:b}", "package",
-                  row->package, "version", row->version, "profile", t->profile->name, "verdict",
-                  row->verdict, "signal", told->signal, "instruction", told->instruction, "feature",
-                  told->feature, "file", told->file, "function", told->function,
+                  row->package, "version", row->version, "profile", a->triage.profile->name,
+                  "verdict", row->verdict, "signal", told->signal, "instruction", told->instruction,
+                  "feature", told->feature, "file", told->file, "function", told->function,
                   "forbidden_instructions", (json_int_t)row->findings, "advice", what, "detail",
                   row->detail, "kept", row->kept);
     if (!row->tried) return line;
@@ -104,16 +112,16 @@ static char *crash_text(const struct told *told)
     return iw_triage_tame(text);
 }
 
-static void tell_plainly(const iw_triage *t, const iw_triage_row *row, const char *crash,
+static void tell_plainly(const asked *a, const iw_triage_row *row, const char *crash,
                          const char *what)
 {
-    iw_print(t->context, "%-20s %-12s %-15s %s%s\n", row->package,
+    iw_print(a->context, "%-20s %-12s %-15s %s%s\n", row->package,
              row->version ? row->version : "-", row->verdict, what,
              row->kept ? " (tried before)" : "");
-    if (crash) iw_print(t->context, "    %s\n", crash);
-    if (row->detail) iw_print(t->context, "    %s\n", row->detail);
+    if (crash) iw_print(a->context, "    %s\n", crash);
+    if (row->detail) iw_print(a->context, "    %s\n", row->detail);
     if (row->tried && row->newest_working)
-        iw_print(t->context, "    newest that runs: %s; %s%s (%zu tried)\n", row->newest_working,
+        iw_print(a->context, "    newest that runs: %s; %s%s (%zu tried)\n", row->newest_working,
                  row->oldest_failing ? "the oldest above it that doesn't: "
                                      : "it is the newest of all",
                  row->oldest_failing ? row->oldest_failing : "", row->tried);
@@ -131,7 +139,7 @@ static void add_cell(iw_buffer *out, const char *text)
     iw_buffer_add_char(out, ' ');
 }
 
-static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const char *crash,
+static void tell_as_markdown(const asked *a, const iw_triage_row *row, const char *crash,
                              const char *what)
 {
     iw_cleanup_buffer iw_buffer line = {0};
@@ -150,62 +158,75 @@ static void tell_as_markdown(const iw_triage *t, const iw_triage_row *row, const
                                                : "",
                                  border};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
-    iw_print(t->context, "%s|\n", line.data);
+    iw_print(a->context, "%s|\n", line.data);
 }
 
-static void tell(const iw_triage *t, const iw_triage_row *row)
+static void tell(const asked *a, const iw_triage_row *row)
 {
     json_t *crash = row->crash ? json_loads(row->crash, 0, NULL) : NULL;
     const struct told told = told_of(crash);
-    iw_cleanup_free char *what = advice(t, row), *text = crash_text(&told);
-    if (t->context->json) iw_print_json(t->context, row_json(t, row, &told, what));
-    else if (iw_flag(t->context->arguments, "markdown")) tell_as_markdown(t, row, text, what);
-    else tell_plainly(t, row, text, what);
+    iw_cleanup_free char *what = advice(a, row), *text = crash_text(&told);
+    if (a->context->json) iw_print_json(a->context, row_json(a, row, &told, what));
+    else if (iw_flag(a->context->arguments, "markdown")) tell_as_markdown(a, row, text, what);
+    else tell_plainly(a, row, text, what);
     json_decref(crash);
 }
 
 /* --- the command ---------------------------------------------------------- */
 
-static int triage_one(iw_triage *t, const char *requirement, bool *dies, iw_error *err)
+static int triage_one(asked *a, const char *requirement, bool *dies, iw_error *err)
 {
     iw_triage_row row = {0};
     iw_cleanup_free char *name = iw_plain_name(requirement);
-    bool newest = iw_flag(t->context->arguments, "newest");
-    int status =
-        newest ? iw_triage_newest(t, name, &row, err) : iw_triage_try(t, requirement, &row, err);
+    bool newest = iw_flag(a->context->arguments, "newest");
+    int status = newest ? iw_triage_newest(&a->triage, name, &row, err)
+                        : iw_triage_try(&a->triage, requirement, &row, err);
     if (status == 0) {
         *dies = *dies || strcmp(row.verdict, "runs") != 0;
-        tell(t, &row);
+        tell(a, &row);
     }
     iw_triage_row_clear(&row);
     return status;
 }
 
-static int lay_environment(iw_triage *t, iw_error *err)
+static int lay_environment(asked *a, iw_error *err)
 {
-    const iw_plan *plan = t->session.plan;
+    const iw_plan *plan = a->session.plan;
     for (size_t i = 0; i < plan->node_count; i++)
         if (plan->nodes[i].in_bundle && plan->nodes[i].action != IW_ACTION_REUSE)
             return iw_fail(err, IW_E_NOT_FOUND,
                            "triage imports wheels with the Python of stack base, which isn't "
                            "built: `ironwheel build base` first");
-    if (iw_toolchain_root(t->session.store, t->session.toolchain, t->context->sink, &t->root,
+    if (iw_toolchain_root(a->session.store, a->session.toolchain, a->context->sink, &a->root,
                           err) != 0)
         return -1;
-    iw_bundle_options options = {.work = t->work, .sandboxed = true};
-    return iw_bundle_lay(t->session.store, plan, &options, &t->environment, err);
+    iw_bundle_options options = {.work = a->work, .sandboxed = true};
+    return iw_bundle_lay(a->session.store, plan, &options, &a->environment, err);
+}
+
+static void fill_in(asked *a)
+{
+    iw_triage *t = &a->triage;
+    a->identity = iw_format("%s %s", a->session.toolchain->digest, a->session.plan->bundle_key);
+    t->catalog = a->session.catalog, t->store = a->session.store;
+    t->helpers = a->context->helpers;
+    t->root = a->root, t->environment = a->environment, t->work = a->work;
+    t->identity = a->identity;
+    t->again = iw_flag(a->context->arguments, "again");
+    t->cancel = a->context->cancel;
+    t->sink = a->context->sink;
 }
 
 /* Pins hold for what the others need, too: the wheels around one are those that the user has. With
  * --newest the rest is searched, below these pins. */
-static int take_pins(iw_triage *t, iw_strings *requirements, iw_error *err)
+static int take_pins(asked *a, iw_strings *requirements, iw_error *err)
 {
-    bool newest = iw_flag(t->context->arguments, "newest");
+    bool newest = iw_flag(a->context->arguments, "newest");
     iw_strings rest = {0};
     for (size_t i = 0; i < requirements->count; i++) {
         const char *one = requirements->items[i];
         bool pin = strstr(one, "==") && !strchr(one, '[');
-        if (pin) iw_strings_add(&t->pins, one);
+        if (pin) iw_strings_add(&a->triage.pins, one);
         if (!newest || !pin) iw_strings_add(&rest, one);
     }
     iw_strings_free(requirements);
@@ -216,29 +237,31 @@ static int take_pins(iw_triage *t, iw_strings *requirements, iw_error *err)
                                 "those with it only hold for what these need");
 }
 
-static int triage_all(iw_triage *t, iw_strings *requirements, bool *dies, iw_error *err)
+static int triage_all(asked *a, iw_strings *requirements, bool *dies, iw_error *err)
 {
-    const char *file = iw_text_option(t->context->arguments, "requirement");
-    iw_cleanup_free char *parent = iw_store_path(t->session.store, "tmp", "");
+    const char *file = iw_text_option(a->context->arguments, "requirement");
+    iw_cleanup_free char *parent = iw_store_path(a->session.store, "tmp", "");
     if (iw_make_folders(parent, 0755, err) != 0 ||
-        iw_temporary_folder(parent, "triage-", &t->work, err) != 0 || lay_environment(t, err) != 0)
+        iw_temporary_folder(parent, "triage-", &a->work, err) != 0 || lay_environment(a, err) != 0)
         return -1;
-    if (file && iw_triage_is_lock(file) && iw_triage_read_lock(t, file, requirements, err) != 0)
+    fill_in(a);
+    if (file && iw_triage_is_lock(file) &&
+        iw_triage_read_lock(&a->triage, file, requirements, err) != 0)
         return -1;
-    if (take_pins(t, requirements, err) != 0) return -1;
-    if (iw_flag(t->context->arguments, "markdown") && !t->context->json)
-        iw_print(t->context,
+    if (take_pins(a, requirements, err) != 0) return -1;
+    if (iw_flag(a->context->arguments, "markdown") && !a->context->json)
+        iw_print(a->context,
                  "| package | version | verdict | instructions beyond %s | what happened | what to "
                  "do |\n| --- | --- | --- | --- | --- | --- |\n",
-                 t->profile->name);
+                 a->triage.profile->name);
     for (size_t i = 0; i < requirements->count; i++)
-        if (triage_one(t, requirements->items[i], dies, err) != 0) return -1;
+        if (triage_one(a, requirements->items[i], dies, err) != 0) return -1;
     return 0;
 }
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
-    iw_triage t = {.context = context, .again = iw_flag(arguments, "again")};
+    asked a = {.context = context};
     bool dies = false;
     iw_cleanup_strings iw_strings requirements = {0};
     const char *file = iw_text_option(arguments, "requirement"),
@@ -252,18 +275,18 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         return iw_fail(
             err, IW_E_USAGE,
             "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
-    int status = iw_session_open(context, "base", &t.session, err);
+    int status = iw_session_open(context, "base", &a.session, err);
     if (status == 0)
-        status = iw_catalog_profile(t.session.catalog, name ? name : "k10", &t.profile, err);
+        status = iw_catalog_profile(a.session.catalog, name ? name : "k10", &a.triage.profile, err);
     if (status == 0) {
         iw_context_show(context);
         status = iw_context_watch_signals(context, err);
     }
-    if (status == 0) status = triage_all(&t, &requirements, &dies, err);
-    if (t.work) iw_remove_tree(t.work, NULL);
-    iw_session_close(&t.session);
-    free(t.root), free(t.environment), free(t.work);
-    iw_strings_free(&t.pins);
+    if (status == 0) status = triage_all(&a, &requirements, &dies, err);
+    if (a.work) iw_remove_tree(a.work, NULL);
+    iw_session_close(&a.session);
+    free(a.root), free(a.environment), free(a.work), free(a.identity);
+    iw_strings_free(&a.triage.pins);
     return status == 0 ? dies : -1;
 }
 

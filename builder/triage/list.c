@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
-#include "cli/triage.h"
+#include "triage/triage.h"
 
 #define LIST_LIMIT (16u << 20)
 #define SHOWN 80 /* bytes of somebody's text in a message */
@@ -204,7 +204,7 @@ static void tell_left_out(const iw_triage *t, const char *path, const char *pack
     iw_cleanup_free char *text = iw_format(
         "%s comes from a repository, a file or a URL, not from a package index: it isn't tried",
         package);
-    iw_emit(t->context->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = path, .detail = text});
+    iw_emit(t->sink, (iw_event){.type = IW_EVENT_NOTE, .subject = path, .detail = text});
 }
 
 int iw_triage_read_lock(const iw_triage *t, const char *path, iw_strings *out, iw_error *err)

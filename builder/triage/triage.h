@@ -1,18 +1,27 @@
-/* What `triage` tries and knows of one package. Internal to its four files. */
-#ifndef IW_CLI_TRIAGE_H
-#define IW_CLI_TRIAGE_H
+/* Whether published wheels work on a CPU: what to try, trying it, and what came of it. Takes plain
+ * options and fills rows; printing is the caller's. */
+#ifndef IW_TRIAGE_TRIAGE_H
+#define IW_TRIAGE_TRIAGE_H
 
-#include "cli/session.h"
+#include "base/event.h"
+#include "recipe/recipe.h"
+#include "store/store.h"
 
 #define IW_TRIAGE_SITE "triage" /* below the laid environment: what pip brought */
 
 typedef struct iw_triage {
-    iw_context *context;
-    iw_session session; /* of stack base, whose interpreter imports them */
+    iw_catalog *catalog; /* whose recipes' checks tell how a package is used */
+    iw_store *store;     /* keeps results */
     const iw_profile *profile;
-    char *root, *environment, *work; /* toolchain; laid base; folder for what passes */
-    iw_strings pins;                 /* every "NAME==VERSION" that was given */
-    bool again;                      /* results that were kept don't count */
+    const char *helpers;     /* folder with iw-trace */
+    const char *root;        /* the toolchain's */
+    const char *environment; /* with the interpreter that imports the wheels: bin/python3 */
+    const char *work;        /* folder for what passes */
+    const char *identity;    /* of toolchain and environment, as kept results depend on it */
+    iw_strings pins;         /* every "NAME==VERSION" that was given */
+    bool again;              /* results that were kept don't count */
+    int cancel;              /* readable: stop; -1: none */
+    const iw_sink *sink;
 } iw_triage;
 
 typedef struct iw_triage_row {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "cli/triage.h"
+#include "triage/triage.h"
 
 /* 1.2.3rc1, 1.2.dev3, 2.0b1: PEP 440 marks releases before a release with a letter; "post" is none
  * of them. */

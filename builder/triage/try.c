@@ -1,6 +1,6 @@
 /* One package of `triage`: brought by pip, audited, imported and used on the emulated CPU; results
  * are kept. */
-#include "cli/triage.h"
+#include "triage/triage.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -129,7 +129,7 @@ static int run_until_stopped(const iw_triage *t, const iw_command *command, int 
     pid_t pid;
     if (iw_spawn(command, &pid, err) != 0) return -1;
     int ended = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd polled[2] = {{ended, POLLIN, 0}, {t->context->cancel, POLLIN, 0}};
+    struct pollfd polled[2] = {{ended, POLLIN, 0}, {t->cancel, POLLIN, 0}};
     while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
     bool stopped = polled[1].revents && !polled[0].revents;
     if (stopped) kill(pid, SIGTERM);
@@ -330,10 +330,10 @@ static int try_code(const iw_triage *t, const char *package, const char *name, c
     iw_check_run run = {.environment = t->environment,
                         .toolchain_root = t->root,
                         .profile = t->profile,
-                        .helpers = t->context->helpers,
+                        .helpers = t->helpers,
                         .logs = logs,
                         .wheels = true,
-                        .cancel = t->context->cancel};
+                        .cancel = t->cancel};
     return iw_run_checks(&run, &(iw_check_job){package, &check}, 1, result, err);
 }
 
@@ -359,9 +359,8 @@ static const iw_recipe *recipe_of(const iw_triage *t, const char *name)
     iw_list versions;
     const iw_recipe *recipe = NULL;
     iw_error none = IW_ERROR_INIT;
-    if (iw_catalog_versions(t->session.catalog, name, &versions, &none) == 0 && versions.count)
-        iw_catalog_recipe(t->session.catalog, name, versions.items[versions.count - 1], &recipe,
-                          &none);
+    if (iw_catalog_versions(t->catalog, name, &versions, &none) == 0 && versions.count)
+        iw_catalog_recipe(t->catalog, name, versions.items[versions.count - 1], &recipe, &none);
     iw_error_clear(&none);
     return recipe;
 }
@@ -425,8 +424,7 @@ static char *result_path(const iw_triage *t, const iw_triage_row *row, const cha
     iw_hash_add_field(hash, "wheels", digests);
     iw_hash_add_field(hash, "profile", t->profile->meaning);
     iw_hash_add_field(hash, "emulator", t->profile->emulator_cpu);
-    iw_hash_add_field(hash, "toolchain", t->session.toolchain->digest);
-    iw_hash_add_field(hash, "python", t->session.plan->bundle_key);
+    iw_hash_add_field(hash, "around", t->identity);
     iw_hash_add_field(hash, "import", import_code);
     iw_hash_add_field(hash, "use", use_code);
     for (size_t i = 0; recipe && i < recipe->check_count; i++)
@@ -434,7 +432,7 @@ static char *result_path(const iw_triage *t, const iw_triage_row *row, const cha
             iw_hash_add_field(hash, recipe->checks[i].name, recipe->checks[i].text);
     iw_hash_finish(hash, key);
     iw_hash_free(hash);
-    iw_cleanup_free char *folder = iw_store_path(t->session.store, "history", "triage");
+    iw_cleanup_free char *folder = iw_store_path(t->store, "history", "triage");
     return iw_format("%s/%s.json", folder, key);
 }
 
@@ -538,11 +536,11 @@ int iw_triage_try(iw_triage *t, const char *requirement, iw_triage_row *row, iw_
     struct wanted wanted = {.package = package};
     int status;
     iw_strings_add(&wanted.all, requirement);
-    iw_emit(t->context->sink,
+    iw_emit(t->sink,
             (iw_event){.type = IW_EVENT_STARTED, .subject = requirement, .phase = "triage"});
     while ((status = try_wanted(t, &wanted, row, err)) == 0 &&
            (more = what_is_missing(t, &wanted, row)) != NULL) {
-        iw_emit(t->context->sink,
+        iw_emit(t->sink,
                 (iw_event){.type = IW_EVENT_NOTE, .subject = requirement, .detail = row->detail});
         iw_strings_add(&wanted.all, more);
         free(iw_steal(&more));
@@ -552,10 +550,10 @@ int iw_triage_try(iw_triage *t, const char *requirement, iw_triage_row *row, iw_
         row->detail = iw_format("%s imports %s and doesn't ask for it: tried with it", row->package,
                                 wanted.all.items[i]);
     if (status == 0)
-        iw_emit(t->context->sink, (iw_event){.type = IW_EVENT_FINISHED,
-                                             .subject = requirement,
-                                             .phase = "triage",
-                                             .detail = row->kept ? "known" : "tried"});
+        iw_emit(t->sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                    .subject = requirement,
+                                    .phase = "triage",
+                                    .detail = row->kept ? "known" : "tried"});
     iw_strings_free(&wanted.all);
     return status;
 }

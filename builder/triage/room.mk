@@ -1,0 +1,3 @@
+triage_SOURCES := list.c try.c newest.c
+triage_TESTS :=
+triage_USES := base recipe store audit emulate
