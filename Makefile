@@ -7,7 +7,7 @@ CC ?= gcc
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 
-ROOMS := base recipe store plan fetch wrap build pack emulate audit triage report upgrade ui cli
+ROOMS := base recipe store plan fetch wrap build pack emulate audit triage report deliver upgrade ui cli
 include $(wildcard $(ROOMS:%=builder/%/room.mk))
 
 PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd

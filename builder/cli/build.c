@@ -6,15 +6,6 @@
 #include "base/memory.h"
 #include "cli/commands.h"
 
-char *iw_report_path(const char *bundle)
-{
-    static const char ending[] = ".tar.zst";
-    size_t length = strlen(bundle);
-    return iw_format("%.*s.report.html",
-                     (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length),
-                     bundle);
-}
-
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
     iw_cleanup_free char *report = iw_report_path(path);
@@ -36,9 +27,8 @@ int iw_build_say_ready(iw_context *context, const char *stack, const char *path,
 
 static int make(iw_context *context, iw_session *session, iw_error *err)
 {
-    iw_context_show(context);
-    if (iw_context_watch_signals(context, err) != 0) return -1;
-    if (iw_session_build(context, session, err) == 0) return 0;
+    if (iw_context_start(context, session, err) != 0) return -1;
+    if (iw_session_build(session, err) == 0) return 0;
     if (err->kind != IW_E_CANCELLED) return -1;
     return iw_fail(err, IW_E_CANCELLED,
                    "stopped; what was finished is in the store, and half-built packages find their "
@@ -46,15 +36,12 @@ static int make(iw_context *context, iw_session *session, iw_error *err)
                    session->stack->name);
 }
 
-int iw_build_find_ready(iw_context *context, const iw_session *session, char **path, char **sha256,
-                        bool *found, iw_error *err)
+int iw_build_find_ready(const iw_context *context, const iw_session *session, char **path,
+                        char **sha256, bool *found, iw_error *err)
 {
     *found = false;
-    for (size_t i = 0; i < session->plan->node_count; i++)
-        if (session->plan->nodes[i].action != IW_ACTION_REUSE && session->plan->nodes[i].in_bundle)
-            return 0;
     if (iw_flag(context->arguments, "check")) return 0;
-    return iw_session_find_bundle(context, session, path, sha256, found, err);
+    return iw_session_find_ready(session, path, sha256, found, err);
 }
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
@@ -62,7 +49,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_session session;
     iw_cleanup_free char *path = NULL, *sha256 = NULL;
     bool found = false;
-    int status = iw_session_open(context, arguments->operands[0], &session, err);
+    int status = iw_context_session(context, arguments->operands[0], &session, err);
     if (status == 0) status = iw_build_find_ready(context, &session, &path, &sha256, &found, err);
     if (status == 0)
         status = found ? iw_build_say_ready(context, session.stack->name, path, sha256)

@@ -92,7 +92,7 @@ static int keep_stack(iw_context *context, const char *name, iw_strings *keys, i
 {
     iw_session session;
     iw_wanted *wanted = NULL;
-    int status = iw_session_open(context, name, &session, err);
+    int status = iw_context_session(context, name, &session, err);
     if (status == 0) {
         for (size_t i = 0; i < session.plan->node_count; i++)
             if (session.plan->nodes[i].artifact.build_key)

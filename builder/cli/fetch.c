@@ -7,7 +7,7 @@
 static int fetch(iw_context *context, iw_session *session, iw_error *err)
 {
     const char *folder = iw_text_option(context->arguments, "export");
-    if (iw_session_fetch(context, session, true, err) != 0) return -1;
+    if (iw_session_fetch(session, true, err) != 0) return -1;
     if (!folder) return 0;
     iw_wanted *wanted = NULL;
     size_t count = iw_session_wanted(session, true, true, &wanted);
@@ -19,11 +19,8 @@ static int fetch(iw_context *context, iw_session *session, iw_error *err)
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
-    int status = iw_session_open(context, arguments->operands[0], &session, err);
-    if (status == 0) {
-        iw_context_show(context);
-        status = iw_context_watch_signals(context, err);
-    }
+    int status = iw_context_session(context, arguments->operands[0], &session, err);
+    if (status == 0) status = iw_context_start(context, &session, err);
     if (status == 0) status = fetch(context, &session, err);
     if (status != 0 && err->kind == IW_E_CANCELLED)
         iw_wrap(err, "stopped; what has come stays, also parts of files");

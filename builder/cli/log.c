@@ -80,8 +80,8 @@ static int run_shell(iw_context *context, const iw_arguments *arguments, iw_erro
     iw_node *node;
     int ended = 0;
     iw_build_options options = {.helpers = context->helpers, .cancel = -1};
-    if (iw_session_stack_option(context, &stack, err) != 0) return -1;
-    int status = iw_session_open(context, stack, &session, err);
+    if (iw_context_stack_option(context, &stack, err) != 0) return -1;
+    int status = iw_context_session(context, stack, &session, err);
     if (status == 0) status = iw_session_node(&session, arguments->operands[0], &node, err);
     if (status == 0)
         status = iw_build_shell(session.store, session.plan, node, &options, &ended, err);

@@ -19,13 +19,10 @@ static int refuse_unbuilt(const iw_plan *plan, iw_error *err)
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
-    int status = iw_session_open(context, arguments->operands[0], &session, err);
+    int status = iw_context_session(context, arguments->operands[0], &session, err);
     if (status == 0) status = refuse_unbuilt(session.plan, err);
-    if (status == 0) {
-        iw_context_show(context);
-        status = iw_context_watch_signals(context, err);
-    }
-    if (status == 0) status = iw_session_bundle(context, &session, true, err);
+    if (status == 0) status = iw_context_start(context, &session, err);
+    if (status == 0) status = iw_session_bundle(&session, true, err);
     iw_session_close(&session);
     return status;
 }

@@ -58,7 +58,7 @@ static void print_rows(iw_context *context, const iw_plan *plan)
 static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
-    int status = iw_session_open(context, arguments->operands[0], &session, err);
+    int status = iw_context_session(context, arguments->operands[0], &session, err);
     if (status == 0 && context->json)
         for (size_t i = 0; i < session.plan->node_count; i++)
             print_json(context, &session.plan->nodes[i]);
@@ -99,8 +99,8 @@ static int run_why(iw_context *context, const iw_arguments *arguments, iw_error 
     const char *stack;
     iw_node *node;
     iw_cleanup_free char *text = NULL;
-    if (iw_session_stack_option(context, &stack, err) != 0) return -1;
-    int status = iw_session_open(context, stack, &session, err);
+    if (iw_context_stack_option(context, &stack, err) != 0) return -1;
+    int status = iw_context_session(context, stack, &session, err);
     if (status == 0) status = iw_session_node(&session, arguments->operands[0], &node, err);
     if (status == 0)
         status = iw_plan_why(session.plan, session.store, node->recipe->name, &text, err);

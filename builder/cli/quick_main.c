@@ -55,7 +55,7 @@ static bool answer(int argc, char **argv)
         iw_flag(&arguments, "no-sandbox"))
         return false;
     iw_context_open(&context, &arguments);
-    if (iw_session_open(&context, arguments.operands[0], &session, &err) == 0 &&
+    if (iw_context_session(&context, arguments.operands[0], &session, &err) == 0 &&
         iw_build_find_ready(&context, &session, &path, &sha256, &found, &err) == 0 && found)
         found = iw_build_say_ready(&context, session.stack->name, path, sha256) == 0;
     iw_session_close(&session);

@@ -67,7 +67,9 @@ static int run_update(iw_context *context, const iw_arguments *arguments, iw_err
     if (find(context, &toolchain, err) != 0) return -1;
     iw_context_show(context);
     if (iw_context_watch_signals(context, err) != 0) return -1;
-    iw_session_fetch_options(context, &options);
+    options = iw_context_deliver_options(context).fetch;
+    options.cancel = context->cancel;
+    options.sink = context->sink;
     iw_cleanup_free char *path = iw_path_join(context->root, toolchain->path);
     char before[IW_SHA256_HEX], after[IW_SHA256_HEX];
     if (iw_hash_file(path, before, NULL, err) != 0 ||

@@ -275,13 +275,10 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         return iw_fail(
             err, IW_E_USAGE,
             "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
-    int status = iw_session_open(context, "base", &a.session, err);
+    int status = iw_context_session(context, "base", &a.session, err);
     if (status == 0)
         status = iw_catalog_profile(a.session.catalog, name ? name : "k10", &a.triage.profile, err);
-    if (status == 0) {
-        iw_context_show(context);
-        status = iw_context_watch_signals(context, err);
-    }
+    if (status == 0) status = iw_context_start(context, &a.session, err);
     if (status == 0) status = triage_all(&a, &requirements, &dies, err);
     if (a.work) iw_remove_tree(a.work, NULL);
     iw_session_close(&a.session);

@@ -9,8 +9,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "cli/bundle_file.h"
 #include "cli/commands.h"
+#include "deliver/bundle_file.h"
 #include "store/archive.h"
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
@@ -31,7 +31,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     if (iw_make_folders(parent, 0755, err) != 0 ||
         iw_temporary_folder(parent, ".ironwheel-unpack-", &temporary, err) != 0)
         return -1;
-    int status = iw_bundle_unpack(context, bundle, temporary, parent, target, &placed, err);
+    int status = iw_bundle_unpack(bundle, temporary, parent, target, context->sink, &placed, err);
     iw_remove_tree(temporary, NULL);
     if (status != 0) return -1;
     if (!context->quiet && !context->json)

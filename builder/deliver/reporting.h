@@ -1,11 +1,11 @@
 /* The page beside a bundle: gathers what is known of it here, and writes it. Shared by build, pack
  * and verify. */
-#ifndef IW_CLI_REPORTING_H
-#define IW_CLI_REPORTING_H
+#ifndef IW_DELIVER_REPORTING_H
+#define IW_DELIVER_REPORTING_H
 
 #include <jansson.h>
 
-#include "cli/session.h"
+#include "deliver/session.h"
 
 /* All borrowed; what isn't known is NULL. */
 typedef struct iw_reporting {

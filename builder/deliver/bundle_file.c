@@ -1,4 +1,4 @@
-#include "cli/bundle_file.h"
+#include "deliver/bundle_file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,23 +59,29 @@ static int only_folder(void *context, const char *relative, const char *full,
     return 1;
 }
 
+struct progress {
+    const char *bundle;
+    const iw_sink *sink;
+};
+
 static void on_unpacked(void *context, uint64_t done, uint64_t total)
 {
-    iw_context *c = context;
-    iw_emit(c->sink, (iw_event){.type = IW_EVENT_PROGRESS,
-                                .subject = c->arguments->operands[0],
-                                .phase = "unpack",
-                                .unit = "B",
-                                .count = done,
-                                .total = total});
+    const struct progress *progress = context;
+    iw_emit(progress->sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                       .subject = progress->bundle,
+                                       .phase = "unpack",
+                                       .unit = "B",
+                                       .count = done,
+                                       .total = total});
 }
 
-int iw_bundle_unpack(iw_context *context, const char *bundle, const char *temporary,
-                     const char *parent, const char *target, char **placed, iw_error *err)
+int iw_bundle_unpack(const char *bundle, const char *temporary, const char *parent,
+                     const char *target, const iw_sink *sink, char **placed, iw_error *err)
 {
     iw_cleanup_fd int fd = open(bundle, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", bundle);
-    iw_admission admission = {.progress = on_unpacked, .context = context, .set_times = true};
+    struct progress progress = {.bundle = bundle, .sink = sink};
+    iw_admission admission = {.progress = on_unpacked, .context = &progress, .set_times = true};
     iw_cleanup_free char *top = NULL;
     if (iw_archive_unpack(fd, bundle, temporary, &admission, err) != 0 ||
         iw_walk(temporary, only_folder, &top, err) != 0)

@@ -1,4 +1,4 @@
-#include "cli/reporting.h"
+#include "deliver/reporting.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,225 @@
+/* From a plan to a bundle: build, lay, check, write, remember. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit/audit.h"
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "build/build.h"
+#include "deliver/reporting.h"
+#include "deliver/session.h"
+#include "deliver/verdict.h"
+#include "emulate/emulate.h"
+#include "pack/pack.h"
+
+/* --- the bundle ----------------------------------------------------------- */
+
+static int write_beside(const char *bundle, const char *ending, const char *text, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s%s", bundle, ending);
+    return iw_write_file(path, text, strlen(text), 0644, err);
+}
+
+/* <bundle>.sha256 for sha256sum -c, <bundle>.checks.json with what differs from host to host. */
+static int write_companions(const char *bundle, const char *sha256,
+                            const struct iw_verdict *verdict, iw_error *err)
+{
+    iw_cleanup_free char *line = iw_format("%s  %s\n", sha256, iw_path_base(bundle));
+    if (write_beside(bundle, ".sha256", line, err) != 0) return -1;
+    char *text = json_dumps(verdict->report, JSON_INDENT(1));
+    int status = write_beside(bundle, ".checks.json", text, err);
+    free(text);
+    return status;
+}
+
+/* What was found, as the report wants it. */
+static iw_reporting reporting_of(const struct iw_verdict *verdict, const char *environment,
+                                 const char *bundle, const char *by)
+{
+    return (iw_reporting){.environment = environment,
+                          .bundle = bundle,
+                          .by = by,
+                          .audit = verdict->audit,
+                          .every = verdict->every,
+                          .checks = verdict->count ? verdict->report : NULL,
+                          .started = verdict->started};
+}
+
+/* A bundle without its report is still a bundle: what goes wrong here is a note. */
+static bool report(const iw_session *session, const iw_reporting *reporting, const char *path)
+{
+    iw_error err = IW_ERROR_INIT;
+    if (iw_write_report(session, reporting, path, &err) == 0) return true;
+    iw_wrap(&err, "the report wasn't written");
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_NOTE,
+                                              .subject = session->stack->name,
+                                              .detail = iw_error_text(&err)});
+    iw_error_clear(&err);
+    return false;
+}
+
+static int make_bundle(iw_session *session, const char *root, const char *work, bool checks,
+                       struct iw_verdict *verdict, iw_error *err)
+{
+    iw_cleanup_free char *output = iw_session_output(session), *environment = NULL, *path = NULL;
+    char sha256[IW_SHA256_HEX];
+    iw_bundle_options options = {.folder = output,
+                                 .work = work,
+                                 .sandboxed = !session->host,
+                                 .sink = session->options.sink,
+                                 .level = session->options.level};
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_STARTED,
+                                              .subject = session->stack->name,
+                                              .phase = "bundle"});
+    if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;
+    if (checks && iw_prove_audit(session, environment, verdict, err) != 0) return -1;
+    if (checks && iw_prove_checks(session, environment, root, verdict, err) != 0) return -1;
+    iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT),
+                         *audited =
+                             verdict->audit ? json_dumps(verdict->audit, JSON_COMPACT) : NULL;
+    if (iw_bundle_write(session->store, session->plan, environment, results, audited, &options,
+                        &path, sha256, err) != 0)
+        return -1;
+    if (write_companions(path, sha256, verdict, err) != 0) return -1;
+    iw_cleanup_free char *by = iw_format("%s %s", session->options.by, session->stack->name),
+                         *page = iw_report_path(path);
+    iw_reporting reporting = reporting_of(verdict, environment, path, by);
+    reporting.sha256 = sha256;
+    bool reported = report(session, &reporting, page);
+    iw_cleanup_free char *key = iw_session_bundle_key(session);
+    if (iw_store_note_bundle(session->store, key, path, sha256, err) != 0) return -1;
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                              .subject = session->stack->name,
+                                              .phase = "bundle",
+                                              .detail = "written"});
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_RESULT,
+                                              .path = path,
+                                              .detail = sha256,
+                                              .subject = reported ? page : NULL});
+    return 0;
+}
+
+static int bundle(iw_session *session, bool checks, json_t *started, iw_error *err)
+{
+    iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""),
+                         *work = NULL;
+    if (!session->host && iw_toolchain_root(session->store, session->toolchain,
+                                            session->options.sink, &root, err) != 0)
+        return -1;
+    if (iw_make_folders(parent, 0755, err) != 0 ||
+        iw_temporary_folder(parent, "bundle-", &work, err) != 0)
+        return -1;
+    struct iw_verdict verdict = iw_verdict_new();
+    verdict.started = started;
+    int status = make_bundle(session, root, work, checks, &verdict, err);
+    iw_verdict_free(&verdict);
+    iw_remove_tree(work, NULL);
+    return status;
+}
+
+int iw_session_bundle(iw_session *session, bool checks, iw_error *err)
+{
+    return bundle(session, checks, NULL, err);
+}
+
+int iw_session_prove(iw_session *session, const char *environment, const char *path,
+                     const char *sha256, const char *page, bool *reported, iw_error *err)
+{
+    iw_cleanup_free char *root = NULL;
+    if (iw_session_fetch_toolchain(session, err) != 0 ||
+        iw_toolchain_root(session->store, session->toolchain, session->options.sink, &root, err) !=
+            0)
+        return -1;
+    struct iw_verdict verdict = iw_verdict_new();
+    int status = iw_prove_audit(session, environment, &verdict, err);
+    if (status == 0) status = iw_prove_checks(session, environment, root, &verdict, err);
+    iw_reporting reporting = reporting_of(&verdict, environment, path, "verify");
+    reporting.sha256 = sha256;
+    if (status != 0) reporting.problem = iw_error_text(err);
+    *reported =
+        page && (status == 0 || err->kind == IW_E_CHECK) && report(session, &reporting, page);
+    iw_verdict_free(&verdict);
+    return status;
+}
+
+/* What is to come, so that the display can tell how much is left. */
+static void announce(const iw_session *session)
+{
+    const iw_plan *plan = session->plan;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_node *node = &plan->nodes[i];
+        iw_cleanup_free char *subject =
+            iw_format("%s/%s", node->recipe->name, node->recipe->version);
+        iw_emit(session->options.sink,
+                (iw_event){.type = IW_EVENT_PLAN,
+                           .subject = subject,
+                           .detail = node->reason,
+                           .count = node->action != IW_ACTION_REUSE,
+                           .total = (uint64_t)(node->expected_seconds * 1000)});
+    }
+}
+
+static void warn_of_host(const iw_session *session)
+{
+    iw_cleanup_free char *text =
+        iw_format("no sandbox: this host's own tools build (%s); what comes of it depends on this "
+                  "host, and the manifest says so",
+                  session->host->summary);
+    iw_emit(session->options.sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = text});
+}
+
+/* When this run began with each package that it built, for the report. */
+struct clock {
+    const iw_sink *next;
+    int64_t first;
+    json_t *begun, *built; /* {"name/version": seconds} */
+};
+
+static void on_event(void *context, const iw_event *event)
+{
+    struct clock *clock = context;
+    if (clock->first == 0) clock->first = event->when;
+    if (event->subject && event->type == IW_EVENT_STARTED &&
+        !json_object_get(clock->begun, event->subject))
+        json_object_set_new(clock->begun, event->subject,
+                            json_real((double)(event->when - clock->first) / 1000));
+    if (event->subject && event->type == IW_EVENT_FINISHED && event->detail &&
+        strcmp(event->detail, "built") == 0)
+        json_object_set(clock->built, event->subject,
+                        json_object_get(clock->begun, event->subject));
+    iw_emit(clock->next, *event);
+}
+
+int iw_session_build(iw_session *session, iw_error *err)
+{
+    const iw_deliver_options *given = &session->options;
+    bool blocked = false;
+    for (size_t i = 0; i < session->plan->node_count; i++)
+        blocked = blocked || session->plan->nodes[i].action == IW_ACTION_FETCH_BLOCKED;
+    if (iw_session_fetch(session, false, err) != 0) return -1;
+    if (blocked && iw_session_replan(session, err) != 0) return -1;
+    announce(session);
+    if (session->host) warn_of_host(session);
+    struct clock clock = {.next = session->options.sink,
+                          .begun = json_object(),
+                          .built = json_object()};
+    iw_sink sink = {.emit = on_event, .context = &clock};
+    iw_build_options options = {.jobs = given->jobs,
+                                .memory = given->memory,
+                                .packages = given->packages,
+                                .fail_fast = given->fail_fast,
+                                .helpers = session->options.helpers,
+                                .cancel = session->options.cancel,
+                                .sink = &sink};
+    int status = iw_build_plan(session->store, session->plan, &options, err);
+    if (status == 0) status = bundle(session, true, clock.built, err);
+    json_decref(clock.begun);
+    json_decref(clock.built);
+    return status;
+}

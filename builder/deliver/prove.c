@@ -1,0 +1,274 @@
+/* Whether a laid environment holds: every instruction audited, every check run. */
+#include "deliver/verdict.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "audit/audit.h"
+#include "base/memory.h"
+#include "emulate/emulate.h"
+
+/* --- checks --------------------------------------------------------------- */
+
+static bool has_package(const iw_plan *plan, const char *name)
+{
+    const iw_node *node = iw_plan_find(plan, name, NULL);
+    return node && node->in_bundle;
+}
+
+static bool applies(const iw_plan *plan, const iw_check *check)
+{
+    for (size_t i = 0; i < check->requires.count; i++)
+        if (!has_package(plan, check->requires.items[i])) return false;
+    return true;
+}
+
+struct iw_verdict iw_verdict_new(void)
+{
+    return (struct iw_verdict){.all = json_array(), .report = json_array(), .every = json_array()};
+}
+
+void iw_verdict_free(struct iw_verdict *verdict)
+{
+    json_decref(verdict->all);
+    json_decref(verdict->report);
+    json_decref(verdict->audit);
+    json_decref(verdict->every);
+    iw_buffer_free(&verdict->failed);
+}
+
+/* What the emulator doesn't stop at: there only the audit looks. */
+static json_t *unseen_by(const iw_check_result *result)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; result->unseen[i]; i++)
+        json_array_append_new(list, json_string(result->unseen[i]));
+    return list;
+}
+
+static void keep_results(struct iw_verdict *verdict, const iw_check_result *results, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const iw_check_result *r = &results[i];
+        json_t *kept = json_pack("{s:s,s:s,s:s,s:b}", "package", r->package, "name", r->name,
+                                 "profile", r->profile, "passed", r->passed);
+        if (r->jit) json_object_set_new(kept, "run_time_code", json_true());
+        json_array_append_new(verdict->all, kept);
+        json_t *told = json_pack("{s:s,s:s,s:s,s:b,s:s,s:f,s:I}", "package", r->package, "name",
+                                 r->name, "profile", r->profile, "passed", r->passed, "how", r->how,
+                                 "seconds", r->seconds, "run_time_code", (json_int_t)r->jit);
+        json_object_set_new(told, "unseen", unseen_by(r));
+        json_array_append_new(verdict->report, told);
+        verdict->count++;
+        if (r->passed) continue;
+        verdict->failures++;
+        iw_buffer_add_format(&verdict->failed, "\n  %s of %s (%s, %s): %s\n    log: %s", r->name,
+                             r->package, r->profile, r->how, r->detail ? r->detail : "failed",
+                             r->log);
+    }
+}
+
+struct job_list {
+    iw_check_job *items;
+    size_t count, capacity;
+};
+
+static void add_jobs(struct job_list *list, const iw_plan *plan, const char *package,
+                     const iw_check *checks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!applies(plan, &checks[i])) continue;
+        iw_grow((void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items);
+        list->items[list->count++] = (iw_check_job){package, &checks[i]};
+    }
+}
+
+/* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
+static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char *name,
+                              iw_catalog *catalog, struct iw_verdict *verdict, iw_error *err)
+{
+    if (iw_catalog_profile(catalog, name, &run->profile, err) != 0) return -1;
+    iw_cleanup_free char *unseen =
+        iw_host_is_profile(run->profile) ? NULL : iw_emulator_note(run->profile);
+    if (unseen)
+        iw_emit(run->sink,
+                (iw_event){.type = IW_EVENT_NOTE, .subject = plan->stack->name, .detail = unseen});
+    struct job_list list = {0};
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        if (plan->nodes[i].in_bundle)
+            add_jobs(&list, plan, recipe->name, recipe->checks, recipe->check_count);
+    }
+    add_jobs(&list, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count);
+    iw_check_result *results = NULL;
+    int status = iw_run_checks(run, list.items, list.count, &results, err);
+    if (status == 0) keep_results(verdict, results, list.count);
+    iw_check_results_free(results, list.count);
+    free(list.items);
+    return status;
+}
+
+/* Once for each profile of the stack, and for those that these stand for. */
+int iw_prove_checks(iw_session *session, const char *environment, const char *root,
+                    struct iw_verdict *verdict, iw_error *err)
+{
+    const iw_plan *plan = session->plan;
+    iw_cleanup_free char *folder =
+                             iw_format("%s-%s-checks", plan->stack->name, plan->stack->version),
+                         *logs = iw_store_path(session->store, "logs", folder);
+    iw_check_run run = {.environment = environment,
+                        .toolchain_root = root,
+                        .helpers = session->options.helpers,
+                        .logs = logs,
+                        .whole = plan->stack->name,
+                        .parallel = session->options.jobs,
+                        .cancel = session->options.cancel,
+                        .sink = session->options.sink};
+    iw_cleanup_strings iw_strings names = {0};
+    for (size_t p = 0; p < plan->stack->profiles.count; p++) {
+        const iw_profile *profile;
+        if (iw_catalog_profile(session->catalog, plan->stack->profiles.items[p], &profile, err) !=
+            0)
+            return -1;
+        if (!iw_strings_has(&names, profile->name)) iw_strings_add(&names, profile->name);
+        for (size_t i = 0; i < profile->also.count; i++)
+            if (!iw_strings_has(&names, profile->also.items[i]))
+                iw_strings_add(&names, profile->also.items[i]);
+    }
+    for (size_t i = 0; i < names.count; i++)
+        if (run_profile_checks(&run, plan, names.items[i], session->catalog, verdict, err) != 0)
+            return -1;
+    if (verdict->failures == 0) return 0;
+    return iw_fail(err, IW_E_CHECK,
+                   "%zu of %zu checks of stack %s failed:%s\nNo bundle was written; what was built "
+                   "stays in the store.",
+                   verdict->failures, verdict->count, plan->stack->name, verdict->failed.data);
+}
+
+/* --- audit ---------------------------------------------------------------- */
+
+struct auditing {
+    json_t *files; /* those that aren't clean */
+    json_t *every; /* all, with more of each: for the report */
+    iw_buffer broken;
+    size_t broken_count;
+    const char *environment;
+    iw_buffer findings; /* the first of each broken file */
+};
+
+static void on_finding(void *context, const iw_audit_finding *finding)
+{
+    struct auditing *auditing = context;
+    if (finding->standing != IW_FINDING_BROKEN) return;
+    iw_cleanup_free char *text = iw_audit_finding_text(finding);
+    iw_buffer_add_text(&auditing->findings, text);
+}
+
+static json_t *top_functions(const iw_audit_file *file)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < file->top_count; i++) {
+        json_t *name = json_string(file->top[i].name);
+        if (name)
+            json_array_append_new(list, json_pack("{s:o,s:I}", "name", name, "count",
+                                                  (json_int_t)file->top[i].count));
+    }
+    return list;
+}
+
+static void on_file(void *context, const iw_audit_file *file)
+{
+    struct auditing *auditing = context;
+    size_t length = strlen(auditing->environment);
+    const char *path = strncmp(file->file, auditing->environment, length) == 0
+                           ? file->file + length + 1
+                           : file->file;
+    if (file->verdict == IW_VERDICT_SKIPPED) return;
+    json_t *counts = json_object();
+    for (size_t i = 0; i < file->count_count; i++)
+        json_object_set_new(counts, file->counts[i].feature,
+                            json_integer((json_int_t)file->counts[i].count));
+    json_array_append_new(auditing->every,
+                          json_pack("{s:s,s:s,s:O,s:I,s:o}", "file", path, "verdict",
+                                    iw_verdict_name(file->verdict), "counts", counts, "code_bytes",
+                                    (json_int_t)file->code_bytes, "top", top_functions(file)));
+    if (file->verdict == IW_VERDICT_CLEAN) {
+        json_decref(counts);
+        return;
+    }
+    json_array_append_new(auditing->files,
+                          json_pack("{s:s,s:s,s:o}", "file", path, "verdict",
+                                    iw_verdict_name(file->verdict), "counts", counts));
+    if (file->verdict != IW_VERDICT_BROKEN) return;
+    auditing->broken_count++;
+    iw_buffer_add_format(&auditing->broken, "\n  %s", path);
+}
+
+/* The reviewed exceptions of every package in the bundle. Caller frees the list. */
+static iw_exception *all_exceptions(const iw_plan *plan, size_t *count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < plan->node_count; i++) most += plan->nodes[i].recipe->exception_count;
+    iw_exception *list = iw_alloc((most + 1) * sizeof *list);
+    *count = 0;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        for (size_t k = 0; plan->nodes[i].in_bundle && k < recipe->exception_count; k++)
+            list[(*count)++] = recipe->exceptions[k];
+    }
+    return list;
+}
+
+static json_t *describe_audit(const iw_plan *plan, const iw_audit_summary *summary, json_t *files)
+{
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:O}", "profile", plan->profile->name, "verdict",
+                     iw_verdict_name(summary->verdict), "files", (json_int_t)summary->files,
+                     "clean", (json_int_t)summary->clean, "guarded", (json_int_t)summary->guarded,
+                     "code_bytes", (json_int_t)summary->code_bytes, "not_clean", files);
+}
+
+/* Every instruction of everything in the environment, held against the stack's profiles together.
+ */
+int iw_prove_audit(const iw_session *session, const char *environment, struct iw_verdict *verdict,
+                   iw_error *err)
+{
+    struct auditing auditing = {.files = json_array(),
+                                .every = verdict->every,
+                                .environment = environment};
+    size_t exception_count;
+    iw_exception *exceptions = all_exceptions(session->plan, &exception_count);
+    iw_audit_options options = {.profile = session->plan->profile,
+                                .exceptions = exceptions,
+                                .exception_count = exception_count,
+                                .threads = session->options.jobs,
+                                .max_findings = 10,
+                                .finding = on_finding,
+                                .file = on_file,
+                                .context = &auditing};
+    iw_audit_summary summary = {0};
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_STARTED,
+                                              .subject = session->stack->name,
+                                              .phase = "audit"});
+    int status = iw_audit_paths((const char *const[]){environment}, 1, &options, &summary, err);
+    if (status == 0) verdict->audit = describe_audit(session->plan, &summary, auditing.files);
+    if (status == 0 && summary.verdict == IW_VERDICT_BROKEN)
+        status =
+            iw_fail(err, IW_E_CHECK,
+                    "%zu files of stack %s hold instructions that %s doesn't have:%s\n%sno bundle "
+                    "was written. Leave the code out (an option, a patch), or, "
+                    "where a run-time test of the CPU guards it, say so under `audit: exceptions` "
+                    "in the recipe, with the reason.",
+                    auditing.broken_count, session->stack->name, session->plan->profile->name,
+                    auditing.broken.data, auditing.findings.data ? auditing.findings.data : "");
+    if (status == 0)
+        iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                                  .subject = session->stack->name,
+                                                  .phase = "audit",
+                                                  .detail = iw_verdict_name(summary.verdict)});
+    iw_audit_summary_clear(&summary);
+    free(exceptions);
+    json_decref(auditing.files);
+    iw_buffer_free(&auditing.broken);
+    iw_buffer_free(&auditing.findings);
+    return status;
+}

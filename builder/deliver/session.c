@@ -1,0 +1,126 @@
+#include "deliver/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "build/build.h"
+#include "build/host.h"
+#include "pack/pack.h"
+#include "wrap/policy.h"
+
+/* --- plan ----------------------------------------------------------------- */
+
+int iw_session_replan(iw_session *session, iw_error *err)
+{
+    iw_plan_options options = {.offline = session->options.fetch.offline,
+                               .policy = IW_POLICY_NUMBER "." IW_BUILD_FORMAT "." IW_PACK_FORMAT};
+    iw_plan_free(session->plan);
+    session->plan = NULL;
+    return iw_plan_make(session->catalog, session->store, session->stack, &options, &session->plan,
+                        err);
+}
+
+int iw_session_open(iw_catalog *catalog, iw_store *store, const char *stack,
+                    const iw_deliver_options *options, iw_session *session, iw_error *err)
+{
+    *session = (iw_session){.options = *options, .catalog = catalog, .store = store};
+    if (options->no_sandbox && iw_host_toolchain(&session->host, err) != 0) return -1;
+    if (session->host) iw_catalog_use_toolchain(catalog, session->host);
+    if (iw_catalog_stack(catalog, stack, &session->stack, err) != 0 ||
+        iw_catalog_toolchain(catalog, session->stack->toolchain, &session->toolchain, err) != 0)
+        return -1;
+    return iw_session_replan(session, err);
+}
+
+void iw_session_close(iw_session *session)
+{
+    iw_plan_free(session->plan);
+    session->plan = NULL;
+    if (session->host) iw_catalog_use_toolchain(session->catalog, NULL);
+    iw_host_toolchain_free(session->host);
+    session->host = NULL;
+}
+
+/* --- fetch ---------------------------------------------------------------- */
+
+size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted)
+{
+    size_t count = 0, most = session->toolchain->package_count;
+    for (size_t i = 0; i < session->plan->node_count; i++)
+        most += session->plan->nodes[i].recipe->source_count;
+    iw_wanted *list = iw_alloc((most ? most : 1) * sizeof *list);
+    for (size_t i = 0; toolchain && i < session->toolchain->package_count; i++)
+        list[count++] = (iw_wanted){.package = &session->toolchain->packages[i]};
+    for (size_t i = 0; i < session->plan->node_count; i++) {
+        const iw_node *node = &session->plan->nodes[i];
+        if (!all && node->action == IW_ACTION_REUSE) continue;
+        for (size_t k = 0; k < node->recipe->source_count; k++)
+            if (node->recipe->sources[k].kind != IW_SOURCE_LOCAL)
+                list[count++] =
+                    (iw_wanted){.recipe = node->recipe, .source = &node->recipe->sources[k]};
+    }
+    *wanted = list;
+    return count;
+}
+
+static bool toolchain_is_unpacked(const iw_session *session)
+{
+    if (session->host) return true;
+    iw_cleanup_free char *folder =
+        iw_store_path(session->store, "toolchains", session->toolchain->digest);
+    iw_cleanup_free char *stamp = iw_path_join(folder, "stamp");
+    return iw_exists(stamp);
+}
+
+static int fetch(iw_session *session, const iw_wanted *wanted, size_t count, iw_error *err)
+{
+    iw_fetch_options options = session->options.fetch;
+    options.cancel = session->options.cancel;
+    options.sink = session->options.sink;
+    return iw_fetch_all(session->store, wanted, count, &options, err);
+}
+
+int iw_session_fetch(iw_session *session, bool all, iw_error *err)
+{
+    iw_wanted *wanted = NULL;
+    size_t count = iw_session_wanted(session, all, all || !toolchain_is_unpacked(session), &wanted);
+    int status = fetch(session, wanted, count, err);
+    free(wanted);
+    return status;
+}
+
+int iw_session_fetch_toolchain(iw_session *session, iw_error *err)
+{
+    if (toolchain_is_unpacked(session)) return 0;
+    const iw_toolchain *toolchain = session->toolchain;
+    iw_wanted *wanted = iw_alloc((toolchain->package_count + 1) * sizeof *wanted);
+    for (size_t i = 0; i < toolchain->package_count; i++)
+        wanted[i] = (iw_wanted){.package = &toolchain->packages[i]};
+    int status = fetch(session, wanted, toolchain->package_count, err);
+    free(wanted);
+    return status;
+}
+
+/* --- one package ---------------------------------------------------------- */
+
+int iw_session_node(const iw_session *session, const char *package, iw_node **node, iw_error *err)
+{
+    const char *slash = strchr(package, '/');
+    iw_cleanup_free char *name =
+        iw_strndup(package, slash ? (size_t)(slash - package) : strlen(package));
+    *node = iw_plan_find(session->plan, name, slash ? slash + 1 : NULL);
+    if (*node) return 0;
+    const char **names = iw_alloc((session->plan->node_count + 1) * sizeof *names);
+    for (size_t i = 0; i < session->plan->node_count; i++)
+        names[i] = session->plan->nodes[i].recipe->name;
+    const char *near = iw_nearest(name, names, session->plan->node_count);
+    iw_fail(err, IW_E_NOT_FOUND, "stack %s has no package %s%s%s%s; `ironwheel plan %s` lists them",
+            session->stack->name, package, near ? "; did you mean \"" : "", near ? near : "",
+            near ? "\"?" : "", session->stack->name);
+    free(names);
+    return -1;
+}

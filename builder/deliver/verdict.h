@@ -1,0 +1,32 @@
+/* What was found of one environment, on its way into manifest and report. Internal to the room. */
+#ifndef IW_DELIVER_VERDICT_H
+#define IW_DELIVER_VERDICT_H
+
+#include <jansson.h>
+
+#include "base/text.h"
+#include "deliver/session.h"
+
+struct iw_verdict {
+    json_t *all;    /* for the manifest: the same on every host */
+    json_t *report; /* with times and how it ran: beside the bundle */
+    iw_buffer failed;
+    size_t count, failures;
+    json_t *audit;   /* for the manifest */
+    json_t *every;   /* files of the audit, for the report */
+    json_t *started; /* borrowed: what this run built, and when; or NULL */
+};
+
+struct iw_verdict iw_verdict_new(void);
+void iw_verdict_free(struct iw_verdict *verdict);
+
+/* Every instruction of everything in the environment, held against the stack's profiles together.
+ * IW_E_CHECK where a file is broken. */
+int iw_prove_audit(const iw_session *session, const char *environment, struct iw_verdict *verdict,
+                   iw_error *err);
+/* The checks, once for each profile of the stack and for those that these stand for. `root`: the
+ * toolchain's, NULL without a sandbox. IW_E_CHECK where one fails. */
+int iw_prove_checks(iw_session *session, const char *environment, const char *root,
+                    struct iw_verdict *verdict, iw_error *err);
+
+#endif
