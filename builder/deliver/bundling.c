@@ -13,7 +13,7 @@
 #include "build/build.h"
 #include "deliver/reporting.h"
 #include "deliver/session.h"
-#include "deliver/verdict.h"
+#include "deliver/proof.h"
 #include "emulate/emulate.h"
 #include "pack/pack.h"
 
@@ -26,8 +26,8 @@ static int write_beside(const char *bundle, const char *ending, const char *text
 }
 
 /* <bundle>.sha256 for sha256sum -c, <bundle>.checks.json with what differs from host to host. */
-static int write_companions(const char *bundle, const char *sha256,
-                            const struct iw_verdict *verdict, iw_error *err)
+static int write_companions(const char *bundle, const char *sha256, const struct iw_proof *verdict,
+                            iw_error *err)
 {
     iw_cleanup_free char *line = iw_format("%s  %s\n", sha256, iw_path_base(bundle));
     if (write_beside(bundle, ".sha256", line, err) != 0) return -1;
@@ -38,7 +38,7 @@ static int write_companions(const char *bundle, const char *sha256,
 }
 
 /* What was found, as the report wants it. */
-static iw_reporting reporting_of(const struct iw_verdict *verdict, const char *environment,
+static iw_reporting reporting_of(const struct iw_proof *verdict, const char *environment,
                                  const char *bundle, const char *by)
 {
     return (iw_reporting){.environment = environment,
@@ -64,7 +64,7 @@ static bool report(const iw_session *session, const iw_reporting *reporting, con
 }
 
 static int make_bundle(iw_session *session, const char *root, const char *work, bool checks,
-                       struct iw_verdict *verdict, iw_error *err)
+                       struct iw_proof *verdict, iw_error *err)
 {
     iw_cleanup_free char *output = iw_session_output(session), *environment = NULL, *path = NULL;
     char sha256[IW_SHA256_HEX];
@@ -114,10 +114,10 @@ static int bundle(iw_session *session, bool checks, json_t *started, iw_error *e
     if (iw_make_folders(parent, 0755, err) != 0 ||
         iw_temporary_folder(parent, "bundle-", &work, err) != 0)
         return -1;
-    struct iw_verdict verdict = iw_verdict_new();
+    struct iw_proof verdict = iw_proof_new();
     verdict.started = started;
     int status = make_bundle(session, root, work, checks, &verdict, err);
-    iw_verdict_free(&verdict);
+    iw_proof_free(&verdict);
     iw_remove_tree(work, NULL);
     return status;
 }
@@ -135,7 +135,7 @@ int iw_session_prove(iw_session *session, const char *environment, const char *p
         iw_toolchain_root(session->store, session->toolchain, session->options.sink, &root, err) !=
             0)
         return -1;
-    struct iw_verdict verdict = iw_verdict_new();
+    struct iw_proof verdict = iw_proof_new();
     int status = iw_prove_audit(session, environment, &verdict, err);
     if (status == 0) status = iw_prove_checks(session, environment, root, &verdict, err);
     iw_reporting reporting = reporting_of(&verdict, environment, path, "verify");
@@ -143,7 +143,7 @@ int iw_session_prove(iw_session *session, const char *environment, const char *p
     if (status != 0) reporting.problem = iw_error_text(err);
     *reported =
         page && (status == 0 || err->kind == IW_E_CHECK) && report(session, &reporting, page);
-    iw_verdict_free(&verdict);
+    iw_proof_free(&verdict);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* Whether a laid environment holds: every instruction audited, every check run. */
-#include "deliver/verdict.h"
+#include "deliver/proof.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +23,12 @@ static bool applies(const iw_plan *plan, const iw_check *check)
     return true;
 }
 
-struct iw_verdict iw_verdict_new(void)
+struct iw_proof iw_proof_new(void)
 {
-    return (struct iw_verdict){.all = json_array(), .report = json_array(), .every = json_array()};
+    return (struct iw_proof){.all = json_array(), .report = json_array(), .every = json_array()};
 }
 
-void iw_verdict_free(struct iw_verdict *verdict)
+void iw_proof_free(struct iw_proof *verdict)
 {
     json_decref(verdict->all);
     json_decref(verdict->report);
@@ -46,7 +46,7 @@ static json_t *unseen_by(const iw_check_result *result)
     return list;
 }
 
-static void keep_results(struct iw_verdict *verdict, const iw_check_result *results, size_t count)
+static void keep_results(struct iw_proof *verdict, const iw_check_result *results, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const iw_check_result *r = &results[i];
@@ -85,7 +85,7 @@ static void add_jobs(struct job_list *list, const iw_plan *plan, const char *pac
 
 /* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
 static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char *name,
-                              iw_catalog *catalog, struct iw_verdict *verdict, iw_error *err)
+                              iw_catalog *catalog, struct iw_proof *verdict, iw_error *err)
 {
     if (iw_catalog_profile(catalog, name, &run->profile, err) != 0) return -1;
     iw_cleanup_free char *unseen =
@@ -110,7 +110,7 @@ static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char
 
 /* Once for each profile of the stack, and for those that these stand for. */
 int iw_prove_checks(iw_session *session, const char *environment, const char *root,
-                    struct iw_verdict *verdict, iw_error *err)
+                    struct iw_proof *verdict, iw_error *err)
 {
     const iw_plan *plan = session->plan;
     iw_cleanup_free char *folder =
@@ -229,7 +229,7 @@ static json_t *describe_audit(const iw_plan *plan, const iw_audit_summary *summa
 
 /* Every instruction of everything in the environment, held against the stack's profiles together.
  */
-int iw_prove_audit(const iw_session *session, const char *environment, struct iw_verdict *verdict,
+int iw_prove_audit(const iw_session *session, const char *environment, struct iw_proof *verdict,
                    iw_error *err)
 {
     struct auditing auditing = {.files = json_array(),

@@ -1,13 +1,13 @@
 /* What was found of one environment, on its way into manifest and report. Internal to the room. */
-#ifndef IW_DELIVER_VERDICT_H
-#define IW_DELIVER_VERDICT_H
+#ifndef IW_DELIVER_PROOF_H
+#define IW_DELIVER_PROOF_H
 
 #include <jansson.h>
 
 #include "base/text.h"
 #include "deliver/session.h"
 
-struct iw_verdict {
+struct iw_proof {
     json_t *all;    /* for the manifest: the same on every host */
     json_t *report; /* with times and how it ran: beside the bundle */
     iw_buffer failed;
@@ -17,16 +17,16 @@ struct iw_verdict {
     json_t *started; /* borrowed: what this run built, and when; or NULL */
 };
 
-struct iw_verdict iw_verdict_new(void);
-void iw_verdict_free(struct iw_verdict *verdict);
+struct iw_proof iw_proof_new(void);
+void iw_proof_free(struct iw_proof *verdict);
 
 /* Every instruction of everything in the environment, held against the stack's profiles together.
  * IW_E_CHECK where a file is broken. */
-int iw_prove_audit(const iw_session *session, const char *environment, struct iw_verdict *verdict,
+int iw_prove_audit(const iw_session *session, const char *environment, struct iw_proof *verdict,
                    iw_error *err);
 /* The checks, once for each profile of the stack and for those that these stand for. `root`: the
  * toolchain's, NULL without a sandbox. IW_E_CHECK where one fails. */
 int iw_prove_checks(iw_session *session, const char *environment, const char *root,
-                    struct iw_verdict *verdict, iw_error *err);
+                    struct iw_proof *verdict, iw_error *err);
 
 #endif
