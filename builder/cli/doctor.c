@@ -40,7 +40,7 @@ static void examine_sandbox(struct examination *e)
 
 static void examine_helpers(struct examination *e)
 {
-    static const char *const names[] = {"iw-cc", "iw-init", "iw-trace"};
+    static const char *const names[] = {"iw-cc", "iw-init", "iw-trace", "iw-cpu"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         iw_cleanup_free char *path = iw_path_join(e->context->helpers, names[i]);
         bool fine = access(path, X_OK) == 0;

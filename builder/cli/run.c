@@ -62,20 +62,30 @@ static void make_environment(iw_context *context, const char *records, const cha
     iw_strings_add_format(out, "IRONWHEEL_CRASH=%s", records);
 }
 
-static int start(iw_context *context, iw_catalog *catalog, const iw_profile *profile,
-                 const char *records, int *status, iw_error *err)
+/* What comes before the command: the emulator, children included, with the emulated CPU's files in
+ * `folder`. */
+static int add_emulator(iw_context *context, iw_catalog *catalog, const iw_profile *profile,
+                        const char *folder, iw_strings *argv, iw_error *err)
 {
     iw_cleanup_free char *emulator = NULL, *trace = iw_path_join(context->helpers, "iw-trace"),
-                         *library = iw_path_join(context->helpers, "iw-crash.so");
+                         *shown = iw_path_join(folder, "cpu"), *note = iw_emulator_note(profile);
+    if (find_emulator(context, catalog, &emulator, err) != 0 ||
+        iw_show_cpu(emulator, profile->emulator_cpu, context->helpers, shown, err) != 0)
+        return -1;
+    if (context->verbose) fprintf(stderr, "ironwheel: %s\n", note);
+    iw_strings_add_all(argv, (const char *const[]){trace, "--cpu-files", shown, emulator,
+                                                   profile->emulator_cpu, NULL});
+    return 0;
+}
+
+static int start(iw_context *context, iw_catalog *catalog, const iw_profile *profile,
+                 const char *folder, const char *records, int *status, iw_error *err)
+{
+    iw_cleanup_free char *library = iw_path_join(context->helpers, "iw-crash.so");
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
-    if (!iw_host_is_profile(profile)) {
-        if (find_emulator(context, catalog, &emulator, err) != 0) return -1;
-        iw_cleanup_free char *note = iw_emulator_note(profile);
-        if (context->verbose) fprintf(stderr, "ironwheel: %s\n", note);
-        iw_strings_add(&argv, trace);
-        iw_strings_add(&argv, emulator);
-        iw_strings_add(&argv, profile->emulator_cpu);
-    }
+    if (!iw_host_is_profile(profile) &&
+        add_emulator(context, catalog, profile, folder, &argv, err) != 0)
+        return -1;
     iw_strings_add_all(&argv, context->arguments->rest);
     make_environment(context, records, library, &environment);
     iw_command command = {.argv = (const char *const *)argv.items,
@@ -127,7 +137,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         0)
         return -1;
     iw_cleanup_free char *records = iw_path_join(folder, "crash");
-    int result = start(context, catalog, profile, records, &status, err);
+    int result = start(context, catalog, profile, folder, records, &status, err);
     if (result == 0) result = tell_crashes(context, profile, records, err);
     iw_remove_tree(folder, NULL);
     if (result != 0) return -1;
@@ -149,7 +159,9 @@ const iw_command_spec iw_command_run = {
     .summary = "Run a command on the CPU of a profile, emulated where need be",
     .description =
         "Natively where this host has exactly the profile's features, under qemu-user otherwise, "
-        "child processes included, with a clean environment. A crash is explained: "
+        "child processes included, with a clean environment; /proc/cpuinfo, "
+        "/sys/devices/system/cpu and so lscpu tell of the emulated CPU there. A crash is "
+        "explained: "
         "signal, instruction, the feature that it needs, function and library. The emulator "
         "doesn't stop at every missing feature (LZCNT, XOP, TBM, LWP; -v lists "
         "them): `ironwheel audit` finds those. Exit status: the command's, or 128 and the signal's "

@@ -51,6 +51,11 @@ void iw_check_results_free(iw_check_result *results, size_t count)
     free(results);
 }
 
+static bool is_native(const iw_check_run *run)
+{
+    return !run->force_emulator && iw_host_is_profile(run->profile);
+}
+
 /* --- the root: the environment, glibc, and what a script's first lines need --- */
 
 struct binds {
@@ -155,12 +160,18 @@ static struct places boxed_places(void)
                            iw_strdup("/tmp")};
 }
 
+/* NULL where there is none. Caller frees. */
+static char *host_emulator(void)
+{
+    char *emulator = iw_host_find("qemu-x86_64-static");
+    return emulator ? emulator : iw_host_find("qemu-x86_64");
+}
+
 /* Without a sandbox: where they are on the host. */
 static int host_places(const iw_check_run *run, const char *folder, const char *records,
                        const char *text, struct places *places, iw_error *err)
 {
-    char *emulator = iw_host_find("qemu-x86_64-static");
-    if (!emulator) emulator = iw_host_find("qemu-x86_64");
+    char *emulator = host_emulator();
     *places = (struct places){iw_strdup(run->environment),
                               iw_path_join(run->helpers, "iw-trace"),
                               iw_path_join(run->helpers, "iw-init"),
@@ -348,6 +359,7 @@ static void add_environment(iw_strings *environment, const struct places *places
 /* Where one check's things are: `folder` is its own as long as it runs. */
 struct setting {
     bool native, host;
+    const char *shown; /* folder of the emulated CPU's files; NULL: native */
     struct places places;
     struct binds binds;
     char *text, *records;
@@ -362,10 +374,18 @@ static void setting_free(struct setting *s)
     free(s->records);
 }
 
+/* The emulated CPU's processors, where programs ask the kernel for them. */
+static void bind_cpu(struct binds *binds, const char *shown)
+{
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(shown, "cpuinfo"), iw_strdup("/proc/cpuinfo"));
+    bind(binds, IW_BIND_READ_ONLY, iw_path_join(shown, "cpu"),
+         iw_strdup("/sys/devices/system/cpu"));
+}
+
 static int setting_make(const iw_check_run *run, const char *folder, const iw_check *check,
                         struct setting *s, iw_error *err)
 {
-    s->native = !run->force_emulator && iw_host_is_profile(run->profile);
+    s->native = is_native(run);
     s->host = !run->toolchain_root;
     if (write_text(folder, check, &s->text, err) != 0) return -1;
     s->records = iw_path_join(folder, "check-crash");
@@ -374,6 +394,7 @@ static int setting_make(const iw_check_run *run, const char *folder, const iw_ch
     s->places = boxed_places();
     if (bind_accounts(&s->binds, folder, err) != 0) return -1;
     bind_all(&s->binds, run);
+    if (!s->native) bind_cpu(&s->binds, s->shown);
     bind(&s->binds, IW_BIND_WRITABLE, iw_strdup(s->records), iw_strdup(CRASH_RECORDS));
     if (s->text) bind(&s->binds, IW_BIND_READ_ONLY, iw_strdup(s->text), iw_strdup(s->places.text));
     return 0;
@@ -405,6 +426,8 @@ static int run_in(const iw_check_run *run, const struct setting *s, const iw_che
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
     if (!s->native) {
         iw_strings_add(&argv, s->places.trace);
+        if (s->host) iw_strings_add(&argv, "--cpu-files");
+        if (s->host) iw_strings_add(&argv, s->shown);
         iw_strings_add(&argv, s->places.emulator);
         iw_strings_add(&argv, run->profile->emulator_cpu);
     }
@@ -436,10 +459,10 @@ static int run_in(const iw_check_run *run, const struct setting *s, const iw_che
     return status;
 }
 
-static int run_one(const iw_check_run *run, const char *folder, const iw_check *check,
-                   iw_check_result *result, iw_error *err)
+static int run_one(const iw_check_run *run, const char *shown, const char *folder,
+                   const iw_check *check, iw_check_result *result, iw_error *err)
 {
-    struct setting setting = {0};
+    struct setting setting = {.shown = shown};
     int status = setting_make(run, folder, check, &setting, err);
     if (status == 0) status = run_in(run, &setting, check, result, err);
     setting_free(&setting);
@@ -466,6 +489,7 @@ struct team {
     const iw_check_job *jobs;
     iw_check_result *results;
     size_t count;
+    char *shown;          /* folder of the emulated CPU's files; NULL: native */
     pthread_mutex_t lock; /* of what follows, and of the run's sink */
     size_t next, done;
     iw_error failure; /* the first one */
@@ -541,7 +565,8 @@ static void *work(void *context)
                               .part = result->name,
                               .phase = "check",
                               .detail = result->name});
-        if (run_one(team->run, member->folder, team->jobs[i].check, result, &err) == 0) {
+        if (run_one(team->run, team->shown, member->folder, team->jobs[i].check, result, &err) ==
+            0) {
             tell_result(team, result);
         } else {
             iw_wrap(&err, "check %s of %s", result->name, result->package);
@@ -558,6 +583,25 @@ static size_t team_size(const iw_check_run *run, size_t count)
     if (size > most) size = (size_t)most;
     if (size > count) size = count;
     return size < 1 ? 1 : size > TEAM_LIMIT ? TEAM_LIMIT : size;
+}
+
+/* The emulated CPU's files, once for all checks. (Where there is no emulator, each check says so.)
+ */
+static int show_cpu(struct team *team, iw_error *err)
+{
+    const iw_check_run *run = team->run;
+    iw_cleanup_free char *emulator =
+        run->toolchain_root ? iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root)
+                            : host_emulator();
+    if (is_native(run) || !emulator) return 0;
+    if (iw_temporary_folder(run->logs, "cpu-", &team->shown, err) != 0) return -1;
+    return iw_show_cpu(emulator, run->profile->emulator_cpu, run->helpers, team->shown, err);
+}
+
+static void hide_cpu(struct team *team)
+{
+    if (team->shown) iw_remove_tree(team->shown, NULL);
+    free(team->shown);
 }
 
 /* The first member works in this thread, so that one at least does. Each has a folder of its own
@@ -612,7 +656,9 @@ int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t coun
                                       .subject = run->whole,
                                       .phase = "checks",
                                       .total = count});
-    int status = run_team(&team, err);
+    int status = show_cpu(&team, err);
+    if (status == 0) status = run_team(&team, err);
+    hide_cpu(&team);
     if (run->whole && status == 0)
         iw_emit(run->sink,
                 (iw_event){.type = IW_EVENT_FINISHED, .subject = run->whole, .phase = "checks"});

@@ -1,5 +1,5 @@
 /* This host's CPU features by CPUID, under GCC's names. Never /proc/cpuinfo: an emulator shows the
- * host's there. */
+ * host's there, unless iw-cpu's is put in its place. */
 #ifndef IW_EMULATE_CPUID_H
 #define IW_EMULATE_CPUID_H
 

@@ -17,12 +17,18 @@ void iw_emulator_unseen(const iw_profile *profile, const char *out[IW_UNSEEN_LIM
  * frees. */
 char *iw_emulator_note(const iw_profile *profile);
 
+/* Fills `folder` (made where missing) with what Linux would tell of its processors on the emulated
+ * CPU, as many as this host has: `cpuinfo`, to be seen at /proc/cpuinfo, and `cpu`, at
+ * /sys/devices/system/cpu. An emulator shows the host's there. `helpers` holds iw-cpu. */
+int iw_show_cpu(const char *emulator, const char *model, const char *helpers, const char *folder,
+                iw_error *err);
+
 typedef struct iw_check_run {
     const char *environment; /* host path of the laid, relocated environment */
     const char
         *toolchain_root; /* glibc and the emulator come from it; NULL: no sandbox, the host's */
     const iw_profile *profile;
-    const char *helpers; /* folder with iw-trace */
+    const char *helpers; /* folder with iw-trace and iw-cpu */
     const char *logs;    /* folder for the checks' logs */
     const char *whole;   /* what all of them together are called in events, with how many are done;
                             NULL: no such events */

@@ -7,8 +7,11 @@
  * without root and without touching the host. Scripts are resolved to their interpreter here, as
  * qemu-user can't load them.
  *
- * usage: iw-trace EMULATOR CPU-MODEL COMMAND [ARGUMENT…]
+ * usage: iw-trace [--cpu-files FOLDER] EMULATOR CPU-MODEL COMMAND [ARGUMENT…]
+ * --cpu-files: /proc/cpuinfo and /sys/devices/system/cpu are shown as iw-cpu wrote them there.
  * Exit status: the command's; 128 + signal where one ended it; 125 where tracing itself failed. */
+#include "emulate/trace_files.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +29,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,10 +42,13 @@
 struct guest {
     pid_t pid;
     char *program; /* may be NULL: not known yet */
+    bool shown;    /* its call was given one of the CPU's files; then: */
+    struct user_regs_struct before;
 };
 
 struct tracer {
     const char *emulator, *model;
+    const char *files; /* folder of the CPU's files, or NULL */
     struct guest *guests;
     size_t count, capacity;
 };
@@ -63,7 +68,7 @@ static struct guest *guest_of(struct tracer *tracer, pid_t pid)
         tracer->guests = realloc(tracer->guests, tracer->capacity * sizeof *tracer->guests);
         if (!tracer->guests) die("out of memory");
     }
-    tracer->guests[tracer->count] = (struct guest){pid, NULL};
+    tracer->guests[tracer->count] = (struct guest){.pid = pid};
     return &tracer->guests[tracer->count++];
 }
 
@@ -83,36 +88,6 @@ static void guest_forget(struct tracer *tracer, pid_t pid)
         tracer->guests[i] = tracer->guests[--tracer->count];
         return;
     }
-}
-
-/* --- the tracee's memory -------------------------------------------------- */
-
-static bool peek(pid_t pid, uint64_t address, void *out, size_t length)
-{
-    struct iovec local = {out, length}, remote = {(void *)(uintptr_t)address, length};
-    return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)length;
-}
-
-static bool poke(pid_t pid, uint64_t address, const void *data, size_t length)
-{
-    struct iovec local = {(void *)(uintptr_t)data, length},
-                 remote = {(void *)(uintptr_t)address, length};
-    return process_vm_writev(pid, &local, 1, &remote, 1, 0) == (ssize_t)length;
-}
-
-/* A NUL-terminated string of at most PATH_MAX bytes. Reads up to page ends, so that a string at the
- * end of a mapping works. */
-static bool peek_string(pid_t pid, uint64_t address, char out[PATH_MAX])
-{
-    size_t length = 0;
-    while (length < PATH_MAX) {
-        size_t part = 4096 - (size_t)((address + length) & 4095);
-        if (part > PATH_MAX - length) part = PATH_MAX - length;
-        if (!peek(pid, address + length, out + length, part)) return false;
-        if (memchr(out + length, 0, part)) return true;
-        length += part;
-    }
-    return false;
 }
 
 /* --- what a file is ------------------------------------------------------- */
@@ -222,7 +197,7 @@ static long count_arguments(pid_t pid, uint64_t argv)
 {
     for (long i = 0; i < MAX_ARGUMENTS; i++) {
         uint64_t pointer;
-        if (!peek(pid, argv + (uint64_t)i * 8, &pointer, 8)) return -1;
+        if (!iw_trace_peek(pid, argv + (uint64_t)i * 8, &pointer, 8)) return -1;
         if (!pointer) return i;
     }
     return -1;
@@ -241,9 +216,9 @@ static bool install(pid_t pid, struct user_regs_struct *regs, const struct image
     uint64_t *argv = calloc(pointers, 8);
     if (!argv) return false;
     for (size_t i = 0; i < image->count; i++) argv[i] = base + image->pointers[i];
-    bool fine = kept == 0 || peek(pid, regs->rsi + 8, argv + image->count, kept * 8);
-    fine =
-        fine && poke(pid, base, image->text, image->used) && poke(pid, table, argv, pointers * 8);
+    bool fine = kept == 0 || iw_trace_peek(pid, regs->rsi + 8, argv + image->count, kept * 8);
+    fine = fine && iw_trace_poke(pid, base, image->text, image->used) &&
+           iw_trace_poke(pid, table, argv, pointers * 8);
     free(argv);
     if (!fine) return false;
     regs->rdi = base; /* the first string is the emulator's path */
@@ -268,8 +243,8 @@ static void on_exec(struct tracer *tracer, pid_t pid)
     struct user_regs_struct regs;
     if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0) return;
     char path[PATH_MAX], argv0[PATH_MAX] = "";
-    if (!peek_string(pid, regs.rdi, path)) return;   /* EFAULT from the kernel */
-    if (strcmp(path, tracer->emulator) == 0) return; /* our own first one */
+    if (!iw_trace_peek_string(pid, regs.rdi, path)) return; /* EFAULT from the kernel */
+    if (strcmp(path, tracer->emulator) == 0) return;        /* our own first one */
     const struct guest *guest = guest_of(tracer, pid);
     char own[64];
     snprintf(own, sizeof own, "/proc/%d/exe", (int)pid);
@@ -277,7 +252,9 @@ static void on_exec(struct tracer *tracer, pid_t pid)
         snprintf(path, sizeof path, "%s", guest->program);
     long count = regs.rsi ? count_arguments(pid, regs.rsi) : 0;
     uint64_t first = 0;
-    if (count > 0 && (!peek(pid, regs.rsi, &first, 8) || !peek_string(pid, first, argv0))) return;
+    if (count > 0 &&
+        (!iw_trace_peek(pid, regs.rsi, &first, 8) || !iw_trace_peek_string(pid, first, argv0)))
+        return;
     char here[PATH_MAX + 64];
     path_from_here(pid, path, here);
     if (count < 0 || access(here, X_OK) != 0) return; /* the kernel's own error is right */
@@ -336,12 +313,13 @@ static void find_command(const char *name, char out[PATH_MAX])
 
 /* The child: waits until it is traced, then execs the command; the tracer puts the emulator in
  * front of this execve, too. */
-static _Noreturn void start(int traced, char **command)
+static _Noreturn void start(int traced, bool files, char **command)
 {
     char program[PATH_MAX], byte;
     find_command(command[0], program);
     if (read(traced, &byte, 1) != 1) exit(TRACE_FAILED);
     close(traced);
+    if (files && iw_trace_filter_files() != 0) die("seccomp filter");
     filter_exec();
     execv(program, command);
     die(program);
@@ -352,12 +330,45 @@ static int exit_status(int status)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* A call that looks a file up, or an execve. */
+static void on_call(struct tracer *tracer, pid_t pid)
+{
+    struct user_regs_struct regs;
+    if (ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0) return;
+    if (regs.orig_rax == __NR_execve) {
+        on_exec(tracer, pid);
+    } else if (tracer->files) {
+        struct user_regs_struct before;
+        if (!iw_trace_show_file(pid, tracer->files, &before)) return;
+        struct guest *guest = guest_of(tracer, pid);
+        guest->shown = true;
+        guest->before = before;
+    }
+}
+
+/* The end of a call that was given another path: its caller's registers are as a call leaves them.
+ */
+static void after_call(struct tracer *tracer, pid_t pid)
+{
+    struct guest *guest = guest_of(tracer, pid);
+    struct user_regs_struct regs;
+    if (!guest->shown || ptrace(PTRACE_GETREGS, pid, NULL, &regs) != 0) return;
+    guest->shown = false;
+    regs.rdi = guest->before.rdi;
+    regs.rsi = guest->before.rsi;
+    ptrace(PTRACE_SETREGS, pid, NULL, &regs);
+}
+
 /* One stop of one process; returns the signal to deliver. */
 static int on_stop(struct tracer *tracer, pid_t pid, int status)
 {
     int event = status >> 16, signal = WSTOPSIG(status);
     if (event == PTRACE_EVENT_SECCOMP) {
-        on_exec(tracer, pid);
+        on_call(tracer, pid);
+        return 0;
+    }
+    if (event == 0 && signal == (SIGTRAP | 0x80)) {
+        after_call(tracer, pid);
         return 0;
     }
     if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK || event == PTRACE_EVENT_CLONE) {
@@ -396,28 +407,36 @@ static int trace(struct tracer *tracer, pid_t first)
         } else if (is_group_stop(status)) {
             ptrace(PTRACE_LISTEN, pid, NULL, 0);
         } else {
-            ptrace(PTRACE_CONT, pid, NULL, (long)on_stop(tracer, pid, status));
+            int signal = on_stop(tracer, pid, status);
+            ptrace(guest_of(tracer, pid)->shown ? PTRACE_SYSCALL : PTRACE_CONT, pid, NULL,
+                   (long)signal);
         }
     }
 }
 
 int main(int argc, char **argv)
 {
+    struct tracer tracer = {0};
+    if (argc > 2 && strcmp(argv[1], "--cpu-files") == 0) {
+        tracer.files = argv[2];
+        argc -= 2, argv += 2;
+    }
     if (argc < 4) {
-        fprintf(stderr, "usage: iw-trace EMULATOR CPU-MODEL COMMAND [ARGUMENT...]\n");
+        fprintf(stderr, "usage: iw-trace [--cpu-files FOLDER] EMULATOR CPU-MODEL COMMAND "
+                        "[ARGUMENT...]\n");
         return TRACE_FAILED;
     }
-    struct tracer tracer = {.emulator = argv[1], .model = argv[2]};
+    tracer.emulator = argv[1], tracer.model = argv[2];
     int traced[2];
     if (pipe2(traced, O_CLOEXEC) != 0) die("pipe");
     pid_t child = fork();
     if (child < 0) die("fork");
     if (child == 0) {
         close(traced[1]);
-        start(traced[0], argv + 3);
+        start(traced[0], tracer.files != NULL, argv + 3);
     }
     long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                   PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+                   PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
     if (ptrace(PTRACE_SEIZE, child, NULL, options) != 0)
         die("can't trace (is ptrace forbidden here, as by yama's ptrace_scope 3?)");
     if (write(traced[1], "", 1) != 1) die("pipe");

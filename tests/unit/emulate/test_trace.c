@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "emulate/crash.h"
 #include "emulate/emulate.h"
@@ -120,6 +121,45 @@ static void test_endings(void **state)
     kit_fails(traced(*state, "./dies", &out, &err), IW_E_IO, "exit status 132"); /* 128 + SIGILL */
 }
 
+/* --- what the kernel says of processors ----------------------------------- */
+
+/* The path of a call is put in again behind it: this one counts on the registers. */
+static const char by_hand[] =
+    "#include <fcntl.h>\n#include <stdio.h>\n#include <string.h>\n#include <sys/syscall.h>\n"
+    "#include <unistd.h>\nint main(void) { const char *path = \"cpuinfo\", *after = path; long fd; "
+    "char text[4096];\n"
+    "  int folder = open(\"/sys/../proc/.\", O_RDONLY); register long flags __asm__(\"rdx\") = 0;\n"
+    "  __asm__ volatile(\"syscall\" : \"=a\"(fd), \"+S\"(after) : \"a\"(SYS_openat), "
+    "\"D\"((long)folder), \"r\"(flags) : \"rcx\", \"r11\", \"memory\");\n"
+    "  long got = read((int)fd, text, sizeof text - 1); text[got < 0 ? 0 : got] = 0;\n"
+    "  puts(after == path && strstr(text, \"cpu family\\t: 16\\n\") ? \"fine\" : text); return 0; "
+    "}\n";
+
+static void test_processors(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    kit_compile(*state, "by-hand", by_hand, "");
+    iw_cleanup_free char *shown = iw_path_join(*state, "shown"), *trace = kit_helper("iw-trace"),
+                         *out = NULL, *before = NULL;
+    static const char script[] =
+        "cd \"$0\"; grep -c 'AuthenticAMD' /proc/cpuinfo; cd /proc; grep -m1 -o ' sse4a\\| sse4_1' "
+        "cpuinfo; cat /sys/devices/system/cpu/online /sys//devices/system/cpu/kernel_max; test ! "
+        "-e "
+        "/sys/devices/system/cpu/cpu0/cache; test -d /proc/self; ls /sys/devices/system | grep "
+        "cpu; "
+        "\"$0/by-hand\"";
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    kit_ok(iw_show_cpu(EMULATOR, MODEL, getenv("IW_HELPERS"), shown, &err));
+    kit_ok(iw_run_capture(ARGV(trace, "--cpu-files", shown, EMULATOR, MODEL, "sh", "-ec", script,
+                               *state),
+                          ARGV("PATH=/usr/bin:/bin", "LC_ALL=C"), 100000, &out, NULL, &err));
+    iw_cleanup_free char *wanted =
+        iw_format("%ld\n sse4a\n%s%ld\n4095\ncpu\nfine\n", count, count > 1 ? "0-" : "", count - 1);
+    assert_string_equal(out, wanted);
+    kit_fails(iw_show_cpu(EMULATOR, "no-such-cpu", getenv("IW_HELPERS"), shown, &err), IW_E_IO,
+              "the emulated CPU");
+}
+
 /* --- what it died of ------------------------------------------------------ */
 
 static void test_crash_record(void **state)
@@ -224,6 +264,11 @@ static void test_checks(void **state)
         {.name = "fails", .kind = IW_CHECK_SHELL, .text = "echo a reason; exit 3\n", .timeout = 60},
         {.name = "too long", .kind = IW_CHECK_SHELL, .text = "while :; do :; done\n", .timeout = 1},
         {.name = "who", .kind = IW_CHECK_COMMAND, .arguments = {who, 1}, .timeout = 60},
+        {.name = "processors",
+         .kind = IW_CHECK_SHELL,
+         .text = "case $(cat /proc/cpuinfo) in *'AMD Phenom'*) ;; *) exit 1 ;; esac; test -f "
+                 "/sys/devices/system/cpu/cpu0/topology/core_id\n",
+         .timeout = 60},
     };
     iw_check_run run = {.environment = environment,
                         .toolchain_root = "",
@@ -233,7 +278,8 @@ static void test_checks(void **state)
                         .force_emulator = true,
                         .cancel = -1};
     iw_check_result *results = NULL;
-    run_all(&run, checks, 7, &results);
+    run_all(&run, checks, 8, &results);
+    if (!results[7].passed) fail_msg("processors: %s", results[7].detail);
     if (!results[6].passed) fail_msg("the user has no name: %s", results[6].detail);
     for (int i = 0; i < 2; i++)
         if (!results[i].passed) fail_msg("%s: %s", results[i].name, results[i].detail);
@@ -255,7 +301,7 @@ static void test_checks(void **state)
     assert_int_equal(results[5].end, IW_CHECK_SLOW);
     assert_non_null(strstr(results[5].detail, "took longer than its 1 seconds"));
     assert_true(iw_exists(results[3].log));
-    iw_check_results_free(results, 7);
+    iw_check_results_free(results, 8);
     kit_ok(iw_run_checks(&run, NULL, 0, &results, &err));
     assert_null(results);
 }
@@ -357,9 +403,10 @@ static void test_run_time_code(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_children),        with_folder(test_scripts),
-        with_folder(test_endings),         with_folder(test_crash_record),
-        with_folder(test_hostile_records), with_folder(test_checks),
-        with_folder(test_several_at_once), with_folder(test_run_time_code)};
+        with_folder(test_children),     with_folder(test_scripts),
+        with_folder(test_endings),      with_folder(test_processors),
+        with_folder(test_crash_record), with_folder(test_hostile_records),
+        with_folder(test_checks),       with_folder(test_several_at_once),
+        with_folder(test_run_time_code)};
     return cmocka_run_group_tests_name("emulate trace", tests, NULL, NULL);
 }
