@@ -390,12 +390,12 @@ void iw_audit_summary_clear(iw_audit_summary *summary)
 
 const char *iw_verdict_name(iw_verdict verdict)
 {
-    static const char *const names[] = {"clean", "guarded", "broken", "skipped"};
+    static const char *const names[] = {"clean", "guarded", "tried", "broken", "skipped"};
     return names[verdict];
 }
 
 const char *iw_finding_standing_name(iw_finding_standing standing)
 {
-    static const char *const names[] = {"broken", "guarded", "undecided"};
+    static const char *const names[] = {"broken", "guarded", "tried", "undecided"};
     return names[standing];
 }

@@ -17,21 +17,24 @@
 typedef enum iw_verdict {
     IW_VERDICT_CLEAN,   /* no instruction outside the profile in anything known to be code */
     IW_VERDICT_GUARDED, /* some, each excused by a reviewed exception */
+    IW_VERDICT_TRIED,   /* some that nobody reviewed, in a file that was used under emulation */
     IW_VERDICT_BROKEN,
     IW_VERDICT_SKIPPED /* not code for x86-64 (another machine's ELF file); `note` says what */
 } iw_verdict;
 
-const char *iw_verdict_name(iw_verdict verdict); /* "clean", "guarded", "broken", "skipped" */
+const char *iw_verdict_name(
+    iw_verdict verdict); /* "clean", "guarded", "tried", "broken", "skipped" */
 
 typedef enum iw_finding_standing {
     IW_FINDING_BROKEN,
     IW_FINDING_GUARDED,
+    IW_FINDING_TRIED,
     IW_FINDING_UNDECIDED /* in bytes of an executable section that nothing shows to be code (a
                             table, most often): named, but no verdict rests on it */
 } iw_finding_standing;
 
 const char *iw_finding_standing_name(
-    iw_finding_standing standing); /* "broken", "guarded", "undecided" */
+    iw_finding_standing standing); /* "broken", "guarded", "tried", "undecided" */
 
 /* One forbidden instruction. Borrowed, valid during the call. */
 typedef struct iw_audit_finding {
@@ -91,6 +94,8 @@ typedef struct iw_audit_options {
     const iw_exception *exceptions; /* of the recipes concerned; `file` globs are held against the
                                        end of the path (after any `/` or `!`) */
     size_t exception_count;
+    const iw_tried *tried; /* files that are `tried` instead of broken, if bytes and counts agree */
+    size_t tried_count;
     unsigned threads; /* 0: one for each core */
     uint64_t
         max_findings; /* reported in all; the others are only counted. UINT64_MAX: all, 0: none */
@@ -102,7 +107,7 @@ typedef struct iw_audit_options {
 } iw_audit_options;
 
 typedef struct iw_audit_summary {
-    uint64_t files, clean, guarded, broken, skipped; /* ELF files */
+    uint64_t files, clean, guarded, tried, broken, skipped; /* ELF files */
     uint64_t code_bytes, instructions, undecided_bytes, undecided, resyncs;
     iw_audit_count *counts; /* owned; sorted by feature */
     size_t count_count;

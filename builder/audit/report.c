@@ -119,6 +119,7 @@ char *iw_audit_summary_json(const iw_audit_summary *summary, const char *profile
     set_number(o, "files", summary->files);
     set_number(o, "clean", summary->clean);
     set_number(o, "guarded_files", summary->guarded);
+    set_number(o, "tried", summary->tried);
     set_number(o, "broken", summary->broken);
     set_number(o, "skipped", summary->skipped);
     set_number(o, "code_bytes", summary->code_bytes);
@@ -191,9 +192,11 @@ char *iw_audit_summary_text(const iw_audit_summary *summary, const char *profile
                          *time = iw_format_seconds(summary->seconds);
     iw_buffer_add_format(&out,
                          "%s for %s: %" PRIu64 " files (%" PRIu64 " clean, %" PRIu64
-                         " guarded, %" PRIu64 " broken, %" PRIu64 " not x86-64), %s of code, %s\n",
+                         " guarded, %" PRIu64 " tried, %" PRIu64 " broken, %" PRIu64
+                         " not x86-64), %s of code, %s\n",
                          iw_verdict_name(summary->verdict), profile, summary->files, summary->clean,
-                         summary->guarded, summary->broken, summary->skipped, size, time);
+                         summary->guarded, summary->tried, summary->broken, summary->skipped, size,
+                         time);
     for (size_t i = 0; i < summary->count_count; i++) {
         const iw_audit_count *c = &summary->counts[i];
         const char *remark = iw_isa_remark(c->feature);

@@ -34,7 +34,33 @@ static void choose_exceptions(iw_scan *scan, const void *data, size_t size)
         scan->exceptions[scan->exception_count++] = e;
         digest = digest || e->range;
     }
-    if (digest) iw_hash_bytes(data, size, scan->sha256);
+    for (size_t i = 0; i < options->tried_count && !scan->claim; i++)
+        if (file_fits(options->tried[i].file, scan->file)) scan->claim = &options->tried[i];
+    if (digest || scan->claim) iw_hash_bytes(data, size, scan->sha256);
+}
+
+static uint64_t claimed(const iw_tried *claim, const char *feature)
+{
+    for (size_t i = 0; i < claim->holds_count; i++)
+        if (strcmp(claim->holds[i].name, feature) == 0)
+            return strtoull(claim->holds[i].value, NULL, 10);
+    return 0;
+}
+
+/* NULL where these bytes were tried and hold what was counted then; else why they weren't. */
+static const char *refuted(const iw_scan *scan, const iw_audit_count *counts, size_t count)
+{
+    size_t found = 0;
+    if (strcmp(scan->claim->sha256, scan->sha256) != 0)
+        return "the recipe tried other bytes of it: try it again";
+    for (size_t i = 0; i < count; i++) {
+        uint64_t open = counts[i].count - counts[i].guarded;
+        if (open != claimed(scan->claim, counts[i].feature))
+            return "it holds other instructions than the recipe counted: try it again";
+        found += open > 0;
+    }
+    return found == scan->claim->holds_count ? NULL
+                                             : "it holds fewer features than the recipe counted";
 }
 
 static bool has_feature(const iw_list *features, const char *name)
@@ -670,7 +696,9 @@ static void tell(const iw_scan *scan, const iw_note *note)
     iw_audit_finding finding = {.file = scan->file,
                                 .function = function,
                                 .section = code->name,
-                                .standing = (iw_finding_standing)note->standing,
+                                .standing = scan->tried && note->standing == IW_FINDING_BROKEN
+                                                ? IW_FINDING_TRIED
+                                                : (iw_finding_standing)note->standing,
                                 .via = via};
     finding.address = address_of(scan, note->code, note->offset);
     if (function && scan->image.functions[note->function].code == note->code)
@@ -778,6 +806,7 @@ static void add_to_summary(const iw_audit_file *file, iw_audit_summary *summary)
     summary->files++;
     summary->clean += file->verdict == IW_VERDICT_CLEAN;
     summary->guarded += file->verdict == IW_VERDICT_GUARDED;
+    summary->tried += file->verdict == IW_VERDICT_TRIED;
     summary->broken += file->verdict == IW_VERDICT_BROKEN;
     summary->skipped += file->verdict == IW_VERDICT_SKIPPED;
     summary->code_bytes += file->code_bytes;
@@ -799,6 +828,22 @@ static iw_verdict verdict_of(const iw_tally *tally)
     return verdict;
 }
 
+/* The verdict, and a remark. */
+static void judge_file(iw_scan *scan, const iw_tally *tally, iw_audit_file *file)
+{
+    file->verdict = scan->image.skip ? IW_VERDICT_SKIPPED : verdict_of(tally);
+    file->note = scan->image.skip                       ? scan->image.skip
+                 : file->code_bytes && !file->functions ? "no function is known in it"
+                                                        : NULL;
+    if (!scan->claim || file->verdict != IW_VERDICT_BROKEN) return;
+    const char *why = refuted(scan, file->counts, file->count_count);
+    scan->tried = !why;
+    if (scan->tried) file->verdict = IW_VERDICT_TRIED;
+    file->note = why ? why
+                     : "holds what nobody reviewed; used under emulation: what wasn't reached "
+                       "may die";
+}
+
 void iw_scan_finish(iw_scan *scan, uint64_t *left, iw_audit_summary *summary, iw_tally *total)
 {
     iw_chunk late = {0};
@@ -810,12 +855,9 @@ void iw_scan_finish(iw_scan *scan, uint64_t *left, iw_audit_summary *summary, iw
         add_chunk(&file, &tally, i < scan->chunk_count ? &scan->chunks[i] : &late);
     for (size_t i = 0; i < scan->image.code_count; i++)
         file.code_bytes += scan->image.codes[i].size;
-    tell_notes(scan, &late, left);
-    file.verdict = scan->image.skip ? IW_VERDICT_SKIPPED : verdict_of(&tally);
-    file.note = scan->image.skip                     ? scan->image.skip
-                : file.code_bytes && !file.functions ? "no function is known in it"
-                                                     : NULL;
     file.counts = iw_tally_counts(&tally, iw_coder_rules(scan->coder), &file.count_count);
+    judge_file(scan, &tally, &file);
+    tell_notes(scan, &late, left);
     file.top = top;
     file.top_count = find_top(scan, &late, top);
     if (scan->options->file) scan->options->file(scan->options->context, &file);

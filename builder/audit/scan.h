@@ -46,7 +46,9 @@ typedef struct iw_scan {
     iw_reach reach;
     const iw_exception **exceptions; /* owned array: those that this file's name fits */
     size_t exception_count;
-    char sha256[IW_SHA256_HEX]; /* where a range exception needs it */
+    const iw_tried *claim;      /* that this file was tried, or NULL */
+    bool tried;                 /* it holds what the claim says: known once all is decoded */
+    char sha256[IW_SHA256_HEX]; /* where a range exception or a claim needs it */
     iw_chunk *chunks;
     size_t chunk_count;
 } iw_scan;

@@ -31,16 +31,14 @@ static void on_file(void *context, const iw_audit_file *file)
     iw_print(report->context, report->context->json ? "%s\n" : "%s", text);
 }
 
-/* The reviewed exceptions of every recipe of the tree that `--recipe` names, else of none. Caller
- * frees the list, not what it points to. */
-static int collect_exceptions(iw_context *context, iw_catalog *catalog, iw_exception **out,
-                              size_t *count, iw_error *err)
+/* The recipe that `--recipe` names, whose exceptions count; NULL without the option. Borrowed. */
+static int find_recipe(iw_context *context, iw_catalog *catalog, const iw_recipe **recipe,
+                       iw_error *err)
 {
     const char *named = iw_text_option(context->arguments, "recipe"),
                *slash = named ? strchr(named, '/') : NULL;
     iw_list versions;
-    *out = NULL;
-    *count = 0;
+    *recipe = NULL;
     if (!named) return 0;
     iw_cleanup_free char *name = iw_strndup(named, slash ? (size_t)(slash - named) : strlen(named));
     if (iw_catalog_versions(catalog, name, &versions, err) != 0) return -1;
@@ -48,14 +46,7 @@ static int collect_exceptions(iw_context *context, iw_catalog *catalog, iw_excep
         return iw_fail(err, IW_E_USAGE,
                        "there are %zu recipes of %s: name one as --recipe %s/VERSION",
                        versions.count, name, name);
-    const iw_recipe *recipe;
-    if (iw_catalog_recipe(catalog, name, slash ? slash + 1 : versions.items[0], &recipe, err) != 0)
-        return -1;
-    *out = iw_alloc((recipe->exception_count + 1) * sizeof **out);
-    if (recipe->exception_count)
-        memcpy(*out, recipe->exceptions, recipe->exception_count * sizeof **out);
-    *count = recipe->exception_count;
-    return 0;
+    return iw_catalog_recipe(catalog, name, slash ? slash + 1 : versions.items[0], recipe, err);
 }
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
@@ -63,16 +54,17 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_catalog *catalog;
     const iw_profile *profile;
     const char *name = iw_text_option(arguments, "profile");
-    iw_exception *exceptions = NULL;
-    size_t exception_count = 0;
+    const iw_recipe *recipe = NULL;
     struct report report = {.context = context};
     if (iw_context_catalog(context, &catalog, err) != 0 ||
         iw_catalog_profile(catalog, name ? name : "k10", &profile, err) != 0)
         return -1;
-    if (collect_exceptions(context, catalog, &exceptions, &exception_count, err) != 0) return -1;
+    if (find_recipe(context, catalog, &recipe, err) != 0) return -1;
     iw_audit_options options = {.profile = profile,
-                                .exceptions = exceptions,
-                                .exception_count = exception_count,
+                                .exceptions = recipe ? recipe->exceptions : NULL,
+                                .exception_count = recipe ? recipe->exception_count : 0,
+                                .tried = recipe ? recipe->tried : NULL,
+                                .tried_count = recipe ? recipe->tried_count : 0,
                                 .threads = (unsigned)iw_number_option(arguments, "jobs", 0),
                                 .max_findings = iw_number_option(arguments, "max",
                                                                  context->json ? UINT64_MAX : 20),
@@ -92,9 +84,8 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     }
     bool strict = iw_flag(arguments, "strict");
     bool bad =
-        summary.verdict == IW_VERDICT_BROKEN || (strict && summary.verdict == IW_VERDICT_GUARDED);
+        summary.verdict == IW_VERDICT_BROKEN || (strict && summary.verdict != IW_VERDICT_CLEAN);
     iw_audit_summary_clear(&summary);
-    free(exceptions);
     if (status != 0) {
         if (err->kind != IW_E_USAGE)
             err->kind = IW_E_ENVIRONMENT; /* as grep: 2 is trouble, 1 an answer */
@@ -107,7 +98,7 @@ static const iw_option options[] = {
     {"profile", 'p', IW_OPTION_TEXT, "PROFILE", "The CPU that it must run on (default: k10)", NULL},
     {"max", 0, IW_OPTION_NUMBER, "N", "Findings to show (default: 20; with --json all; 0: none)",
      NULL},
-    {"strict", 0, IW_OPTION_FLAG, NULL, "Count what is guarded as broken", NULL},
+    {"strict", 0, IW_OPTION_FLAG, NULL, "Count what is guarded or tried as broken", NULL},
     {"recipe", 0, IW_OPTION_TEXT, "NAME/VERSION", "Take this recipe's reviewed exceptions", NULL},
     {"jobs", 'j', IW_OPTION_NUMBER, "N", "Files at once (default: all cores)", NULL},
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
@@ -122,8 +113,8 @@ const iw_command_spec iw_command_audit = {
     .summary = "Find every instruction that a CPU doesn't have",
     .description =
         "Takes ELF files, static archives, wheels, folders and bundles. Every executable section "
-        "of every file is decoded. Exit status as grep's: 0 nothing forbidden (clean, or guarded "
-        "by a reviewed exception), 1 broken, 2 trouble.",
+        "of every file is decoded. Exit status as grep's: 0 nothing forbidden (clean, guarded "
+        "by a reviewed exception, or tried as the recipe says), 1 broken, 2 trouble.",
     .examples = "ironwheel audit torch-2.7.0-cp311-cp311-manylinux_2_28_x86_64.whl --profile k10 "
                 "--max 3\twhat a published wheel would die of\n",
     .options = options,

@@ -201,7 +201,8 @@ static void on_file(void *context, const iw_audit_file *file)
                                     iw_verdict_name(file->verdict), "counts", counts));
     if (file->verdict != IW_VERDICT_BROKEN) return;
     auditing->broken_count++;
-    iw_buffer_add_format(&auditing->broken, "\n  %s", path);
+    iw_buffer_add_format(&auditing->broken, "\n  %s%s%s", path, file->note ? ": " : "",
+                         file->note ? file->note : "");
 }
 
 /* The reviewed exceptions of every package in the bundle. Caller frees the list. */
@@ -219,12 +220,42 @@ static iw_exception *all_exceptions(const iw_plan *plan, size_t *count)
     return list;
 }
 
+/* The files that were only tried, likewise. */
+static iw_tried *all_tried(const iw_plan *plan, size_t *count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < plan->node_count; i++) most += plan->nodes[i].recipe->tried_count;
+    iw_tried *list = iw_alloc((most + 1) * sizeof *list);
+    *count = 0;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        for (size_t k = 0; plan->nodes[i].in_bundle && k < recipe->tried_count; k++)
+            list[(*count)++] = recipe->tried[k];
+    }
+    return list;
+}
+
 static json_t *describe_audit(const iw_plan *plan, const iw_audit_summary *summary, json_t *files)
 {
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:O}", "profile", plan->profile->name, "verdict",
-                     iw_verdict_name(summary->verdict), "files", (json_int_t)summary->files,
-                     "clean", (json_int_t)summary->clean, "guarded", (json_int_t)summary->guarded,
-                     "code_bytes", (json_int_t)summary->code_bytes, "not_clean", files);
+    json_t *told =
+        json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:O}", "profile", plan->profile->name, "verdict",
+                  iw_verdict_name(summary->verdict), "files", (json_int_t)summary->files, "clean",
+                  (json_int_t)summary->clean, "guarded", (json_int_t)summary->guarded, "code_bytes",
+                  (json_int_t)summary->code_bytes, "not_clean", files);
+    if (summary->tried)
+        json_object_set_new(told, "tried", json_integer((json_int_t)summary->tried));
+    return told;
+}
+
+static void note_tried(const iw_session *session, const iw_audit_summary *summary)
+{
+    iw_cleanup_free char *text =
+        iw_format("%llu file%s only tried: instructions that %s doesn't have and that nobody "
+                  "reviewed; used under emulation, but what wasn't reached may die",
+                  (unsigned long long)summary->tried, summary->tried == 1 ? " is" : "s are",
+                  session->plan->profile->name);
+    iw_emit(session->options.sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = session->stack->name, .detail = text});
 }
 
 /* Every instruction of everything in the environment, held against the stack's profiles together.
@@ -235,11 +266,14 @@ int iw_prove_audit(const iw_session *session, const char *environment, struct iw
     struct auditing auditing = {.files = json_array(),
                                 .every = verdict->every,
                                 .environment = environment};
-    size_t exception_count;
+    size_t exception_count, tried_count;
     iw_exception *exceptions = all_exceptions(session->plan, &exception_count);
+    iw_tried *tried = all_tried(session->plan, &tried_count);
     iw_audit_options options = {.profile = session->plan->profile,
                                 .exceptions = exceptions,
                                 .exception_count = exception_count,
+                                .tried = tried,
+                                .tried_count = tried_count,
                                 .threads = session->options.jobs,
                                 .max_findings = 10,
                                 .finding = on_finding,
@@ -260,6 +294,7 @@ int iw_prove_audit(const iw_session *session, const char *environment, struct iw
                     "in the recipe, with the reason.",
                     auditing.broken_count, session->stack->name, session->plan->profile->name,
                     auditing.broken.data, auditing.findings.data ? auditing.findings.data : "");
+    if (status == 0 && summary.tried) note_tried(session, &summary);
     if (status == 0)
         iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_FINISHED,
                                                   .subject = session->stack->name,
@@ -267,6 +302,7 @@ int iw_prove_audit(const iw_session *session, const char *environment, struct iw
                                                   .detail = iw_verdict_name(summary.verdict)});
     iw_audit_summary_clear(&summary);
     free(exceptions);
+    free(tried);
     json_decref(auditing.files);
     iw_buffer_free(&auditing.broken);
     iw_buffer_free(&auditing.findings);

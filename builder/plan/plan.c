@@ -205,13 +205,28 @@ static int decide(iw_plan_body *body, iw_catalog *catalog, iw_store *store, iw_n
     return expect(catalog, store, node, err);
 }
 
+/* What nobody reviewed comes into a bundle only where its stack says that it may. */
+static int check_tried(const iw_plan *plan, iw_error *err)
+{
+    for (size_t i = 0; i < plan->node_count && !plan->stack->tried; i++) {
+        const iw_recipe *recipe = plan->nodes[i].recipe;
+        if (!plan->nodes[i].in_bundle || recipe->policy != IW_POLICY_TRIED) continue;
+        return iw_fail_place(err, &recipe->place,
+                             "%s %s is only tried: it holds instructions that the CPU doesn't have "
+                             "and that nobody reviewed. Stack %s takes it once it says \"tried: "
+                             "true\"; or build the package from its sources",
+                             recipe->name, recipe->version, plan->stack->name);
+    }
+    return 0;
+}
+
 static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store,
                 const iw_plan_options *options, iw_error *err)
 {
     iw_plan *plan = &body->plan;
     if (iw_catalog_profiles_join(catalog, &plan->stack->profiles, &plan->profile, err) != 0 ||
         iw_catalog_toolchain(catalog, plan->stack->toolchain, &plan->toolchain, err) != 0 ||
-        iw_graph_make(catalog, body, err) != 0)
+        iw_graph_make(catalog, body, err) != 0 || check_tried(plan, err) != 0)
         return -1;
     iw_keys_make(body);
     iw_keys_make_bundle(body);

@@ -123,7 +123,7 @@ static void add_described(iw_hash *hash, const iw_recipe *recipe)
         iw_hash_add_field(hash, "file", recipe->host_libraries[i].file);
         iw_hash_add_field(hash, "reason", recipe->host_libraries[i].reason);
     }
-    add_number(hash, "guarded", recipe->guarded);
+    add_number(hash, "guarded", (uint64_t)recipe->policy);
     for (size_t i = 0; i < recipe->exception_count; i++) {
         const iw_exception *e = &recipe->exceptions[i];
         iw_hash_add_field(hash, "exception", e->file);
@@ -132,6 +132,15 @@ static void add_described(iw_hash *hash, const iw_recipe *recipe)
         iw_hash_add_field(hash, "sha256", e->sha256);
         iw_hash_add_field(hash, "reason", e->reason);
         add_list(hash, "features", &e->features);
+    }
+    for (size_t i = 0; i < recipe->tried_count; i++) {
+        const iw_tried *tried = &recipe->tried[i];
+        iw_hash_add_field(hash, "tried", tried->file);
+        iw_hash_add_field(hash, "sha256", tried->sha256);
+        for (size_t k = 0; k < tried->holds_count; k++) {
+            iw_hash_add_field(hash, "feature", tried->holds[k].name);
+            iw_hash_add_field(hash, "holds", tried->holds[k].value);
+        }
     }
     add_checks(hash, recipe->checks, recipe->check_count);
 }
@@ -146,6 +155,7 @@ void iw_keys_make_bundle(iw_plan_body *body)
     iw_hash_add_field(hash, "stack", stack->name);
     iw_hash_add_field(hash, "version", stack->version);
     iw_hash_add_field(hash, "summary", stack->summary);
+    if (stack->tried) iw_hash_add_field(hash, "tried", "true");
     iw_hash_add_field(hash, "toolchain name", plan->toolchain->name);
     add_list(hash, "profiles", &stack->profiles);
     iw_hash_add_field(hash, "profile name", plan->profile->name);

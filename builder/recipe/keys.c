@@ -471,29 +471,61 @@ static const iw_shape exception_shapes[] = {
      NO_KIND},
 };
 
-static const char *const policies[] = {"clean", "guarded", NULL};
+#define TRIED(member) AT(iw_tried, member)
+
+static const iw_key tried_keys[] = {
+    {"file", IW_F_TEXT, IW_T_PATH, IW_K_REQUIRED, TRIED(file),
+     .doc = "The file, below the prefix."},
+    {"sha256", IW_F_TEXT, IW_T_SHA256, IW_K_REQUIRED, TRIED(sha256),
+     .doc = "Of that file: other bytes were not tried.",
+     .mistaken = "shasum sha256sum checksum hash sha digest"},
+    {"holds", IW_F_PAIRS, IW_T_NAMED_FEATURE, IW_K_REQUIRED, TRIED(holds),
+     COUNT(iw_tried, holds_count),
+     .doc = "`feature: number` of the instructions that no exception stands for, as the audit "
+            "counts them.",
+     .mistaken = "counts count"},
+};
+
+static const iw_shape tried_shapes[] = {
+    {.name = "audit: tried",
+     .label = "a tried file",
+     SHAPE(tried_keys, iw_tried),
+     .place_offset = offsetof(iw_tried, place),
+     NO_KIND},
+};
+
+static const char *const policies[] = {"clean", "guarded", "tried", NULL};
 
 typedef struct iw_audited {
-    bool guarded;
+    int policy;
     const iw_exception *exceptions;
     size_t exception_count;
+    const iw_tried *tried;
+    size_t tried_count;
 } iw_audited;
 
-_Static_assert(offsetof(iw_recipe, exceptions) - offsetof(iw_recipe, guarded) ==
-                   offsetof(iw_audited, exceptions),
-               "read at once");
-_Static_assert(offsetof(iw_recipe, exception_count) - offsetof(iw_recipe, guarded) ==
-                   offsetof(iw_audited, exception_count),
-               "read at once");
+#define READ_AT_ONCE(member)                                                                       \
+    _Static_assert(offsetof(iw_recipe, member) - offsetof(iw_recipe, policy) ==                    \
+                       offsetof(iw_audited, member),                                               \
+                   "read at once")
+READ_AT_ONCE(exceptions);
+READ_AT_ONCE(exception_count);
+READ_AT_ONCE(tried);
+READ_AT_ONCE(tried_count);
 
 static const iw_key audit_keys[] = {
-    {"policy", IW_F_SWITCH, IW_T_COUNT, 0, AT(iw_audited, guarded), .choices = policies,
+    {"policy", IW_F_CHOICE, IW_T_COUNT, 0, AT(iw_audited, policy), .choices = policies,
      .value = "clean",
      .doc = "`clean`: no instruction outside the profile. `guarded`: only where an exception "
-            "stands for it."},
+            "stands for it. `tried`: also in the files below `tried`, in a stack that says "
+            "`tried: true`."},
     {"exceptions", IW_F_MAPPINGS, IW_T_COUNT, 0, AT(iw_audited, exceptions),
      COUNT(iw_audited, exception_count), BELOW(exception_shapes),
      .doc = "Places that a person has reviewed.", .mistaken = "exception allow"},
+    {"tried", IW_F_MAPPINGS, IW_T_COUNT, 0, AT(iw_audited, tried), COUNT(iw_audited, tried_count),
+     BELOW(tried_shapes),
+     .doc = "Files that nobody reviewed, but that were imported and used under emulation. "
+            "`ironwheel heal` writes them."},
 };
 
 static const iw_shape audit_shapes[] = {
@@ -545,8 +577,11 @@ static const iw_key recipe_keys[] = {
      COUNT(iw_recipe_draft, recipe.check_count), BELOW(check_shapes),
      .doc = "Run in the finished, relocated environment, under every profile of the stack.",
      .mistaken = "tests test check"},
-    {"audit", IW_F_MAPPING, IW_T_COUNT, 0, RECIPE(guarded), BELOW(audit_shapes),
+    {"audit", IW_F_MAPPING, IW_T_COUNT, 0, RECIPE(policy), BELOW(audit_shapes),
      .doc = "What the audit may find."},
+    {"todo", IW_F_LIST, IW_T_TEXT, 0, AT(iw_recipe_draft, todo),
+     .doc = "What a person must still settle. A recipe with such a line isn't built: the message "
+            "quotes the first. `ironwheel new` writes them."},
 };
 
 const iw_shape iw_shape_recipe = {.name = "recipe",
@@ -585,6 +620,8 @@ static const iw_key stack_keys[] = {
     {"checks", IW_F_MAPPINGS, IW_T_COUNT, 0, STACK(checks),
      COUNT(iw_stack_draft, stack.check_count), BELOW(check_shapes),
      .doc = "As in a recipe, for the whole environment.", .mistaken = "tests test check"},
+    {"tried", IW_F_BOOLEAN, IW_T_COUNT, 0, STACK(tried), .value = "false",
+     .doc = "Whether it takes recipes whose audit policy is `tried`. `ironwheel heal` writes it."},
     {"hours", IW_F_NUMBER, IW_T_COUNT, 0, STACK(hours), .maximum = 1000,
      .doc = "How long a first build takes on four cores, for `--list`.", .mistaken = "time"},
     {"disk", IW_F_NUMBER, IW_T_COUNT, 0, STACK(disk_gb), .maximum = 10000,

@@ -19,6 +19,7 @@ typedef struct iw_recipe_draft {
     const char *like;
     const iw_patch_entry *entries;
     size_t entry_count;
+    iw_list todo;
 } iw_recipe_draft;
 
 typedef struct iw_stack_draft {

@@ -171,6 +171,34 @@ static int check_keep(const iw_recipe *recipe, iw_error *err)
     return 0;
 }
 
+/* Numbers, and only where the policy reads them. */
+static int check_tried(const iw_recipe *recipe, iw_error *err)
+{
+    for (size_t i = 0; i < recipe->tried_count; i++) {
+        const iw_tried *tried = &recipe->tried[i];
+        uint64_t number;
+        if (recipe->policy != IW_POLICY_TRIED)
+            return iw_fail_at(err, &tried->place, "\"tried\" is read only with \"policy: tried\"");
+        if (tried->holds_count == 0)
+            return iw_fail_at(err, &tried->place,
+                              "\"holds\" is empty; say what the audit found, as {avx: 12}");
+        for (size_t k = 0; k < tried->holds_count; k++)
+            if (!iw_parse_unsigned(tried->holds[k].value, UINT64_MAX, &number) || number == 0)
+                return iw_fail_at(err, &tried->place,
+                                  "\"holds\" expects a number of instructions for %s, from 1",
+                                  tried->holds[k].name);
+    }
+    return 0;
+}
+
+static int check_todo(const iw_yaml *root, const iw_list *todo, iw_error *err)
+{
+    if (todo->count == 0) return 0;
+    iw_cleanup_free char *first = iw_shown(todo->items[0]);
+    return iw_fail_at(err, &iw_yaml_find(root, "todo")->first->place,
+                      "something is left to do: %s; settle it, then remove the line", first);
+}
+
 /* --- the rest ------------------------------------------------------------- */
 
 static int check_needs(const iw_recipe *recipe, const iw_needs *needs, iw_error *err)
@@ -237,7 +265,7 @@ int iw_recipe_finish(iw_catalog *catalog, const iw_yaml *root, iw_recipe_draft *
         check_needs(recipe, &recipe->run_needs, err) || check_build(recipe, root, err) ||
         iw_checks_finish(catalog->arena, iw_yaml_find(root, "checks"), (iw_check *)recipe->checks,
                          recipe->check_count, err) ||
-        check_keep(recipe, err))
+        check_keep(recipe, err) || check_tried(recipe, err) || check_todo(root, &draft->todo, err))
         return -1;
     if (recipe->build.link_memory == 0) recipe->build.link_memory = recipe->build.memory;
     iw_cleanup_free char *directory = iw_path_clean(recipe->build.directory);

@@ -138,6 +138,20 @@ typedef struct iw_exception {
     iw_list features;
 } iw_exception;
 
+typedef enum iw_audit_policy {
+    IW_POLICY_CLEAN,
+    IW_POLICY_GUARDED,
+    IW_POLICY_TRIED
+} iw_audit_policy;
+
+/* A file that may hold instructions which nobody reviewed: its package was used under emulation. */
+typedef struct iw_tried {
+    iw_place place;
+    const char *file, *sha256; /* below the prefix; of exactly these bytes */
+    const iw_variable *holds;  /* feature: how many instructions, in decimal */
+    size_t holds_count;
+} iw_tried;
+
 typedef struct iw_recipe {
     const char *name, *version, *summary, *licence, *homepage;
     const char *path;   /* recipes/<name>/<version>.yaml, relative to the tree's root */
@@ -155,9 +169,11 @@ typedef struct iw_recipe {
     size_t host_library_count;
     const iw_check *checks;
     size_t check_count;
-    bool guarded;
+    int policy; /* iw_audit_policy */
     const iw_exception *exceptions;
     size_t exception_count;
+    const iw_tried *tried;
+    size_t tried_count;
     const char *meaning; /* canonical text of everything that can change the built result (not
                             checks, audit, summary, comments) */
 } iw_recipe;
@@ -192,6 +208,7 @@ typedef struct iw_stack {
     size_t pin_count;
     const iw_check *checks;
     size_t check_count;
+    bool tried;            /* takes recipes whose policy is `tried` */
     double hours, disk_gb; /* for --list */
 } iw_stack;
 

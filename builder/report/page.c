@@ -10,7 +10,7 @@
 
 typedef struct standing {
     bool audited;
-    int64_t files, clean, guarded, broken;
+    int64_t files, clean, guarded, tried, broken;
     size_t checks, failed;
     const json_t *audit, *results;
 } standing;
@@ -31,6 +31,7 @@ static standing judge(const iw_page *page)
     s.files = json_integer_value(json_object_get(s.audit, "files"));
     s.clean = json_integer_value(json_object_get(s.audit, "clean"));
     s.guarded = json_integer_value(json_object_get(s.audit, "guarded"));
+    s.tried = json_integer_value(json_object_get(s.audit, "tried"));
     const json_t *files = iw_page_list(s.audit, "not_clean");
     for (size_t i = 0; i < json_array_size(files); i++)
         s.broken += is_verdict(json_array_get(files, i), "broken");
@@ -73,9 +74,10 @@ static void add_sentence(iw_page *page, const standing *s, bool fails, bool prov
     iw_page_add(page, ": ");
     if (!s->audited) iw_page_add(page, "no file was audited");
     if (s->audited) iw_page_count(page, (size_t)s->clean, "file");
-    if (s->audited) iw_page_add(page, s->guarded || s->broken ? " clean, " : " clean");
-    if (s->guarded) iw_page_add(page, s->broken ? "%n guarded, " : "%n guarded", s->guarded);
-    if (s->broken) iw_page_add(page, "%n broken", s->broken);
+    if (s->audited) iw_page_add(page, " clean");
+    if (s->guarded) iw_page_add(page, ", %n guarded", s->guarded);
+    if (s->tried) iw_page_add(page, ", %n only tried", s->tried);
+    if (s->broken) iw_page_add(page, ", %n broken", s->broken);
     iw_page_add(page, ", ");
     add_checks_verdict(page, s);
 }
@@ -358,7 +360,7 @@ static void add_file(iw_page *page, const json_t *file)
 }
 
 /* Broken ones first. */
-static void add_not_clean(iw_page *page, const json_t *files)
+static void add_not_clean(iw_page *page, const json_t *files, bool tried)
 {
     size_t count = json_array_size(files), shown = 0;
     if (!count) return;
@@ -366,8 +368,11 @@ static void add_not_clean(iw_page *page, const json_t *files)
         page,
         "<h3>Files with instructions beyond the profile</h3>\n<p class=\"quiet\"><b>Guarded</b>: "
         "only in code that tests the CPU first, as a reviewed exception says. The "
-        "numbers are instructions, by the feature that they need.</p>\n<ul class=\"plain "
-        "files\">\n");
+        "numbers are instructions, by the feature that they need.</p>\n");
+    if (tried)
+        iw_page_add(page, "<p class=\"quiet\"><b>Tried</b>: nobody reviewed them. The package was "
+                          "imported and used under emulation; what wasn’t reached may die.</p>\n");
+    iw_page_add(page, "<ul class=\"plain files\">\n");
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < count; i++)
             if (is_verdict(json_array_get(files, i), "broken") == (pass == 0) &&
@@ -429,9 +434,11 @@ static void add_audit(iw_page *page, const standing *s)
     iw_page_add(page,
                 "<dl "
                 "class=\"facts\"><div><dt>Clean</dt><dd>%n</dd></div><div><dt>Guarded</dt><dd>%n</"
-                "dd></div><div><dt>Broken</dt><dd>%n</dd></div></dl>\n",
-                s->clean, s->guarded, s->broken);
-    add_not_clean(page, iw_page_list(s->audit, "not_clean"));
+                "dd></div>",
+                s->clean, s->guarded);
+    if (s->tried) iw_page_add(page, "<div><dt>Tried</dt><dd>%n</dd></div>", s->tried);
+    iw_page_add(page, "<div><dt>Broken</dt><dd>%n</dd></div></dl>\n", s->broken);
+    add_not_clean(page, iw_page_list(s->audit, "not_clean"), s->tried > 0);
     if (json_array_size(exceptions)) {
         iw_page_add(page, "<details><summary>Reviewed exceptions and their reasons</summary>\n");
         add_rows(page, exceptions, add_exception);

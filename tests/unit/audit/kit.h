@@ -80,25 +80,40 @@ static inline void kit_file(void *context, const iw_audit_file *f)
                          iw_verdict_name(f->verdict));
 }
 
-/* Audits one path; the lines are owned by the caller. */
-static inline char *kit_audit(kit *k, const char *path, const char *profile,
-                              const iw_exception *exceptions, size_t count, iw_verdict *verdict)
+/* Audits one path, with the options that say what is excused; the lines are owned by the caller. */
+static inline char *kit_audit_with(const char *path, iw_audit_options options, iw_verdict *verdict)
 {
     iw_error err = IW_ERROR_INIT;
     iw_buffer lines = {0};
     iw_audit_summary summary;
-    const iw_audit_options options = {.profile = kit_profile(k, profile),
-                                      .exceptions = exceptions,
-                                      .exception_count = count,
-                                      .threads = 2,
-                                      .max_findings = UINT64_MAX,
-                                      .finding = kit_finding,
-                                      .file = kit_file,
-                                      .context = &lines};
+    options.threads = 2;
+    options.max_findings = UINT64_MAX;
+    options.finding = kit_finding;
+    options.file = kit_file;
+    options.context = &lines;
     kit_ok(iw_audit_paths(&path, 1, &options, &summary, &err));
     *verdict = summary.verdict;
     iw_audit_summary_clear(&summary);
     return iw_buffer_take(&lines);
+}
+
+static inline char *kit_audit(kit *k, const char *path, const char *profile,
+                              const iw_exception *exceptions, size_t count, iw_verdict *verdict)
+{
+    return kit_audit_with(path,
+                          (iw_audit_options){.profile = kit_profile(k, profile),
+                                             .exceptions = exceptions,
+                                             .exception_count = count},
+                          verdict);
+}
+
+static inline char *kit_audit_tried(kit *k, const char *path, const iw_tried *tried,
+                                    iw_verdict *verdict)
+{
+    return kit_audit_with(
+        path,
+        (iw_audit_options){.profile = kit_profile(k, "k10"), .tried = tried, .tried_count = 1},
+        verdict);
 }
 
 /* Runs a shell line in the kit's folder, with PLANTED as the folder of the planted sources. */

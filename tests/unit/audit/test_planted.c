@@ -267,6 +267,41 @@ static void test_symbol_exception(void **state)
     assert_int_equal(count_of(refused, "guarded"), 0);
 }
 
+/* A file of these bytes that holds just what was counted; an exception's share isn't counted. */
+static void test_tried(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    char sha256[IW_SHA256_HEX], other[IW_SHA256_HEX];
+    kit_run(k, "gcc -O2 -shared -fPIC -o t.so $PLANTED/function.c");
+    iw_cleanup_free char *path = iw_path_join(k->folder, "t.so");
+    kit_ok(iw_hash_file(path, sha256, NULL, &err));
+    memcpy(other, sha256, sizeof other);
+    other[0] = other[0] == '0' ? '1' : '0';
+    iw_variable one[] = {{"ssse3", "1"}, {"avx", "1"}}, two[] = {{"ssse3", "2"}},
+                none[] = {{"avx", "1"}};
+    const struct {
+        iw_tried tried;
+        iw_verdict verdict;
+    } cases[] = {
+        {{.file = "t.so", .sha256 = sha256, .holds = one, .holds_count = 1}, IW_VERDICT_TRIED},
+        {{.file = "u.so", .sha256 = sha256, .holds = one, .holds_count = 1}, IW_VERDICT_BROKEN},
+        {{.file = "t.so", .sha256 = other, .holds = one, .holds_count = 1}, IW_VERDICT_BROKEN},
+        {{.file = "t.so", .sha256 = sha256, .holds = one, .holds_count = 2}, IW_VERDICT_BROKEN},
+        {{.file = "t.so", .sha256 = sha256, .holds = two, .holds_count = 1}, IW_VERDICT_BROKEN},
+        {{.file = "t.so", .sha256 = sha256, .holds = none, .holds_count = 1}, IW_VERDICT_BROKEN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        iw_verdict verdict;
+        iw_cleanup_free char *lines = kit_audit_tried(k, path, &cases[i].tried, &verdict);
+        assert_int_equal(verdict, cases[i].verdict);
+        EXPECT(lines,
+               i ? "finding planted ssse3 broken pshufb | -\n"
+                 : "finding planted ssse3 tried pshufb | -\n",
+               i ? "file t.so broken\n" : "file t.so tried\n");
+    }
+}
+
 static void test_range_exception(void **state)
 {
     static const char *const features[] = {"ssse3", NULL};
@@ -571,6 +606,7 @@ int main(void)
         cmocka_unit_test(test_silent_trap),
         cmocka_unit_test(test_shunned),
         cmocka_unit_test(test_symbol_exception),
+        cmocka_unit_test(test_tried),
         cmocka_unit_test(test_range_exception),
         cmocka_unit_test(test_probe),
         cmocka_unit_test(test_containers),

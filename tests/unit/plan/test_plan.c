@@ -582,6 +582,28 @@ static void test_why(void **state)
     iw_error_clear(&err);
 }
 
+/* What was only tried comes into no bundle unasked. */
+static void test_tried(void **state)
+{
+    world *w = *state;
+    small_tree(w);
+    plan(w);
+    char before[IW_SHA256_HEX];
+    memcpy(before, w->plan->bundle_key, sizeof before);
+    iw_cleanup_free char *text = NULL, *path = iw_path_join(w->root, "recipes/numpy/1.yaml");
+    size_t length;
+    assert_int_equal(iw_read_file(path, 1 << 16, &text, &length, NULL), 0);
+    iw_cleanup_free char *tried = iw_format("%saudit:\n  policy: tried\n", text);
+    put(w, "recipes/numpy/1.yaml", tried);
+    plan_fails(w, "recipes/numpy/1.yaml:1:1: numpy 1 is only tried");
+    plan_fails(w, "Stack s takes it once it says \"tried: true\"");
+    put(w, "recipes/stacks/s.yaml",
+        "name: s\nversion: 1\nsummary: A test\ntoolchain: t\nprofiles: [k10]\n"
+        "packages: {numpy: 1}\ntried: true\n");
+    plan(w);
+    assert_string_not_equal(before, w->plan->bundle_key);
+}
+
 /* A run with nothing to do: the whole plan of 40 packages. */
 static void test_quick(void **state)
 {
@@ -640,6 +662,7 @@ int main(void)
         T(test_fetch_blocked),
         T(test_estimates),
         T(test_why),
+        T(test_tried),
         T(test_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,9 @@ static const char base[] =
     "    - {symbol: sym, file: af1, features: [avx], reason: why4}\n"
     "    - {range: 0x1-0x2, file: af2, sha256: " SHA_A ", features: [fma], reason: why5}\n";
 
+#define TRIED(file, sha256, holds)                                                                 \
+    "  policy: tried\n  tried: [{file: " file ", sha256: " sha256 ", holds: " holds "}]\n"
+
 typedef struct iw_change {
     const char *shape, *key;
     const char *from, *to; /* the first `from` becomes `to` */
@@ -100,6 +103,7 @@ static const iw_change changes[] = {
     {"recipe", "relocation", "    - {file: keep1, reason: why3, check: c-py}\n", "    - {file: other, reason: why3, check: c-py}\n", true},
     {"recipe", "checks", "  - {command: [bin/c], name: c-com, timeout: 12, network: none, requires: [q3]}\n", "", false},
     {"recipe", "audit", "policy: guarded", "policy: clean", false},
+    {"recipe", "todo", "audit:\n", "todo: []\naudit:\n", false},
 
     {"sources: pypi", "pypi", "pypi: proj", "pypi: other", false},
     {"sources: pypi", "version", "version: 2", "version: 4", false},
@@ -208,6 +212,10 @@ static const iw_change changes[] = {
     {"checks: shell", "network", "timeout: 13, network: none", "timeout: 13, network: loopback", false},
     {"checks: shell", "requires", "q4", "other", false},
     {"audit", "policy", "policy: guarded", "policy: clean", false},
+    {"audit", "tried", "  policy: guarded\n", TRIED("t", SHA_A, "{avx: 1}"), false},
+    {"audit: tried", "file", "  policy: guarded\n", TRIED("u", SHA_A, "{avx: 1}"), false},
+    {"audit: tried", "sha256", "  policy: guarded\n", TRIED("t", SHA_B, "{avx: 1}"), false},
+    {"audit: tried", "holds", "  policy: guarded\n", TRIED("t", SHA_A, "{avx: 1, fma: 2}"), false},
     {"audit", "exceptions", "    - {symbol: sym, file: af1, features: [avx], reason: why4}\n", "", false},
     {"audit: exceptions: symbol", "symbol", "symbol: sym", "symbol: mys", false},
     {"audit: exceptions: symbol", "file", "af1", "other", false},

@@ -74,7 +74,7 @@ static void test_torch(void **state)
     same_but_sources(proven, other);
     assert_string_equal(local(proven)->sha256, local(other)->sha256);
     assert_int_equal(proven->check_count, other->check_count);
-    assert_int_equal(proven->guarded, other->guarded);
+    assert_int_equal(proven->policy, other->policy);
     assert_int_equal(proven->exception_count, other->exception_count);
     same_but_sources(load(catalog, "torchaudio", "2.6.0"), load(catalog, "torchaudio", "2.7.0"));
     iw_catalog_free(catalog);

@@ -74,6 +74,10 @@ static void test_verdicts(void **state)
          "\"broken\"}]},\"checks\":[]}",
          NULL,
          "<span>Doesn’t hold on k10: 2 files clean, 1 guarded, 1 broken, no check was run</span>"},
+        {"{\"profiles\":[\"k10\"],\"audit\":{\"clean\":2,\"guarded\":1,\"tried\":3},\"checks\":"
+         "[{\"passed\":true}]}",
+         NULL,
+         "<span>Runs on k10: 2 files clean, 1 guarded, 3 only tried, its one check passes</span>"},
         {"{\"profiles\":[\"k10\"],\"audit\":{\"clean\":2},\"checks\":[{\"passed\":true},{"
          "\"passed\":false}]}",
          NULL, "<span>Doesn’t hold on k10: 2 files clean, 1 of 2 checks fail</span>"},
