@@ -7,10 +7,10 @@ CC ?= gcc
 PKG_CONFIG ?= pkg-config
 PREFIX ?= /usr/local
 
-ROOMS := base recipe store plan fetch wrap build pack emulate audit triage report deliver upgrade ui cli
+ROOMS := base recipe store plan fetch wrap build pack emulate audit triage report share deliver upgrade ui cli
 include $(wildcard $(ROOMS:%=builder/%/room.mk))
 
-PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd
+PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd libsodium libmicrohttpd
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 -Wvla $(if $(CI),-Werror)
 MODE_FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_FLAGS_dev := -O1 -g

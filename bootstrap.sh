@@ -8,8 +8,8 @@ set -eu
 cd -- "$(dirname -- "$0")"
 
 packages="bubblewrap ca-certificates debian-archive-keyring gcc gpgv libc6-dev libarchive-dev libcurl4-openssl-dev libelf-dev libgit2-dev libjansson-dev libseccomp-dev
-libsodium-dev libsqlite3-dev libssl-dev libyaml-dev libzstd-dev libzydis-dev make pkg-config python3 python3-pip zstd"
-test_packages="binutils chromium clang clang-format cmake cppcheck fish g++ gfortran git gnupg libcmocka-dev patch patchelf procps python3-jsonschema python3-yaml qemu-user
+libmicrohttpd-dev libsodium-dev libsqlite3-dev libssl-dev libyaml-dev libzstd-dev libzydis-dev make pkg-config python3 python3-pip zstd"
+test_packages="binutils chromium clang clang-format cmake cppcheck fish g++ gfortran git gnupg libcmocka-dev minisign openssh-server patch patchelf procps python3-jsonschema python3-yaml qemu-user
 qemu-user-static rustc cargo tcsh zsh"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -26,7 +26,7 @@ missing() {
 install_packages() {
     if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
         command -v gcc >/dev/null && command -v make >/dev/null && command -v bwrap >/dev/null && command -v pkg-config >/dev/null &&
-            pkg-config --exists libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd && return 0
+            pkg-config --exists libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd libsodium libmicrohttpd && return 0
         die "this isn't Debian: install what these Debian packages hold under your distribution's names, then run ./bootstrap.sh again:
 $*"
     fi
