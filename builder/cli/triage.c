@@ -65,6 +65,7 @@ static char *advice(const asked *a, const iw_triage_row *row)
 /* What is told of a crash; borrowed from `crash`. */
 struct told {
     const char *signal, *instruction, *feature, *file, *function;
+    bool constructor;
 };
 
 static struct told told_of(const json_t *crash)
@@ -76,19 +77,21 @@ static struct told told_of(const json_t *crash)
                          json_string_value(json_object_get(crash, "instruction")),
                          json_string_value(json_object_get(crash, "feature")),
                          inside ? inside + strlen(site) : file,
-                         json_string_value(json_object_get(crash, "function"))};
+                         json_string_value(json_object_get(crash, "function")),
+                         json_is_true(json_object_get(crash, "constructor"))};
 }
 
 static json_t *row_json(const asked *a, const iw_triage_row *row, const struct told *told,
                         const char *what)
 {
     json_t *line =
-        json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:s,s:s?,s:b}", "package",
+        json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:I,s:s,s:s?,s:b}", "package",
                   row->package, "version", row->version, "profile", a->triage.profile->name,
                   "verdict", row->verdict, "signal", told->signal, "instruction", told->instruction,
                   "feature", told->feature, "file", told->file, "function", told->function,
-                  "forbidden_instructions", (json_int_t)row->findings, "advice", what, "detail",
-                  row->detail, "kept", row->kept);
+                  "constructor", told->constructor, "forbidden_instructions",
+                  (json_int_t)row->findings, "advice", what, "detail", row->detail, "kept",
+                  row->kept);
     if (!row->tried) return line;
     json_object_set_new(line, "newest_working",
                         row->newest_working ? json_string(row->newest_working) : json_null());
@@ -104,9 +107,10 @@ static char *crash_text(const struct told *told)
 {
     if (!told->signal) return NULL;
     iw_cleanup_free char *text =
-        iw_format("SIG%s at `%s`%s%s in %s of %s", told->signal,
+        iw_format("SIG%s at `%s`%s%s in %s%s of %s", told->signal,
                   told->instruction ? told->instruction : "?",
                   told->feature ? ", which needs " : "", told->feature ? told->feature : "",
+                  told->constructor ? "the constructor " : "",
                   told->function ? told->function : "?",
                   told->file ? told->file : "code made at run time");
     return iw_triage_tame(text);

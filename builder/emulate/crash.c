@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <gelf.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -10,9 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "audit/audit.h"
+#include "audit/image.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
@@ -20,6 +22,7 @@
 
 #define RECORDS_LIMIT (64u << 20)
 #define CRASHES_LIMIT 1000
+#define NAME_LIMIT 400 /* bytes of a symbol */
 
 static void crash_clear(iw_crash *crash)
 {
@@ -37,57 +40,60 @@ void iw_crash_report_clear(iw_crash_report *report)
 /* --- where in a file ------------------------------------------------------ */
 
 /* The address, in the file's own numbering, of a byte at `offset` of the file. */
-static bool address_of_offset(Elf *elf, uint64_t offset, uint64_t *address)
+static bool address_of_offset(const iw_image *image, uint64_t offset, uint64_t *address)
 {
-    size_t count = 0;
-    if (elf_getphdrnum(elf, &count) != 0) return false;
-    for (size_t i = 0; i < count && i < 1000; i++) {
-        GElf_Phdr header;
-        if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD) continue;
-        if (offset < header.p_offset || offset - header.p_offset >= header.p_filesz) continue;
-        *address = header.p_vaddr + (offset - header.p_offset);
+    for (size_t i = 0; i < image->part_count; i++) {
+        const iw_part *part = &image->parts[i];
+        if (offset < part->offset || offset - part->offset >= part->size) continue;
+        *address = part->address + (offset - part->offset);
         return true;
     }
     return false;
 }
 
-/* The nearest function that begins at or before the address and, where its size is known, holds it.
- * Caller frees. */
-static char *function_at(Elf *elf, uint64_t address)
+/* Whether .init_array or the like leads into the function. */
+static bool is_constructor(const iw_image *image, const iw_function *function)
 {
-    char *best = NULL;
-    uint64_t nearest = UINT64_MAX;
-    for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
-        GElf_Shdr header;
-        if (!gelf_getshdr(section, &header) ||
-            (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM) || !header.sh_entsize)
-            continue;
-        Elf_Data *data = elf_getdata(section, NULL);
-        for (size_t i = 0; data && i < data->d_size / header.sh_entsize && i < INT_MAX; i++) {
-            GElf_Sym symbol;
-            if (!gelf_getsym(data, (int)i, &symbol) || GELF_ST_TYPE(symbol.st_info) != STT_FUNC ||
-                symbol.st_shndx == SHN_UNDEF)
-                continue;
-            if (symbol.st_value > address || address - symbol.st_value >= nearest) continue;
-            if (symbol.st_size && address - symbol.st_value >= symbol.st_size) continue;
-            const char *name = elf_strptr(elf, header.sh_link, symbol.st_name);
-            if (!name || !*name) continue;
-            nearest = address - symbol.st_value;
-            free(best);
-            best = iw_strndup(name, strnlen(name, 400));
-        }
+    for (size_t i = 0; i < image->root_count; i++) {
+        const iw_root *root = &image->roots[i];
+        if (!root->resolver && root->code == function->code && root->offset >= function->begin &&
+            root->offset < function->end)
+            return true;
     }
-    return best;
+    return false;
+}
+
+/* By the same ranges as the audit: symbols with a size, and .eh_frame, which a stripped library
+ * still has. */
+static void name_function(iw_crash *crash, const iw_image *image)
+{
+    const iw_code *code = iw_image_code_at(image, crash->offset);
+    uint32_t number = code ? iw_image_function_at(image, (unsigned)(code - image->codes),
+                                                  (uint32_t)(crash->offset - code->address))
+                           : IW_NO_FUNCTION;
+    if (number == IW_NO_FUNCTION) return;
+    const iw_function *function = &image->functions[number];
+    crash->function = function->name
+                          ? iw_strndup(function->name, strnlen(function->name, NAME_LIMIT))
+                          : iw_format("sub_%" PRIx64, code->address + function->begin);
+    crash->constructor = is_constructor(image, function);
 }
 
 static void look_into_file(iw_crash *crash, const char *path, uint64_t offset)
 {
     iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || elf_version(EV_CURRENT) == EV_NONE) return;
-    Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
-    if (elf && elf_kind(elf) == ELF_K_ELF && address_of_offset(elf, offset, &crash->offset))
-        crash->function = function_at(elf, crash->offset);
-    elf_end(elf);
+    struct stat status;
+    iw_image image;
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return;
+    size_t size = (size_t)status.st_size;
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) return;
+    if (iw_image_is_elf(data, size) && iw_image_open(data, size, path, &image, NULL) == 0) {
+        if (address_of_offset(&image, offset, &crash->offset)) name_function(crash, &image);
+        iw_image_close(&image);
+    }
+    munmap(data, size);
 }
 
 /* --- records -------------------------------------------------------------- */
@@ -223,7 +229,9 @@ static char *where(const iw_crash *crash)
         return crash->instruction ? iw_strdup("in code made at run time: no file is mapped there")
                                   : iw_strdup("at an address where nothing is mapped");
     if (crash->function)
-        return iw_format("in %s of %s, at 0x%" PRIx64, crash->function, crash->file, crash->offset);
+        return iw_format("in %s%s of %s, at 0x%" PRIx64,
+                         crash->constructor ? "the constructor " : "", crash->function, crash->file,
+                         crash->offset);
     return iw_format("in %s, at 0x%" PRIx64 " (no symbol there)", crash->file, crash->offset);
 }
 
@@ -281,6 +289,7 @@ char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char
     set_text(object, "feature", crash->feature);
     set_text(object, "file", crash->file);
     set_text(object, "function", crash->function);
+    json_object_set_new(object, "constructor", json_boolean(crash->constructor));
     set_text(object, "python", line);
     if (crash->file) json_object_set_new(object, "offset", json_integer((json_int_t)crash->offset));
     char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);

@@ -3,6 +3,7 @@
 #include "kit.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,6 +189,42 @@ static void test_crash_record(void **state)
 }
 
 /* Records come from the program's own sandbox: whatever they hold is read to an end. */
+/* Without a symbol, and in what runs before main: the function is a range of .eh_frame. */
+static void test_stripped_constructor(void **state)
+{
+    static const char early[] =
+        "#include <math.h>\nint value;\nstatic __attribute__((noinline)) void wide(void) { __asm__ "
+        "volatile(\"vpaddd %ymm0, %ymm1, %ymm2\"); value++; }\n"
+        "__attribute__((constructor)) static void begin(void) { value = 3; wide(); }\n"
+        "static __attribute__((noinline)) int other(int a) { value += a; return value; }\n"
+        "int main(int argc, char **argv) { (void)argv; return other(argc) != 99 ? 0 : 1; }\n";
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *records = iw_path_join(*state, "records"),
+                         *library = kit_helper("iw-crash.so"), *out = NULL;
+    for (int inlined = 0; inlined < 2; inlined++) {
+        kit_compile(*state, "early", early,
+                    inlined ? "-s -Os -Dnoinline=always_inline -Wno-attributes" : "-s -O1");
+        kit_text(*state, "records", "");
+        iw_cleanup_free char *script =
+            iw_format("LD_PRELOAD='%s' IRONWHEEL_CRASH='%s' ./early", library, records);
+        kit_fails(traced(*state, script, &out, &err), IW_E_IO, "exit status 132");
+        iw_crash_report report;
+        kit_ok(iw_crash_read(records, k10(), NULL, NULL, &report, &err));
+        assert_int_equal(report.count, 1);
+        const iw_crash *crash = &report.crashes[0];
+        if (!crash->function || !iw_starts_with(crash->function, "sub_"))
+            fail_msg("function %s", crash->function);
+        assert_int_equal(crash->constructor, inlined);
+        uint64_t begin = strtoull(crash->function + 4, NULL, 16);
+        assert_true(begin <= crash->offset && crash->offset - begin < 40);
+        iw_cleanup_free char *text = iw_crash_text(crash, k10(), NULL),
+                             *json = iw_crash_json(crash, k10(), NULL);
+        assert_true(!strstr(text, "in the constructor sub_") == !inlined);
+        assert_non_null(strstr(json, inlined ? "\"constructor\":true" : "\"constructor\":false"));
+        iw_crash_report_clear(&report);
+    }
+}
+
 static void test_hostile_records(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -403,10 +440,10 @@ static void test_run_time_code(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_children),     with_folder(test_scripts),
-        with_folder(test_endings),      with_folder(test_processors),
-        with_folder(test_crash_record), with_folder(test_hostile_records),
-        with_folder(test_checks),       with_folder(test_several_at_once),
-        with_folder(test_run_time_code)};
+        with_folder(test_children),        with_folder(test_scripts),
+        with_folder(test_endings),         with_folder(test_processors),
+        with_folder(test_crash_record),    with_folder(test_stripped_constructor),
+        with_folder(test_hostile_records), with_folder(test_checks),
+        with_folder(test_several_at_once), with_folder(test_run_time_code)};
     return cmocka_run_group_tests_name("emulate trace", tests, NULL, NULL);
 }
