@@ -44,6 +44,28 @@ int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, cons
 int iw_fetch_digests(iw_store *store, const iw_wanted *wanted, size_t count, iw_strings *out,
                      iw_error *err);
 
+/* What the package indexes say of one file of a project; strings are owned. */
+typedef struct iw_release_file {
+    char *name, *url;      /* file name; absolute address */
+    char *sha256;          /* NULL: the index tells none */
+    char *requires_python; /* conditions as written, or NULL */
+    char *yanked;          /* the reason, perhaps ""; NULL: it isn't yanked */
+    int64_t uploaded;      /* seconds since 1970; -1: the index doesn't say (HTML pages never do) */
+    uint64_t size;         /* bytes; 0: not said */
+} iw_release_file;
+
+typedef struct iw_release_files {
+    iw_release_file *items;
+    size_t count, capacity;
+} iw_release_files;
+
+void iw_release_files_free(iw_release_files *files);
+/* Every file of a project on the indexes that pip is configured with (or options->pypi_index), in
+ * the pages' order. Nothing is kept from call to call. IW_E_NOT_FOUND where no index has the
+ * project. Blocks. */
+int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
+                     iw_error *err);
+
 /* Writes the `packages` of the toolchain file at `path` anew (durable; all else in it stays, and a
  * file that wouldn't change isn't written): the newest version, in `suite`, SUITE-updates and
  * SUITE-security, of the `roots` and of all that they need. The index's signature is verified by

@@ -1,7 +1,9 @@
 /* The simple repository API: JSON (PEP 691) where the index has it, else HTML (PEP 503). */
 #include <ctype.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "fetch/where.h"
@@ -69,7 +71,52 @@ static void add_reference(iw_strings *urls, const char *base, const char *refere
 
 /* --- pages ---------------------------------------------------------------- */
 
-static int find_in_json(const struct page *page, const char *file, iw_strings *urls, iw_error *err)
+/* What is told of one file; `name` is the file's, `reference` its address as written. */
+typedef void (*on_file)(void *context, const struct page *page, const iw_release_file *file,
+                        const char *reference);
+
+/* Seconds since 1970 of "2024-02-05T23:48:01.5Z" (PEP 700: always UTC); -1 where it isn't such a
+ * time. */
+static int64_t time_of(const char *text)
+{
+    int year, month, day, hour, minute, second, end = 0;
+    if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute,
+                        &second, &end) != 6)
+        return -1;
+    if (text[end] == '.') end += 1 + (int)strspn(text + end + 1, "0123456789");
+    if (strcmp(text + end, "Z") != 0 || year < 1970 || month < 1 || month > 12 || day < 1 ||
+        day > 31 || hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60)
+        return -1;
+    struct tm when = {.tm_year = year - 1900,
+                      .tm_mon = month - 1,
+                      .tm_mday = day,
+                      .tm_hour = hour,
+                      .tm_min = minute,
+                      .tm_sec = second};
+    return (int64_t)timegm(&when);
+}
+
+static void json_file(const struct page *page, json_t *entry, on_file visit, void *context)
+{
+    const char *name = json_string_value(json_object_get(entry, "filename")),
+               *url = json_string_value(json_object_get(entry, "url")),
+               *sha256 =
+                   json_string_value(json_object_get(json_object_get(entry, "hashes"), "sha256"));
+    json_t *yanked = json_object_get(entry, "yanked");
+    json_int_t size = json_integer_value(json_object_get(entry, "size"));
+    iw_release_file file = {
+        .name = (char *)name,
+        .sha256 = sha256 && iw_is_sha256(sha256) ? (char *)sha256 : NULL,
+        .requires_python = (char *)json_string_value(json_object_get(entry, "requires-python")),
+        .yanked = json_is_string(yanked) ? (char *)json_string_value(yanked)
+                  : json_is_true(yanked) ? (char *)""
+                                         : NULL,
+        .uploaded = time_of(json_string_value(json_object_get(entry, "upload-time"))),
+        .size = size > 0 ? (uint64_t)size : 0};
+    if (name && url) visit(context, page, &file, url);
+}
+
+static int each_in_json(const struct page *page, on_file visit, void *context, iw_error *err)
 {
     json_error_t why;
     json_t *root = json_loads(page->text, 0, &why);
@@ -78,11 +125,7 @@ static int find_in_json(const struct page *page, const char *file, iw_strings *u
     size_t i;
     json_t *entry;
     json_array_foreach(json_object_get(root, "files"), i, entry)
-    {
-        const char *name = json_string_value(json_object_get(entry, "filename")),
-                   *url = json_string_value(json_object_get(entry, "url"));
-        if (name && url && strcmp(name, file) == 0) add_reference(urls, page->base, url);
-    }
+        json_file(page, entry, visit, context);
     json_decref(root);
     return 0;
 }
@@ -102,28 +145,56 @@ static void unescape(char *text)
     *out = 0;
 }
 
-/* The value of `href` in what stands between "<a" and ">"; data NULL where there is none. */
-static iw_slice find_href(iw_slice tag)
+/* The value of an attribute in what stands between "<a" and ">", unescaped, "" where it has none;
+ * NULL where there is no such attribute. Caller frees. */
+static char *attribute(iw_slice tag, const char *name)
 {
-    for (size_t i = 1; i + 5 < tag.length; i++) {
-        if (!isspace((unsigned char)tag.data[i - 1]) || strncasecmp(tag.data + i, "href", 4) != 0)
+    size_t length = strlen(name);
+    for (size_t i = 1; i + length <= tag.length; i++) {
+        if (!isspace((unsigned char)tag.data[i - 1]) ||
+            strncasecmp(tag.data + i, name, length) != 0)
             continue;
-        size_t at = i + 4;
+        size_t at = i + length;
+        if (at < tag.length && (isalnum((unsigned char)tag.data[at]) || tag.data[at] == '-'))
+            continue;
         while (at < tag.length && isspace((unsigned char)tag.data[at])) at++;
-        if (at >= tag.length || tag.data[at] != '=') continue;
+        if (at >= tag.length || tag.data[at] != '=') return iw_strdup("");
         at++;
         while (at < tag.length && isspace((unsigned char)tag.data[at])) at++;
         if (at >= tag.length || (tag.data[at] != '"' && tag.data[at] != '\'')) continue;
         const char *from = tag.data + at + 1,
                    *end = memchr(from, tag.data[at], tag.length - at - 1);
-        if (end) return (iw_slice){from, (size_t)(end - from)};
+        if (!end) continue;
+        char *value = iw_strndup(from, (size_t)(end - from));
+        unescape(value);
+        return value;
     }
-    return (iw_slice){NULL, 0};
+    return NULL;
 }
 
-/* Every <a href="…">text</a> whose text is the file's name (PEP 503). A hostile page costs no more
+/* "<a" `tag` ">" `inside` "<": the digest is the address's fragment (PEP 503). */
+static void html_file(const struct page *page, iw_slice tag, iw_slice inside, on_file visit,
+                      void *context)
+{
+    iw_cleanup_free char *reference = attribute(tag, "href");
+    if (!reference || !*reference) return;
+    iw_cleanup_free char *name = iw_strndup(inside.data, inside.length),
+                         *python = attribute(tag, "data-requires-python"),
+                         *yanked = attribute(tag, "data-yanked"), *sha256 = NULL;
+    const char *mark = strstr(reference, "#sha256=");
+    if (mark) sha256 = iw_strndup(mark + 8, strcspn(mark + 8, "&"));
+    unescape(name);
+    iw_release_file file = {.name = name,
+                            .sha256 = sha256 && iw_is_sha256(sha256) ? sha256 : NULL,
+                            .requires_python = python,
+                            .yanked = yanked,
+                            .uploaded = -1};
+    visit(context, page, &file, reference);
+}
+
+/* Every <a href="…">text</a>: the text is the file's name (PEP 503). A hostile page costs no more
  * than its length: a tag is at most TAG_LIMIT long. */
-static void find_in_html(const struct page *page, const char *file, iw_strings *urls)
+static void each_in_html(const struct page *page, on_file visit, void *context)
 {
     for (const char *at = page->text; (at = strchr(at, '<')); at++) {
         if ((at[1] != 'a' && at[1] != 'A') || !isspace((unsigned char)at[2])) continue;
@@ -134,17 +205,19 @@ static void find_in_html(const struct page *page, const char *file, iw_strings *
             continue;
         }
         const char *text = close + 1, *end = memchr(text, '<', strnlen(text, TAG_LIMIT));
-        iw_slice href = find_href((iw_slice){at + 2, (size_t)(close - at - 2)}),
+        iw_slice tag = {at + 2, (size_t)(close - at - 2)},
                  inside = end ? iw_slice_trim((iw_slice){text, (size_t)(end - text)})
                               : (iw_slice){NULL, 0};
         at = close;
-        if (!href.data || inside.length == 0) continue;
-        iw_cleanup_free char *name = iw_strndup(inside.data, inside.length),
-                             *reference = iw_strndup(href.data, href.length);
-        unescape(name);
-        unescape(reference);
-        if (strcmp(name, file) == 0) add_reference(urls, page->base, reference);
+        if (inside.length) html_file(page, tag, inside, visit, context);
     }
+}
+
+static int each_file(const struct page *page, on_file visit, void *context, iw_error *err)
+{
+    if (strstr(page->type, "json")) return each_in_json(page, visit, context, err);
+    each_in_html(page, visit, context);
+    return 0;
 }
 
 static int get_page(iw_pypi_pages *pages, const char *index, const char *project,
@@ -175,17 +248,30 @@ static int get_page(iw_pypi_pages *pages, const char *index, const char *project
     return 0;
 }
 
+/* --- the addresses of one file -------------------------------------------- */
+
+struct sought {
+    const char *file;
+    iw_strings *urls;
+};
+
+static void add_sought(void *context, const struct page *page, const iw_release_file *file,
+                       const char *reference)
+{
+    struct sought *sought = context;
+    if (strcmp(file->name, sought->file) == 0) add_reference(sought->urls, page->base, reference);
+}
+
 static int find_on_index(iw_pypi_pages *pages, const char *index, const char *project,
                          const char *file, const iw_transfer_options *options, iw_strings *urls,
                          bool *known, iw_error *err)
 {
     const struct page *page;
+    struct sought sought = {file, urls};
     if (get_page(pages, index, project, options, &page, err) != 0) return -1;
     if (!page->text) return 0;
     *known = true;
-    if (strstr(page->type, "json")) return find_in_json(page, file, urls, err);
-    find_in_html(page, file, urls);
-    return 0;
+    return each_file(page, add_sought, &sought, err);
 }
 
 /* An index that fails is no reason to give up while another one has the file: the digest says
@@ -217,4 +303,85 @@ int iw_pypi_find(iw_pypi_pages *pages, const iw_strings *indexes, const iw_sourc
                          : "%s: the package index has no such project (%s of %s)",
                    source->place.file ? source->place.file : "source",
                    known ? source->file : source->name, known ? project : shown);
+}
+
+/* --- all files of a project ----------------------------------------------- */
+
+void iw_release_files_free(iw_release_files *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        iw_release_file *file = &files->items[i];
+        free(file->name), free(file->url), free(file->sha256), free(file->requires_python),
+            free(file->yanked);
+    }
+    free(files->items);
+    *files = (iw_release_files){0};
+}
+
+/* Of a file that several indexes have, what the first one says. */
+static void add_file(void *context, const struct page *page, const iw_release_file *file,
+                     const char *reference)
+{
+    iw_release_files *files = context;
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->items[i].name, file->name) == 0) return;
+    iw_cleanup_free char *plain = iw_strndup(reference, strcspn(reference, "#"));
+    iw_cleanup_free char *url = resolve(page->base, plain);
+    if (!url) return;
+    iw_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items);
+    files->items[files->count++] =
+        (iw_release_file){.name = iw_strdup(file->name),
+                          .url = iw_steal(&url),
+                          .sha256 = iw_strdup(file->sha256),
+                          .requires_python = iw_strdup(file->requires_python),
+                          .yanked = iw_strdup(file->yanked),
+                          .uploaded = file->uploaded,
+                          .size = file->size};
+}
+
+static int add_project(iw_pypi_pages *pages, const char *index, const char *project,
+                       const iw_transfer_options *options, iw_release_files *out, bool *known,
+                       iw_error *err)
+{
+    const struct page *page;
+    if (get_page(pages, index, project, options, &page, err) != 0) return -1;
+    if (!page->text) return 0;
+    *known = true;
+    return each_file(page, add_file, out, err);
+}
+
+/* All indexes must answer: with one of them silent, an older version could pass for the newest. */
+static int each_index(iw_pypi_pages *pages, const iw_strings *indexes, const char *project,
+                      const iw_transfer_options *options, iw_release_files *out, iw_error *err)
+{
+    iw_cleanup_free char *name = iw_project_name(project);
+    bool known = false;
+    for (size_t i = 0; i < indexes->count; i++)
+        if (add_project(pages, indexes->items[i], name, options, out, &known, err) != 0) return -1;
+    iw_cleanup_free char *shown = iw_transfer_shown(indexes->items[0]);
+    return known ? 0
+                 : iw_fail(err, IW_E_NOT_FOUND, "the package index has no project %s (%s)", name,
+                           shown);
+}
+
+int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
+                     iw_error *err)
+{
+    iw_cleanup_strings iw_strings indexes = {0};
+    *out = (iw_release_files){0};
+    if (options->offline)
+        return iw_fail(err, IW_E_NETWORK,
+                       "the package index must be asked for %s, and --offline forbids it", project);
+    if (iw_pypi_indexes(options, &indexes, err) != 0) return -1;
+    iw_cleanup_free char *certificates = iw_pypi_certificates();
+    iw_transfer_options transfer = {.cancel = options->cancel,
+                                    .certificates = certificates,
+                                    .sink = options->sink,
+                                    .backoff = options->backoff,
+                                    .stall = options->stall};
+    iw_pypi_pages *pages = iw_pypi_pages_new();
+    int status = each_index(pages, &indexes, project, &transfer, out, err);
+    iw_pypi_pages_free(pages);
+    if (status != 0) iw_release_files_free(out);
+    return status;
 }

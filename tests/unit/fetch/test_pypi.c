@@ -294,9 +294,64 @@ static void fetches_a_project(void **state)
     unsetenv("PIP_INDEX_URL");
 }
 
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static iw_release_files files_of(kit *k, const char *path, const char *project)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *index = iw_format("%s%s", k->url, path);
+    iw_fetch_options options = {.pypi_index = index, .cancel = -1, .backoff = 0.01, .stall = 20};
+    iw_release_files files;
+    kit_ok(iw_fetch_project(project, &options, &files, &err));
+    return files;
+}
+
+static void lists_a_projects_files(void **state)
+{
+    kit *k = *state;
+    kit_text(
+        k, "files/listed/index.json",
+        "{\"files\": [{\"filename\": \"listed-1.tar.gz\", \"url\": \"../x\", \"hashes\": "
+        "{\"sha256\": \"" DIGEST "\"}, \"requires-python\": \">=3.8\", \"yanked\": false, "
+        "\"upload-time\": \"2001-09-09T01:46:40.123456Z\", \"size\": 7},\n"
+        "{\"filename\": \"listed-2.tar.gz\", \"url\": \"/y\", \"hashes\": {\"sha256\": \"short\"}, "
+        "\"yanked\": \"why\", \"upload-time\": \"2001-13-09T01:46:40Z\"}, "
+        "{\"filename\": \"listed-1.tar.gz\", \"url\": \"/z\"}]}");
+    iw_release_files files = files_of(k, "/json", "Listed");
+    assert_int_equal(files.count, 2);
+    assert_string_equal(files.items[0].sha256, DIGEST);
+    assert_string_equal(files.items[0].requires_python, ">=3.8");
+    assert_null(files.items[0].yanked);
+    assert_int_equal(files.items[0].uploaded, 1000000000);
+    assert_int_equal(files.items[0].size, 7);
+    kit_has(files.items[0].url, "/json/x");
+    assert_null(files.items[1].sha256);
+    assert_string_equal(files.items[1].yanked, "why");
+    assert_int_equal(files.items[1].uploaded, -1);
+    iw_release_files_free(&files);
+    kit_text(k, "files/listed/index.html",
+             "<a href='/x#sha256=" DIGEST
+             "' data-requires-python='&gt;=3.8' data-yanked>listed-1.zip</a>"
+             "<a href=\"/y#md5=1\" data-yanked=\"old &amp; bad\">listed-2.zip</a>");
+    files = files_of(k, "/html", "listed");
+    assert_int_equal(files.count, 2);
+    assert_string_equal(files.items[0].sha256, DIGEST);
+    assert_string_equal(files.items[0].requires_python, ">=3.8");
+    assert_string_equal(files.items[0].yanked, "");
+    assert_int_equal(files.items[0].uploaded, -1);
+    assert_null(files.items[1].sha256);
+    assert_string_equal(files.items[1].yanked, "old & bad");
+    iw_release_files_free(&files);
+    iw_error err = IW_ERROR_INIT;
+    iw_fetch_options offline = {.offline = true, .cancel = -1};
+    kit_fails(iw_fetch_project("listed", &offline, &files, &err), IW_E_NETWORK, "--offline");
+    iw_error_clear(&err);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_a_projects_files),
         cmocka_unit_test(reads_html),
         cmocka_unit_test(reads_json),
         cmocka_unit_test(says_what_is_missing),
