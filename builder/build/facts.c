@@ -30,6 +30,7 @@ static json_t *sources_of(const iw_recipe *recipe)
     return list;
 }
 
+/* What they change: what they say of themselves may be reworded later, and stands in manifests. */
 static json_t *patches_of(const iw_recipe *recipe)
 {
     json_t *list = json_array();
@@ -38,11 +39,7 @@ static json_t *patches_of(const iw_recipe *recipe)
         json_t *one = json_object();
         put(one, "file", patch->file);
         put(one, "from", patch->from);
-        put(one, "sha256", patch->sha256);
-        put(one, "description", patch->description);
-        put(one, "origin", patch->origin);
-        put(one, "author", patch->author);
-        put(one, "forwarded", patch->forwarded);
+        put(one, "sha256", patch->change_sha256);
         json_array_append_new(list, one);
     }
     return list;

@@ -18,16 +18,27 @@ static const iw_source *source_of(const iw_recipe *recipe, const char *id)
     return NULL;
 }
 
+/* Of ours only the change, which is what the keys know: patch(1) would also read diffs and names of
+ * files out of a header. Empty lines stand for the header's, so that the lines it complains of are
+ * the file's. */
 static int copy_ours(const iw_patch *patch, const char *to, iw_error *err)
 {
     char digest[IW_SHA256_HEX];
-    if (iw_copy_file(patch->path, to, err) || iw_hash_file(to, digest, NULL, err)) return -1;
-    if (patch->sha256 && strcmp(digest, patch->sha256))
-        return iw_fail(
-            err, IW_E_DIGEST,
-            "%s changed while it was built: its digest was %s and is now %s; start again",
-            patch->path, patch->sha256, digest);
-    return 0;
+    iw_cleanup_free char *text = NULL;
+    size_t length;
+    if (iw_read_file(patch->path, IW_PATCH_LIMIT, &text, &length, err)) return -1;
+    size_t change = iw_patch_change(text, length);
+    iw_hash_bytes(text + change, length - change, digest);
+    if (patch->change_sha256 && strcmp(digest, patch->change_sha256))
+        return iw_fail(err, IW_E_DIGEST,
+                       "%s changed while it was built: the digest of its change was %s and is now "
+                       "%s; start again",
+                       patch->path, patch->change_sha256, digest);
+    iw_cleanup_buffer iw_buffer laid = {0};
+    for (size_t i = 0; i < change; i++)
+        if (text[i] == '\n') iw_buffer_add_char(&laid, '\n');
+    iw_buffer_add(&laid, text + change, length - change);
+    return iw_write_file(to, laid.data, laid.length, 0644, err);
 }
 
 /* A regular file below $SRC, no link on the way: what an archive holds must not make us read the

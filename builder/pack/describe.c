@@ -43,6 +43,8 @@ static json_t *describe_patch(const iw_patch *patch)
     if (patch->origin) json_object_set_new(object, "origin", json_string(patch->origin));
     if (patch->author) json_object_set_new(object, "author", json_string(patch->author));
     if (patch->forwarded) json_object_set_new(object, "forwarded", json_string(patch->forwarded));
+    if (patch->applies_to)
+        json_object_set_new(object, "applies_to", json_string(patch->applies_to));
     return object;
 }
 

@@ -98,6 +98,14 @@ static void add_checks(iw_hash *hash, const iw_check *checks, size_t count)
     }
 }
 
+static void add_patches(iw_hash *hash, const iw_recipe *recipe)
+{
+    for (size_t i = 0; i < recipe->patch_count; i++) {
+        iw_hash_add_field(hash, "patch", recipe->patches[i].file);
+        iw_hash_add_field(hash, "sha256", recipe->patches[i].sha256); /* its header's words, too */
+    }
+}
+
 /* What of a recipe is in a bundle's manifest though it doesn't change the artifact. */
 static void add_described(iw_hash *hash, const iw_recipe *recipe)
 {
@@ -113,6 +121,7 @@ static void add_described(iw_hash *hash, const iw_recipe *recipe)
         iw_hash_add_field(hash, "commit", source->commit);
         add_list(hash, "mirrors", &source->mirrors);
     }
+    add_patches(hash, recipe);
     for (size_t i = 0; i < recipe->keep_prefix_count; i++) {
         iw_hash_add_field(hash, "keep", recipe->keep_prefix[i].file);
         iw_hash_add_field(hash, "reason", recipe->keep_prefix[i].reason);

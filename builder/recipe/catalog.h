@@ -89,10 +89,10 @@ const char *iw_place_folder(iw_arena *arena, const iw_place *place);
  * refused. */
 int iw_tree_digest(const char *path, char hex[IW_SHA256_HEX], iw_error *err);
 
-/* The DEP-3 header of a patch; fills description, origin, author, forwarded and applies_to. `file`
- * is for messages. */
-int iw_patch_header(iw_arena *arena, const char *file, const char *text, iw_patch *patch,
-                    iw_error *err);
+/* The DEP-3 header of a patch, whose change starts at `change`; fills description, origin, author,
+ * forwarded and applies_to. `file` is for messages. */
+int iw_patch_header(iw_arena *arena, const char *file, const char *text, size_t change,
+                    iw_patch *patch, iw_error *err);
 /* Whether one of the words of an Applies-To header matches: a version, or a glob of versions. */
 bool iw_patch_applies(const char *applies_to, const char *version);
 

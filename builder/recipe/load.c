@@ -251,7 +251,7 @@ static void add_patches(iw_buffer *out, const iw_recipe *recipe)
         iw_cleanup_buffer iw_buffer prefix = {0};
         iw_buffer_add_format(&prefix, "patches[%zu].", i + 1);
         if (patch->from) iw_meaning_text(out, prefix.data, "file", patch->file);
-        else iw_meaning_text(out, prefix.data, "sha256", patch->sha256);
+        else iw_meaning_text(out, prefix.data, "sha256", patch->change_sha256);
     }
 }
 

@@ -9,19 +9,67 @@
 #include "base/path.h"
 #include "recipe/catalog.h"
 
-#define MAX_PATCH ((size_t)16 << 20)
-
-/* Where the header ends: at the change itself, or at git's "---". */
-static bool ends_header(iw_slice line)
+static bool begins(iw_slice line, const char *word)
 {
-    static const char *const starts[] = {"--- ", "+++ ", "diff ", "Index: ", "@@ ", "index "};
-    if (iw_slice_equal(iw_slice_trim(line), "---")) return true;
-    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        if (line.length >= strlen(starts[i]) &&
-            memcmp(line.data, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
+    return line.length >= strlen(word) && memcmp(line.data, word, strlen(word)) == 0;
 }
+
+static bool begins_one_of(iw_slice line, const char *const *words)
+{
+    while (*words && !begins(line, *words)) words++;
+    return *words != NULL;
+}
+
+/* --- where the change starts ---------------------------------------------- */
+
+/* A line that a unified or context diff of one file starts with, known by the one below it. */
+static bool opens_file(iw_slice line, iw_slice below)
+{
+    return (begins(line, "--- ") && begins(below, "+++ ")) ||
+           (begins(line, "*** ") && begins(below, "--- "));
+}
+
+/* What git writes between `diff --git` and the hunks; the whole change where there are none. */
+static bool is_extended(iw_slice line)
+{
+    static const char *const words[] = {"old mode ",         "new mode ",
+                                        "new file mode ",    "deleted file mode ",
+                                        "similarity index ", "dissimilarity index ",
+                                        "rename from ",      "copy from ",
+                                        "GIT binary patch",  NULL};
+    return begins_one_of(line, words);
+}
+
+/* What may stand between the line that names a file and its diff. */
+static bool leads_on(iw_slice line)
+{
+    static const char *const words[] = {
+        "diff ", "Index: ", "====", "index ", "RCS file: ", "retrieving revision ", NULL};
+    return begins_one_of(line, words);
+}
+
+size_t iw_patch_change(const char *text, size_t length)
+{
+    iw_slice rest = {text, length}, line, below;
+    const char *lead = NULL; /* the first of the lines directly above that name the file */
+    bool git = false;        /* `diff --git` is among them */
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_slice after = rest;
+        if (!iw_slice_next(&after, '\n', &below)) below = (iw_slice){"", 0};
+        if (opens_file(line, below) || (git && is_extended(line)))
+            return (size_t)((lead ? lead : line.data) - text);
+        if (!leads_on(line)) {
+            lead = NULL;
+            git = false;
+        } else if (lead || begins(line, "diff ") || begins(line, "Index: ")) {
+            lead = lead ? lead : line.data;
+            git = git || begins(line, "diff --git ");
+        }
+    }
+    return length;
+}
+
+/* --- the header ----------------------------------------------------------- */
 
 static bool field(iw_slice line, const char *name, iw_slice *value)
 {
@@ -35,12 +83,12 @@ static bool field(iw_slice line, const char *name, iw_slice *value)
 
 /* The value of a field with its continuation lines folded into one, or NULL where it is missing or
  * empty. */
-static const char *header_field(iw_arena *arena, const char *text, const char *name)
+static const char *header_field(iw_arena *arena, iw_slice header, const char *name)
 {
-    iw_slice rest = iw_slice_of(text), line, value;
+    iw_slice rest = header, line, value;
     iw_cleanup_buffer iw_buffer folded = {0};
     bool inside = false;
-    while (iw_slice_next(&rest, '\n', &line) && !ends_header(line)) {
+    while (iw_slice_next(&rest, '\n', &line)) {
         bool more = inside && line.length > 0 && (line.data[0] == ' ' || line.data[0] == '\t');
         if (inside && !more) break;
         if (more) value = iw_slice_trim(line);
@@ -52,21 +100,32 @@ static const char *header_field(iw_arena *arena, const char *text, const char *n
     return folded.length ? iw_arena_strdup(arena, folded.data) : NULL;
 }
 
-static const char *either_field(iw_arena *arena, const char *text, const char *name,
+static const char *either_field(iw_arena *arena, iw_slice header, const char *name,
                                 const char *other)
 {
-    const char *value = header_field(arena, text, name);
-    return value ? value : header_field(arena, text, other);
+    const char *value = header_field(arena, header, name);
+    return value ? value : header_field(arena, header, other);
 }
 
-int iw_patch_header(iw_arena *arena, const char *file, const char *text, iw_patch *patch,
-                    iw_error *err)
+/* What stands above the change, up to a line "---", as DEP-3 and git have it. */
+static iw_slice header_of(const char *text, size_t change)
 {
-    patch->description = either_field(arena, text, "Description", "Subject");
-    patch->origin = header_field(arena, text, "Origin");
-    patch->author = either_field(arena, text, "Author", "From");
-    patch->forwarded = header_field(arena, text, "Forwarded");
-    patch->applies_to = header_field(arena, text, "Applies-To");
+    iw_slice rest = {text, change}, line;
+    while (iw_slice_next(&rest, '\n', &line))
+        if (iw_slice_equal(iw_slice_trim(line), "---"))
+            return (iw_slice){text, (size_t)(line.data - text)};
+    return (iw_slice){text, change};
+}
+
+int iw_patch_header(iw_arena *arena, const char *file, const char *text, size_t change,
+                    iw_patch *patch, iw_error *err)
+{
+    iw_slice header = header_of(text, change);
+    patch->description = either_field(arena, header, "Description", "Subject");
+    patch->origin = header_field(arena, header, "Origin");
+    patch->author = either_field(arena, header, "Author", "From");
+    patch->forwarded = header_field(arena, header, "Forwarded");
+    patch->applies_to = header_field(arena, header, "Applies-To");
     const char *lacking = !patch->description                ? "Description"
                           : !patch->origin && !patch->author ? "Origin (or Author)"
                           : !patch->forwarded                ? "Forwarded"
@@ -90,6 +149,8 @@ bool iw_patch_applies(const char *applies_to, const char *version)
     return false;
 }
 
+/* --- the list ------------------------------------------------------------- */
+
 static int load_ours(iw_catalog *catalog, iw_patch *patch, const char *version, iw_error *err)
 {
     iw_cleanup_free char *folder = iw_path_parent(patch->place.file);
@@ -101,9 +162,14 @@ static int load_ours(iw_catalog *catalog, iw_patch *patch, const char *version, 
     struct stat status;
     if (lstat(path, &status) || !S_ISREG(status.st_mode))
         return iw_fail_at(err, &patch->place, "the patch %s isn't there", file);
-    if (iw_read_file(path, MAX_PATCH, &text, &length, err))
+    if (iw_read_file(path, IW_PATCH_LIMIT, &text, &length, err))
         return iw_wrap(err, "%s:%d:%d", patch->place.file, patch->place.line, patch->place.column);
-    if (iw_patch_header(catalog->arena, file, text, patch, err)) return -1;
+    size_t change = iw_patch_change(text, length);
+    if (iw_patch_header(catalog->arena, file, text, change, patch, err)) return -1;
+    if (change == length)
+        return iw_fail_at(err, &patch->place,
+                          "%s changes no file: no line \"--- …\" has a line \"+++ …\" below it",
+                          file);
     if (!iw_patch_applies(patch->applies_to, version))
         return iw_fail_at(err, &patch->place,
                           "%s says \"Applies-To: %s\", which doesn't name %s; see that it does the "
@@ -113,6 +179,8 @@ static int load_ours(iw_catalog *catalog, iw_patch *patch, const char *version, 
     char hex[IW_SHA256_HEX];
     iw_hash_bytes(text, length, hex);
     patch->sha256 = iw_arena_strdup(catalog->arena, hex);
+    iw_hash_bytes(text + change, length - change, hex);
+    patch->change_sha256 = iw_arena_strdup(catalog->arena, hex);
     patch->path = iw_arena_strdup(catalog->arena, path);
     return 0;
 }

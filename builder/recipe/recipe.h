@@ -57,11 +57,22 @@ typedef struct iw_patch {
     const char *file; /* patches/<name>/<file>, or the path inside the source */
     const char *from; /* id of a source, or NULL for ours */
     unsigned strip;
-    const char *path;   /* ours: absolute path on this host; else NULL */
-    const char *sha256; /* ours: of the file; else NULL (the source's digest pins it) */
+    const char *path;          /* ours: absolute path on this host; else NULL */
+    const char *sha256;        /* ours: of the file; else NULL (the source's digest pins it) */
+    const char *change_sha256; /* ours: of what iw_patch_change leaves: this is in the keys */
     /* DEP-3, ours only */
     const char *description, *origin, *author, *forwarded, *applies_to;
 } iw_patch;
+
+#define IW_PATCH_LIMIT ((size_t)16 << 20) /* bytes of a patch of ours */
+
+/* Where the change starts in a patch's text: what stands above is a header for people, and in no
+ * key. That is the first line that opens the diff of a file ("--- " with "+++ " below it, or "*** "
+ * with "--- "), with the lines directly above it that lead to it ("diff ", "Index: " and what
+ * version control writes between); or a "diff --git " with git's word of a mode, a name or binary
+ * content below. A line "---", which ends DEP-3 headers, git's list of changed files, and such
+ * words in prose don't start it. `length` where there is none. */
+size_t iw_patch_change(const char *text, size_t length);
 
 typedef struct iw_need {
     iw_place place;

@@ -197,7 +197,8 @@ static void remembers_how_it_was_built(void **state)
     iw_node *greet = iw_plan_find(s.plan, "greet", NULL);
     assert_non_null(greet);
     const char *facts = greet->artifact.facts;
-    assert_non_null(strstr(facts, "Greet the wheel"));
+    assert_non_null(strstr(facts, "0001-greet-by-name.patch"));
+    assert_null(strstr(facts, "Greet the wheel")); /* its words may change: they are in manifests */
     assert_non_null(strstr(facts, "-mavx2"));
     iw_measure measure;
     bool found = false;

@@ -247,12 +247,12 @@ static char *replaced(const char *text, const char *from, const char *to)
 
 static void lay_base(const char *root)
 {
-    static const char patch[] = "Description: d\nAuthor: a\nForwarded: no\nApplies-To: 1.*\n---\n";
-    iw_test_write(root, "patches/x/one.patch", patch);
-    iw_test_write(root, "patches/x/same.patch", patch);
-    iw_test_write(root, "patches/y/one.patch", patch);
-    iw_test_write(root, "patches/x/two.patch",
-                  "Description: e\nAuthor: a\nForwarded: no\nApplies-To: 1.*\n---\n");
+#define HEADER(d) "Description: " d "\nAuthor: a\nForwarded: no\nApplies-To: 1.*\n---\n"
+#define CHANGE(c) "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-a\n+" c "\n"
+    iw_test_write(root, "patches/x/one.patch", HEADER("d") CHANGE("b"));
+    iw_test_write(root, "patches/x/same.patch", HEADER("other words") CHANGE("b"));
+    iw_test_write(root, "patches/y/one.patch", HEADER("d") CHANGE("b"));
+    iw_test_write(root, "patches/x/two.patch", HEADER("d") CHANGE("c"));
     iw_test_write(root, "recipes/x/files/a", "A\n");
     iw_test_write(root, "recipes/x/files/b", "B\n");
     iw_test_write(root, "recipes/x/files/same/a", "A\n");
