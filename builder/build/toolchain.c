@@ -111,9 +111,14 @@ typedef struct team {
 static int unpack_package(iw_store *store, const iw_toolchain_package *package, const char *root,
                           iw_error *err)
 {
-    static char *unneeded[] = {"usr/share/man",     "usr/share/info", "usr/share/locale",
-                               "usr/share/lintian", "usr/share/bug",  NULL};
-    const iw_strings skip = {unneeded, 5, 5};
+    static char *unneeded[] = {"usr/share/man",
+                               "usr/share/info",
+                               "usr/share/locale",
+                               "usr/share/lintian",
+                               "usr/bin/qemu-[!x]*-static", /* for other CPUs: 250 MB */
+                               "usr/share/bug",
+                               NULL};
+    const iw_strings skip = {unneeded, 6, 6};
     iw_admission admission = {.set_times = true, .root_links = true, .skip = &skip};
     iw_cleanup_fd int fd = -1;
     if (iw_store_open_source(store, package->sha256, &fd, err) ||

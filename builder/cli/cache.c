@@ -111,9 +111,14 @@ static int collect(iw_context *context, iw_strings *keys, iw_strings *sources,
 {
     iw_catalog *catalog;
     iw_list stacks;
+    const iw_toolchain *checks;
     if (iw_context_catalog(context, &catalog, err) != 0 ||
-        iw_catalog_stacks(catalog, &stacks, err) != 0)
+        iw_catalog_stacks(catalog, &stacks, err) != 0 ||
+        iw_catalog_checks(catalog, &checks, err) != 0)
         return -1;
+    if (checks) iw_strings_add(toolchains, checks->digest);
+    for (size_t i = 0; checks && i < checks->package_count; i++)
+        iw_strings_add(sources, checks->packages[i].sha256);
     for (size_t i = 0; i < stacks.count; i++)
         if (keep_stack(context, stacks.items[i], keys, sources, toolchains, err) != 0) return -1;
     return 0;
@@ -157,7 +162,8 @@ const iw_command_spec iw_command_gc = {
     .complete = NULL,
     .summary = "Remove what no stack of this tree needs",
     .description = "Keeps the artifacts, sources and toolchains of every stack as it stands now, "
-                   "and objects up to a bound; removes the rest, old kept trees included. "
+                   "the toolchain `checks`, and objects up to a bound; removes the rest, old kept "
+                   "trees included. "
                    "Refuses while another run uses the store.",
     .examples = "ironwheel gc --dry-run\thow much it would free\n",
     .options = gc_options,

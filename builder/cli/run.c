@@ -10,38 +10,57 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "build/checks_root.h"
+#include "build/host.h"
 #include "cli/commands.h"
 #include "emulate/crash.h"
 #include "emulate/emulate.h"
 #include "ui/columns.h"
 
-/* The host's own emulator where it has one, else the toolchain's, where a build has unpacked it.
- * Caller frees. */
-static int find_emulator(iw_context *context, iw_catalog *catalog, char **out, iw_error *err)
+/* In the folder of a toolchain that a build has unpacked, or the host's own; NULL where there is
+ * none. Caller frees. */
+static int other_emulator(iw_catalog *catalog, iw_store *store, char **out, iw_error *err)
 {
-    static const char *const places[] = {"/usr/bin/qemu-x86_64-static", "/usr/bin/qemu-x86_64"};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (access(places[i], X_OK) == 0) {
-            *out = iw_strdup(places[i]);
-            return 0;
-        }
-    iw_store *store;
     iw_list names;
-    if (iw_context_store(context, &store, err) != 0 ||
-        iw_catalog_toolchains(catalog, &names, err) != 0)
-        return -1;
+    if (iw_catalog_toolchains(catalog, &names, err) != 0) return -1;
     for (size_t i = 0; i < names.count; i++) {
         const iw_toolchain *toolchain;
         if (iw_catalog_toolchain(catalog, names.items[i], &toolchain, err) != 0) return -1;
         iw_cleanup_free char *root = iw_store_path(store, "toolchains", toolchain->digest);
-        *out = iw_path_join(root, "root/usr/bin/qemu-x86_64-static");
+        *out = iw_path_join(root, "root/usr/bin/" IW_EMULATOR_NAME);
         if (access(*out, X_OK) == 0) return 0;
         free(*out);
-        *out = NULL;
     }
-    return iw_fail(err, IW_E_ENVIRONMENT,
-                   "there is no qemu-x86_64 here: install qemu-user-static, or build a stack (its "
-                   "toolchain holds one)");
+    *out = iw_host_find(IW_EMULATOR_NAME);
+    if (!*out) *out = iw_host_find("qemu-x86_64");
+    return 0;
+}
+
+/* The pinned emulator, fetched where it isn't in the store; where it can't be had, another one.
+ * Caller frees. */
+static int find_emulator(iw_context *context, iw_catalog *catalog, char **out, iw_error *err)
+{
+    iw_store *store;
+    iw_error why = IW_ERROR_INIT;
+    if (iw_context_store(context, &store, err) != 0) return -1;
+    if (!context->json) iw_context_show(context); /* standard output is the command's */
+    iw_fetch_options options = iw_context_fetch_options(context);
+    int status = iw_checks_emulator(catalog, store, NULL, NULL, &options, out, &why);
+    if (status == 0 && *out) return 0;
+    if (other_emulator(catalog, store, out, err) != 0) status = -1;
+    else if (*out) {
+        if (status != 0)
+            fprintf(stderr, "ironwheel: note: %s, as the pinned emulator can't be had: %s\n", *out,
+                    iw_error_text(&why));
+        status = 0;
+    } else if (status != 0) {
+        iw_error_move(err, &why);
+    } else {
+        status = iw_fail(err, IW_E_ENVIRONMENT,
+                         "there is no qemu-x86_64 here: install qemu-user-static");
+    }
+    iw_error_clear(&why);
+    return status;
 }
 
 /* Nothing of the caller's that changes which code runs: a name or two, the terminal, and what -e
@@ -95,6 +114,7 @@ static int start(iw_context *context, iw_catalog *catalog, const iw_profile *pro
                           .error = 2,
                           .die_with_parent = true};
     pid_t pid;
+    if (context->ui) iw_ui_pause(context->ui);
     return iw_spawn(&command, &pid, err) == 0 ? iw_wait(pid, status, err) : -1;
 }
 
@@ -147,6 +167,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 static const iw_option options[] = {
     {"cpu", 0, IW_OPTION_TEXT, "PROFILE", "The CPU to run it on (default: k10)", NULL},
     {"env", 'e', IW_OPTION_TEXT, "NAME=VALUE", "Give the command this variable, too", NULL},
+    IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 

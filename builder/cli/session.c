@@ -27,6 +27,14 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
     };
 }
 
+iw_fetch_options iw_context_fetch_options(const iw_context *context)
+{
+    iw_fetch_options options = iw_context_deliver_options(context).fetch;
+    options.cancel = context->cancel;
+    options.sink = context->sink;
+    return options;
+}
+
 int iw_context_session(iw_context *context, const char *stack, iw_session *session, iw_error *err)
 {
     iw_catalog *catalog;

@@ -55,6 +55,8 @@
 
 /* What the command line says; borrowed from the context. */
 iw_deliver_options iw_context_deliver_options(const iw_context *context);
+/* Its part for fetching, with the context's sink and cancel. */
+iw_fetch_options iw_context_fetch_options(const iw_context *context);
 /* Opens tree and store, loads the stack, makes its plan. To be closed in any case. */
 int iw_context_session(iw_context *context, const char *stack, iw_session *session, iw_error *err);
 /* The display from here on, and Ctrl-C stops the session's work instead of the program. */

@@ -80,10 +80,10 @@ static int run_update(iw_context *context, const iw_arguments *arguments, iw_err
     if (strcmp(before, after) == 0)
         iw_print(context, "%s pins the newest packages already\n", path);
     else
-        iw_print(
-            context,
-            "%s written; `git diff` shows what changed, and every package will be built anew\n",
-            path);
+        iw_print(context, "%s written; `git diff` shows what changed%s\n", path,
+                 strcmp(toolchain->name, IW_CHECKS_TOOLCHAIN) == 0
+                     ? ", and nothing is built anew for it"
+                     : ", and every package will be built anew");
     return 0;
 }
 

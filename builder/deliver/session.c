@@ -49,12 +49,17 @@ void iw_session_close(iw_session *session)
 
 size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted)
 {
+    const iw_toolchain *checks = NULL;
+    if (all) (void)!iw_catalog_checks(session->catalog, &checks, NULL);
     size_t count = 0, most = session->toolchain->package_count;
+    if (checks) most += checks->package_count;
     for (size_t i = 0; i < session->plan->node_count; i++)
         most += session->plan->nodes[i].recipe->source_count;
     iw_wanted *list = iw_alloc((most ? most : 1) * sizeof *list);
     for (size_t i = 0; toolchain && i < session->toolchain->package_count; i++)
         list[count++] = (iw_wanted){.package = &session->toolchain->packages[i]};
+    for (size_t i = 0; checks && i < checks->package_count; i++)
+        list[count++] = (iw_wanted){.package = &checks->packages[i]};
     for (size_t i = 0; i < session->plan->node_count; i++) {
         const iw_node *node = &session->plan->nodes[i];
         if (!all && node->action == IW_ACTION_REUSE) continue;

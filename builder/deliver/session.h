@@ -43,8 +43,9 @@ int iw_session_node(const iw_session *session, const char *package, iw_node **no
 
 /* --- fetching --- */
 
-/* What to fetch: sources of the nodes that may be built (`all`: of every node), and the toolchain's
- * packages. Caller frees *wanted; it borrows from the catalog. */
+/* What to fetch: sources of the nodes that may be built (`all`: of every node, and what checks, run
+ * and triage use), and the toolchain's packages. Caller frees *wanted; it borrows from the catalog.
+ */
 size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted);
 /* Fetches that. The toolchain's packages only where its root isn't unpacked yet, or `all`. */
 int iw_session_fetch(iw_session *session, bool all, iw_error *err);

@@ -234,10 +234,10 @@ void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host)
     catalog->toolchain = host;
 }
 
-int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out,
-                         iw_error *err)
+static int load_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out,
+                          iw_error *err)
 {
-    *out = catalog->toolchain ? catalog->toolchain : find_loaded(catalog, IW_FILE_TOOLCHAIN, name);
+    *out = find_loaded(catalog, IW_FILE_TOOLCHAIN, name);
     if (*out) return 0;
     const char *file = named_file(catalog, "toolchain", name, err);
     iw_toolchain *toolchain;
@@ -245,6 +245,20 @@ int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolcha
     keep_loaded(catalog, IW_FILE_TOOLCHAIN, name, toolchain);
     *out = toolchain;
     return 0;
+}
+
+int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out,
+                         iw_error *err)
+{
+    *out = catalog->toolchain;
+    return *out ? 0 : load_toolchain(catalog, name, out, err);
+}
+
+int iw_catalog_checks(iw_catalog *catalog, const iw_toolchain **out, iw_error *err)
+{
+    *out = NULL;
+    if (!iw_catalog_has(catalog, "recipes/toolchains/" IW_CHECKS_TOOLCHAIN ".yaml")) return 0;
+    return load_toolchain(catalog, IW_CHECKS_TOOLCHAIN, out, err);
 }
 
 int iw_catalog_profiles_join(iw_catalog *catalog, const iw_list *names, const iw_profile **out,

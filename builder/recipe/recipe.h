@@ -254,6 +254,10 @@ int iw_catalog_profile(iw_catalog *catalog, const char *name, const iw_profile *
                        iw_error *err);
 int iw_catalog_toolchain(iw_catalog *catalog, const char *name, const iw_toolchain **out,
                          iw_error *err);
+/* The toolchain file of what checks, `run` and triage use, whatever builds: in no key. *out is NULL
+ * where the tree has none. */
+#define IW_CHECKS_TOOLCHAIN "checks"
+int iw_catalog_checks(iw_catalog *catalog, const iw_toolchain **out, iw_error *err);
 /* From now on iw_catalog_toolchain gives this one for every name: the host's own tools (`host` is
  * borrowed until the catalog is freed). */
 void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host);

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "build/checks_root.h"
 
 typedef struct place {
     char *folder;
@@ -235,11 +236,105 @@ static void two_at_once_share_the_work(void **state)
     expect(root, "usr/lib/x.so", "library");
 }
 
+/* --- the toolchain file `checks` -------------------------------------------- */
+
+/* A tree whose toolchain `checks` is package 0, under the name `package`. */
+static iw_catalog *tree_with_checks(place *p, const char *package)
+{
+    iw_catalog *catalog = NULL;
+    iw_cleanup_free char *folder = iw_path_join(p->folder, "tree/recipes/toolchains"),
+                         *stacks = iw_path_join(p->folder, "tree/recipes/stacks"),
+                         *file = iw_path_join(folder, "checks.yaml"),
+                         *root = iw_path_join(p->folder, "tree"), *text = NULL;
+    assert_int_equal(iw_make_folders(folder, 0755, NULL), 0);
+    assert_int_equal(iw_make_folders(stacks, 0755, NULL), 0);
+    text = iw_format("name: checks\nsummary: x\nsuite: bookworm\nroots: [one]\npackages:\n"
+                     "  - name: %s\n    version: 1\n    file: pool/x.deb\n    sha256: %s\n"
+                     "    size: %llu\n",
+                     package, p->digests[0], (unsigned long long)p->packages[0].size);
+    if (package) assert_int_equal(iw_write_file(file, text, strlen(text), 0644, NULL), 0);
+    if (iw_catalog_open(root, &catalog, &p->err)) fail_msg("%s", iw_error_text(&p->err));
+    return catalog;
+}
+
+static void checks_have_a_root_of_their_own(void **state)
+{
+    place *p = *state;
+    iw_fetch_options offline = {.offline = true, .cancel = -1};
+    iw_catalog *catalog = tree_with_checks(p, "one");
+    iw_cleanup_free char *root = NULL;
+    if (iw_checks_root(catalog, p->store, &offline, &root, &p->err))
+        fail_msg("%s", iw_error_text(&p->err));
+    expect(root, "usr/bin/dash", "shell");
+    iw_cleanup_strings iw_strings argv = {0}, environment = {0};
+    iw_checks_python(root, &argv, &environment);
+    iw_cleanup_free char *home = iw_format("PYTHONHOME=%s/usr", root);
+    assert_true(iw_strings_has(&environment, home));
+    assert_true(iw_starts_with(argv.items[0], root));
+    iw_catalog_free(catalog);
+}
+
+static void a_host_toolchain_leaves_checks_alone(void **state)
+{
+    place *p = *state;
+    iw_catalog *catalog = tree_with_checks(p, "one");
+    const iw_toolchain host = {.name = "host", .is_host = true}, *found = NULL;
+    iw_catalog_use_toolchain(catalog, &host);
+    assert_int_equal(iw_catalog_checks(catalog, &found, NULL), 0);
+    assert_non_null(found);
+    assert_string_equal(found->name, "checks");
+    iw_catalog_free(catalog);
+}
+
+/* The same package in the stack's own toolchain: its root is taken, and nothing more is unpacked.
+ */
+static void the_same_emulator_is_not_unpacked_twice(void **state)
+{
+    place *p = *state;
+    iw_fetch_options offline = {.offline = true, .cancel = -1};
+    iw_catalog *catalog = tree_with_checks(p, "qemu-user-static");
+    iw_cleanup_free char *own = NULL, *other = NULL;
+    p->packages[1].name = "qemu-user-static";
+    p->packages[1].sha256 = p->digests[0];
+    assert_int_equal(iw_checks_emulator(catalog, p->store, &p->toolchain, "/a/root", &offline, &own,
+                                        &p->err),
+                     0);
+    assert_string_equal(own, "/a/root/usr/bin/qemu-x86_64-static");
+    p->packages[1].sha256 = p->digests[1];
+    assert_int_equal(iw_checks_emulator(catalog, p->store, &p->toolchain, "/a/root", &offline,
+                                        &other, &p->err),
+                     0);
+    assert_true(iw_starts_with(other, p->folder));
+    iw_catalog_free(catalog);
+}
+
+static void says_that_the_tree_has_no_checks(void **state)
+{
+    place *p = *state;
+    iw_fetch_options offline = {.offline = true, .cancel = -1};
+    iw_catalog *catalog = tree_with_checks(p, NULL);
+    iw_cleanup_free char *root = NULL, *emulator = NULL;
+    assert_int_equal(iw_checks_root(catalog, p->store, &offline, &root, &p->err), -1);
+    assert_int_equal(p->err.kind, IW_E_NOT_FOUND);
+    assert_non_null(strstr(p->err.message, "recipes/toolchains/checks.yaml"));
+    iw_error_clear(&p->err);
+    assert_int_equal(iw_checks_emulator(catalog, p->store, NULL, NULL, &offline, &emulator,
+                                        &p->err),
+                     0);
+    assert_null(emulator);
+    iw_catalog_free(catalog);
+}
+
 int main(void)
 {
 #define RUN(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {RUN(unpacks_and_prepares), RUN(makes_a_changed_one_anew),
+    const struct CMUnitTest tests[] = {RUN(unpacks_and_prepares),
+                                       RUN(makes_a_changed_one_anew),
                                        RUN(names_a_missing_package),
-                                       RUN(two_at_once_share_the_work)};
+                                       RUN(two_at_once_share_the_work),
+                                       RUN(checks_have_a_root_of_their_own),
+                                       RUN(a_host_toolchain_leaves_checks_alone),
+                                       RUN(the_same_emulator_is_not_unpacked_twice),
+                                       RUN(says_that_the_tree_has_no_checks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
