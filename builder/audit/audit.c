@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "audit/pool.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/machine.h"
 #include "base/memory.h"
@@ -342,17 +343,10 @@ static int add_path(iw_pool *pool, const char *path, iw_error *err)
     return iw_walk(path, visit, &w, err);
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_options *options,
                    iw_audit_summary *summary, iw_error *err)
 {
-    double start = now();
+    double start = iw_now();
     iw_pool *pool =
         iw_pool_open(options, options->threads ? options->threads : iw_core_count(), summary);
     for (size_t i = 0; i < count; i++) {
@@ -360,14 +354,14 @@ int iw_audit_paths(const char *const *paths, size_t count, const iw_audit_option
         if (add_path(pool, paths[i], &trouble)) iw_pool_fail(pool, &trouble);
     }
     int status = iw_pool_close(pool, err);
-    summary->seconds = now() - start;
+    summary->seconds = iw_now() - start;
     return status;
 }
 
 int iw_audit_buffer(const void *data, size_t length, const char *name,
                     const iw_audit_options *options, iw_audit_summary *summary, iw_error *err)
 {
-    double start = now();
+    double start = iw_now();
     iw_error trouble = IW_ERROR_INIT;
     iw_pool *pool = iw_pool_open(options, 0, summary);
     iw_bytes *bytes = iw_bytes_borrow(data, length);
@@ -378,7 +372,7 @@ int iw_audit_buffer(const void *data, size_t length, const char *name,
     if (status < 0) iw_pool_fail(pool, &trouble);
     iw_bytes_drop(pool, bytes);
     status = iw_pool_close(pool, err);
-    summary->seconds = now() - start;
+    summary->seconds = iw_now() - start;
     return status;
 }
 

@@ -6,6 +6,7 @@
 
 #include "audit/audit.h"
 #include "audit/isa.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 /* --- JSON ----------------------------------------------------------------- */
@@ -16,19 +17,6 @@ static char *dump(json_t *object)
     json_decref(object);
     if (!text) return iw_strdup("{}");
     return text;
-}
-
-/* Text from files may not be UTF-8: then bytes above 127 become "?". NULL gives null. */
-static json_t *json_text(const char *text)
-{
-    if (!text) return json_null();
-    json_t *value = json_string(text);
-    if (value) return value;
-    iw_cleanup_free char *copy = iw_strdup(text);
-    for (char *at = copy; *at; at++)
-        if ((unsigned char)*at > 127) *at = '?';
-    value = json_string(copy);
-    return value ? value : json_null();
 }
 
 static void set_number(json_t *object, const char *key, uint64_t value)
@@ -56,18 +44,18 @@ char *iw_audit_finding_json(const iw_audit_finding *finding)
     json_t *o = json_object();
     hex_bytes(finding, bytes, "");
     json_object_set_new(o, "type", json_string("finding"));
-    json_object_set_new(o, "file", json_text(finding->file));
-    json_object_set_new(o, "function", json_text(finding->function));
+    json_object_set_new(o, "file", iw_json_text(finding->file));
+    json_object_set_new(o, "function", iw_json_text(finding->function));
     json_object_set_new(o, "address", json_hex(finding->address));
-    json_object_set_new(o, "section", json_text(finding->section));
+    json_object_set_new(o, "section", iw_json_text(finding->section));
     if (finding->function) set_number(o, "offset", finding->offset);
     json_object_set_new(o, "bytes", json_string(bytes));
-    json_object_set_new(o, "mnemonic", json_text(finding->mnemonic));
-    json_object_set_new(o, "instruction", json_text(finding->text));
-    json_object_set_new(o, "feature", json_text(finding->feature));
+    json_object_set_new(o, "mnemonic", iw_json_text(finding->mnemonic));
+    json_object_set_new(o, "instruction", iw_json_text(finding->text));
+    json_object_set_new(o, "feature", iw_json_text(finding->feature));
     json_object_set_new(o, "standing", json_string(iw_finding_standing_name(finding->standing)));
-    if (finding->reason) json_object_set_new(o, "reason", json_text(finding->reason));
-    if (finding->via) json_object_set_new(o, "via", json_text(finding->via));
+    if (finding->reason) json_object_set_new(o, "reason", iw_json_text(finding->reason));
+    if (finding->via) json_object_set_new(o, "via", iw_json_text(finding->via));
     return dump(o);
 }
 
@@ -87,7 +75,7 @@ char *iw_audit_file_json(const iw_audit_file *file)
 {
     json_t *o = json_object(), *functions = json_array();
     json_object_set_new(o, "type", json_string("file"));
-    json_object_set_new(o, "path", json_text(file->file));
+    json_object_set_new(o, "path", iw_json_text(file->file));
     json_object_set_new(o, "verdict", json_string(iw_verdict_name(file->verdict)));
     set_number(o, "code_bytes", file->code_bytes);
     set_counts(o, file->counts, file->count_count);
@@ -98,7 +86,7 @@ char *iw_audit_file_json(const iw_audit_file *file)
     set_number(o, "resyncs", file->resyncs);
     for (size_t i = 0; i < file->top_count; i++) {
         json_t *f = json_object();
-        json_object_set_new(f, "function", json_text(file->top[i].name));
+        json_object_set_new(f, "function", iw_json_text(file->top[i].name));
         json_object_set_new(f, "address", json_hex(file->top[i].address));
         set_number(f, "count", file->top[i].count);
         set_number(f, "guarded", file->top[i].guarded);
@@ -106,7 +94,7 @@ char *iw_audit_file_json(const iw_audit_file *file)
     }
     if (file->top_count) json_object_set(o, "top", functions);
     json_decref(functions);
-    if (file->note) json_object_set_new(o, "note", json_text(file->note));
+    if (file->note) json_object_set_new(o, "note", iw_json_text(file->note));
     return dump(o);
 }
 
@@ -114,7 +102,7 @@ char *iw_audit_summary_json(const iw_audit_summary *summary, const char *profile
 {
     json_t *o = json_object();
     json_object_set_new(o, "type", json_string("summary"));
-    json_object_set_new(o, "profile", json_text(profile));
+    json_object_set_new(o, "profile", iw_json_text(profile));
     json_object_set_new(o, "verdict", json_string(iw_verdict_name(summary->verdict)));
     set_number(o, "files", summary->files);
     set_number(o, "clean", summary->clean);

@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/clock.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 static const char *const names[] = {"plan",     "started", "progress", "line",
@@ -14,11 +16,7 @@ static const char *const names[] = {"plan",     "started", "progress", "line",
 void iw_emit(const iw_sink *sink, iw_event event)
 {
     if (!sink || !sink->emit) return;
-    if (event.when == 0) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        event.when = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    }
+    if (event.when == 0) event.when = iw_now_ms();
     sink->emit(sink->context, &event);
 }
 
@@ -27,36 +25,21 @@ const char *iw_event_name(iw_event_type type)
     return names[type];
 }
 
-/* Output of builds may hold any bytes; JSON holds text. */
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    if (!text) return;
-    json_t *value = json_string(text);
-    if (!value) { /* not UTF-8 */
-        char *safe = iw_strdup(text);
-        for (char *c = safe; *c; c++)
-            if ((unsigned char)*c >= 128) *c = '?';
-        value = json_string(safe);
-        free(safe);
-    }
-    json_object_set_new(object, key, value);
-}
-
 char *iw_event_to_json(const iw_event *event)
 {
     json_t *object = json_object();
-    set_text(object, "type", names[event->type]);
+    iw_json_put(object, "type", names[event->type]);
     if (event->type == IW_EVENT_RESULT) {
-        set_text(object, "bundle", event->path);
-        set_text(object, "sha256", event->detail);
-        set_text(object, "report", event->subject);
+        iw_json_put(object, "bundle", event->path);
+        iw_json_put(object, "sha256", event->detail);
+        iw_json_put(object, "report", event->subject);
     } else {
-        set_text(object, "subject", event->subject);
-        set_text(object, "part", event->part);
-        set_text(object, "phase", event->phase);
-        set_text(object, "detail", event->detail);
-        set_text(object, "path", event->path);
-        set_text(object, "unit", event->unit);
+        iw_json_put(object, "subject", event->subject);
+        iw_json_put(object, "part", event->part);
+        iw_json_put(object, "phase", event->phase);
+        iw_json_put(object, "detail", event->detail);
+        iw_json_put(object, "path", event->path);
+        iw_json_put(object, "unit", event->unit);
         if (event->count)
             json_object_set_new(object, "count", json_integer((json_int_t)event->count));
         if (event->total)
@@ -70,20 +53,17 @@ char *iw_event_to_json(const iw_event *event)
 
 static int read_event(json_t *object, iw_event *event)
 {
-    const char *name = json_string_value(json_object_get(object, "type"));
+    const char *name = iw_json_get(object, "type");
     size_t type = 0;
     while (name && type < NAME_COUNT && strcmp(names[type], name) != 0) type++;
     if (!name || type == NAME_COUNT) return -1;
     *event = (iw_event){.type = (iw_event_type)type};
-    event->subject =
-        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "report" : "subject"));
-    event->part = json_string_value(json_object_get(object, "part"));
-    event->phase = json_string_value(json_object_get(object, "phase"));
-    event->detail =
-        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail"));
-    event->path =
-        json_string_value(json_object_get(object, type == IW_EVENT_RESULT ? "bundle" : "path"));
-    event->unit = json_string_value(json_object_get(object, "unit"));
+    event->subject = iw_json_get(object, type == IW_EVENT_RESULT ? "report" : "subject");
+    event->part = iw_json_get(object, "part");
+    event->phase = iw_json_get(object, "phase");
+    event->detail = iw_json_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail");
+    event->path = iw_json_get(object, type == IW_EVENT_RESULT ? "bundle" : "path");
+    event->unit = iw_json_get(object, "unit");
     event->count = (uint64_t)json_integer_value(json_object_get(object, "count"));
     event->total = (uint64_t)json_integer_value(json_object_get(object, "total"));
     event->when = json_integer_value(json_object_get(object, "when"));

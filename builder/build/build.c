@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/machine.h"
 #include "base/memory.h"
@@ -45,13 +46,6 @@ typedef struct building {
     size_t failures;
     iw_buffer report; /* of failures */
 } building;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* --- one package ---------------------------------------------------------- */
 
@@ -221,7 +215,7 @@ static int worker_ended(building *b, size_t i, iw_error *err)
                     (iw_event){.type = IW_EVENT_FINISHED,
                                .subject = worker.subject,
                                .detail = worker.reused ? "reused" : "built",
-                               .count = (uint64_t)((now() - worker.began) * 1000)});
+                               .count = (uint64_t)((iw_now() - worker.began) * 1000)});
             iw_schedule_done(b->schedule, worker.node);
         }
     } else {
@@ -270,7 +264,7 @@ static void tell_counts(building *b)
 static void cancel_all(building *b)
 {
     b->cancelled = b->stopping = true;
-    b->kill_at = now() + CANCEL_PATIENCE;
+    b->kill_at = iw_now() + CANCEL_PATIENCE;
     for (size_t i = 0; i < b->count; i++) iw_worker_cancel(&b->workers[i]);
 }
 
@@ -281,14 +275,14 @@ static int wait_for_news(building *b, iw_error *err)
     for (size_t i = 0; i < watched; i++) fds[i] = (struct pollfd){b->workers[i].events, POLLIN, 0};
     fds[watched] = (struct pollfd){b->cancelled ? -1 : b->options->cancel, POLLIN, 0};
     fds[watched + 1] = (struct pollfd){iw_broker_fd(b->broker), POLLIN, 0};
-    int timeout = b->kill_at > 0 ? (int)((b->kill_at - now()) * 1000) : -1;
+    int timeout = b->kill_at > 0 ? (int)((b->kill_at - iw_now()) * 1000) : -1;
     int status = 0, ready = poll(fds, watched + 2, b->kill_at > 0 && timeout < 0 ? 0 : timeout);
     if (ready > 0 && fds[watched].revents) cancel_all(b);
     if (ready > 0 && fds[watched + 1].revents) {
         iw_broker_handle(b->broker);
         tell_counts(b);
     }
-    if (b->kill_at > 0 && now() >= b->kill_at)
+    if (b->kill_at > 0 && iw_now() >= b->kill_at)
         for (size_t i = 0; i < b->count; i++) iw_worker_kill(&b->workers[i]);
     /* From the last to the first: one that has ended gives its place to the last. */
     for (size_t i = watched; ready > 0 && i > 0; i--)

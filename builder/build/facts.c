@@ -4,14 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 
 #define FLAGS_LIMIT 200 /* different flags that are counted one by one */
-
-static void put(json_t *object, const char *key, const char *text)
-{
-    if (text) json_object_set_new(object, key, json_string(text));
-}
 
 static json_t *sources_of(const iw_recipe *recipe)
 {
@@ -19,12 +15,12 @@ static json_t *sources_of(const iw_recipe *recipe)
     for (size_t i = 0; i < recipe->source_count; i++) {
         const iw_source *source = &recipe->sources[i];
         json_t *one = json_object();
-        put(one, "kind", iw_source_kind_name(source->kind));
-        put(one, "name", source->name);
-        put(one, "version", source->version);
-        put(one, "file", source->file);
-        put(one, "commit", source->commit);
-        put(one, "sha256", source->sha256);
+        iw_json_put(one, "kind", iw_source_kind_name(source->kind));
+        iw_json_put(one, "name", source->name);
+        iw_json_put(one, "version", source->version);
+        iw_json_put(one, "file", source->file);
+        iw_json_put(one, "commit", source->commit);
+        iw_json_put(one, "sha256", source->sha256);
         json_array_append_new(list, one);
     }
     return list;
@@ -37,9 +33,9 @@ static json_t *patches_of(const iw_recipe *recipe)
     for (size_t i = 0; i < recipe->patch_count; i++) {
         const iw_patch *patch = &recipe->patches[i];
         json_t *one = json_object();
-        put(one, "file", patch->file);
-        put(one, "from", patch->from);
-        put(one, "sha256", patch->change_sha256);
+        iw_json_put(one, "file", patch->file);
+        iw_json_put(one, "from", patch->from);
+        iw_json_put(one, "sha256", patch->change_sha256);
         json_array_append_new(list, one);
     }
     return list;
@@ -92,8 +88,8 @@ char *iw_artifact_facts(const iw_recipe *recipe, const char *finish,
         json_decref(object);
         object = json_object();
     }
-    put(object, "licence", recipe->licence);
-    put(object, "system", iw_system_name(recipe->build.system));
+    iw_json_put(object, "licence", recipe->licence);
+    iw_json_put(object, "system", iw_system_name(recipe->build.system));
     json_object_set_new(object, "sources", sources_of(recipe));
     json_object_set_new(object, "patches", patches_of(recipe));
     json_object_set(object, "removed-flags", wrapper->removed);

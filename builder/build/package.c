@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
@@ -47,13 +48,6 @@ typedef struct work {
     char *finish_facts;
 } work;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static double cpu_seconds(void)
 {
     struct rusage of[2];
@@ -82,7 +76,7 @@ static int begin(work *w, const char *phase, iw_error *err)
     w->log = -1;
     free(iw_steal(&w->end->log));
     w->end->phase = phase;
-    w->begun = now();
+    w->begun = iw_now();
     iw_emit(w->job->sink,
             (iw_event){.type = IW_EVENT_STARTED, .subject = w->subject, .phase = phase});
     return iw_tree_log(&w->tree, phase, &w->log, &w->end->log, err);
@@ -90,14 +84,14 @@ static int begin(work *w, const char *phase, iw_error *err)
 
 static void finished(work *w)
 {
-    double seconds = now() - w->begun,
+    double seconds = iw_now() - w->begun,
            before = json_real_value(json_object_get(w->seconds, w->end->phase));
     json_object_set_new(w->seconds, w->end->phase, json_real(seconds + before));
     iw_emit(w->job->sink, (iw_event){.type = IW_EVENT_FINISHED,
                                      .subject = w->subject,
                                      .phase = w->end->phase,
                                      .count = (uint64_t)(seconds * 1000)});
-    w->begun = now();
+    w->begun = iw_now();
 }
 
 static void on_line(void *context, const char *line)
@@ -339,7 +333,7 @@ static void record_times(const work *w, bool finished)
         if (finished) measures[count++] = (iw_phase_measure){phase, {json_real_value(value), 0}};
         total += json_real_value(value);
     }
-    if (!finished) total += now() - w->begun;
+    if (!finished) total += iw_now() - w->begun;
     if (!finished || w->objects_reused) {
         total += total_before;
         cpu += cpu_before;
@@ -397,7 +391,7 @@ static int prepare(work *w, iw_error *err)
 
 static int build(work *w, iw_error *err)
 {
-    w->begun = now();
+    w->begun = iw_now();
     w->cpu_before = cpu_seconds();
     bool done = prepare(w, err) == 0 && lay_sources(w, err) == 0 && apply_patches(w, err) == 0 &&
                 lay_prefix(w, err) == 0 && run_steps(w, err) == 0 && finish_tree(w, err) == 0 &&

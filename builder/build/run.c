@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/process.h"
@@ -38,13 +39,6 @@ typedef struct run {
     iw_buffer line, tail, status;
     iw_error *err;
 } run;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 /* --- output --------------------------------------------------------------- */
 
@@ -153,7 +147,7 @@ static void kill_all(run *r)
 {
     if (r->killed) return;
     r->killed = true;
-    r->drain = now() + DRAIN_SECONDS;
+    r->drain = iw_now() + DRAIN_SECONDS;
     if (r->reaped) return;
     kill(r->pid, SIGTERM); /* the guard's; it kills bwrap and all below it */
 }
@@ -163,7 +157,7 @@ static int reap(run *r)
     if (r->reaped) return 0;
     if (iw_wait(r->pid, &r->wait_status, r->err)) return -1;
     r->reaped = true;
-    r->drain = now() + DRAIN_SECONDS;
+    r->drain = iw_now() + DRAIN_SECONDS;
     return 0;
 }
 
@@ -179,7 +173,7 @@ static bool exit_code(const run *r, int *code)
 
 static int conclude(run *r)
 {
-    r->result->seconds = now() - r->start;
+    r->result->seconds = iw_now() - r->start;
     int code = 0;
     if (r->killed) r->result->status = r->wait_status;
     else if (r->host)
@@ -205,7 +199,7 @@ static int poll_timeout(const run *r)
     double until = r->deadline;
     if ((r->killed || r->reaped) && (until <= 0 || r->drain < until)) until = r->drain;
     if (until <= 0) return r->pidfd < 0 ? 200 : -1;
-    double left = (until - now()) * 1000.0;
+    double left = (until - iw_now()) * 1000.0;
     if (left < 0) return 0;
     if (left > 60000) left = 60000;
     return (int)left + 1;
@@ -213,7 +207,7 @@ static int poll_timeout(const run *r)
 
 static void check_time(run *r)
 {
-    if (!r->reaped && !r->killed && r->deadline > 0 && now() >= r->deadline) {
+    if (!r->reaped && !r->killed && r->deadline > 0 && iw_now() >= r->deadline) {
         r->result->timed_out = true;
         kill_all(r);
     }
@@ -248,7 +242,7 @@ static int step(run *r, bool *ended)
     if (fds[2].revents || (r->pidfd < 0 && r->output < 0)) {
         if (reap(r)) return -1;
     }
-    *ended = r->reaped && ((r->output < 0 && r->report < 0) || now() >= r->drain);
+    *ended = r->reaped && ((r->output < 0 && r->report < 0) || iw_now() >= r->drain);
     return 0;
 }
 
@@ -292,7 +286,7 @@ int iw_sandbox_run(const iw_sandbox *sandbox, const iw_sandbox_watch *watch,
              .socket = -1,
              .listener = -1,
              .err = err,
-             .start = now()};
+             .start = iw_now()};
     int out[2] = {-1, -1}, report[2] = {-1, -1}, network[2] = {-1, -1};
     int status = -1;
     if (pipe2(out, O_CLOEXEC) || pipe2(report, O_CLOEXEC) ||

@@ -13,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/guard.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/process.h"
 
@@ -105,13 +107,6 @@ static _Noreturn void work(const iw_store *parents, const iw_job *job, int event
 
 /* --- in the parent -------------------------------------------------------- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job, iw_node *node,
                     iw_error *err)
 {
@@ -143,7 +138,7 @@ int iw_worker_start(iw_worker *worker, const iw_store *store, const iw_job *job,
     worker->cancel = cancel[1];
     worker->node = node;
     worker->pid = pid;
-    worker->began = now();
+    worker->began = iw_now();
     worker->subject = iw_format("%s/%s", node->recipe->name, node->recipe->version);
     if (pid > 0)
         return fcntl(worker->events, F_SETFL, O_NONBLOCK)
@@ -160,13 +155,13 @@ static void take_result(iw_worker *worker, const char *line)
     if (!object) return;
     worker->told = true;
     iw_error_kind kind = (iw_error_kind)json_integer_value(json_object_get(object, "kind"));
-    const char *message = json_string_value(json_object_get(object, "message"));
+    const char *message = iw_json_get(object, "message");
     if (kind != IW_E_NONE)
         iw_fail(&worker->error, kind, "%s", message ? message : "it failed without a word");
     worker->cancelled = kind == IW_E_CANCELLED;
     worker->reused = json_is_true(json_object_get(object, "reused"));
-    worker->phase = iw_strdup(json_string_value(json_object_get(object, "phase")));
-    worker->log = iw_strdup(json_string_value(json_object_get(object, "log")));
+    worker->phase = iw_strdup(iw_json_get(object, "phase"));
+    worker->log = iw_strdup(iw_json_get(object, "log"));
     json_decref(object);
 }
 

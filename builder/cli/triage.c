@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "build/build.h"
 #include "cli/commands.h"
@@ -71,13 +72,12 @@ struct told {
 static struct told told_of(const json_t *crash)
 {
     static const char site[] = "/" IW_TRIAGE_SITE "/";
-    const char *file = json_string_value(json_object_get(crash, "file")),
-               *inside = file ? strstr(file, site) : NULL;
-    return (struct told){json_string_value(json_object_get(crash, "signal")),
-                         json_string_value(json_object_get(crash, "instruction")),
-                         json_string_value(json_object_get(crash, "feature")),
+    const char *file = iw_json_get(crash, "file"), *inside = file ? strstr(file, site) : NULL;
+    return (struct told){iw_json_get(crash, "signal"),
+                         iw_json_get(crash, "instruction"),
+                         iw_json_get(crash, "feature"),
                          inside ? inside + strlen(site) : file,
-                         json_string_value(json_object_get(crash, "function")),
+                         iw_json_get(crash, "function"),
                          json_is_true(json_object_get(crash, "constructor"))};
 }
 

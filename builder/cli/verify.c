@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "cli/commands.h"
@@ -73,8 +74,7 @@ static int verify_here(iw_context *context, const char *bundle, const char *sha2
     if (rename(first, moved) != 0)
         return iw_fail_errno(err, IW_E_IO, "can't move the environment to %s", moved);
     if (iw_read_manifest(moved, &manifest, err) != 0) return -1;
-    int status = iw_context_session(context, json_string_value(json_object_get(manifest, "stack")),
-                                    &session, err);
+    int status = iw_context_session(context, iw_json_get(manifest, "stack"), &session, err);
     iw_cleanup_free char *differences =
         status == 0 ? iw_compare_manifest(session.plan, manifest) : NULL;
     if (status == 0 && *differences)

@@ -6,31 +6,19 @@
 #include <time.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "report/report.h"
 
 #define MANIFEST_LIMIT (64u << 20)
 
-static void put_text(json_t *object, const char *key, const char *text)
-{
-    if (text) json_object_set_new(object, key, json_string(text));
-}
-
-static json_t *list(const iw_list *items)
-{
-    json_t *array = json_array();
-    for (size_t i = 0; i < items->count; i++)
-        json_array_append_new(array, json_string(items->items[i]));
-    return array;
-}
-
 /* --- what the store remembers of a package's build ------------------------ */
 
 /* NULL where the store doesn't hold that very artifact. */
 static json_t *known_of(iw_store *store, const json_t *package, const json_t *started)
 {
-    const char *key = json_string_value(json_object_get(package, "build_key"));
+    const char *key = iw_json_get(package, "build_key");
     iw_artifact artifact = {0};
     bool found = false;
     if (!key || iw_store_find_artifact_by_build(store, key, &artifact, &found, NULL) != 0 || !found)
@@ -56,7 +44,7 @@ static json_t *known_packages(const iw_session *session, const char *manifest,
     size_t i;
     json_array_foreach(json_object_get(root, "packages"), i, package)
     {
-        const char *name = json_string_value(json_object_get(package, "name"));
+        const char *name = iw_json_get(package, "name");
         json_t *object = name ? known_of(session->store, package, started) : NULL;
         if (object) json_object_set_new(known, name, object);
     }
@@ -74,11 +62,12 @@ static json_t *describe_exceptions(const iw_plan *plan)
         for (size_t k = 0; plan->nodes[i].in_bundle && k < recipe->exception_count; k++) {
             const iw_exception *e = &recipe->exceptions[k];
             json_t *object = json_object();
-            put_text(object, "package", recipe->name);
-            put_text(object, "file", e->file);
-            put_text(object, "symbol", e->symbol ? e->symbol : e->range);
-            put_text(object, "reason", e->reason);
-            json_object_set_new(object, "features", list(&e->features));
+            iw_json_put(object, "package", recipe->name);
+            iw_json_put(object, "file", e->file);
+            iw_json_put(object, "symbol", e->symbol ? e->symbol : e->range);
+            iw_json_put(object, "reason", e->reason);
+            json_object_set_new(object, "features",
+                                iw_json_texts(e->features.items, e->features.count));
             json_array_append_new(all, object);
         }
     }
@@ -92,7 +81,7 @@ static json_t *describe_profiles(const iw_session *session)
         const iw_profile *profile;
         if (iw_catalog_profile(session->catalog, session->stack->profiles.items[i], &profile,
                                NULL) == 0)
-            put_text(all, profile->name, profile->summary);
+            iw_json_put(all, profile->name, profile->summary);
     }
     return all;
 }
@@ -104,7 +93,7 @@ static json_t *describe_audit(const iw_reporting *r)
     size_t i;
     json_array_foreach(r->every, i, file)
     {
-        const char *verdict = json_string_value(json_object_get(file, "verdict"));
+        const char *verdict = iw_json_get(file, "verdict");
         if (verdict && strcmp(verdict, "clean") != 0) json_array_append(rest, file);
     }
     if (r->every) json_object_set(audit, "every", r->every);
@@ -123,11 +112,11 @@ static char *describe(const iw_session *session, const iw_reporting *r, const ch
     struct tm at;
     char when[32] = "";
     if (gmtime_r(&now, &at)) strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &at);
-    put_text(details, "file", iw_path_base(r->bundle));
-    put_text(details, "sha256", r->sha256);
-    put_text(details, "by", r->by);
-    put_text(details, "when", when);
-    put_text(details, "problem", r->problem);
+    iw_json_put(details, "file", iw_path_base(r->bundle));
+    iw_json_put(details, "sha256", r->sha256);
+    iw_json_put(details, "by", r->by);
+    iw_json_put(details, "when", when);
+    iw_json_put(details, "problem", r->problem);
     if (stat(r->bundle, &status) == 0)
         json_object_set_new(details, "bytes", json_integer((json_int_t)status.st_size));
     if (r->audit) json_object_set_new(details, "audit", describe_audit(r));

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
@@ -38,9 +39,8 @@ char *iw_compare_manifest(const iw_plan *plan, const json_t *manifest)
     json_t *package;
     json_array_foreach(json_object_get(manifest, "packages"), index, package)
     {
-        const char *name = json_string_value(json_object_get(package, "name")),
-                   *version = json_string_value(json_object_get(package, "version"));
-        const char *key = json_string_value(json_object_get(package, "plan_key"));
+        const char *name = iw_json_get(package, "name"), *version = iw_json_get(package, "version");
+        const char *key = iw_json_get(package, "plan_key");
         const iw_node *node = name ? iw_plan_find(plan, name, NULL) : NULL;
         if (!node)
             iw_buffer_add_format(&out, "  %s: not in this tree's stack\n",
@@ -53,7 +53,7 @@ char *iw_compare_manifest(const iw_plan *plan, const json_t *manifest)
                 &out, "  %s: made by another recipe, toolchain or version of Ironwheel\n", name);
         matched += node != NULL;
     }
-    const char *format = json_string_value(json_object_get(manifest, "bundle_format"));
+    const char *format = iw_json_get(manifest, "bundle_format");
     if (!format || strcmp(format, IW_BUNDLE_FORMAT) != 0)
         iw_buffer_add_format(&out,
                              "  the bundle: written in format %s by another version of Ironwheel; "

@@ -16,6 +16,7 @@
 #include "audit/audit.h"
 #include "audit/image.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/text.h"
@@ -263,34 +264,21 @@ char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char
     return iw_buffer_take(&text);
 }
 
-/* Names of files and functions may hold any bytes; JSON holds UTF-8. */
-static void set_text(json_t *object, const char *key, const char *text)
-{
-    json_t *value = text ? json_string(text) : json_null();
-    if (!value) {
-        iw_cleanup_free char *safe = iw_strdup(text);
-        for (char *c = safe; *c; c++)
-            if ((unsigned char)*c >= 128) *c = '?';
-        value = json_string(safe);
-    }
-    json_object_set_new(object, key, value);
-}
-
 char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char *output)
 {
     iw_cleanup_free char *line = python_line(output);
     json_t *object = json_object();
-    set_text(object, "type", "crash");
-    set_text(object, "program", crash->program);
+    iw_json_set(object, "type", "crash");
+    iw_json_set(object, "program", crash->program);
     json_object_set_new(object, "pid", json_integer(crash->pid));
-    set_text(object, "signal", sigabbrev_np(crash->signal) ? sigabbrev_np(crash->signal) : "?");
-    set_text(object, "profile", profile->name);
-    set_text(object, "instruction", crash->instruction);
-    set_text(object, "feature", crash->feature);
-    set_text(object, "file", crash->file);
-    set_text(object, "function", crash->function);
+    iw_json_set(object, "signal", sigabbrev_np(crash->signal) ? sigabbrev_np(crash->signal) : "?");
+    iw_json_set(object, "profile", profile->name);
+    iw_json_set(object, "instruction", crash->instruction);
+    iw_json_set(object, "feature", crash->feature);
+    iw_json_set(object, "file", crash->file);
+    iw_json_set(object, "function", crash->function);
     json_object_set_new(object, "constructor", json_boolean(crash->constructor));
-    set_text(object, "python", line);
+    iw_json_set(object, "python", line);
     if (crash->file) json_object_set_new(object, "offset", json_integer((json_int_t)crash->offset));
     char *text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(object);

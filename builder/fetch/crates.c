@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "store/archive.h"
@@ -327,7 +328,7 @@ static char *download_template(const char *registry, const iw_transfer_options *
         return NULL;
     }
     json_t *root = json_loads(text, 0, NULL);
-    char *template = iw_strdup(json_string_value(json_object_get(root, "dl")));
+    char *template = iw_strdup(iw_json_get(root, "dl"));
     json_decref(root);
     if (!template) iw_fail(err, IW_E_FORMAT, "%s names no download address", config);
     return template;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -83,21 +84,14 @@ struct child {
     double told;
 };
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static int tell(struct child *child, const git_indexer_progress *stats)
 {
     struct report report = {0};
     if (stats)
         report = (struct report){0, stats->received_objects, stats->total_objects,
                                  stats->received_bytes};
-    if (now() - child->told < 0.1) return 0;
-    child->told = now();
+    if (iw_now() - child->told < 0.1) return 0;
+    child->told = iw_now();
     return write(child->out, &report, sizeof report) == (ssize_t)sizeof report ? 0 : -1;
 }
 
@@ -210,11 +204,11 @@ static pid_t start_child(const char *path, const char *url, int *in, iw_error *e
 static int follow_child(struct job *job, int in, const char *url, iw_buffer *text, iw_error *err)
 {
     double stall = job->options->stall ? job->options->stall : STALL_SECONDS,
-           deadline = now() + stall;
+           deadline = iw_now() + stall;
     bool failed = false;
     for (;;) {
         struct pollfd polled[2] = {{in, POLLIN, 0}, {job->options->cancel, POLLIN, 0}};
-        double left = deadline - now();
+        double left = deadline - iw_now();
         if (left <= 0)
             return iw_fail(err, IW_E_NETWORK, "%s: nothing came from the server for %.0f seconds",
                            url, stall);
@@ -231,7 +225,7 @@ static int follow_child(struct job *job, int in, const char *url, iw_buffer *tex
         ssize_t got = failed ? read(in, part, sizeof part) : read(in, &report, sizeof report);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return 0;
-        deadline = now() + stall;
+        deadline = iw_now() + stall;
         if (failed) iw_buffer_add(text, part, (size_t)got);
         else if (got == (ssize_t)sizeof report && report.is_error) failed = true;
         else if (got == (ssize_t)sizeof report && report.total)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "fetch/where.h"
 
@@ -98,21 +99,18 @@ static int64_t time_of(const char *text)
 
 static void json_file(const struct page *page, json_t *entry, on_file visit, void *context)
 {
-    const char *name = json_string_value(json_object_get(entry, "filename")),
-               *url = json_string_value(json_object_get(entry, "url")),
-               *sha256 =
-                   json_string_value(json_object_get(json_object_get(entry, "hashes"), "sha256"));
+    const char *name = iw_json_get(entry, "filename"), *url = iw_json_get(entry, "url"),
+               *sha256 = iw_json_get(json_object_get(entry, "hashes"), "sha256");
     json_t *yanked = json_object_get(entry, "yanked");
     json_int_t size = json_integer_value(json_object_get(entry, "size"));
-    iw_release_file file = {
-        .name = (char *)name,
-        .sha256 = sha256 && iw_is_sha256(sha256) ? (char *)sha256 : NULL,
-        .requires_python = (char *)json_string_value(json_object_get(entry, "requires-python")),
-        .yanked = json_is_string(yanked) ? (char *)json_string_value(yanked)
-                  : json_is_true(yanked) ? (char *)""
-                                         : NULL,
-        .uploaded = time_of(json_string_value(json_object_get(entry, "upload-time"))),
-        .size = size > 0 ? (uint64_t)size : 0};
+    iw_release_file file = {.name = (char *)name,
+                            .sha256 = sha256 && iw_is_sha256(sha256) ? (char *)sha256 : NULL,
+                            .requires_python = (char *)iw_json_get(entry, "requires-python"),
+                            .yanked = json_is_string(yanked) ? (char *)json_string_value(yanked)
+                                      : json_is_true(yanked) ? (char *)""
+                                                             : NULL,
+                            .uploaded = time_of(iw_json_get(entry, "upload-time")),
+                            .size = size > 0 ? (uint64_t)size : 0};
     if (name && url) visit(context, page, &file, url);
 }
 

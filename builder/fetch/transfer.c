@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/memory.h"
 
@@ -41,13 +42,6 @@ typedef struct active {
     char why[CURL_ERROR_SIZE];
     bool too_large, no_space;
 } active;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 void iw_transfer_clear(iw_transfer *transfer)
 {
@@ -123,7 +117,7 @@ static int adopt_part(active *one, iw_error *err)
 
 static void report(active *one, bool always)
 {
-    double time = now();
+    double time = iw_now();
     if (!always && time - one->reported < PROGRESS_MS / 1000.0) return;
     one->reported = time;
     curl_off_t length = -1;
@@ -161,7 +155,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
 {
     active *one = context;
     size_t length = size * count;
-    one->heard = now();
+    one->heard = iw_now();
     if (!one->checked && !check_status(one)) return 0;
     if (one->offset + length > limit_of(one)) {
         one->too_large = true;
@@ -189,7 +183,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     active *one = context;
     size_t length = size * count;
-    one->heard = now();
+    one->heard = iw_now();
     if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a new answer, as after a redirect */
         free(one->new_validator);
         one->new_validator = NULL;
@@ -279,7 +273,7 @@ static int begin(active *one, CURLM *multi)
     one->start = one->headers ? one->offset : 0;
     one->checked = one->too_large = one->no_space = false;
     one->why[0] = 0;
-    one->heard = now();
+    one->heard = iw_now();
     one->running = true;
     one->tries++;
     curl_multi_add_handle(multi, one->easy);
@@ -355,9 +349,7 @@ static double backoff(const active *one)
 {
     double base = one->options->backoff > 0 ? one->options->backoff : 1,
            wait = base * (double)(1u << (one->tries - 1));
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    wait *= 0.75 + 0.5 * (double)(time.tv_nsec % 1000) /
+    wait *= 0.75 + 0.5 * (double)(iw_now_ms() % 1000) /
                        1000; /* so that many clients don't come back at once */
     return one->retry_after > wait ? one->retry_after : wait;
 }
@@ -386,7 +378,7 @@ static void ended(active *one, CURLcode code)
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
         next_address(one, why);
-    else one->not_before = now() + backoff(one);
+    else one->not_before = iw_now() + backoff(one);
 }
 
 /* --- all of them ---------------------------------------------------------- */
@@ -441,7 +433,7 @@ static unsigned start_some(active *all, size_t count, CURLM *multi, unsigned par
         while (!one->finished && !one->running && one->transfer->urls.items[one->url][0] == '/')
             copy_local(one);
         if (one->finished || one->running) continue;
-        if (one->not_before > now()) {
+        if (one->not_before > iw_now()) {
             if (one->not_before < *soonest) *soonest = one->not_before;
             continue;
         }
@@ -470,7 +462,7 @@ static void leave_silent(active *all, size_t count, CURLM *multi, unsigned stall
 {
     for (size_t i = 0; i < count; i++) {
         active *one = &all[i];
-        if (!one->running || now() - one->heard < (stall ? stall : STALL_SECONDS)) continue;
+        if (!one->running || iw_now() - one->heard < (stall ? stall : STALL_SECONDS)) continue;
         curl_multi_remove_handle(multi, one->easy);
         snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds",
                  stall ? stall : STALL_SECONDS);
@@ -488,7 +480,7 @@ static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_optio
         bool open = false;
         for (size_t i = 0; i < count; i++) open = open || !all[i].finished;
         if (!open) return 0;
-        double wait = running ? 1 : soonest - now();
+        double wait = running ? 1 : soonest - iw_now();
         struct curl_waitfd cancel = {options->cancel, CURL_WAIT_POLLIN, 0};
         int still = 0;
         curl_multi_perform(multi, &still);

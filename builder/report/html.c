@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/memory.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -139,7 +140,7 @@ void iw_page_count(iw_page *page, size_t count, const char *noun)
 
 const char *iw_page_text(const json_t *object, const char *key)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = iw_json_get(object, key);
     return text && *text ? text : NULL;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 #define NUMBER_DIGITS 16
@@ -91,7 +92,7 @@ int iw_canon_parse(const char *text, size_t length, const char *where, json_t **
 
 bool iw_field_text(const json_t *object, const char *key, const char **out)
 {
-    *out = json_string_value(json_object_get(object, key));
+    *out = iw_json_get(object, key);
     return *out != NULL;
 }
 

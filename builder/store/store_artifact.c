@@ -12,6 +12,7 @@
 
 #include "base/fault.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "store/archive.h"
@@ -74,7 +75,7 @@ static char *write_json(const iw_artifact *a)
 
 static bool take_text(json_t *object, const char *key, char **out)
 {
-    const char *text = json_string_value(json_object_get(object, key));
+    const char *text = iw_json_get(object, key);
     *out = text ? iw_strdup(text) : NULL;
     return text != NULL;
 }

@@ -1,5 +1,6 @@
 /* One package of `triage`: brought by pip, audited, imported and used on the emulated CPU; results
  * are kept. */
+#include "base/json.h"
 #include "triage/triage.h"
 
 #include <ctype.h>
@@ -251,7 +252,7 @@ static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
 static const char *digest_of(const json_t *item)
 {
     const json_t *archive = json_object_get(json_object_get(item, "download_info"), "archive_info");
-    return json_string_value(json_object_get(json_object_get(archive, "hashes"), "sha256"));
+    return iw_json_get(json_object_get(archive, "hashes"), "sha256");
 }
 
 /* Name and version that were asked for, as pip resolved them; the digests of all wheels, one a
@@ -269,8 +270,8 @@ static int read_report(const char *path, iw_triage_row *row, char **digests, iw_
     json_array_foreach(install, index, item)
     {
         json_t *metadata = json_object_get(item, "metadata");
-        const char *name = json_string_value(json_object_get(metadata, "name")),
-                   *version = json_string_value(json_object_get(metadata, "version"));
+        const char *name = iw_json_get(metadata, "name"),
+                   *version = iw_json_get(metadata, "version");
         iw_cleanup_free char *plain = name ? iw_plain_name(name) : NULL;
         if (plain && version && strcmp(plain, row->package) == 0 && !row->version)
             row->version = iw_strdup(version);
@@ -443,9 +444,8 @@ static bool take_kept(const char *path, iw_triage_row *row)
     json_error_t why;
     if (iw_read_file(path, 1 << 20, &text, NULL, NULL) != 0) return false;
     json_t *object = json_loads(text, 0, &why);
-    const char *verdict = verdict_named(json_string_value(json_object_get(object, "verdict")));
-    const char *crash = json_string_value(json_object_get(object, "crash")),
-               *detail = json_string_value(json_object_get(object, "detail"));
+    const char *verdict = verdict_named(iw_json_get(object, "verdict"));
+    const char *crash = iw_json_get(object, "crash"), *detail = iw_json_get(object, "detail");
     if (verdict) {
         row->verdict = verdict;
         row->crash = crash ? iw_strdup(crash) : NULL;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "ui/columns.h"
@@ -54,16 +55,9 @@ struct iw_ui {
     size_t columns;  /* of the terminal, then */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static struct timespec in_ms(int64_t milliseconds)
 {
-    int64_t at = now_ms() + milliseconds;
+    int64_t at = iw_now_ms() + milliseconds;
     return (struct timespec){.tv_sec = (time_t)(at / 1000), .tv_nsec = (long)(at % 1000 * 1000000)};
 }
 
@@ -152,7 +146,7 @@ static void take_pending(iw_ui *ui, iw_buffer taken[2], iw_buffer *frame, struct
     ui->left_out = 0;
     if (with_frame && !ui->paused && !ui->stop)
         iw_display_frame(ui->display, size.columns > 1 ? size.columns - 1 : 1,
-                         size.rows > 1 ? size.rows - 1 : 1, now_ms(), frame);
+                         size.rows > 1 ? size.rows - 1 : 1, iw_now_ms(), frame);
     pthread_cond_broadcast(&ui->done);
     pthread_mutex_unlock(&ui->state);
 }
@@ -217,7 +211,7 @@ static void draw_plainly(iw_ui *ui)
 static bool wait_for_turn(iw_ui *ui, bool *was_stopped)
 {
     pthread_mutex_lock(&ui->state);
-    int64_t began = now_ms();
+    int64_t began = iw_now_ms();
     struct timespec until = in_ms(FRAME_MS);
     int late = 0;
     if (ui->live)
@@ -225,7 +219,7 @@ static bool wait_for_turn(iw_ui *ui, bool *was_stopped)
     else
         while (!ui->stop && !ui->pending[0].length && !ui->pending[1].length)
             pthread_cond_wait(&ui->news, &ui->state);
-    *was_stopped = ui->live && now_ms() - began > FRAME_MS + STOPPED_MS;
+    *was_stopped = ui->live && iw_now_ms() - began > FRAME_MS + STOPPED_MS;
     bool on = !ui->stop;
     pthread_mutex_unlock(&ui->state);
     return on;

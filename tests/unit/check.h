@@ -25,15 +25,32 @@ static inline void kit_check(int status, iw_error *err, const char *what, const 
     _fail(file, line);
 }
 
-/* The call fails with this kind, and its text holds `part`. */
-#define kit_fails(call, kind_, part)                                                               \
+static inline void kit_has(const char *text, const char *part)
+{
+    if (!text || !strstr(text, part)) fail_msg("\"%s\" isn't in: %s", part, text ? text : "(null)");
+}
+
+static inline void kit_has_not(const char *text, const char *part)
+{
+    if (text && strstr(text, part)) fail_msg("\"%s\" is in: %s", part, text);
+}
+
+/* The call fails with this kind, and its text holds `part`; `err` keeps it. */
+#define kit_fails_with(call, kind_, part)                                                          \
     do {                                                                                           \
         iw_error_clear(&err);                                                                      \
-        assert_int_equal((call), -1);                                                              \
-        if (err.kind != (kind_) || !strstr(iw_error_text(&err), (part)))                           \
-            print_error("got kind %d: %s\n", (int)err.kind, iw_error_text(&err));                  \
+        int kit_status_ = (call);                                                                  \
+        if (kit_status_ != -1 || err.kind != (kind_))                                              \
+            print_error("got %d, kind %d: %s\n", kit_status_, (int)err.kind, iw_error_text(&err)); \
+        assert_int_equal(kit_status_, -1);                                                         \
         assert_int_equal(err.kind, (kind_));                                                       \
-        assert_non_null(strstr(iw_error_text(&err), (part)));                                      \
+        kit_has(iw_error_text(&err), (part));                                                      \
+    } while (0)
+
+/* The same, and `err` is cleared. */
+#define kit_fails(call, kind_, part)                                                               \
+    do {                                                                                           \
+        kit_fails_with(call, kind_, part);                                                         \
         iw_error_clear(&err);                                                                      \
     } while (0)
 

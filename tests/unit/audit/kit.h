@@ -3,12 +3,7 @@
 #ifndef IW_TESTS_AUDIT_KIT_H
 #define IW_TESTS_AUDIT_KIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +15,6 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
-
-#define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
-
-static inline void kit_check(int status, iw_error *err, const char *what, const char *file,
-                             int line)
-{
-    if (status == 0) return;
-    print_error("%s: %s\n", what, iw_error_text(err));
-    iw_error_clear(err);
-    _fail(file, line);
-}
 
 typedef struct kit {
     iw_catalog *catalog;

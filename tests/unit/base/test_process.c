@@ -31,7 +31,7 @@ static void test_spawn(void **state)
                           .error = out};
     kit_ok(iw_spawn(&command, &pid, &err));
     kit_ok(iw_wait(pid, &status, &err));
-    kit_text(iw_status_text(status), "exit status 3");
+    kit_equal(iw_status_text(status), "exit status 3");
     kit_ok(iw_read_file(path, 1000, &text, NULL, &err));
     assert_string_equal(text, "/usr\nb c:\noops\n");
     close(out);
@@ -39,7 +39,7 @@ static void test_spawn(void **state)
     command.out = command.error = -1;
     kit_ok(iw_spawn(&command, &pid, &err));
     kit_ok(iw_wait(pid, &status, &err));
-    kit_text(iw_status_text(status), "signal 4 (Illegal instruction)");
+    kit_equal(iw_status_text(status), "signal 4 (Illegal instruction)");
     kit_fails(iw_wait(pid, &status, &err), IW_E_IO, "can't wait");
 }
 
@@ -247,9 +247,9 @@ static void test_guarded(void **state)
         first_word(family[0]);
         if (i == 2) kill(pid, SIGTERM);
         kit_ok(iw_wait(pid, &status, &err));
-        kit_text(iw_status_text(status), i == 0   ? "exit status 3"
-                                         : i == 1 ? "signal 4 (Illegal instruction)"
-                                                  : "signal 9 (Killed)");
+        kit_equal(iw_status_text(status), i == 0   ? "exit status 3"
+                                          : i == 1 ? "signal 4 (Illegal instruction)"
+                                                   : "signal 9 (Killed)");
         struct pollfd now = {family[0], POLLIN, 0};
         poll(&now, 1, 0);
         assert_true(now.revents & POLLHUP); /* all are gone when the guard has ended */
@@ -433,12 +433,12 @@ static void test_event_json(void **state)
                                .when = 5});
         round_trip(&(iw_event){.type = (iw_event_type)type, .detail = ""});
     }
-    kit_text(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}),
-             "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
-    kit_text(iw_event_to_json(
-                 &(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}),
-             "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
-    kit_text(
+    kit_equal(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}),
+              "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
+    kit_equal(iw_event_to_json(
+                  &(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}),
+              "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
+    kit_equal(
         iw_event_to_json(&(iw_event){
             .type = IW_EVENT_RESULT, .path = "b", .detail = "ab", .subject = "b.report.html"}),
         "{\"type\":\"result\",\"bundle\":\"b\",\"sha256\":\"ab\",\"report\":\"b.report.html\"}");

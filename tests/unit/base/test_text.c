@@ -170,7 +170,7 @@ static void test_cleanup(void **state)
     assert_string_equal(out, "kept");
     free(out);
     assert_null(iw_strdup(NULL));
-    kit_text(iw_strndup(NULL, 0), "");
+    kit_equal(iw_strndup(NULL, 0), "");
 }
 
 /* --- slices, buffers, lists ----------------------------------------------- */
@@ -195,7 +195,7 @@ static void test_buffer(void **state)
 {
     (void)state;
     iw_buffer buffer = {0};
-    kit_text(iw_buffer_take(&buffer), "");
+    kit_equal(iw_buffer_take(&buffer), "");
     for (int i = 0; i < 5000; i++) {
         iw_buffer_add_char(&buffer, 'x');
         assert_int_equal(buffer.data[buffer.length], 0);
@@ -347,26 +347,26 @@ static void test_nearest(void **state)
 static void test_bytes_and_seconds(void **state)
 {
     (void)state;
-    kit_text(iw_format_bytes(0), "0 B");
-    kit_text(iw_format_bytes(999), "999 B");
-    kit_text(iw_format_bytes(1000), "1.0 kB");
-    kit_text(iw_format_bytes(9949), "9.9 kB");
-    kit_text(iw_format_bytes(9950), "10 kB");
-    kit_text(iw_format_bytes(312000), "312 kB");
-    kit_text(iw_format_bytes(999499), "999 kB");
-    kit_text(iw_format_bytes(999500), "1.0 MB");
-    kit_text(iw_format_bytes(1400000000), "1.4 GB");
-    kit_text(iw_format_bytes(UINT64_MAX), "18 EB");
-    kit_text(iw_format_seconds(-1), "0.0 s");
-    kit_text(iw_format_seconds(3.2), "3.2 s");
-    kit_text(iw_format_seconds(9.96), "10 s");
-    kit_text(iw_format_seconds(59.4), "59 s");
-    kit_text(iw_format_seconds(59.6), "1 min 00 s");
-    kit_text(iw_format_seconds(250), "4 min 10 s");
-    kit_text(iw_format_seconds(3599.6), "1 h 00 min");
-    kit_text(iw_format_seconds(3900), "1 h 05 min");
+    kit_equal(iw_format_bytes(0), "0 B");
+    kit_equal(iw_format_bytes(999), "999 B");
+    kit_equal(iw_format_bytes(1000), "1.0 kB");
+    kit_equal(iw_format_bytes(9949), "9.9 kB");
+    kit_equal(iw_format_bytes(9950), "10 kB");
+    kit_equal(iw_format_bytes(312000), "312 kB");
+    kit_equal(iw_format_bytes(999499), "999 kB");
+    kit_equal(iw_format_bytes(999500), "1.0 MB");
+    kit_equal(iw_format_bytes(1400000000), "1.4 GB");
+    kit_equal(iw_format_bytes(UINT64_MAX), "18 EB");
+    kit_equal(iw_format_seconds(-1), "0.0 s");
+    kit_equal(iw_format_seconds(3.2), "3.2 s");
+    kit_equal(iw_format_seconds(9.96), "10 s");
+    kit_equal(iw_format_seconds(59.4), "59 s");
+    kit_equal(iw_format_seconds(59.6), "1 min 00 s");
+    kit_equal(iw_format_seconds(250), "4 min 10 s");
+    kit_equal(iw_format_seconds(3599.6), "1 h 00 min");
+    kit_equal(iw_format_seconds(3900), "1 h 05 min");
     double zero = 0;
-    kit_text(iw_format_seconds(zero / zero), "0.0 s");
+    kit_equal(iw_format_seconds(zero / zero), "0.0 s");
     free(iw_format_seconds(1 / zero));
 }
 
@@ -375,19 +375,19 @@ static void test_bytes_and_seconds(void **state)
 static void test_paths(void **state)
 {
     (void)state;
-    kit_text(iw_path_join("a", "b"), "a/b");
-    kit_text(iw_path_join("a/", "b"), "a/b");
-    kit_text(iw_path_join("a", "/b"), "/b");
-    kit_text(iw_path_join("", "b"), "b");
-    kit_text(iw_path_join("a", ""), "a");
-    kit_text(iw_path_join("/", "b"), "/b");
-    kit_text(iw_path_join3("a", "b", "c"), "a/b/c");
-    kit_text(iw_path_parent("a/b"), "a");
-    kit_text(iw_path_parent("a//b//"), "a");
-    kit_text(iw_path_parent("a"), ".");
-    kit_text(iw_path_parent(""), ".");
-    kit_text(iw_path_parent("/a"), "/");
-    kit_text(iw_path_parent("/"), "/");
+    kit_equal(iw_path_join("a", "b"), "a/b");
+    kit_equal(iw_path_join("a/", "b"), "a/b");
+    kit_equal(iw_path_join("a", "/b"), "/b");
+    kit_equal(iw_path_join("", "b"), "b");
+    kit_equal(iw_path_join("a", ""), "a");
+    kit_equal(iw_path_join("/", "b"), "/b");
+    kit_equal(iw_path_join3("a", "b", "c"), "a/b/c");
+    kit_equal(iw_path_parent("a/b"), "a");
+    kit_equal(iw_path_parent("a//b//"), "a");
+    kit_equal(iw_path_parent("a"), ".");
+    kit_equal(iw_path_parent(""), ".");
+    kit_equal(iw_path_parent("/a"), "/");
+    kit_equal(iw_path_parent("/"), "/");
     assert_string_equal(iw_path_base("a/b.c"), "b.c");
     assert_string_equal(iw_path_base("b"), "b");
     assert_string_equal(iw_path_base("a/"), "");
@@ -408,7 +408,7 @@ static void test_paths(void **state)
                  {"a/", "a"},
                  {"...", "..."}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        kit_text(iw_path_clean(cases[i].path), cases[i].clean);
+        kit_equal(iw_path_clean(cases[i].path), cases[i].clean);
 }
 
 static void test_inside(void **state)

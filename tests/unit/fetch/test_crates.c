@@ -67,7 +67,8 @@ static void refuses_bad_locks(void **state)
         iw_crates crates = {0};
         iw_cleanup_free char *text =
             iw_format("%s[[package]]\n%s%s", lock_head, bad[i][0], bad[i][1]);
-        kit_fails(iw_crates_parse(text, "sub/Cargo.lock", &crates, &err), IW_E_FORMAT, bad[i][2]);
+        kit_fails_with(iw_crates_parse(text, "sub/Cargo.lock", &crates, &err), IW_E_FORMAT,
+                       bad[i][2]);
         kit_has(err.message, "sub/Cargo.lock:13: ");
         assert_null(crates.items);
     }
@@ -294,8 +295,8 @@ static void fetches_and_lays_crates(void **state)
     iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20},
                      offline = {.cancel = -1, .offline = true};
     bool missing[2];
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &offline, &err), IW_E_NETWORK,
-              "rust/Cargo.lock for p");
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &offline, &err), IW_E_NETWORK,
+                   "rust/Cargo.lock for p");
     kit_ok(iw_fetch_all(store, p.wanted, 2, &options, &err));
     assert_int_equal(kit_requests(k, "/plain/index/config.json"), 1); /* not once a crate */
     kit_has(k->events.data, "finished one-1.0.0.crate ");
@@ -342,7 +343,7 @@ static void refuses_other_crates_and_locks(void **state)
     char seen[IW_SHA256_HEX];
     iw_hash_bytes("evil", 4, seen);
     kit_text(k, "files/crates/two/2.0.0/download", "evil");
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_DIGEST, seen);
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_DIGEST, seen);
     kit_has(err.message, p.crates[1]);
     kit_has(err.message, "two-2.0.0.crate");
     char *note = NULL;
@@ -357,15 +358,15 @@ static void refuses_other_crates_and_locks(void **state)
     kit_ok(iw_fetch_all(store, p.wanted, 2, &options, &err));
     iw_cleanup_free char *src = kit_path(k, "src");
     kit_ok(iw_source_lay(store, &p.recipe, &p.sources[0], src, &err));
-    kit_fails(iw_source_lay(store, &p.recipe, &p.sources[1], src, &err), IW_E_RECIPE,
-              "recipes/p/1.yaml:9: ");
+    kit_fails_with(iw_source_lay(store, &p.recipe, &p.sources[1], src, &err), IW_E_RECIPE,
+                   "recipes/p/1.yaml:9: ");
     p.sources[1].name = "Cargo.lock"; /* the other one in the archive */
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_DIGEST,
-              "Cargo.lock has the SHA-256");
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_DIGEST,
+                   "Cargo.lock has the SHA-256");
     kit_has(err.message, p.lock_digest);
     p.sources[1].name = "gone/Cargo.lock";
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_FORMAT,
-              "p-1.tar.gz holds no gone/Cargo.lock");
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_FORMAT,
+                   "p-1.tar.gz holds no gone/Cargo.lock");
     kit_ok(iw_remove_tree(src, &err));
     iw_error_clear(&err);
     project_free(&p);

@@ -143,7 +143,8 @@ static void refuses_bad_stanzas(void **state)
         char *text = iw_format(
             "Package: first\nVersion: 1\nFilename: pool/f.deb\nSize: 1\nSHA256: %064d\n\n%.*s%s%s",
             0, (int)(at - good), good, changes[i][1], at + strlen(changes[i][0]));
-        kit_fails(iw_debian_index_add(index, text, "the index", &err), IW_E_FORMAT, changes[i][2]);
+        kit_fails_with(iw_debian_index_add(index, text, "the index", &err), IW_E_FORMAT,
+                       changes[i][2]);
         kit_has(err.message, "the index:7: ");
         iw_debian_index_free(index);
     }
@@ -357,9 +358,10 @@ static void goes_on_without_a_suite(void **state)
     kit_forget(k);
     kit_ok(update(k, mirror, a.keyring, &err));
     kit_has(k->events.data, "no mirror has the suite test-security");
-    kit_fails(update(k, empty, a.keyring, &err), IW_E_NOT_FOUND, "no mirror has the suite test ");
-    kit_fails(update(k, failing, a.keyring, &err), IW_E_NETWORK,
-              "test-updates"); /* it may be there: security fixes aren't left out silently */
+    kit_fails_with(update(k, empty, a.keyring, &err), IW_E_NOT_FOUND,
+                   "no mirror has the suite test ");
+    kit_fails_with(update(k, failing, a.keyring, &err), IW_E_NETWORK,
+                   "test-updates"); /* it may be there: security fixes aren't left out silently */
     iw_error_clear(&err);
     archive_kit_free(&a);
 }
@@ -375,9 +377,9 @@ static void refuses_what_isnt_signed_well(void **state)
     iw_cleanup_free char *before = toolchain_text(k), *mirror = iw_format("%s/plain/bad", k->url),
                          *path = kit_path(k, "files/bad/dists/test/InRelease");
     publish_usual(k, &a, "bad", "stranger");
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_DIGEST, "is signed by no key");
-    kit_fails(update(k, mirror, "/nonexistent", &err), IW_E_ENVIRONMENT,
-              "IRONWHEEL_DEBIAN_KEYRING");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_DIGEST, "is signed by no key");
+    kit_fails_with(update(k, mirror, "/nonexistent", &err), IW_E_ENVIRONMENT,
+                   "IRONWHEEL_DEBIAN_KEYRING");
     kit_ok(update(k, mirror, a.other_keyring, &err)); /* so it was only the key */
     write_toolchain(k);
     publish_usual(k, &a, "bad", "stranger archive"); /* one of two is known */
@@ -403,7 +405,7 @@ static void refuses_what_isnt_signed_well(void **state)
                {"", IW_E_FORMAT, "isn't one signed text"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         kit_text(k, "files/bad/dists/test/InRelease", bad[i].text);
-        kit_fails(update(k, mirror, a.keyring, &err), bad[i].kind, bad[i].part);
+        kit_fails_with(update(k, mirror, a.keyring, &err), bad[i].kind, bad[i].part);
     }
     iw_cleanup_free char *after = toolchain_text(k);
     assert_string_equal(before, after);
@@ -424,18 +426,20 @@ static void refuses_old_and_other_indexes(void **state)
     iw_cleanup_free char *before = toolchain_text(k), *mirror = iw_format("%s/plain/old", k->url);
     publish(k, &a, "old", "test", "Valid-Until: Sat, 11 Jul 2020 10:00:00 UTC\n", text.data,
             "archive");
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_FORMAT, "was valid until Sat, 11 Jul 2020");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_FORMAT,
+                   "was valid until Sat, 11 Jul 2020");
     publish(k, &a, "old", "test", "Valid-Until: sometime\n", text.data, "archive");
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_FORMAT, "was valid until");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_FORMAT, "was valid until");
     publish(k, &a, "old", "other", "", text.data, "archive");
     iw_cleanup_free char *from = kit_path(k, "files/old/dists/other/InRelease"),
                          *other = kit_read(from);
     kit_text(k, "files/old/dists/test/InRelease", other);
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_FORMAT, "is the index of suite \"other\"");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_FORMAT,
+                   "is the index of suite \"other\"");
     publish(k, &a, "old", "test", "Valid-Until: Sat, 11 Jul 2099 10:00:00 UTC\n", text.data,
             "archive");
     kit_text(k, "files/old/dists/test/main/binary-amd64/Packages.xz", "something else");
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_DIGEST, "is wanted");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_DIGEST, "is wanted");
     iw_cleanup_free char *after = toolchain_text(k);
     assert_string_equal(before, after);
     publish(k, &a, "old", "test", "Valid-Until: Sat, 11 Jul 2099 10:00:00 UTC\n", text.data,
@@ -457,8 +461,8 @@ static void names_what_cant_be_resolved(void **state)
     add_stanza(&text, "shell", "5.2", "");
     iw_cleanup_free char *before = toolchain_text(k), *mirror = iw_format("%s/plain/gone", k->url);
     publish(k, &a, "gone", "test", "", text.data, "archive");
-    kit_fails(update(k, mirror, a.keyring, &err), IW_E_NOT_FOUND,
-              "tool 1.0-1 needs \"gone (>= 2) | away\"");
+    kit_fails_with(update(k, mirror, a.keyring, &err), IW_E_NOT_FOUND,
+                   "tool 1.0-1 needs \"gone (>= 2) | away\"");
     iw_cleanup_free char *after = toolchain_text(k);
     assert_string_equal(before, after);
     iw_error_clear(&err);
@@ -522,7 +526,7 @@ static void honours_the_mirror_settings(void **state)
     kit_text(k, "apt/apt-get", "#!/bin/sh\nexit 1\n");
     iw_fetch_options options = {.cancel = -1};
     iw_cleanup_strings iw_strings found = {0};
-    kit_fails(iw_debian_mirrors(&options, &found, &err), IW_E_ENVIRONMENT, "--debian-mirror");
+    kit_fails_with(iw_debian_mirrors(&options, &found, &err), IW_E_ENVIRONMENT, "--debian-mirror");
     setenv("PATH", path, 1);
     iw_error_clear(&err);
 }
@@ -559,8 +563,8 @@ static void fetches_packages_and_sources(void **state)
     assert_false(missing[0] || missing[1]);
     package.size = 8; /* more bytes come than the toolchain's file says */
     store = kit_store(k);
-    kit_fails(iw_fetch_all(store, wanted, 2, &options, &err), IW_E_NETWORK,
-              "more than the 8 bytes expected");
+    kit_fails_with(iw_fetch_all(store, wanted, 2, &options, &err), IW_E_NETWORK,
+                   "more than the 8 bytes expected");
     iw_error_clear(&err);
 }
 

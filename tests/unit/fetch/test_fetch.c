@@ -126,8 +126,8 @@ static void goes_on_after_a_failure_and_tells_all(void **state)
     s.sources[0].name = "http://127.0.0.1:1/none";
     s.sources[0].mirrors = (iw_list){mirrors, 1};
     kit_text(k, "files/file2", "changed");
-    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_DIGEST,
-              "2 of the files needed could not be fetched");
+    kit_fails_with(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_DIGEST,
+                   "2 of the files needed could not be fetched");
     kit_has(err.message, "http://127.0.0.1:1/none: ");
     kit_has(err.message, "http://127.0.0.1:1/file0: ");
     kit_has(err.message, s.digests[2]);
@@ -168,8 +168,8 @@ static void offline_names_what_is_missing(void **state)
                           {.package = &package},
                           {.recipe = &s.recipe, .source = &local}};
     kit_forget(k);
-    kit_fails(iw_fetch_all(store, wanted, 5, &offline, &err), IW_E_NETWORK,
-              "3 files are not in the store");
+    kit_fails_with(iw_fetch_all(store, wanted, 5, &offline, &err), IW_E_NETWORK,
+                   "3 files are not in the store");
     kit_has(err.message, "\n  file1 for s\n");
     kit_has(err.message, "\n  file2 for s\n");
     kit_has(err.message, "\n  gcc_1_amd64.deb\n");
@@ -249,7 +249,7 @@ static void asks_elsewhere_for_what_a_mirror_lacks(void **state)
     iw_hash_bytes("damaged on the stick", 20, seen);
     store = kit_store(k);
     s.sources[1].name = "http://127.0.0.1:1/nothing";
-    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_NETWORK, seen);
+    kit_fails_with(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_NETWORK, seen);
     kit_has(err.message, mirror);
     kit_has(err.message, "http://127.0.0.1:1/nothing");
     iw_error_clear(&err);
@@ -266,8 +266,8 @@ static void exports_nothing_damaged(void **state)
     iw_fetch_options options = options_of(k);
     iw_cleanup_free char *mirror = kit_path(k, "mirror2"),
                          *kept = iw_store_source_path(store, s.digests[1]);
-    kit_fails(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err), IW_E_NOT_FOUND,
-              "exporting to ");
+    kit_fails_with(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err), IW_E_NOT_FOUND,
+                   "exporting to ");
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err));
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, mirror, NULL, &err));
     /* a flipped bit in the mirror is repaired by the next export; one in the store is refused */
@@ -283,8 +283,8 @@ static void exports_nothing_damaged(void **state)
     assert_int_equal(pwrite(fd, "X", 1, 3), 1);
     close(fd);
     iw_cleanup_free char *other = kit_path(k, "mirror3");
-    kit_fails(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err), IW_E_DIGEST,
-              "exporting to ");
+    kit_fails_with(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err), IW_E_DIGEST,
+                   "exporting to ");
     kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err)); /* and fetched again */
     kit_ok(iw_fetch_export(store, s.wanted, COUNT, other, NULL, &err));
     /* crates whose lock can't be read would be missing in the mirror: that is an error */
@@ -294,7 +294,8 @@ static void exports_nothing_damaged(void **state)
                         .sha256 = s.digests[0],
                         .place = {"recipes/s/1.yaml", 9, 1}};
     iw_wanted wanted = {.recipe = &s.recipe, .source = &crates};
-    kit_fails(iw_fetch_export(store, &wanted, 1, other, NULL, &err), IW_E_FORMAT, "Cargo.lock");
+    kit_fails_with(iw_fetch_export(store, &wanted, 1, other, NULL, &err), IW_E_FORMAT,
+                   "Cargo.lock");
     iw_cleanup_strings iw_strings digests = {0};
     kit_ok(iw_fetch_digests(store, &wanted, 1, &digests, &err)); /* for gc, it is nothing to keep */
     assert_int_equal(digests.count, 0);
@@ -314,7 +315,8 @@ static void says_when_the_disk_is_full(void **state)
     iw_fetch_options options = options_of(k);
     iw_fault_set(IW_FAULT_WRITE, 2,
                  ENOSPC); /* the first one is the note of where the part comes from */
-    kit_fails(iw_fetch_all(store, s.wanted, 1, &options, &err), IW_E_IO, "no space left for file0");
+    kit_fails_with(iw_fetch_all(store, s.wanted, 1, &options, &err), IW_E_IO,
+                   "no space left for file0");
     iw_fault_set(IW_FAULT_WRITE, 0, 0);
     assert_false(has(k, s.digests[0]));
     kit_ok(iw_fetch_all(store, s.wanted, 1, &options, &err));
@@ -349,8 +351,8 @@ static void keeps_what_came_when_stopped(void **state)
         (void)!write(ends[1], "x", 1);
         _exit(0);
     }
-    kit_fails(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_CANCELLED,
-              "run the same command again");
+    kit_fails_with(iw_fetch_all(store, s.wanted, COUNT, &options, &err), IW_E_CANCELLED,
+                   "run the same command again");
     waitpid(pid, NULL, 0);
     assert_true(has(k, s.digests[0]) && has(k, s.digests[1]));
     iw_cleanup_free char *part = iw_format("%s/tmp/%s.part", iw_store_root(store), s.digests[2]);
@@ -418,19 +420,19 @@ static void lays_files_and_folders(void **state)
     expect_file(k, "src/data/run", "#!/bin/sh\n", 0755);
     expect_file(k, "src/data/deep/x", "x", 0644);
     expect_file(k, "src/one", "1", 0644);
-    kit_fails(iw_source_lay(store, &s.recipe, &gone, src, &err), IW_E_IO,
-              "recipes/s/1.yaml:12: source h");
+    kit_fails_with(iw_source_lay(store, &s.recipe, &gone, src, &err), IW_E_IO,
+                   "recipes/s/1.yaml:12: source h");
     /* what lies in the store is verified again */
     iw_cleanup_free char *kept = iw_store_source_path(store, s.digests[1]);
     assert_int_equal(chmod(kept, 0644), 0);
     int fd = open(kept, O_WRONLY | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "X", 1, 0), 1);
     close(fd);
-    kit_fails(iw_source_lay(store, &s.recipe, &s.sources[1], src, &err), IW_E_DIGEST,
-              "recipes/s/1.yaml:4: source 2");
+    kit_fails_with(iw_source_lay(store, &s.recipe, &s.sources[1], src, &err), IW_E_DIGEST,
+                   "recipes/s/1.yaml:4: source 2");
     /* and an archive that isn't one is refused */
     s.sources[2].unpack = true;
-    kit_fails(iw_source_lay(store, &s.recipe, &s.sources[2], src, &err), IW_E_FORMAT, "file2");
+    kit_fails_with(iw_source_lay(store, &s.recipe, &s.sources[2], src, &err), IW_E_FORMAT, "file2");
     kit_ok(iw_remove_tree(src, &err));
     iw_error_clear(&err);
     set_free(&s);

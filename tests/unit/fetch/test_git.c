@@ -116,7 +116,7 @@ static void learn(kit *k, iw_source *source, char digest[IW_SHA256_HEX])
     iw_error err = IW_ERROR_INIT;
     static const char none[] = "0000000000000000000000000000000000000000000000000000000000000000";
     source->sha256 = none;
-    kit_fails(fetch(k, source, &err), IW_E_DIGEST, none);
+    kit_fails_with(fetch(k, source, &err), IW_E_DIGEST, none);
     kit_has(err.message, "recipes/g/1.yaml:7");
     const char *at = strstr(err.message, "has the SHA-256 ");
     assert_non_null(at);
@@ -247,7 +247,8 @@ static void refuses_other_transports(void **state)
                                 "HTTP+unix://x"};
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
         iw_source source = source_of(urls[i], commit, digest);
-        kit_fails(fetch(k, &source, &err), IW_E_RECIPE, "only http, https and ssh are fetched");
+        kit_fails_with(fetch(k, &source, &err), IW_E_RECIPE,
+                       "only http, https and ssh are fetched");
         /* and as a submodule */
         iw_cleanup_free char *work = new_work(k, "evil"),
                              *modules =
@@ -263,13 +264,14 @@ static void refuses_other_transports(void **state)
         iw_cleanup_free char *evil = publish(k, "evil");
         source = source_of(url, evil, digest);
         source.submodules = true;
-        kit_fails(fetch(k, &source, &err), IW_E_FORMAT, "only http, https and ssh are fetched");
+        kit_fails_with(fetch(k, &source, &err), IW_E_FORMAT,
+                       "only http, https and ssh are fetched");
         kit_has(err.message, "the submodule x");
     }
     assert_false(iw_exists(canary));
     iw_source source = source_of("ssh://nobody@127.0.0.1:1/x", commit,
                                  digest); /* allowed, but nothing listens there */
-    kit_fails(fetch(k, &source, &err), IW_E_NETWORK, "127.0.0.1:1/x");
+    kit_fails_with(fetch(k, &source, &err), IW_E_NETWORK, "127.0.0.1:1/x");
     iw_error_clear(&err);
 }
 
@@ -283,11 +285,11 @@ static void names_a_missing_commit(void **state)
     static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000",
                       other[] = "1234567890123456789012345678901234567890";
     iw_source source = source_of(url, other, digest);
-    kit_fails(fetch(k, &source, &err), IW_E_NOT_FOUND,
-              "has no commit 1234567890123456789012345678901234567890");
+    kit_fails_with(fetch(k, &source, &err), IW_E_NOT_FOUND,
+                   "has no commit 1234567890123456789012345678901234567890");
     kit_forget(k);
     source = source_of(gone, commit, digest);
-    kit_fails(fetch(k, &source, &err), IW_E_NETWORK, "404");
+    kit_fails_with(fetch(k, &source, &err), IW_E_NETWORK, "404");
     assert_int_equal(kit_requests(k, "gone.git"), 1); /* that won't pass */
     iw_error_clear(&err);
 }
@@ -330,8 +332,8 @@ static void leaves_a_server_that_hangs(void **state)
     iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 1};
     kit_forget(k);
     double start = kit_now();
-    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_NETWORK,
-              "nothing came from the server for 1 seconds");
+    kit_fails_with(iw_git_fetch(k->store, &source, &options, &err), IW_E_NETWORK,
+                   "nothing came from the server for 1 seconds");
     assert_int_equal(kit_requests(k, "/silent/x.git"), 3);
     assert_true(kit_now() - start < 20);
     int ends[2];
@@ -345,8 +347,8 @@ static void leaves_a_server_that_hangs(void **state)
         _exit(0);
     }
     start = kit_now();
-    kit_fails(iw_git_fetch(k->store, &source, &options, &err), IW_E_CANCELLED,
-              "run the same command again");
+    kit_fails_with(iw_git_fetch(k->store, &source, &options, &err), IW_E_CANCELLED,
+                   "run the same command again");
     assert_true(kit_now() - start < 10);
     waitpid(pid, NULL, 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* only the server is left */
@@ -462,7 +464,7 @@ static void bounds_submodules(void **state)
     static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
     iw_source source = source_of(url, commit, digest);
     source.submodules = true;
-    kit_fails(fetch(k, &source, &err), IW_E_FORMAT, "nested more than 8 deep");
+    kit_fails_with(fetch(k, &source, &err), IW_E_FORMAT, "nested more than 8 deep");
     iw_error_clear(&err);
 }
 

@@ -259,7 +259,7 @@ static void asks_pip_for_its_default(void **state)
     if (access("/usr/bin/python3", X_OK) != 0) {
         iw_fetch_options options = {.cancel = -1};
         iw_cleanup_strings iw_strings found = {0};
-        kit_fails(iw_pypi_indexes(&options, &found, &err), IW_E_ENVIRONMENT, "--index-url");
+        kit_fails_with(iw_pypi_indexes(&options, &found, &err), IW_E_ENVIRONMENT, "--index-url");
     }
     setenv("PATH", path, 1);
     unsetenv("PIP_CONFIG_FILE");

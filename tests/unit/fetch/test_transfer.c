@@ -404,15 +404,15 @@ static void stops_when_asked(void **state)
         (void)!write(ends[1], "x", 1);
         _exit(0);
     }
-    kit_fails(iw_transfer_all(&o.transfer, 1, &o.options, &err), IW_E_CANCELLED,
-              "run the same command again");
+    kit_fails_with(iw_transfer_all(&o.transfer, 1, &o.options, &err), IW_E_CANCELLED,
+                   "run the same command again");
     waitpid(pid, NULL, 0);
     expect_part(&o, SIZE / 2); /* kept */
     char *text = NULL;
     iw_cleanup_free char *url = iw_format("%s/silent/q", k->url);
     iw_error_clear(&err);
-    kit_fails(iw_transfer_page(url, NULL, 1000, &o.options, &text, NULL, NULL, NULL, &err),
-              IW_E_CANCELLED, "silent");
+    kit_fails_with(iw_transfer_page(url, NULL, 1000, &o.options, &text, NULL, NULL, NULL, &err),
+                   IW_E_CANCELLED, "silent");
     iw_error_clear(&err);
     close(ends[0]), close(ends[1]);
     end(&o);
@@ -451,8 +451,9 @@ static void bounds_pages(void **state)
         char *text = NULL;
         iw_cleanup_free char *url = iw_format("%s/%s/x", k->url, kinds[i]);
         kit_forget(k);
-        kit_fails(iw_transfer_page(url, NULL, 1 << 20, &options, &text, NULL, NULL, NULL, &err),
-                  IW_E_NETWORK, "sends more than 1048576 bytes");
+        kit_fails_with(iw_transfer_page(url, NULL, 1 << 20, &options, &text, NULL, NULL, NULL,
+                                        &err),
+                       IW_E_NETWORK, "sends more than 1048576 bytes");
         assert_int_equal(kit_requests(k, kinds[i]), 1);
         assert_null(text);
     }
@@ -474,8 +475,8 @@ static void retries_pages(void **state)
     assert_int_equal(length, 5);
     assert_string_equal(final, url);
     char *none = NULL;
-    kit_fails(iw_transfer_page(lasting, NULL, 100, &options, &none, NULL, NULL, NULL, &err),
-              IW_E_NOT_FOUND, "404");
+    kit_fails_with(iw_transfer_page(lasting, NULL, 100, &options, &none, NULL, NULL, NULL, &err),
+                   IW_E_NOT_FOUND, "404");
     iw_error_clear(&err);
 }
 

@@ -304,16 +304,16 @@ static char *lay(struct world *w)
 static void test_lay(void **state)
 {
     iw_cleanup_free char *environment = lay(*state),
-                         *constraints = kit_read(environment, "constraints.txt"),
-                         *readme = kit_read(environment, "README.txt"),
-                         *x = kit_read(environment, "share/x.txt");
+                         *constraints = kit_read(environment, "constraints.txt", NULL),
+                         *readme = kit_read(environment, "README.txt", NULL),
+                         *x = kit_read(environment, "share/x.txt", NULL);
     assert_true(iw_ends_with(environment, "/small-2026.1-k10"));
     assert_string_equal(strchr(constraints, '\n'), "\nnum-py==1.2\na-part==2\nzeta-more==3\n");
     assert_non_null(strstr(readme, "small 2026.1: A test"));
     assert_string_equal(x, "x");
     static const char *const scripts[] = {"bin/activate", "bin/activate.fish", "bin/activate.csh"};
     for (size_t i = 0; i < 3; i++) {
-        iw_cleanup_free char *text = kit_read(environment, scripts[i]);
+        iw_cleanup_free char *text = kit_read(environment, scripts[i], NULL);
         assert_null(strstr(text, "@STACK@"));
         assert_non_null(strstr(text, "small"));
     }

@@ -173,7 +173,7 @@ static void test_scripts(void **state)
     put_script(tree, "libexec/deep/inner", "#!" PREFIX "/bin/python3.11\nprint('inner')\n");
     put_script(tree, "bin/env", "#!/usr/bin/env python3\nprint('untouched')\n");
     kit_ok(finish(tree, &plain, NULL, NULL, &err));
-    iw_cleanup_free char *untouched = kit_read(tree, "bin/env"),
+    iw_cleanup_free char *untouched = kit_read(tree, "bin/env", NULL),
                          *python3 = iw_path_join(tree, "bin/python3");
     assert_int_equal(strncmp(untouched, "#!/usr/bin/env python3\n", 23), 0);
     put_script(tree, "bin/python3.11",
@@ -217,7 +217,7 @@ static void test_pkg_config(void **state)
              "\nlibdir=${prefix}/lib\nName: x\nDescription: a test\nVersion: 1\nLibs: -L" PREFIX
              "/lib -lx\nCflags: -I${prefix}/include\n");
     kit_ok(finish(*state, &plain, NULL, NULL, &err));
-    iw_cleanup_free char *text = kit_read(*state, "lib/pkgconfig/x.pc"), *out = NULL,
+    iw_cleanup_free char *text = kit_read(*state, "lib/pkgconfig/x.pc", NULL), *out = NULL,
                          *file = iw_path_join(*state, "lib/pkgconfig/x.pc");
     assert_non_null(strstr(text, "prefix=${pcfiledir}/../..\n"));
     assert_null(strstr(text, PREFIX));
@@ -289,7 +289,7 @@ static void test_removed_and_links(void **state)
         iw_cleanup_free char *path = iw_path_join(tree, gone[i]);
         if (iw_exists(path)) fail_msg("%s is still there", gone[i]);
     }
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) free(kit_read(tree, kept[i]));
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) free(kit_read(tree, kept[i], NULL));
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         iw_cleanup_free char *path = iw_path_join(tree, links[i].at);
         char target[200] = "";
@@ -322,14 +322,14 @@ static void test_record(void **state)
              "gone.py,sha256=x,1\nm/__pycache__/a.cpython-311.pyc,,\n"
              "../../../../../../etc/passwd,,\n/etc/passwd,,\n\nm-1.dist-info/RECORD,,");
     kit_ok(iw_record_fix(*state, info, &err));
-    iw_cleanup_free char *text = kit_read(*state, info), *again = NULL;
+    iw_cleanup_free char *text = kit_read(*state, info, NULL), *again = NULL;
     assert_string_equal(
         text, "m/a.py,sha256=ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0,3\n"
               "\"m/a,\"\"b.txt\",sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n"
               "../../../bin/m,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE,1\nm-1.dist-info/"
               "RECORD,,\n");
     kit_ok(iw_record_fix(*state, info, &err)); /* what is true stays */
-    again = kit_read(*state, info);
+    again = kit_read(*state, info, NULL);
     assert_string_equal(again, text);
     kit_fails(iw_record_fix(*state, "no/RECORD", &err), IW_E_NOT_FOUND, "no/RECORD");
 }

@@ -2,7 +2,7 @@
 #ifndef IW_TESTS_STORE_KIT_H
 #define IW_TESTS_STORE_KIT_H
 
-#include "../check.h"
+#include "../folder.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,39 +18,6 @@
 #include "base/path.h"
 #include "store/archive.h"
 #include "store/store.h"
-
-static inline int kit_setup(void **state)
-{
-    const char *parent = getenv("TMPDIR");
-    char *folder = NULL;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "iw-store-", &folder, NULL))
-        return -1;
-    *state = folder;
-    return 0;
-}
-
-static inline int kit_teardown(void **state)
-{
-    iw_remove_tree(*state, NULL);
-    free(*state);
-    return 0;
-}
-
-static inline void kit_write(const char *folder, const char *path, const void *data, size_t length,
-                             mode_t mode)
-{
-    iw_error err = IW_ERROR_INIT;
-    char *full = iw_path_join(folder, path), *parent = iw_path_parent(full);
-    kit_ok(iw_make_folders(parent, 0755, &err));
-    kit_ok(iw_write_file(full, data, length, mode, &err));
-    free(parent);
-    free(full);
-}
-
-static inline void kit_text(const char *folder, const char *path, const char *text)
-{
-    kit_write(folder, path, text, strlen(text), 0644);
-}
 
 static inline void kit_expect(const char *folder, const char *path, const char *text)
 {

@@ -3,12 +3,7 @@
 #ifndef IW_TESTS_WRAP_KIT_H
 #define IW_TESTS_WRAP_KIT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,64 +18,9 @@
 #include "base/text.h"
 #include "wrap/policy.h"
 
-#define kit_ok(call) kit_check((call), &err, #call, __FILE__, __LINE__)
-
-static inline void kit_check(int status, iw_error *err, const char *what, const char *file,
-                             int line)
-{
-    if (status == 0) return;
-    print_error("%s: %s\n", what, iw_error_text(err));
-    iw_error_clear(err);
-    _fail(file, line);
-}
-
-static inline void kit_has(const char *text, const char *part)
-{
-    if (!text || !strstr(text, part)) fail_msg("\"%s\" isn't in: %s", part, text ? text : "(null)");
-}
-
-static inline void kit_has_not(const char *text, const char *part)
-{
-    if (text && strstr(text, part)) fail_msg("\"%s\" is in: %s", part, text);
-}
-
-/* A fresh folder. */
-static inline int kit_setup(void **state)
-{
-    char *folder = NULL;
-    if (iw_temporary_folder("/tmp", "iw-wrap-", &folder, NULL) != 0) return -1;
-    *state = folder;
-    return 0;
-}
-
-static inline int kit_teardown(void **state)
-{
-    iw_remove_tree(*state, NULL);
-    free(*state);
-    return 0;
-}
-
 static inline void kit_put(const char *folder, const char *name, const void *data, size_t length)
 {
-    iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *path = iw_path_join(folder, name), *parent = iw_path_parent(path);
-    kit_ok(iw_make_folders(parent, 0755, &err));
-    kit_ok(iw_write_file(path, data, length, 0644, &err));
-}
-
-static inline void kit_text(const char *folder, const char *name, const char *text)
-{
-    kit_put(folder, name, text, strlen(text));
-}
-
-/* Caller frees. */
-static inline char *kit_read(const char *folder, const char *name, size_t *length)
-{
-    iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *path = iw_path_join(folder, name);
-    char *text = NULL;
-    kit_ok(iw_read_file(path, 64 << 20, &text, length, &err));
-    return text;
+    kit_write(folder, name, data, length, 0644);
 }
 
 /* Clocks of files tick in steps (10 ms at most): what is written after this differs from what was
