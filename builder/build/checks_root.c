@@ -19,7 +19,7 @@ static int fetch_packages(iw_store *store, const iw_toolchain *checks,
     if (iw_exists(stamp)) return 0;
     iw_wanted *wanted = iw_alloc((checks->package_count + 1) * sizeof *wanted);
     for (size_t i = 0; i < checks->package_count; i++)
-        wanted[i] = (iw_wanted){.package = &checks->packages[i]};
+        wanted[i] = (iw_wanted){.package = &checks->packages[i], .toolchain = checks};
     int status = iw_fetch_all(store, wanted, checks->package_count, options, err);
     free(wanted);
     return status;

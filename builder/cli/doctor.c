@@ -109,6 +109,32 @@ static void examine_cpu(struct examination *e)
     tell(e, "profile", true, false, text);
 }
 
+/* What keeps pinned Debian files within reach once the mirrors drop them. */
+static void examine_archive(struct examination *e)
+{
+    const char *snapshot = getenv("IRONWHEEL_DEBIAN_SNAPSHOT");
+    iw_catalog *catalog;
+    const iw_toolchain *toolchain;
+    iw_list names = {0};
+    iw_error ignored = IW_ERROR_INIT;
+    iw_cleanup_buffer iw_buffer text = {0};
+    if (iw_context_catalog(e->context, &catalog, &ignored) == 0)
+        (void)!iw_catalog_toolchains(catalog, &names, &ignored);
+    for (size_t i = 0; i < names.count; i++)
+        if (iw_catalog_toolchain(catalog, names.items[i], &toolchain, &ignored) == 0 &&
+            toolchain->pinned)
+            iw_buffer_add_format(&text, "%s is pinned as of %.4s-%.2s-%.2s; ", names.items[i],
+                                 toolchain->pinned, toolchain->pinned + 4, toolchain->pinned + 6);
+    iw_error_clear(&ignored);
+    if (snapshot && *snapshot)
+        iw_buffer_add_format(&text, "what the mirrors have dropped comes from %s", snapshot);
+    else
+        iw_buffer_add_text(&text, "Debian's mirrors drop old versions: --debian-snapshot URL (or "
+                                  "IRONWHEEL_DEBIAN_SNAPSHOT) names the snapshot archive, which "
+                                  "keeps them");
+    tell(e, "archive", true, false, text.data);
+}
+
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     struct examination e = {.context = context};
@@ -118,6 +144,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     examine_machine(&e);
     examine_store(&e);
     examine_cpu(&e);
+    examine_archive(&e);
     if (e.lacking)
         return iw_fail(err, IW_E_ENVIRONMENT,
                        "%zu things are lacking; `./bootstrap.sh` installs what Debian has of them",
@@ -134,8 +161,9 @@ const iw_command_spec iw_command_doctor = {
     .most = 0,
     .complete = NULL,
     .summary = "Say what this host lacks, and how to get it",
-    .description = "Tries the sandbox, looks at memory, disk, the store and the CPU. Exit status 2 "
-                   "where something is lacking without which nothing can be built.",
+    .description =
+        "Tries the sandbox, looks at memory, disk, the store, the CPU and the pins. Exit status 2 "
+        "where something is lacking without which nothing can be built.",
     .examples = NULL,
     .options = options,
     .run = run,

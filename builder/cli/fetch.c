@@ -51,10 +51,17 @@ const iw_command_spec iw_command_fetch = {
     .summary = "Bring everything that building a stack needs, so that it works offline",
     .description = "Downloads the sources of every package of the stack, and the toolchain. What "
                    "broke off is continued; a file whose SHA-256 isn't the pinned one is "
-                   "never used.",
+                   "never used.\n\n"
+                   "Debian's mirrors drop a version as soon as a newer one replaces it. Its "
+                   "snapshot archive keeps every file: with --debian-snapshot URL (the address "
+                   "without what follows the host), or IRONWHEEL_DEBIAN_SNAPSHOT, what the mirrors "
+                   "have dropped comes from there, first as the archive was when the file was "
+                   "pinned, then by package, version and name.",
     .examples = "ironwheel fetch base --export /media/stick/mirror\tmake a mirror folder\n"
                 "ironwheel build base --import /media/stick/mirror\tbuild from it elsewhere, "
-                "without a network\n",
+                "without a network\n"
+                "ironwheel fetch base --debian-snapshot http://HOST\talso what the mirrors have "
+                "dropped\n",
     .options = options,
     .run = run,
 };

@@ -14,6 +14,7 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
         .fetch = {.offline = iw_flag(a, "offline"),
                   .import = iw_text_option(a, "import"),
                   .debian_mirror = iw_text_option(a, "debian-mirror"),
+                  .debian_snapshot = iw_text_option(a, "debian-snapshot"),
                   .pypi_index = iw_text_option(a, "index-url"),
                   .parallel = (unsigned)iw_number_option(a, "downloads", 0)},
         .no_sandbox = iw_flag(a, "no-sandbox"),

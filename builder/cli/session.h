@@ -7,34 +7,17 @@
 #include "deliver/session.h"
 
 /* Options of every command that may fetch; a table's author puts them before its end. */
-#define IW_FETCH_OPTIONS                                                                           \
-    {"offline",                                                                                    \
-     0,                                                                                            \
-     IW_OPTION_FLAG,                                                                               \
-     NULL,                                                                                         \
-     "Fetch nothing: what isn't in the store is an error that names it",                           \
-     NULL},                                                                                        \
-        {"import",                                                                                 \
-         0,                                                                                        \
-         IW_OPTION_TEXT,                                                                           \
-         "DIR|URL",                                                                                \
-         "Look first in a mirror folder that `fetch --export` made",                               \
-         "folder"},                                                                                \
-        {"index-url",                                                                              \
-         0,                                                                                        \
-         IW_OPTION_TEXT,                                                                           \
-         "URL",                                                                                    \
-         "Python package index (default: what pip is configured with)",                            \
-         NULL},                                                                                    \
-        {"debian-mirror",                                                                          \
-         0,                                                                                        \
-         IW_OPTION_TEXT,                                                                           \
-         "URL",                                                                                    \
-         "Debian mirror (default: IRONWHEEL_DEBIAN_MIRROR, else what apt is configured with)",     \
-         NULL},                                                                                    \
-    {                                                                                              \
-        "downloads", 0, IW_OPTION_NUMBER, "N", "Downloads at once (default: 6)", NULL              \
-    }
+/* clang-format off */
+#define IW_DEBIAN_OPTIONS \
+    {"debian-mirror", 0, IW_OPTION_TEXT, "URL", "Debian mirror (default: IRONWHEEL_DEBIAN_MIRROR, else what apt is configured with)", NULL}, \
+    {"debian-snapshot", 0, IW_OPTION_TEXT, "URL", "Debian's snapshot archive, for pinned files that the mirrors have dropped (default: IRONWHEEL_DEBIAN_SNAPSHOT)", NULL}
+#define IW_FETCH_OPTIONS \
+    {"offline", 0, IW_OPTION_FLAG, NULL, "Fetch nothing: what isn't in the store is an error that names it", NULL}, \
+    {"import", 0, IW_OPTION_TEXT, "DIR|URL", "Look first in a mirror folder that `fetch --export` made", "folder"}, \
+    {"index-url", 0, IW_OPTION_TEXT, "URL", "Python package index (default: what pip is configured with)", NULL}, \
+    IW_DEBIAN_OPTIONS, \
+    {"downloads", 0, IW_OPTION_NUMBER, "N", "Downloads at once (default: 6)", NULL}
+/* clang-format on */
 
 /* Options of every command that plans builds. */
 #define IW_NO_SANDBOX_OPTION                                                                       \

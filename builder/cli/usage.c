@@ -201,8 +201,10 @@ char *iw_man_page(const iw_command_spec *command)
         iw_buffer_add_text(
             &out,
             ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev IRONWHEEL_CACHE\nThe store's folder.\n"
-            ".It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by spaces, tried before "
+            ".It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by spaces, in place of "
             "those that apt is configured with.\n"
+            ".It Ev IRONWHEEL_DEBIAN_SNAPSHOT\nThe address of Debian's snapshot archive, asked for "
+            "pinned files that the mirrors have dropped.\n"
             ".It Ev PIP_INDEX_URL\nThe Python package index, as for pip; pip.conf counts too.\n"
             ".It Ev NO_COLOR\nNo colours.\n.El\n");
     iw_buffer_add_text(&out, ".Sh EXIT STATUS\n0 done; 1 what was asked failed; 2 usage, recipe or "

@@ -57,9 +57,10 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
         most += session->plan->nodes[i].recipe->source_count;
     iw_wanted *list = iw_alloc((most ? most : 1) * sizeof *list);
     for (size_t i = 0; toolchain && i < session->toolchain->package_count; i++)
-        list[count++] = (iw_wanted){.package = &session->toolchain->packages[i]};
+        list[count++] = (iw_wanted){.package = &session->toolchain->packages[i],
+                                    .toolchain = session->toolchain};
     for (size_t i = 0; checks && i < checks->package_count; i++)
-        list[count++] = (iw_wanted){.package = &checks->packages[i]};
+        list[count++] = (iw_wanted){.package = &checks->packages[i], .toolchain = checks};
     for (size_t i = 0; i < session->plan->node_count; i++) {
         const iw_node *node = &session->plan->nodes[i];
         if (!all && node->action == IW_ACTION_REUSE) continue;
@@ -81,11 +82,27 @@ static bool toolchain_is_unpacked(const iw_session *session)
     return iw_exists(stamp);
 }
 
+/* What newer packages of the toolchain would cost. */
+static int renewal_of(const iw_session *session, char **out, iw_error *err)
+{
+    double seconds;
+    if (iw_plan_whole_seconds(session->plan, session->catalog, session->store, &seconds, err) != 0)
+        return -1;
+    iw_cleanup_free char *time = iw_format_seconds(seconds);
+    *out =
+        iw_format("every package of %s (%zu) would be built anew, about %s of work for all cores",
+                  session->stack->name, session->plan->node_count, time);
+    return 0;
+}
+
 static int fetch(iw_session *session, const iw_wanted *wanted, size_t count, iw_error *err)
 {
     iw_fetch_options options = session->options.fetch;
+    iw_cleanup_free char *renewal = NULL;
+    if (renewal_of(session, &renewal, err) != 0) return -1;
     options.cancel = session->options.cancel;
     options.sink = session->options.sink;
+    options.renewal = renewal;
     return iw_fetch_all(session->store, wanted, count, &options, err);
 }
 
@@ -104,7 +121,7 @@ int iw_session_fetch_toolchain(iw_session *session, iw_error *err)
     const iw_toolchain *toolchain = session->toolchain;
     iw_wanted *wanted = iw_alloc((toolchain->package_count + 1) * sizeof *wanted);
     for (size_t i = 0; i < toolchain->package_count; i++)
-        wanted[i] = (iw_wanted){.package = &toolchain->packages[i]};
+        wanted[i] = (iw_wanted){.package = &toolchain->packages[i], .toolchain = toolchain};
     int status = fetch(session, wanted, toolchain->package_count, err);
     free(wanted);
     return status;

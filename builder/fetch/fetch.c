@@ -12,6 +12,8 @@
 #include "base/path.h"
 #include "fetch/crates.h"
 #include "fetch/git.h"
+#include "fetch/gone.h"
+#include "fetch/snapshot.h"
 #include "fetch/transfer.h"
 #include "fetch/where.h"
 
@@ -41,6 +43,7 @@ struct origins { /* asked for when first needed */
     iw_transfer_options transfer;
     iw_strings indexes, mirrors;
     iw_error no_indexes, no_mirrors; /* why there are none: asking costs the start of a program */
+    char *snapshot;                  /* or NULL */
     iw_pypi_pages *pages;
     iw_registries registries;
     char *certificates, *import;
@@ -57,6 +60,7 @@ static void origins_free(struct origins *origins)
     iw_pypi_pages_free(origins->pages);
     iw_registries_free(&origins->registries);
     free(origins->certificates);
+    free(origins->snapshot);
     free(origins->import);
     iw_strings_free(&origins->misses);
 }
@@ -75,15 +79,17 @@ static int find_pypi(struct origins *origins, const iw_source *source, iw_string
     return iw_pypi_find(origins->pages, &origins->indexes, source, &transfer, urls, err);
 }
 
-static int find_debian(struct origins *origins, const char *source, const char *file,
-                       const char *path, iw_strings *urls, iw_error *err)
+/* Without any mirror the snapshot archive alone does. */
+static int find_debian(struct origins *origins, const iw_debian_file *file, iw_strings *urls,
+                       iw_error *err)
 {
     iw_error *none = &origins->no_mirrors;
     if (origins->mirrors.count == 0 && none->kind == IW_E_NONE)
         (void)!iw_debian_mirrors(origins->options, &origins->mirrors, none);
-    if (none->kind != IW_E_NONE)
-        return iw_fail(err, none->kind, "%s: %s", path ? iw_path_base(path) : file, none->message);
-    iw_debian_urls(&origins->mirrors, source, file, path, urls);
+    if (none->kind != IW_E_NONE && !origins->snapshot)
+        return iw_fail(err, none->kind, "%s: %s", file->file, none->message);
+    iw_debian_urls(&origins->mirrors, file, urls);
+    if (origins->snapshot) iw_snapshot_urls(origins->snapshot, file, urls);
     return 0;
 }
 
@@ -98,11 +104,10 @@ static char *import_root(const char *import)
 static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_strings *urls,
                      iw_error *err)
 {
-    if (wanted->package) return find_debian(origins, "", "", wanted->package->file, urls, err);
+    iw_debian_file debian;
+    if (iw_debian_file_of(wanted, &debian)) return find_debian(origins, &debian, urls, err);
     if (wanted->source->kind == IW_SOURCE_PYPI)
         return find_pypi(origins, wanted->source, urls, err);
-    if (wanted->source->kind == IW_SOURCE_DEBIAN)
-        return find_debian(origins, wanted->source->name, wanted->source->file, NULL, urls, err);
     iw_strings_add(urls, wanted->source->name);
     iw_strings_add_all(urls, wanted->source->mirrors.items);
     return 0;
@@ -112,8 +117,11 @@ static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_string
 
 typedef struct fetch_batch {
     iw_transfer *transfers;
-    size_t count, capacity;
+    const iw_wanted **wanted; /* of each transfer; NULL for what isn't one */
+    size_t count, capacity, wanted_capacity;
     iw_strings failures;
+    const iw_wanted **gone; /* Debian files that no archive has any more */
+    size_t gone_count, gone_capacity;
     iw_error_kind kind;
 } fetch_batch;
 
@@ -141,6 +149,9 @@ static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char
         }
     iw_grow((void **)&batch->transfers, &batch->capacity, batch->count + 1,
             sizeof *batch->transfers);
+    iw_grow((void **)&batch->wanted, &batch->wanted_capacity, batch->count + 1,
+            sizeof *batch->wanted);
+    batch->wanted[batch->count] = NULL;
     iw_transfer *transfer = &batch->transfers[batch->count++];
     memset(transfer, 0, sizeof *transfer);
     snprintf(transfer->sha256, sizeof transfer->sha256, "%s", sha256);
@@ -148,6 +159,12 @@ static iw_transfer *add_transfer(fetch_batch *batch, iw_store *store, const char
     iw_cleanup_free char *name = iw_format("%s.part", sha256);
     transfer->part = iw_store_path(store, "tmp", name);
     return transfer;
+}
+
+static bool is_debian(const iw_wanted *wanted)
+{
+    iw_debian_file file;
+    return iw_debian_file_of(wanted, &file);
 }
 
 static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origins,
@@ -161,6 +178,8 @@ static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origi
     iw_transfer *transfer = add_transfer(batch, store, sha256, label_of(wanted));
     if (!transfer) return 0;
     transfer->size = wanted->package ? wanted->package->size : 0;
+    transfer->quiet = is_debian(wanted);
+    batch->wanted[batch->count - 1] = wanted;
     if (find_urls(origins, wanted, &transfer->urls, &why) != 0) {
         if (why.kind == IW_E_CANCELLED) {
             iw_error_move(err, &why);
@@ -180,7 +199,7 @@ static int keep_results(fetch_batch *batch, iw_store *store, const struct origin
     for (size_t i = 0; i < batch->count; i++) {
         iw_transfer *transfer = &batch->transfers[i];
         if (!transfer->done) {
-            if (transfer->err.kind != IW_E_NONE)
+            if (transfer->err.kind != IW_E_NONE && !transfer->quiet)
                 note_failure(batch, store, origins, transfer->sha256, &transfer->err);
             continue;
         }
@@ -195,21 +214,30 @@ static void batch_free(fetch_batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) iw_transfer_clear(&batch->transfers[i]);
     free(batch->transfers);
+    free((void *)batch->wanted);
+    free((void *)batch->gone);
     iw_strings_free(&batch->failures);
 }
 
-static int sum_up(const fetch_batch *batch, iw_error *err)
+static int sum_up(const fetch_batch *batch, const struct origins *origins, iw_error *err)
 {
-    if (batch->failures.count == 0) return 0;
-    iw_buffer text = {0};
+    iw_cleanup_buffer iw_buffer text = {0};
+    if (batch->failures.count == 0 && batch->gone_count == 0) return 0;
     for (size_t i = 0; i < batch->failures.count; i++)
-        iw_buffer_add_format(&text, "%s%s", i ? "\n" : "", batch->failures.items[i]);
-    iw_fail(err, batch->kind,
-            "%s\n%zu of the files needed could not be fetched; what was downloaded is kept: run "
-            "the same command again",
-            text.data, batch->failures.count);
-    iw_buffer_free(&text);
-    return -1;
+        iw_buffer_add_format(&text, "%s\n", batch->failures.items[i]);
+    if (batch->failures.count)
+        iw_buffer_add_format(&text,
+                             "%zu of the files needed could not be fetched; what was downloaded is "
+                             "kept: run the same command again",
+                             batch->failures.count);
+    if (batch->failures.count && batch->gone_count) iw_buffer_add_char(&text, '\n');
+    if (batch->gone_count)
+        iw_gone_add_text(&text, &(iw_gone){.files = batch->gone,
+                                           .count = batch->gone_count,
+                                           .mirrors = &origins->mirrors,
+                                           .snapshot = origins->snapshot,
+                                           .renewal = origins->options->renewal});
+    return iw_fail(err, batch->failures.count ? batch->kind : IW_E_NOT_FOUND, "%s", text.data);
 }
 
 static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *origins,
@@ -223,6 +251,88 @@ static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *
     else if (stored != 0) iw_error_move(err, &kept);
     iw_error_clear(&kept);
     return status != 0 || stored != 0 ? -1 : 0;
+}
+
+/* --- Debian files that the mirrors have dropped ---------------------------- */
+
+static void note_debian(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                        size_t which, const iw_error *why)
+{
+    const iw_transfer *transfer = &batch->transfers[which];
+    bool gone = why->kind == IW_E_NOT_FOUND;
+    iw_emit(origins->transfer.sink,
+            (iw_event){.type = IW_EVENT_FAILED,
+                       .subject = transfer->label,
+                       .phase = "fetch",
+                       .detail = gone ? "no archive that was asked has it" : why->message});
+    if (!gone) {
+        note_failure(batch, store, origins, transfer->sha256, why);
+        return;
+    }
+    iw_grow((void **)&batch->gone, &batch->gone_capacity, batch->gone_count + 1,
+            sizeof *batch->gone);
+    batch->gone[batch->gone_count++] = batch->wanted[which];
+    (void)!iw_store_note_fetch(store, transfer->sha256, why->message, NULL);
+}
+
+/* What came of both looks: gone only where each says so. */
+static void join(iw_error *first, iw_error *second)
+{
+    if (second->kind == IW_E_NONE) return;
+    iw_error_kind kind = second->kind == IW_E_NOT_FOUND ? first->kind : second->kind;
+    iw_cleanup_free char *text = iw_format("%s  %s\n", iw_error_text(first), second->message);
+    iw_fail(first, kind, "%s", text);
+}
+
+static int look_up(fetch_batch *late, iw_store *store, const struct origins *origins,
+                   iw_transfer *missed, const iw_wanted *wanted, iw_error *err)
+{
+    iw_debian_file file;
+    iw_cleanup_strings iw_strings urls = {0};
+    iw_error why = IW_ERROR_INIT;
+    (void)iw_debian_file_of(wanted, &file);
+    if (iw_snapshot_find(origins->snapshot, &file, &origins->transfer, &urls, &why) != 0) {
+        bool cancelled = why.kind == IW_E_CANCELLED;
+        if (cancelled) iw_error_move(err, &why);
+        else join(&missed->err, &why);
+        iw_error_clear(&why);
+        return cancelled ? -1 : 0;
+    }
+    iw_transfer *again = add_transfer(late, store, missed->sha256, iw_strdup(missed->label));
+    again->size = missed->size;
+    again->quiet = true;
+    iw_strings_add_all(&again->urls, (const char *const *)urls.items);
+    return 0;
+}
+
+/* The snapshot archive is asked for each by name, where there is one. */
+static int look_all_up(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                       iw_error *err)
+{
+    fetch_batch late = {0};
+    int status = 0;
+    for (size_t i = 0; i < batch->count && status == 0; i++)
+        if (batch->transfers[i].quiet && batch->transfers[i].err.kind != IW_E_NONE)
+            status = look_up(&late, store, origins, &batch->transfers[i], batch->wanted[i], err);
+    if (status == 0) status = run_batch(&late, store, origins, err);
+    for (size_t i = 0, k = 0; i < batch->count && k < late.count; i++) {
+        if (strcmp(batch->transfers[i].sha256, late.transfers[k].sha256) != 0) continue;
+        if (late.transfers[k].done) iw_error_clear(&batch->transfers[i].err);
+        else join(&batch->transfers[i].err, &late.transfers[k].err);
+        k++;
+    }
+    batch_free(&late);
+    return status;
+}
+
+static int settle_debian(fetch_batch *batch, iw_store *store, const struct origins *origins,
+                         iw_error *err)
+{
+    if (origins->snapshot && look_all_up(batch, store, origins, err) != 0) return -1;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->transfers[i].quiet && batch->transfers[i].err.kind != IW_E_NONE)
+            note_debian(batch, store, origins, i, &batch->transfers[i].err);
+    return 0;
 }
 
 static int refuse_offline(iw_store *store, const iw_wanted *wanted, size_t count, iw_error *err)
@@ -443,16 +553,18 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
     origins.certificates = iw_pypi_certificates();
     origins.import = import_root(options->import);
     fetch_batch files = {0}, crates = {0};
-    int status = origins.import ? import_files(store, &origins, wanted, count, err) : 0;
+    int status = iw_snapshot_root(options, &origins.snapshot, err);
+    if (status == 0 && origins.import) status = import_files(store, &origins, wanted, count, err);
     for (size_t i = 0; i < count && status == 0; i++)
         if (is_file(&wanted[i]) && !is_tree(&wanted[i]))
             status = add_wanted(&files, store, &origins, &wanted[i], err);
     if (status == 0) status = run_batch(&files, store, &origins, err);
+    if (status == 0) status = settle_debian(&files, store, &origins, err);
     if (status == 0) status = fetch_trees(&files, store, &origins, wanted, count, err);
-    if (status == 0) status = sum_up(&files, err);
+    if (status == 0) status = sum_up(&files, &origins, err);
     if (status == 0) status = add_crates(&crates, store, &origins, wanted, count, err);
     if (status == 0) status = run_batch(&crates, store, &origins, err);
-    if (status == 0) status = sum_up(&crates, err);
+    if (status == 0) status = sum_up(&crates, &origins, err);
     batch_free(&files);
     batch_free(&crates);
     origins_free(&origins);

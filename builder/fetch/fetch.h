@@ -7,11 +7,15 @@
 #include "store/store.h"
 
 typedef struct iw_fetch_options {
-    bool offline;              /* anything missing is an error that names it */
-    const char *import;        /* mirror folder (may be relative) or its http(s) URL, made by
-                                  iw_fetch_export; tried first; or NULL */
-    const char *debian_mirror; /* --debian-mirror or IRONWHEEL_DEBIAN_MIRROR; NULL: what apt is
-                                  configured with */
+    bool offline;                /* anything missing is an error that names it */
+    const char *import;          /* mirror folder (may be relative) or its http(s) URL, made by
+                                    iw_fetch_export; tried first; or NULL */
+    const char *debian_mirror;   /* --debian-mirror or IRONWHEEL_DEBIAN_MIRROR; NULL: what apt is
+                                    configured with */
+    const char *debian_snapshot; /* --debian-snapshot: Debian's snapshot archive, for what the
+                                    mirrors have dropped; NULL: IRONWHEEL_DEBIAN_SNAPSHOT */
+    const char *renewal;         /* what newer toolchain packages would cost, as a clause, for the
+                                    error about pinned ones that are gone; or NULL */
     const char *pypi_index; /* --index-url; NULL: PIP_INDEX_URL, pip.conf, else pip's own default */
     unsigned parallel;      /* 0: 6 */
     int cancel;             /* readable: stop; -1: none */
@@ -25,10 +29,12 @@ typedef struct iw_wanted {
     const iw_recipe *recipe;             /* for messages; NULL for a toolchain package */
     const iw_source *source;             /* or NULL */
     const iw_toolchain_package *package; /* or NULL */
+    const iw_toolchain *toolchain;       /* of the package; may be NULL */
 } iw_wanted;
 
 /* Brings everything that isn't in the store; goes on after a failure, notes each in the store, and
- * fails at the end with all of them. */
+ * fails at the end with all of them. Debian files that every archive answers to have no more are
+ * listed together, with the ways on (IW_E_NOT_FOUND where nothing else failed). */
 int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
                  const iw_fetch_options *options, iw_error *err);
 /* `crates` needs the lock file inside another source: so it is a second round, with the recipe's
@@ -66,10 +72,10 @@ void iw_release_files_free(iw_release_files *files);
 int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
                      iw_error *err);
 
-/* Writes the `packages` of the toolchain file at `path` anew (durable; all else in it stays, and a
- * file that wouldn't change isn't written): the newest version, in `suite`, SUITE-updates and
- * SUITE-security, of the `roots` and of all that they need. The index's signature is verified by
- * gpgv against IRONWHEEL_DEBIAN_KEYRING (default: the file of Debian's package
+/* Writes the `packages` and `pinned` of the toolchain file at `path` anew (durable; all else in it
+ * stays, and a file whose packages wouldn't change isn't written): the newest version, in `suite`,
+ * SUITE-updates and SUITE-security, of the `roots` and of all that they need. The index's signature
+ * is verified by gpgv against IRONWHEEL_DEBIAN_KEYRING (default: the file of Debian's package
  * debian-archive-keyring). IW_E_DIGEST: wrong signature or digest; IW_E_NOT_FOUND: a suite or
  * package that the archive lacks; IW_E_ENVIRONMENT: no mirror, keyring or gpgv. Blocks. */
 int iw_toolchain_update(const char *path, const iw_toolchain *current,

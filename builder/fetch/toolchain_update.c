@@ -2,6 +2,7 @@
  * index. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -28,22 +29,36 @@ static void add_packages(iw_buffer *out, const iw_debian_package *const *package
     }
 }
 
-/* Everything but the list stays as it stands in the file: comments, the order of keys, the roots.
- */
-static int replace_list(const char *path, const char *text,
-                        const iw_debian_package *const *packages, size_t count, iw_buffer *out,
-                        iw_error *err)
+/* What is written: the packages, and when they were found. */
+struct found {
+    const iw_debian_package *const *packages;
+    size_t count;
+    const char *pinned;
+};
+
+static bool starts_with_key(iw_slice line, const char *key)
+{
+    size_t length = strlen(key);
+    return line.length >= length && memcmp(line.data, key, length) == 0;
+}
+
+/* Everything but the list and its time stays as it stands in the file: comments, the order of keys,
+ * the roots. */
+static int replace_list(const char *path, const char *text, const struct found *found,
+                        iw_buffer *out, iw_error *err)
 {
     iw_slice rest = iw_slice_of(text), line;
     bool inside = false, seen = false;
     while (iw_slice_next(&rest, '\n', &line)) {
         bool top = line.length && !strchr(" \t-", line.data[0]);
-        if (top) inside = line.length >= 9 && memcmp(line.data, "packages:", 9) == 0;
+        if (top) inside = starts_with_key(line, "packages:");
         if (inside && top && !seen) {
-            add_packages(out, packages, count);
+            iw_buffer_add_format(out, "pinned: %s\n", found->pinned);
+            add_packages(out, found->packages, found->count);
             seen = true;
         }
-        if (!inside) iw_buffer_add_format(out, "%.*s\n", (int)line.length, line.data);
+        if (!inside && !starts_with_key(line, "pinned:"))
+            iw_buffer_add_format(out, "%.*s\n", (int)line.length, line.data);
     }
     return seen ? 0
                 : iw_fail(err, IW_E_RECIPE,
@@ -52,16 +67,19 @@ static int replace_list(const char *path, const char *text,
                           path);
 }
 
-static int write_file(const char *path, const iw_debian_package *const *packages, size_t count,
-                      iw_error *err)
+/* The time moves only with the packages: `old` with the time that it has tells whether they did. */
+static int write_file(const char *path, const char *pinned, struct found found, iw_error *err)
 {
     iw_cleanup_free char *old = NULL;
-    iw_cleanup_buffer iw_buffer text = {0};
+    iw_cleanup_buffer iw_buffer same = {0}, text = {0};
+    struct found before = found;
     if (iw_read_file(path, FILE_LIMIT, &old, NULL, err) != 0) return -1;
-    if (replace_list(path, old, packages, count, &text, err) != 0) return -1;
+    before.pinned = pinned;
+    if (pinned && replace_list(path, old, &before, &same, err) != 0) return -1;
+    if (pinned && strcmp(old, same.data) == 0) return 0;
+    if (replace_list(path, old, &found, &text, err) != 0) return -1;
     if (iw_recipe_check_text("toolchain", path, text.data, text.length, err) != 0)
         return iw_wrap(err, "what was to be written isn't right");
-    if (strcmp(old, text.data) == 0) return 0;
     return iw_write_file(path, text.data, text.length, 0644, err);
 }
 
@@ -100,9 +118,14 @@ static int update(const char *path, const iw_toolchain *current, const iw_debian
     iw_debian_index *index = iw_debian_index_new();
     const iw_debian_package **packages = NULL;
     size_t count = 0;
+    char asked[32]; /* before: what is in the index now was in the archive then or soon after */
+    time_t now = time(NULL);
+    struct tm when;
+    strftime(asked, sizeof asked, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &when));
     int status = fetch_suites(index, archive, current->suite, err);
     if (status == 0) status = iw_debian_resolve(index, &current->roots, &packages, &count, err);
-    if (status == 0) status = write_file(path, packages, count, err);
+    struct found found = {packages, count, asked};
+    if (status == 0) status = write_file(path, current->pinned, found, err);
     free(packages);
     iw_debian_index_free(index);
     return status;

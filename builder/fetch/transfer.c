@@ -41,6 +41,7 @@ typedef struct active {
     double reported, heard; /* when progress was told, and when something came */
     char why[CURL_ERROR_SIZE];
     bool too_large, no_space;
+    bool failed_otherwise; /* than by an answer that it isn't there */
 } active;
 
 void iw_transfer_clear(iw_transfer *transfer)
@@ -285,8 +286,10 @@ static int begin(active *one, CURLM *multi)
 static void give_up(active *one)
 {
     one->finished = true;
-    iw_fail(&one->transfer->err, IW_E_NETWORK, "%s could not be fetched:\n%s", one->transfer->label,
+    iw_fail(&one->transfer->err, one->failed_otherwise ? IW_E_NETWORK : IW_E_NOT_FOUND,
+            "%s could not be fetched:\n%s", one->transfer->label,
             one->failures.data ? one->failures.data : "");
+    if (one->transfer->quiet) return;
     iw_emit(one->options->sink, (iw_event){.type = IW_EVENT_FAILED,
                                            .subject = one->transfer->label,
                                            .phase = "fetch",
@@ -295,8 +298,9 @@ static void give_up(active *one)
 
 /* The next address, or the end. The part file stays: it is continued only from the address and
  * validator in its side file. */
-static void next_address(active *one, const char *why)
+static void next_address(active *one, const char *why, bool is_gone)
 {
+    one->failed_otherwise = one->failed_otherwise || !is_gone;
     iw_cleanup_free char *shown = iw_transfer_shown(one->transfer->urls.items[one->url]);
     iw_buffer_add_format(&one->failures, "  %s: %s\n", shown, why);
     one->tries = 0;
@@ -313,7 +317,7 @@ static void succeed(active *one)
             iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest,
                       one->transfer->sha256, (unsigned long long)one->offset);
         (void)!start_over(one);
-        next_address(one, why);
+        next_address(one, why, false);
         if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
         return;
     }
@@ -377,7 +381,7 @@ static void ended(active *one, CURLcode code)
         one->tries = 1; /* a line that breaks often still gets on */
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
-        next_address(one, why);
+        next_address(one, why, status == 404 || status == 410);
     else one->not_before = iw_now() + backoff(one);
 }
 
@@ -418,7 +422,7 @@ static void copy_local(active *one)
     const char *why = copy_bytes(one, one->transfer->urls.items[one->url]);
     if (!why) succeed(one);
     else if (one->no_space) fail_for_space(one);
-    else next_address(one, why);
+    else next_address(one, why, false);
 }
 
 /* Starts what may start; returns how many run. */

@@ -17,8 +17,9 @@ typedef struct iw_transfer {
     char sha256[IW_SHA256_HEX];
     uint64_t size; /* exact, where known; else 0 */
     char *part;    /* where it is written; kept when it breaks off, and continued */
+    bool quiet;    /* no event where it fails: there is another way yet */
     bool done;     /* verified and complete at `part` */
-    iw_error err;  /* why not */
+    iw_error err;  /* why not; IW_E_NOT_FOUND: every address answers that it isn't there */
 } iw_transfer;
 
 void iw_transfer_clear(iw_transfer *transfer);

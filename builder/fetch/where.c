@@ -155,7 +155,6 @@ int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error
     if (out->count == 0) add_words(out, getenv("IRONWHEEL_DEBIAN_MIRROR"));
     if (out->count == 0) apt_mirrors(out);
     add_security(out);
-    add_words(out, getenv("IRONWHEEL_DEBIAN_SNAPSHOT"));
     return out->count ? 0
                       : iw_fail(err, IW_E_ENVIRONMENT,
                                 "no Debian mirror is known: apt isn't configured here; give "
@@ -163,18 +162,40 @@ int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error
                                 "IRONWHEEL_DEBIAN_MIRROR");
 }
 
-void iw_debian_urls(const iw_strings *mirrors, const char *source, const char *file,
-                    const char *path, iw_strings *urls)
+bool iw_debian_file_of(const iw_wanted *wanted, iw_debian_file *out)
 {
-    int letters = iw_starts_with(source, "lib") && source[3] ? 4 : 1;
+    const iw_toolchain_package *package = wanted->package;
+    const iw_source *source = wanted->source;
+    if (package) {
+        *out = (iw_debian_file){.package = package->name,
+                                .version = package->version,
+                                .binary = true,
+                                .file = iw_path_base(package->file),
+                                .path = package->file,
+                                .pinned = wanted->toolchain ? wanted->toolchain->pinned : NULL};
+        return true;
+    }
+    if (source->kind != IW_SOURCE_DEBIAN) return false;
+    *out = (iw_debian_file){.package = source->name,
+                            .version = source->version,
+                            .binary = source->binary,
+                            .file = source->file,
+                            .pinned = source->pinned};
+    return true;
+}
+
+void iw_debian_urls(const iw_strings *mirrors, const iw_debian_file *file, iw_strings *urls)
+{
+    int letters = iw_starts_with(file->package, "lib") && file->package[3] ? 4 : 1;
     for (size_t i = 0; i < mirrors->count; i++) {
-        if (path) {
-            iw_strings_add_format(urls, "%s/%s", mirrors->items[i], path);
-        } else {
-            iw_strings_add_format(urls, "%s/pool/main/%.*s/%s/%s", mirrors->items[i], letters,
-                                  source, source, file);
-            iw_strings_add_format(urls, "%s/pool/updates/main/%.*s/%s/%s", mirrors->items[i],
-                                  letters, source, source, file);
+        const char *mirror = mirrors->items[i], *package = file->package;
+        if (file->path) {
+            iw_strings_add_format(urls, "%s/%s", mirror, file->path);
+            continue;
         }
+        iw_strings_add_format(urls, "%s/pool/main/%.*s/%s/%s", mirror, letters, package, package,
+                              file->file);
+        iw_strings_add_format(urls, "%s/pool/updates/main/%.*s/%s/%s", mirror, letters, package,
+                              package, file->file);
     }
 }

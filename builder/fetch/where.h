@@ -13,8 +13,8 @@
 int iw_pypi_indexes(const iw_fetch_options *options, iw_strings *out, iw_error *err);
 /* pip's `cert`: PIP_CERT or its configuration; NULL where there is none. Caller frees. */
 char *iw_pypi_certificates(void);
-/* Debian mirrors: the option, IRONWHEEL_DEBIAN_MIRROR (separated by spaces), apt's own,
- * IRONWHEEL_DEBIAN_SNAPSHOT last. */
+/* Debian mirrors: the option, IRONWHEEL_DEBIAN_MIRROR (separated by spaces), apt's own, with
+ * the security archive beside each. */
 int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error *err);
 
 /* The addresses of one file of a project on the indexes, by its name. Pages are kept in `pages`. */
@@ -23,10 +23,18 @@ iw_pypi_pages *iw_pypi_pages_new(void);
 void iw_pypi_pages_free(iw_pypi_pages *pages);
 int iw_pypi_find(iw_pypi_pages *pages, const iw_strings *indexes, const iw_source *source,
                  const iw_transfer_options *options, iw_strings *urls, iw_error *err);
-/* Every address where a Debian file may be: each mirror, main and security layout. `path` is below
- * pool/ for binary toolchain packages
- * ("pool/main/…"), else NULL and made from the source package's name. */
-void iw_debian_urls(const iw_strings *mirrors, const char *source, const char *file,
-                    const char *path, iw_strings *urls);
+/* One file of the Debian archive. Borrowed. */
+typedef struct iw_debian_file {
+    const char *package; /* the source package, as the pool's folder is called; "" with `path` */
+    const char *version; /* of the package (a binary one: its own) */
+    bool binary;
+    const char *file;   /* its name */
+    const char *path;   /* below a mirror ("pool/main/…") where that is known, else NULL */
+    const char *pinned; /* when the archive had it, "20261123T083542Z"; or NULL */
+} iw_debian_file;
+/* A wanted Debian file; false where it is something else. */
+bool iw_debian_file_of(const iw_wanted *wanted, iw_debian_file *out);
+/* Every address where it may be: each mirror, main and security layout. */
+void iw_debian_urls(const iw_strings *mirrors, const iw_debian_file *file, iw_strings *urls);
 
 #endif

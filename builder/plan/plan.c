@@ -190,6 +190,18 @@ static int expect(iw_catalog *catalog, iw_store *store, iw_node *node, iw_error 
     return 0;
 }
 
+int iw_plan_whole_seconds(const iw_plan *plan, iw_catalog *catalog, iw_store *store,
+                          double *seconds, iw_error *err)
+{
+    *seconds = 0;
+    for (size_t i = 0; i < plan->node_count; i++) {
+        iw_node node = plan->nodes[i];
+        if (expect(catalog, store, &node, err) != 0) return -1;
+        *seconds += node.expected_seconds;
+    }
+    return 0;
+}
+
 /* --- the whole ------------------------------------------------------------ */
 
 static int decide(iw_plan_body *body, iw_catalog *catalog, iw_store *store, iw_node *node,

@@ -53,6 +53,9 @@ typedef struct iw_plan_options {
 int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack,
                  const iw_plan_options *options, iw_plan **out, iw_error *err);
 void iw_plan_free(iw_plan *plan);
+/* Seconds of work to build every package of it anew, what would be reused included. */
+int iw_plan_whole_seconds(const iw_plan *plan, iw_catalog *catalog, iw_store *store,
+                          double *seconds, iw_error *err);
 /* The build key of a node once the content digests of all its `laid` nodes are known: contents[i]
  * belongs to node->laid[i]. */
 void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents,

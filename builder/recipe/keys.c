@@ -88,6 +88,10 @@ static const iw_key debian_keys[] = {
      .doc = "The package's full version, with its revision."},
     {"binary", IW_F_BOOLEAN, IW_T_COUNT, IW_K_BUILT, SOURCE(binary), .value = "false",
      .doc = "`true`: a binary package."},
+    {"pinned", IW_F_TEXT, IW_T_MOMENT, 0, SOURCE(pinned),
+     .doc = "When the archive had it: where `--debian-snapshot` looks first, once the archive "
+            "has dropped it. Part of no key.",
+     .mistaken = "date when"},
     SOURCE_FILE(IW_K_REQUIRED, "The file's name; of a source package, one of its files."),
     SOURCE_SHA256("Of the file."),
     SOURCE_ID,
@@ -705,6 +709,10 @@ static const iw_key toolchain_keys[] = {
      .doc = "What it is, in one line.", .mistaken = "description"},
     {"suite", IW_F_TEXT, IW_T_WORD, IW_K_REQUIRED, TOOLCHAIN(suite),
      .doc = "The Debian release it comes from (`bookworm`).", .mistaken = "release distribution"},
+    {"pinned", IW_F_TEXT, IW_T_MOMENT, 0, TOOLCHAIN(pinned),
+     .doc = "When `ironwheel toolchain update` found the packages: where `--debian-snapshot` "
+            "looks first. Part of no digest.",
+     .mistaken = "date when"},
     {"roots", IW_F_LIST, IW_T_NAME, IW_K_REQUIRED | IW_K_UNIQUE, TOOLCHAIN(roots),
      .doc = "The packages asked for; `packages` is what `ironwheel toolchain update` found these "
             "to need."},

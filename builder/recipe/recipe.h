@@ -42,6 +42,7 @@ typedef struct iw_source {
                             content (local, computed at loading) */
     bool wheel;          /* pypi */
     bool binary;         /* debian */
+    const char *pinned;  /* debian: when, "20261123T083542Z" (UTC), or NULL; in no key */
     iw_list mirrors;     /* url */
     const char *commit;  /* git */
     bool submodules;     /* git */
@@ -230,6 +231,8 @@ typedef struct iw_toolchain_package {
 
 typedef struct iw_toolchain {
     const char *name, *summary, *suite, *path;
+    const char *pinned; /* when the packages were found, "20261123T083542Z" (UTC), or NULL; in no
+                           digest */
     iw_list roots;
     const iw_toolchain_package *packages;
     size_t package_count;

@@ -179,6 +179,23 @@ static bool fits_word(const char *text)
     return spelled(text, VERSION_START, VERSION_START "._+,-");
 }
 
+static bool two_digits(const char *at, int least, int most)
+{
+    int value = (at[0] - '0') * 10 + at[1] - '0';
+    return value >= least && value <= most;
+}
+
+static bool fits_moment(const char *text)
+{
+    static const char shape[] = "00000000T000000Z";
+    if (strlen(text) != strlen(shape)) return false;
+    for (size_t i = 0; shape[i]; i++)
+        if (shape[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != shape[i]) return false;
+    return two_digits(text + 4, 1, 12) && two_digits(text + 6, 1, 31) &&
+           two_digits(text + 9, 0, 23) && two_digits(text + 11, 0, 59) &&
+           two_digits(text + 13, 0, 60);
+}
+
 /* SPDX licence expressions, annex D of SPDX 2.3; the identifiers are not looked up. */
 static iw_slice licence_token(const char **at)
 {
@@ -269,6 +286,8 @@ static const iw_text_rule rules[IW_T_COUNT] = {
     [IW_T_ENVIRONMENT] = {"a variable's name", "^[A-Za-z_][A-Za-z0-9_]*$", fits_environment, 100,
                           false},
     [IW_T_WORD] = {"one word", "^[A-Za-z0-9][A-Za-z0-9._+,-]*$", fits_word, 200, true},
+    [IW_T_MOMENT] = {"a time in UTC as 20261123T083542Z", "^[0-9]{8}T[0-9]{6}Z$", fits_moment, 16,
+                     false},
 };
 
 const iw_text_rule *iw_text_rule_of(iw_text_type type)

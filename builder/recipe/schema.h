@@ -38,6 +38,7 @@ typedef enum iw_text_type {
     IW_T_RANGE,
     IW_T_ENVIRONMENT,
     IW_T_WORD,
+    IW_T_MOMENT, /* as Debian's snapshot archive names one: 20261123T083542Z */
     IW_T_COUNT
 } iw_text_type;
 

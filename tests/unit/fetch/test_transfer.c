@@ -222,7 +222,8 @@ static void retries_what_may_pass(void **state)
                              *text = iw_format("the server answers %d", lasting[i]);
         add_url(k, &o, how);
         run(&o);
-        expect_failed(&o, IW_E_NETWORK, text);
+        bool gone = lasting[i] == 404 || lasting[i] == 410;
+        expect_failed(&o, gone ? IW_E_NOT_FOUND : IW_E_NETWORK, text);
         assert_int_equal(kit_requests(k, how), 1);
         end(&o);
     }
@@ -370,7 +371,7 @@ static void shows_no_passwords(void **state)
     iw_strings_add_format(&o.transfer.urls, "http://me:secret@%s/plain/missing",
                           k->url + strlen("http://"));
     run(&o);
-    expect_failed(&o, IW_E_NETWORK, "/plain/missing: the server answers 404");
+    expect_failed(&o, IW_E_NOT_FOUND, "/plain/missing: the server answers 404");
     kit_has_not(o.transfer.err.message, "secret");
     end(&o);
     o = new_one(k, "p",

@@ -27,8 +27,8 @@ static const char base[] =
     ", id: pp, to: pt, strip: 2, unpack: true}\n"
     "  - {url: 'https://example.org/u.tar.gz', mirrors: ['https://example.net/u.tar.gz'], file: "
     "u.tar.gz, sha256: " SHA_A ", id: uu, to: ut, strip: 2, unpack: true}\n"
-    "  - {debian: deb, version: 3, binary: false, file: d.tar.gz, sha256: " SHA_A
-    ", id: dd, to: dt, strip: 2, unpack: true}\n"
+    "  - {debian: deb, version: 3, pinned: 20260101T000000Z, binary: false, file: d.tar.gz, "
+    "sha256: " SHA_A ", id: dd, to: dt, strip: 2, unpack: true}\n"
     "  - {git: 'https://example.org/g.git', commit: 1111111111111111111111111111111111111111, "
     "submodules: false, sha256: " SHA_A ", id: gg, to: gt}\n"
     "  - {crates: Cargo.lock, sha256: " SHA_A ", id: cc}\n"
@@ -126,6 +126,7 @@ static const iw_change changes[] = {
     {"sources: url", "unpack", "ut, strip: 2, unpack: true", "ut, strip: 2, unpack: false", true},
     {"sources: debian", "debian", "debian: deb", "debian: bed", false},
     {"sources: debian", "version", "version: 3", "version: 4", false},
+    {"sources: debian", "pinned", "pinned: 20260101", "pinned: 20260202", false},
     {"sources: debian", "binary", "binary: false", "binary: true", true},
     {"sources: debian", "file", "d.tar.gz", "e.tar.gz", true},
     {"sources: debian", "sha256", "d.tar.gz, sha256: " SHA_A, "d.tar.gz, sha256: " SHA_B, true},

@@ -24,6 +24,18 @@ static iw_catalog *open_here(void)
     return catalog;
 }
 
+/* What can leave the archive says when it was there. */
+static void check_recipe(const iw_recipe *recipe, iw_buffer *errors)
+{
+    assert_true(iw_starts_with(recipe->meaning, "recipe-meaning 1\n"));
+    assert_null(strstr(recipe->meaning, "pinned"));
+    for (size_t i = 0; i < recipe->source_count; i++)
+        if (recipe->sources[i].kind == IW_SOURCE_DEBIAN && !recipe->sources[i].pinned)
+            iw_buffer_add_format(errors,
+                                 "%s:%d: this debian source doesn't say when it was pinned\n",
+                                 recipe->sources[i].place.file, recipe->sources[i].place.line);
+}
+
 static size_t load_recipes(iw_catalog *catalog, const char *name, iw_buffer *errors)
 {
     iw_list versions;
@@ -33,7 +45,7 @@ static size_t load_recipes(iw_catalog *catalog, const char *name, iw_buffer *err
         iw_error err = IW_ERROR_INIT;
         if (iw_catalog_recipe(catalog, name, versions.items[i], &recipe, &err))
             iw_buffer_add_format(errors, "%s\n", iw_error_text(&err));
-        else assert_true(iw_starts_with(recipe->meaning, "recipe-meaning 1\n"));
+        else check_recipe(recipe, errors);
         iw_error_clear(&err);
     }
     return versions.count;
@@ -74,6 +86,7 @@ static void test_every_stack_loads(void **state)
     for (size_t i = 0; i < names.count; i++)
         if (iw_catalog_toolchain(catalog, names.items[i], &toolchain, &err))
             fail_msg("%s", iw_error_text(&err));
+        else assert_non_null(toolchain->pinned);
     iw_catalog_free(catalog);
 }
 
