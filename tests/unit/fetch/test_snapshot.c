@@ -276,7 +276,7 @@ static void believes_no_archive(void **state)
     iw_store *store = kit_store(k);
     iw_fetch_options options = options_of(k, &p);
     kit_text(k, "files/old/file/" SHA1_A, "bYname");
-    kit_fails(iw_fetch_all(store, p.wanted, COUNT, &options, &err), IW_E_DIGEST, p.digests[3]);
+    kit_fails_with(iw_fetch_all(store, p.wanted, COUNT, &options, &err), IW_E_DIGEST, p.digests[3]);
     kit_has(err.message, "1 of the files needed could not be fetched");
     kit_has_not(err.message, "left the archive");
     bool missing[COUNT];
@@ -297,8 +297,8 @@ static void names_all_that_are_gone(void **state)
     iw_fetch_options options = options_of(k, &p);
     options.debian_snapshot = NULL;
     options.renewal = "an hour of work";
-    kit_fails(iw_fetch_all(store, p.wanted, COUNT + 1, &options, &err), IW_E_NOT_FOUND,
-              "4 pinned Debian files have left the archive:");
+    kit_fails_with(iw_fetch_all(store, p.wanted, COUNT + 1, &options, &err), IW_E_NOT_FOUND,
+                   "4 pinned Debian files have left the archive:");
     static const char *const parts[] = {"\n  bytime_1_amd64.deb, pinned 2026-11-23\n",
                                         "\n  fixed_1_amd64.deb",
                                         "\n  byname_1_amd64.deb",
@@ -316,6 +316,7 @@ static void names_all_that_are_gone(void **state)
     kit_ok(iw_store_fetch_note(store, p.digests[1], &note, &err));
     kit_has(note, "404");
     free(note);
+    iw_error_clear(&err);
     pool_free(&p);
 }
 
@@ -330,13 +331,13 @@ static void tells_gone_from_unreachable(void **state)
     iw_fetch_options options = options_of(k, &p);
     options.debian_mirror = "http://127.0.0.1:1/debian";
     options.debian_snapshot = NULL;
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_NETWORK,
-              "2 of the files needed could not be fetched");
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_NETWORK,
+                   "2 of the files needed could not be fetched");
     kit_has_not(err.message, "left the archive");
     options = options_of(k, &p);
     options.debian_snapshot = "http://127.0.0.1:1"; /* nor is such a snapshot archive */
-    kit_fails(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_NETWORK,
-              "1 of the files needed could not be fetched");
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_NETWORK,
+                   "1 of the files needed could not be fetched");
     iw_error_clear(&err);
     pool_free(&p);
 }
