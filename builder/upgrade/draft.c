@@ -231,6 +231,15 @@ static int write_through(const char *full, const char *text, size_t length, iw_e
     return -1;
 }
 
+/* The list goes first: without it nothing is put back. */
+static int forget_old(const char *undo, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_path_join(undo, LIST);
+    if (unlink(path) != 0 && errno != ENOENT)
+        return iw_fail_errno(err, IW_E_IO, "can't remove %s", path);
+    return iw_remove_tree(undo, err);
+}
+
 static int put(const char *root, const char *path, const char *text, size_t length, iw_error *err)
 {
     iw_cleanup_free char *full = iw_path_join(root, path), *parent = iw_path_parent(full);
@@ -299,7 +308,7 @@ int iw_draft_recover(const char *root, const char *undo, bool *recovered, iw_err
         if (status == 0) status = restore(root, undo, i, entry, err);
     }
     json_decref(list);
-    if (status == 0) status = iw_remove_tree(undo, err);
+    if (status == 0) status = forget_old(undo, err);
     if (recovered) *recovered = status == 0;
     return status;
 }
@@ -312,7 +321,7 @@ int iw_draft_write(const char *root, const iw_changes_list *changes, const char 
     for (size_t i = 0; i < changes->count && status == 0; i++)
         status = put(root, changes->items[i].path, changes->items[i].after,
                      changes->items[i].after_length, err);
-    if (status == 0) return iw_remove_tree(undo, err);
+    if (status == 0) return forget_old(undo, err);
     iw_error why = IW_ERROR_INIT;
     if (iw_draft_recover(root, undo, NULL, &why) != 0)
         iw_wrap(err, "(and what was there before couldn't be put back: %s; it stands in %s)",

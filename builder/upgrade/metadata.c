@@ -193,18 +193,21 @@ static bool is_assembler(const char *path)
     return iw_ends_with(path, ".s") || iw_ends_with(path, ".S") || iw_ends_with(path, ".asm");
 }
 
-struct found { /* {path: [signs]}; {folder: true} */
-    json_t *files, *folders;
+struct found { /* {path: [signs]}; the same by the last part, for files that moved; {folder: true}
+                */
+    json_t *files, *names, *folders;
 };
 
+/* A folder at the top, or one that stands where others' sources do; not those of tests. */
 static bool is_vendored(const char *path)
 {
-    static const char *const names[] = {
-        "vendor",         "vendored", "_vendor",  "_vendored", "third_party", "third-party",
-        "thirdparty",     "extern",   "external", "externals", "submodules",  "subprojects",
-        "vendored-meson", "deps",     "contrib",  NULL};
+    static const char *const names[] = {"vendor",      "vendored",    "_vendor",    "_vendored",
+                                        "third_party", "third-party", "thirdparty", "extern",
+                                        "external",    "externals",   "submodules", "subprojects",
+                                        NULL};
     iw_cleanup_free char *parent = iw_path_parent(path);
     const char *base = iw_path_base(parent);
+    if (strstr(path, "test")) return false;
     for (size_t i = 0; names[i]; i++)
         if (strcmp(base, names[i]) == 0) return true;
     return strcmp(parent, ".") == 0;
@@ -224,7 +227,10 @@ static int look(void *context, const char *relative, const char *full, const str
     for (size_t i = 0; i < SIGN_COUNT; i++)
         if (strstr(text, signs[i])) json_array_append_new(list, json_string(signs[i]));
     if (is_assembler(relative)) json_array_append_new(list, json_string("assembler"));
-    if (json_array_size(list)) json_object_set_nocheck(found->files, relative, list);
+    if (json_array_size(list)) {
+        json_object_set_nocheck(found->files, relative, list);
+        json_object_set_nocheck(found->names, iw_path_base(relative), list);
+    }
     json_decref(list);
     return 0;
 }
@@ -237,14 +243,15 @@ static bool has_text(const json_t *list, const char *text)
     return false;
 }
 
-static json_t *new_signs(const json_t *old_files, const json_t *new_files)
+static json_t *new_signs(const struct found *old, const json_t *new_files)
 {
     json_t *out = json_array(), *list, *sign;
     const char *file;
     size_t i;
     json_object_foreach((json_t *)new_files, file, list)
     {
-        json_t *fresh = json_array(), *before = json_object_get(old_files, file);
+        json_t *fresh = json_array(), *before = json_object_get(old->files, file);
+        if (!before) before = json_object_get(old->names, iw_path_base(file));
         json_array_foreach(list, i, sign)
         {
             if (!has_text(before, json_string_value(sign))) json_array_append(fresh, sign);
@@ -303,15 +310,16 @@ static void add_nonempty(json_t *out, const char *key, json_t *list)
 static int compare_sources(const char *old_folder, const char *new_folder, json_t *out,
                            iw_error *err)
 {
-    struct found before = {json_object(), json_object()}, after = {json_object(), json_object()};
+    struct found before = {json_object(), json_object(), json_object()},
+                 after = {json_object(), json_object(), json_object()};
     int status = iw_walk(old_folder, look, &before, err);
     if (status == 0) status = iw_walk(new_folder, look, &after, err);
     if (status == 0) {
-        add_nonempty(out, "instructions", new_signs(before.files, after.files));
+        add_nonempty(out, "instructions", new_signs(&before, after.files));
         add_nonempty(out, "vendored", new_folders(before.folders, after.folders));
     }
-    json_decref(before.files), json_decref(before.folders);
-    json_decref(after.files), json_decref(after.folders);
+    json_decref(before.files), json_decref(before.names), json_decref(before.folders);
+    json_decref(after.files), json_decref(after.names), json_decref(after.folders);
     return status;
 }
 

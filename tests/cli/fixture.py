@@ -63,7 +63,7 @@ class Server:
     """Serves `files` ({"/path": bytes}) with ranges; `broken` paths end early once; every request is in `seen`."""
 
     def __init__(self):
-        self.files, self.seen, self.broken, self.lies = {}, [], set(), {}
+        self.files, self.seen, self.broken, self.lies, self.types = {}, [], set(), {}, {}
         world = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -85,7 +85,7 @@ class Server:
                 self.send_response(206 if start else 200)
                 self.send_header("ETag", f'"{sha256(data)[:16]}"')
                 self.send_header("Accept-Ranges", "bytes")
-                self.send_header("Content-Type", "text/html" if path.endswith("/") else "application/octet-stream")
+                self.send_header("Content-Type", world.types.get(path, "text/html" if path.endswith("/") else "application/octet-stream"))
                 if start:
                     self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
                 self.send_header("Content-Length", str(len(data) - start))

@@ -156,23 +156,20 @@ static void test_killed_anywhere(void **state)
     iw_changes_list changes = changes_of(k);
     digest(k->root, before);
     digest(k->draft, draft);
-    unsigned finished = 0, put_back = 0;
-    for (useconds_t wait = 0; wait < 40000 && !finished; wait += 150) {
+    bool finished = false;
+    for (useconds_t wait = 0; wait < 900000 && !finished; wait += 150 + wait / 20) {
         iw_error err = IW_ERROR_INIT;
         pid_t pid = fork();
         if (pid == 0) _exit(iw_draft_write(k->root, &changes, k->undo, NULL) != 0);
         usleep(wait);
         kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        bool recovered;
-        kit_ok(iw_draft_recover(k->root, k->undo, &recovered, &err));
+        kit_ok(iw_draft_recover(k->root, k->undo, NULL, &err));
         digest(k->root, after);
-        put_back += recovered;
         finished = strcmp(after, draft) == 0;
         if (!finished && strcmp(before, after) != 0) fail_msg("killed after %u us", wait);
     }
     assert_true(finished);
-    (void)put_back;
     iw_draft_changes_free(&changes);
 }
 

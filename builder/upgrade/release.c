@@ -1,0 +1,693 @@
+#include "upgrade/release.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "upgrade/edit.h"
+#include "upgrade/metadata.h"
+#include "upgrade/patch_try.h"
+#include "upgrade/version.h"
+
+#define RECIPE_LIMIT ((size_t)1 << 20)
+#define LOCK_LIMIT ((size_t)64 << 20)
+enum { TOLD_CANDIDATES = 30, PATH_LENGTH = 4096 };
+
+void iw_release_clear(iw_release *release)
+{
+    free(release->to);
+    json_decref(release->moves);
+    release->to = NULL;
+    release->moves = NULL;
+}
+
+const char *iw_plan_python(const iw_plan *plan)
+{
+    const iw_node *node = iw_plan_find(plan, "python", NULL);
+    return node ? node->recipe->version : "3.11.2";
+}
+
+/* The C library that the toolchain links with: "2.36-9+deb12u13" gives 36. */
+static unsigned toolchain_glibc(const iw_toolchain *toolchain)
+{
+    uint64_t minor = 0;
+    for (size_t i = 0; i < toolchain->package_count; i++) {
+        const iw_toolchain_package *package = &toolchain->packages[i];
+        if (strcmp(package->name, "libc6") != 0 || !iw_starts_with(package->version, "2."))
+            continue;
+        iw_cleanup_free char *digits =
+            iw_strndup(package->version + 2, strspn(package->version + 2, "0123456789"));
+        if (iw_parse_unsigned(digits, 999, &minor)) return (unsigned)minor;
+    }
+    return 36;
+}
+
+void iw_release_rules(iw_release *release)
+{
+    release->rules.python = iw_plan_python(release->plan);
+    release->rules.glibc = toolchain_glibc(release->plan->toolchain);
+}
+
+/* --- which one ------------------------------------------------------------ */
+
+static char *public_part(const char *version)
+{
+    return iw_strndup(version, strcspn(version, "+"));
+}
+
+static void tell_passed(iw_release *release, const iw_candidates *list)
+{
+    json_t *passed = json_array();
+    iw_cleanup_free char *current = public_part(release->recipe->version);
+    for (size_t i = 0; i < list->count && json_array_size(passed) < TOLD_CANDIDATES; i++) {
+        const iw_candidate *one = &list->items[i];
+        if (iw_version_compare_text(one->version, current) <= 0) break;
+        if (one->passed)
+            json_array_append_new(passed, json_pack("{s:s,s:s}", "version", one->version, "reason",
+                                                    one->passed));
+    }
+    json_object_set_new(release->report, "passed_over", passed);
+}
+
+static void take(iw_release *release, const iw_candidate *one)
+{
+    const char *label = strchr(release->recipe->version, '+');
+    json_t *move = json_pack("{s:i,s:s}", "source", 0, "version", one->version);
+    iw_json_put(move, "file", one->file);
+    iw_json_put(move, "sha256", one->sha256);
+    iw_json_put(move, "url", one->url);
+    if (one->uploaded >= 0)
+        json_object_set_new(move, "uploaded", json_integer((json_int_t)one->uploaded));
+    release->to = iw_format("%s%s", one->version, label ? label : "");
+    release->moves = json_pack("[o]", move);
+    json_object_set(release->report, "source", move);
+}
+
+static int choose_pypi(iw_release *release, iw_error *err)
+{
+    const iw_source *source = &release->recipe->sources[0];
+    iw_cleanup_free char *current = public_part(release->recipe->version);
+    iw_release_files files;
+    iw_candidates list = {0};
+    const iw_candidate *one;
+    if (iw_version_compare_text(source->version, current) != 0)
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s is put together from projects with versions of their own (%s %s): no "
+                       "index tells a newer one of the whole",
+                       release->recipe->path, source->name, source->version);
+    if (iw_fetch_project(source->name, release->fetch, &files, err) != 0) return -1;
+    int status = iw_candidates_pypi(source, &files, &release->rules, &list, err);
+    if (status == 0) tell_passed(release, &list);
+    if (status == 0)
+        status = iw_candidates_choose(&list, release->recipe->version, &release->rules, &one, err);
+    if (status == 0) take(release, one);
+    iw_candidates_free(&list);
+    iw_release_files_free(&files);
+    return status;
+}
+
+static bool tree_has(const iw_release *release, const char *version)
+{
+    iw_cleanup_free char *path =
+        iw_format("%s/recipes/%s/%s.yaml", release->tree, release->recipe->name, version);
+    return iw_exists(path);
+}
+
+/* The recipe that the tree has of the version asked for, whatever index says. */
+static bool take_existing(iw_release *release)
+{
+    const char *only = release->rules.only, *label = strchr(release->recipe->version, '+');
+    iw_cleanup_free char *labelled =
+        only ? iw_format("%s%s", only, label && !strchr(only, '+') ? label : "") : NULL;
+    if (!only || !tree_has(release, labelled)) return false;
+    release->to = iw_steal(&labelled);
+    release->exists = true;
+    return true;
+}
+
+int iw_release_choose(iw_release *release, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    int status;
+    if (take_existing(release)) return 0;
+    if (recipe->source_count == 0)
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s has no source of which there could be a newer release", recipe->path);
+    switch (recipe->sources[0].kind) {
+    case IW_SOURCE_PYPI: status = choose_pypi(release, err); break;
+    default:
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s:%d: nobody can be asked for newer releases of a `%s` source",
+                       recipe->path, recipe->sources[0].place.line,
+                       iw_source_kind_name(recipe->sources[0].kind));
+    }
+    if (status == 0) release->exists = tree_has(release, release->to);
+    return status;
+}
+
+/* --- the recipe's text ---------------------------------------------------- */
+
+static char *draft_path(const iw_release *release, const char *relative)
+{
+    return iw_path_join(release->draft, relative);
+}
+
+static int read_draft(const iw_release *release, const char *relative, char **out, iw_error *err)
+{
+    iw_cleanup_free char *path = draft_path(release, relative);
+    return iw_read_file(path, IW_PATCH_LIMIT, out, NULL, err);
+}
+
+static int write_draft(const iw_release *release, const char *relative, const char *text,
+                       iw_error *err)
+{
+    iw_cleanup_free char *path = draft_path(release, relative);
+    return iw_write_passing(path, text, strlen(text), 0644, err);
+}
+
+static char *new_path(const iw_release *release)
+{
+    return iw_format("recipes/%s/%s.yaml", release->recipe->name, release->to);
+}
+
+/* `*text` with a value of one source changed; where the source doesn't say the key, it stays. */
+static void edit_source(char **text, const iw_source *source, const char *key, const char *value)
+{
+    int first = source->place.line;
+    char *edited =
+        value ? iw_edit_value(*text, first, iw_edit_end(*text, first), key, value) : NULL;
+    if (!edited) return;
+    free(*text);
+    *text = edited;
+}
+
+static void edit_sources(const iw_release *release, char **text)
+{
+    size_t i;
+    json_t *move;
+    json_array_foreach(release->moves, i, move)
+    {
+        size_t index = (size_t)json_integer_value(json_object_get(move, "source"));
+        if (index >= release->recipe->source_count) continue;
+        const iw_source *source = &release->recipe->sources[index];
+        static const char *const keys[] = {"version", "file", "sha256", "commit", NULL};
+        for (size_t k = 0; keys[k]; k++)
+            edit_source(text, source, keys[k], json_string_value(json_object_get(move, keys[k])));
+        if (source->kind == IW_SOURCE_URL)
+            edit_source(text, source, "url", json_string_value(json_object_get(move, "url")));
+    }
+}
+
+static int new_text(const iw_release *release, char **out, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    iw_cleanup_free char *old = NULL;
+    if (strcmp(recipe->sources[0].place.file, recipe->path) != 0)
+        return iw_fail(err, IW_E_RECIPE,
+                       "%s takes its sources from %s by `like`: bump that one, or give this recipe "
+                       "sources of its own",
+                       recipe->path, recipe->sources[0].place.file);
+    if (read_draft(release, recipe->path, &old, err) != 0) return -1;
+    char *text = iw_edit_value(old, 1, 0, "version", release->to);
+    if (!text) return iw_fail(err, IW_E_RECIPE, "%s: its version can't be found", recipe->path);
+    edit_sources(release, &text);
+    *out = text;
+    return 0;
+}
+
+/* --- patches -------------------------------------------------------------- */
+
+static char *patch_path(const iw_patch *patch)
+{
+    iw_cleanup_free char *folder = iw_path_parent(patch->place.file);
+    return iw_format("patches/%s/%s", iw_path_base(folder), patch->file);
+}
+
+/* Whether one of the words of an Applies-To header is the version, or a glob of it. */
+static bool names_version(const char *applies, const char *version)
+{
+    iw_cleanup_free char *words = iw_strdup(applies ? applies : "");
+    char *state = NULL;
+    for (char *word = strtok_r(words, " ,;", &state); word; word = strtok_r(NULL, " ,;", &state))
+        if (fnmatch(word, version, 0) == 0) return true;
+    return false;
+}
+
+/* The recipe must name the version in the header to be read at all; what doesn't stay there is
+ * taken back once the patch was tried. */
+static int allow_version(const iw_release *release, const iw_patch *patch, iw_error *err)
+{
+    iw_cleanup_free char *path = patch_path(patch), *text = NULL;
+    if (read_draft(release, path, &text, err) != 0) return -1;
+    iw_cleanup_free char *applies = iw_header_field(text, "Applies-To"),
+                         *plain = public_part(release->to);
+    if (names_version(applies, plain)) return 0;
+    iw_cleanup_free char *more = iw_format("%s, %s", applies ? applies : "", plain),
+                         *edited = iw_edit_header(text, "Applies-To", more);
+    return write_draft(release, path, edited, err);
+}
+
+static json_t *describe_hunk(const iw_hunk *hunk)
+{
+    json_t *one = json_object();
+    iw_json_put(one, "file", hunk->file);
+    if (hunk->number) json_object_set_new(one, "hunk", json_integer(hunk->number));
+    if (hunk->line) json_object_set_new(one, "line", json_integer(hunk->line));
+    if (hunk->offset) json_object_set_new(one, "offset", json_integer(hunk->offset));
+    if (hunk->upstream) json_object_set_new(one, "upstream", json_true());
+    iw_json_put(one, "why", hunk->why);
+    iw_json_put(one, "now", hunk->now);
+    return one;
+}
+
+static json_t *describe_patch(const iw_patch *patch, const iw_patch_try *tried)
+{
+    json_t *one = json_pack("{s:s,s:s}", "file", patch->file, "result",
+                            iw_patch_class_name(tried->result)),
+           *hunks = json_array();
+    iw_json_put(one, "from", patch->from);
+    if (tried->both_ways) json_object_set_new(one, "both_ways", json_true());
+    for (size_t i = 0; i < tried->hunk_count; i++)
+        json_array_append_new(hunks, describe_hunk(&tried->hunks[i]));
+    if (json_array_size(hunks)) json_object_set(one, "hunks", hunks);
+    json_decref(hunks);
+    return one;
+}
+
+/* "0001-x.patch" as "0001-x-1.26.5.patch": the old recipe keeps its own. */
+static char *refreshed_name(const char *file, const char *from, const char *to)
+{
+    iw_cleanup_free char *stem =
+        iw_strndup(file, strlen(file) - (iw_ends_with(file, ".patch") ? 6 : 0));
+    iw_cleanup_free char *ending = iw_format("-%s", from);
+    if (iw_ends_with(stem, ending)) stem[strlen(stem) - strlen(ending)] = '\0';
+    return iw_format("%s-%s.patch", stem, to);
+}
+
+/* What the tree says of the patch, with another line in the header; NULL value: as it is. */
+static int put_back(const iw_release *release, const char *path, const char *field,
+                    const char *value, iw_error *err)
+{
+    iw_cleanup_free char *from = iw_path_join(release->tree, path), *text = NULL;
+    if (iw_read_file(from, IW_PATCH_LIMIT, &text, NULL, err) != 0) return -1;
+    iw_cleanup_free char *edited = field ? iw_edit_header(text, field, value) : NULL;
+    return write_draft(release, path, edited ? edited : text, err);
+}
+
+static char *moved_text(const iw_patch_try *tried, const char *file)
+{
+    iw_buffer out = {0};
+    iw_buffer_add_format(&out, "from %s;", file);
+    for (size_t i = 0; i < tried->hunk_count; i++)
+        if (tried->hunks[i].offset)
+            iw_buffer_add_format(&out, "%s hunk %u of %s stands %ld lines %s", i ? "," : "",
+                                 tried->hunks[i].number, tried->hunks[i].file,
+                                 labs(tried->hunks[i].offset),
+                                 tried->hunks[i].offset > 0 ? "further down" : "further up");
+    return iw_buffer_take(&out);
+}
+
+static int refresh(const iw_release *release, const iw_patch *patch, const iw_patch_try *tried,
+                   char **name, iw_error *err)
+{
+    iw_cleanup_free char *path = patch_path(patch), *folder = iw_path_parent(path), *text = NULL,
+                         *from = public_part(release->recipe->version),
+                         *to = public_part(release->to), *why = moved_text(tried, patch->file);
+    iw_cleanup_free char *tree = iw_path_join(release->tree, path);
+    if (iw_read_file(tree, IW_PATCH_LIMIT, &text, NULL, err) != 0) return -1;
+    *name = refreshed_name(patch->file, from, to);
+    iw_cleanup_free char *fresh = iw_patch_refreshed(text, tried),
+                         *applies = iw_edit_header(fresh, "Applies-To", to),
+                         *told = iw_edit_header(applies, "Refreshed", why),
+                         *new_file = iw_path_join(folder, *name);
+    if (write_draft(release, new_file, told, err) != 0) return -1;
+    return put_back(release, path, NULL, NULL, err);
+}
+
+static int drop(const iw_release *release, const iw_patch *patch, const char *why, iw_error *err)
+{
+    iw_cleanup_free char *path = patch_path(patch), *to = public_part(release->to),
+                         *value = iw_format("%s (%s)", to, why);
+    return put_back(release, path, "Not-Needed-From", value, err);
+}
+
+/* Edits the recipe's list, latest item first, so that places stay right. */
+static int edit_list(const iw_release *release, const iw_recipe *recipe, const iw_patch *patch,
+                     const char *item, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL;
+    if (strcmp(patch->place.file, recipe->path) != 0)
+        return iw_fail(err, IW_E_RECIPE,
+                       "%s takes its patches from %s by `like`, and %s must go from the list: give "
+                       "the recipe a list of its own",
+                       recipe->path, patch->place.file, patch->file);
+    if (read_draft(release, recipe->path, &text, err) != 0) return -1;
+    iw_cleanup_free char *edited = iw_edit_item(text, &patch->place, item);
+    if (!edited)
+        return iw_fail(err, IW_E_RECIPE, "%s:%d: %s can't be found there", recipe->path,
+                       patch->place.line, patch->file);
+    return write_draft(release, recipe->path, edited, err);
+}
+
+static int settle(const iw_release *release, const iw_recipe *recipe, const iw_patch *patch,
+                  const iw_patch_try *tried, json_t *told, iw_error *err)
+{
+    const char *done = "kept";
+    int status = 0;
+    if (tried->result == IW_PATCH_UPSTREAM) {
+        done = "dropped";
+        if (!patch->from) status = drop(release, patch, "upstream has it", err);
+        if (status == 0) status = edit_list(release, recipe, patch, NULL, err);
+    } else if (tried->result == IW_PATCH_OFFSET && !patch->from) {
+        iw_cleanup_free char *name = NULL;
+        done = "refreshed";
+        status = refresh(release, patch, tried, &name, err);
+        if (status == 0) status = edit_list(release, recipe, patch, name, err);
+        if (status == 0) json_object_set_new(told, "as", json_string(name));
+    }
+    json_object_set_new(told, "done", json_string(done));
+    return status;
+}
+
+/* A patch that a source carries: a regular file of the unpacked sources. */
+static int their_patch(const iw_recipe *recipe, const iw_patch *patch, const char *sources,
+                       char **out, iw_error *err)
+{
+    const char *to = ".";
+    for (size_t i = 0; i < recipe->source_count; i++)
+        if (strcmp(recipe->sources[i].id, patch->from) == 0) to = recipe->sources[i].to;
+    iw_cleanup_free char *folder = iw_path_join(sources, to),
+                         *path = iw_path_join(folder, patch->file), *clean = iw_path_clean(path);
+    char real[PATH_LENGTH], top[PATH_LENGTH];
+    struct stat status;
+    if (!realpath(clean, real) || !realpath(sources, top) || !iw_starts_with(real, top) ||
+        lstat(real, &status) != 0 || !S_ISREG(status.st_mode))
+        return iw_fail(err, IW_E_CHECK, "source %s of the new release has no patch %s", patch->from,
+                       patch->file);
+    *out = iw_strdup(clean);
+    return 0;
+}
+
+/* Copies of all patches first: what the sources carry may be changed by one before. */
+static int lay_patches(const iw_release *release, const iw_recipe *recipe, const char *sources,
+                       const char *to, iw_error *err)
+{
+    if (iw_remove_tree(to, err) != 0 || iw_make_folders(to, 0755, err) != 0) return -1;
+    for (size_t i = 0; i < recipe->patch_count; i++) {
+        const iw_patch *patch = &recipe->patches[i];
+        iw_cleanup_free char *copy = iw_format("%s/%04zu.patch", to, i), *from = NULL;
+        if (patch->from && their_patch(recipe, patch, sources, &from, err) != 0) return -1;
+        if (!patch->from) {
+            iw_cleanup_free char *path = patch_path(patch);
+            from = draft_path(release, path);
+        }
+        if (iw_copy_file(from, copy, err) != 0) return -1;
+    }
+    return 0;
+}
+
+struct tries {
+    iw_patch_try *items;
+    size_t count;
+    size_t conflicts;
+};
+
+static int try_all(const iw_release *release, const iw_recipe *recipe, const char *sources,
+                   struct tries *tries, json_t *told, iw_error *err)
+{
+    iw_cleanup_free char *patches = iw_path_join(release->work, "patches"),
+                         *passing = iw_path_join(release->work, "patch-try");
+    if (lay_patches(release, recipe, sources, patches, err) != 0 ||
+        iw_make_folders(passing, 0755, err) != 0)
+        return -1;
+    for (size_t i = 0; i < recipe->patch_count; i++) {
+        iw_cleanup_free char *copy = iw_format("%s/%04zu.patch", patches, i);
+        if (iw_try_patch(sources, copy, recipe->patches[i].strip, passing, &tries->items[i], err) !=
+            0)
+            return -1;
+        tries->count++;
+        tries->conflicts += tries->items[i].result == IW_PATCH_CONFLICT;
+        json_array_append_new(told, describe_patch(&recipe->patches[i], &tries->items[i]));
+    }
+    return 0;
+}
+
+static int fail_conflicts(const iw_recipe *recipe, const struct tries *tries, iw_error *err)
+{
+    iw_cleanup_buffer iw_buffer names = {0};
+    for (size_t i = 0; i < tries->count; i++)
+        if (tries->items[i].result == IW_PATCH_CONFLICT)
+            iw_buffer_add_format(&names, "%s%s", names.length ? ", " : "", recipe->patches[i].file);
+    return iw_fail(err, IW_E_CHECK, "%zu of %zu patches don't go into the new sources: %s",
+                   tries->conflicts, tries->count, names.data);
+}
+
+static int settle_all(const iw_release *release, const iw_recipe *recipe, const struct tries *tries,
+                      json_t *told, iw_error *err)
+{
+    if (tries->conflicts) return fail_conflicts(recipe, tries, err);
+    for (size_t i = recipe->patch_count; i-- > 0;)
+        if (settle(release, recipe, &recipe->patches[i], &tries->items[i], json_array_get(told, i),
+                   err) != 0)
+            return -1;
+    return 0;
+}
+
+static int patch_all(const iw_release *release, const iw_recipe *recipe, const char *sources,
+                     iw_error *err)
+{
+    struct tries tries = {.items = iw_alloc((recipe->patch_count + 1) * sizeof(iw_patch_try))};
+    json_t *told = json_array();
+    int status = try_all(release, recipe, sources, &tries, told, err);
+    if (status == 0) status = settle_all(release, recipe, &tries, told, err);
+    json_object_set_new(release->report, "patches", told);
+    for (size_t i = 0; i < tries.count; i++) iw_patch_try_clear(&tries.items[i]);
+    free(tries.items);
+    return status;
+}
+
+/* --- sources -------------------------------------------------------------- */
+
+static bool is_laid(const iw_source *source)
+{
+    return source->kind != IW_SOURCE_CRATES && (source->kind != IW_SOURCE_LOCAL || source->unpack);
+}
+
+static int fetch_sources(const iw_release *release, const iw_recipe *recipe, iw_error *err)
+{
+    iw_wanted *wanted = iw_alloc((recipe->source_count + 1) * sizeof *wanted);
+    size_t count = 0;
+    for (size_t i = 0; i < recipe->source_count; i++) {
+        iw_source_kind kind = recipe->sources[i].kind;
+        if (kind != IW_SOURCE_CRATES && kind != IW_SOURCE_LOCAL)
+            wanted[count++] = (iw_wanted){.recipe = recipe, .source = &recipe->sources[i]};
+    }
+    int status = iw_fetch_all(release->store, wanted, count, release->fetch, err);
+    free(wanted);
+    return status;
+}
+
+static int lay_sources(const iw_release *release, const iw_recipe *recipe, const char *folder,
+                       iw_error *err)
+{
+    if (iw_remove_tree(folder, err) != 0 || iw_make_folders(folder, 0755, err) != 0) return -1;
+    for (size_t i = 0; i < recipe->source_count; i++)
+        if (is_laid(&recipe->sources[i]) &&
+            iw_source_lay(release->store, recipe, &recipe->sources[i], folder, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* The new sources' own Cargo.lock says which crates; its digest goes into the recipe. */
+static int pin_locks(iw_release *release, const iw_recipe *recipe, const char *sources,
+                     iw_error *err)
+{
+    for (size_t i = 0; i < recipe->source_count; i++) {
+        const iw_source *source = &recipe->sources[i];
+        if (source->kind != IW_SOURCE_CRATES) continue;
+        iw_cleanup_free char *path = iw_path_join(sources, source->name), *lock = NULL,
+                             *text = NULL;
+        char digest[IW_SHA256_HEX];
+        size_t length;
+        if (iw_read_file(path, LOCK_LIMIT, &lock, &length, err) != 0)
+            return iw_wrap(err, "the new release has no %s any more, which pins its crates",
+                           source->name);
+        iw_hash_bytes(lock, length, digest);
+        if (read_draft(release, recipe->path, &text, err) != 0) return -1;
+        edit_source(&text, source, "sha256", digest);
+        json_object_set_new(release->report, "crates",
+                            json_pack("{s:s,s:s}", "lock", source->name, "sha256", digest));
+        if (write_draft(release, recipe->path, text, err) != 0) return -1;
+    }
+    return 0;
+}
+
+static int compare_metadata(const iw_release *release, const char *sources, iw_error *err)
+{
+    iw_cleanup_free char *old = iw_path_join(release->work, "old");
+    json_t *found = NULL;
+    if (release->recipe->sources[0].kind == IW_SOURCE_LOCAL) return 0;
+    if (fetch_sources(release, release->recipe, err) != 0 ||
+        lay_sources(release, release->recipe, old, err) != 0)
+        return iw_wrap(err, "for comparison with the old release");
+    int status = iw_metadata_compare(old, sources, release->rules.python, &found, err);
+    if (status == 0) json_object_set_new(release->report, "metadata", found);
+    (void)!iw_remove_tree(old, NULL);
+    return status;
+}
+
+/* --- pins ----------------------------------------------------------------- */
+
+static const iw_pin *find_pin(const iw_pin *pins, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pins[i].name, name) == 0) return &pins[i];
+    return NULL;
+}
+
+static int put_pin(const iw_release *release, const iw_stack *stack, const char *version,
+                   iw_error *err)
+{
+    const char *name = release->recipe->name;
+    const iw_pin *package = find_pin(stack->packages, stack->package_count, name);
+    bool own_package = package && strcmp(package->place.file, stack->path) == 0;
+    iw_cleanup_free char *text = NULL;
+    if (read_draft(release, stack->path, &text, err) != 0) return -1;
+    iw_cleanup_free char *edited =
+        iw_edit_pin(text, own_package ? "packages" : "pins", name, version);
+    return write_draft(release, stack->path, edited, err);
+}
+
+/* Whether the stack can be planned; its packages may be of two versions now, where no pin chooses.
+ */
+static bool plans(const iw_release *release, const char *root, const char *stack)
+{
+    iw_catalog *catalog = NULL;
+    const iw_stack *loaded;
+    iw_plan *plan = NULL;
+    iw_plan_options options = {.offline = true, .policy = ""};
+    bool good = iw_catalog_open(root, &catalog, NULL) == 0 &&
+                iw_catalog_stack(catalog, stack, &loaded, NULL) == 0 &&
+                iw_plan_make(catalog, release->store, loaded, &options, &plan, NULL) == 0;
+    iw_plan_free(plan);
+    iw_catalog_free(catalog);
+    return good;
+}
+
+/* A second recipe of a package makes "the only one" ambiguous: stacks that took it without a pin
+ * get one, of the version that they had. */
+static int pin_others(const iw_release *release, iw_catalog *before, iw_error *err)
+{
+    iw_list stacks;
+    if (iw_catalog_stacks(before, &stacks, err) != 0) return -1;
+    for (size_t i = 0; i < stacks.count; i++) {
+        const iw_stack *stack;
+        if (strcmp(stacks.items[i], release->plan->stack->name) == 0 ||
+            plans(release, release->draft, stacks.items[i]) ||
+            !plans(release, release->tree, stacks.items[i]) ||
+            iw_catalog_stack(before, stacks.items[i], &stack, NULL) != 0)
+            continue;
+        if (put_pin(release, stack, release->recipe->version, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* --- all of it ------------------------------------------------------------ */
+
+static int load_new(const iw_release *release, iw_catalog **catalog, const iw_recipe **recipe,
+                    iw_error *err)
+{
+    if (iw_catalog_open(release->draft, catalog, err) != 0) return -1;
+    return iw_catalog_recipe(*catalog, release->recipe->name, release->to, recipe, err);
+}
+
+static int write_new(const iw_release *release, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL, *path = new_path(release);
+    if (new_text(release, &text, err) != 0 || write_draft(release, path, text, err) != 0) return -1;
+    for (size_t i = 0; i < release->recipe->patch_count; i++)
+        if (!release->recipe->patches[i].from &&
+            allow_version(release, &release->recipe->patches[i], err) != 0)
+            return -1;
+    return 0;
+}
+
+static int try_sources(iw_release *release, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    iw_cleanup_free char *sources = iw_path_join(release->work, "src");
+    int status = load_new(release, &catalog, &recipe, err);
+    if (status == 0) status = fetch_sources(release, recipe, err);
+    if (status == 0) status = lay_sources(release, recipe, sources, err);
+    if (status == 0) status = compare_metadata(release, sources, err);
+    if (status == 0) status = pin_locks(release, recipe, sources, err);
+    if (status == 0) status = patch_all(release, recipe, sources, err);
+    iw_catalog_free(catalog);
+    (void)!iw_remove_tree(sources, NULL);
+    return status;
+}
+
+int iw_release_draft(iw_release *release, iw_error *err)
+{
+    iw_catalog *before = NULL;
+    int status = 0;
+    if (!release->exists) {
+        status = write_new(release, err);
+        if (status == 0) status = try_sources(release, err);
+    }
+    if (status == 0) status = iw_catalog_open(release->tree, &before, err);
+    if (status == 0) status = put_pin(release, release->plan->stack, release->to, err);
+    if (status == 0) status = pin_others(release, before, err);
+    iw_catalog_free(before);
+    return status;
+}
+
+/* --- what the proof found -------------------------------------------------- */
+
+static const char *proven(const json_t *proofs, const char *file)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(proofs, i, one)
+    {
+        const char *patch = iw_json_get(one, "patch");
+        if (patch && strcmp(patch, file) == 0) return iw_json_get(one, "result");
+    }
+    return NULL;
+}
+
+/* A patch that was refreshed for this release only goes, file and all. */
+static int drop_needless(const iw_release *release, const iw_recipe *recipe, const iw_patch *patch,
+                         iw_error *err)
+{
+    iw_cleanup_free char *path = patch_path(patch), *tree = iw_path_join(release->tree, path),
+                         *draft = draft_path(release, path);
+    if (!iw_exists(tree)) {
+        if (iw_remove_tree(draft, err) != 0) return -1;
+    } else if (drop(release, patch, "the same bytes without it", err) != 0) return -1;
+    return edit_list(release, recipe, patch, NULL, err);
+}
+
+int iw_release_drop_needless(iw_release *release, const json_t *proofs, bool *any, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    int status = load_new(release, &catalog, &recipe, err);
+    *any = false;
+    for (size_t i = status == 0 ? recipe->patch_count : 0; i-- > 0 && status == 0;) {
+        const iw_patch *patch = &recipe->patches[i];
+        const char *result = patch->from ? NULL : proven(proofs, patch->file);
+        if (!result || strcmp(result, "needless") != 0) continue;
+        *any = true;
+        status = drop_needless(release, recipe, patch, err);
+    }
+    iw_catalog_free(catalog);
+    return status;
+}

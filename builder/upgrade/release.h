@@ -1,0 +1,46 @@
+/* One package's move to another release, made in a draft of the tree: which release, what its
+ * sources are, what becomes of the patches, and the texts that follow from it. Internal to
+ * `upgrade`. */
+#ifndef IW_UPGRADE_RELEASE_H
+#define IW_UPGRADE_RELEASE_H
+
+#include <jansson.h>
+
+#include "fetch/fetch.h"
+#include "plan/plan.h"
+#include "recipe/recipe.h"
+#include "upgrade/candidates.h"
+
+typedef struct iw_release {
+    const iw_plan *plan;     /* of the stack as it is; borrowed, as all but `to` */
+    const iw_recipe *recipe; /* that the stack has now */
+    iw_store *store;
+    const char *tree, *draft; /* folders */
+    const char *work;         /* for unpacked sources: src, old */
+    const iw_fetch_options *fetch;
+    iw_candidate_rules rules; /* python and glibc are filled in by iw_release_rules */
+    json_t *report;           /* gets "passed_over", "source", "patches", "metadata" */
+    char *to;                 /* the recipe's new version, once chosen; owned */
+    json_t *moves; /* [{source, version, file, sha256, url, commit}] once chosen; owned */
+    bool exists;   /* the tree has that recipe already: only pins change */
+} iw_release;
+
+void iw_release_clear(iw_release *release);
+/* Python and glibc that the plan builds for. */
+void iw_release_rules(iw_release *release);
+
+/* Asks where the recipe's first source comes from. Sets `to` and `moves`. IW_E_NOT_FOUND where
+ * nothing can be taken; `report` has the reasons. */
+int iw_release_choose(iw_release *release, iw_error *err);
+/* Writes the new recipe into the draft, fetches and unpacks it, tries the patches, and puts the
+ * stack's pin. IW_E_CHECK where a patch conflicts; `report` has the hunks. */
+int iw_release_draft(iw_release *release, iw_error *err);
+
+/* Takes the patches out of the draft's recipe that `proofs` (proof.h) calls needless; *any: whether
+ * there were some. */
+int iw_release_drop_needless(iw_release *release, const json_t *proofs, bool *any, iw_error *err);
+
+/* The version that is built for: of the plan's package `python`. Static or borrowed. */
+const char *iw_plan_python(const iw_plan *plan);
+
+#endif

@@ -1,0 +1,349 @@
+"""`bump`: a package of a stack moves to another release, or nothing changes."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import textwrap
+import time
+import unittest
+
+import fixture
+
+JSON = "application/vnd.pypi.simple.v1+json"
+# Lines that a patch can stand on, and a word that a check asks for.
+TONE = """\
+    #include <stdio.h>
+    {above}
+    /* what it says
+     */
+    static const char *word = "{word}";
+    int main(void)
+    {{
+        puts(word);
+        return {status};
+    }}
+    """
+PATCH = """\
+    Description: say it louder
+    Author: A. Person
+    Forwarded: no
+    Applies-To: 1.0{proof}
+    ---
+    --- a/tone.c
+    +++ b/tone.c
+    @@ -3,6 +3,6 @@
+     /* what it says
+      */
+    -static const char *word = "low";
+    +static const char *word = "HIGH";
+     int main(void)
+     {{
+         puts(word);
+    """
+NEEDLESS = """\
+    Description: a remark
+    Author: A. Person
+    Forwarded: no
+    Applies-To: 1.0
+    ---
+    --- a/README
+    +++ b/README
+    @@ -1 +1 @@
+    -read me
+    +do read me
+    """
+MAKEFILE = "tone: tone.c\n\t$(CC) $(CFLAGS) -o $@ $<\ninstall: tone\n\tinstall -D -m 755 tone $(DESTDIR)$(PREFIX)/bin/tone\n"
+
+
+def digest_of(tree):
+    """Over all that the tree holds but dist/."""
+    hashed = hashlib.sha256()
+    for path in sorted(pathlib.Path(tree).rglob("*")):
+        if path.is_file() and "dist" not in path.relative_to(tree).parts:
+            hashed.update(f"{path.relative_to(tree)} {path.stat().st_size}\n".encode() + path.read_bytes())
+    return hashed.hexdigest()
+
+
+class Bump(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = fixture.World()
+        cls.addClassCleanup(cls.world.close)
+        w = cls.world
+        cls.index = {}
+        cls.release("1.0")
+        w.write("patches/tone/0001-louder.patch", PATCH.format(proof="\n    Proof: loud"))
+        w.write("recipes/tone/1.0.yaml", f"""\
+            # A tone, for tests.
+            name: tone
+            version: 1.0   # the first
+            summary: A program that says a word
+            licence: MIT
+            sources:
+              - pypi: tone
+                file: tone-1.0.tar.gz
+                sha256: {cls.index['tone-1.0.tar.gz']['hashes']['sha256']}
+            patches: [0001-louder.patch]   # see there
+            build:
+              system: make
+            checks:
+              - name: loud
+                shell: '"$IRONWHEEL_ENVIRONMENT/bin/tone" && test "$("$IRONWHEEL_ENVIRONMENT/bin/tone")" = HIGH'
+            """)
+        w.stack("tones", {"tone": "1.0"})
+        w.stack("others", {"tone": "1.0", "shout": "2.0"}, pins={"libword": "1.0"})
+        cls.publish()
+        w.run("build", "tones")
+        cls.pristine = pathlib.Path(w.folder, "pristine")
+        shutil.copytree(w.tree, cls.pristine)
+
+    @classmethod
+    def release(cls, version, word="low", above="", status=0, age=30, **more):
+        files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, status=status), f"tone-{version}/Makefile": MAKEFILE,
+                 f"tone-{version}/README": "read me\n", f"tone-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: tone\nVersion: {version}\nRequires-Python: >=3.8\n"}
+        data = fixture.tarball(files)
+        name = f"tone-{version}.tar.gz"
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age * 86400))
+        cls.index[name] = {"filename": name, "url": f"{cls.world.server.url}/packages/{name}", "hashes": {"sha256": cls.world.serve(f"/packages/{name}", data)},
+                           "requires-python": ">=3.8", "yanked": False, "upload-time": when, **more}
+
+    @classmethod
+    def publish(cls):
+        cls.world.server.files["/simple/tone/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": "tone", "files": list(cls.index.values())}).encode()
+        cls.world.server.types["/simple/tone/"] = JSON
+
+    def setUp(self):
+        w = self.world
+        shutil.rmtree(w.tree)
+        shutil.copytree(self.pristine, w.tree)
+        subprocess.run(f"rm -rf {w.cache}/work/bump-*", shell=True, check=True)
+        for name in [name for name in self.index if name != "tone-1.0.tar.gz"]:
+            del self.index[name]
+        self.world.server.lies.clear()
+        self.before = digest_of(w.tree)
+
+    def bump(self, *options, status=0, **more):
+        done = self.world.run("bump", *options, "--stack", "tones", "--json", status=status, **more)
+        reports = [json.loads(line) for line in done.stdout.splitlines()]
+        report = [line for line in reports if "verdict" in line]
+        return report[-1] if report else None, done
+
+    def unchanged(self):
+        self.assertEqual(digest_of(self.world.tree), self.before)
+
+    def text(self, path):
+        return (self.world.tree / path).read_text()
+
+    # --- it holds ---
+
+    def test_newest(self):
+        self.release("1.1")
+        self.release("1.2", age=2)
+        self.release("1.3rc1")
+        self.release("1.4", **{"requires-python": ">=3.99"})
+        self.release("1.5", yanked="it was broken")
+        self.publish()
+        report, _ = self.bump("tone")
+        self.assertEqual((report["verdict"], report["to"]), ("bumped", "1.1"))
+        reasons = {one["version"]: one["reason"] for one in report["passed_over"]}
+        self.assertEqual(sorted(reasons), ["1.2", "1.3rc1", "1.4", "1.5"])
+        self.assertIn("published 2 days ago", reasons["1.2"])
+        self.assertEqual(reasons["1.4"], "needs Python >=3.99")
+        self.assertEqual(reasons["1.5"], "yanked: it was broken")
+        recipe = self.text("recipes/tone/1.1.yaml")
+        self.assertEqual(recipe, self.text("recipes/tone/1.0.yaml").replace("version: 1.0 ", "version: 1.1 ").replace("tone-1.0", "tone-1.1").replace(
+            self.index["tone-1.0.tar.gz"]["hashes"]["sha256"], self.index["tone-1.1.tar.gz"]["hashes"]["sha256"]))
+        self.assertIn("Applies-To: 1.0, 1.1\n", self.text("patches/tone/0001-louder.patch"))
+        self.assertIn("  tone: 1.1\n", self.text("recipes/stacks/tones.yaml"))
+        self.assertIn("  tone: 1.0\n", self.text("recipes/stacks/others.yaml"))
+        self.assertEqual([(one["result"], one["done"]) for one in report["patches"]], [("clean", "kept")])
+        self.assertEqual([(one["result"], one["check"]) for one in report["proofs"]], [("needed", "loud")])
+        self.assertEqual(report["difference"]["packages"], [{"name": "tone", "from": "1.0", "to": "1.1"}])
+        self.assertTrue(all(row["action"] == "reuse" for row in self.world.plan("tones").values()))
+        self.assertIn("nothing to do", self.world.run("build", "tones").stdout)
+        self.world.run("plan", "others")
+        # Nothing newer is an answer.
+        report, _ = self.bump("tone")
+        self.assertEqual(report["verdict"], "nothing newer")
+
+    def test_the_diff_is_the_change(self):
+        self.release("1.1", above="/* one\n   more\n   thing */")
+        self.publish()
+        done = self.world.run("bump", "tone", "--stack", "tones", "--dry-run")
+        self.unchanged()
+        applied = pathlib.Path(self.world.folder, "applied")
+        shutil.copytree(self.world.tree, applied)
+        subprocess.run(["git", "apply", "-"], input=done.stdout, text=True, cwd=applied, check=True)
+        report, _ = self.bump("tone")
+        self.assertEqual(report["verdict"], "bumped")
+        self.assertEqual(digest_of(applied), digest_of(self.world.tree))
+        shutil.rmtree(applied)
+        # The patch had moved: a copy of its own for this release, the old one as it was.
+        self.assertEqual(report["patches"][0]["done"], "refreshed")
+        fresh = self.text("patches/tone/0001-louder-1.1.patch")
+        self.assertIn("@@ -5,6 +5,6 @@", fresh)
+        self.assertIn("Applies-To: 1.1\n", fresh)
+        self.assertIn("Refreshed: from 0001-louder.patch; hunk 1 of tone.c stands 2 lines further down\n", fresh)
+        self.assertIn("patches: [0001-louder-1.1.patch]   # see there\n", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn("Applies-To: 1.0\n", self.text("patches/tone/0001-louder.patch"))
+
+    def test_upstream_has_it(self):
+        self.release("1.1", word="HIGH")
+        self.publish()
+        report, _ = self.bump("tone")
+        self.assertEqual([(one["result"], one["done"]) for one in report["patches"]], [("upstream", "dropped")])
+        self.assertNotIn("patches:", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn("Not-Needed-From: 1.1 (upstream has it)\n", self.text("patches/tone/0001-louder.patch"))
+
+    def test_a_needless_patch_goes(self):
+        self.world.write("patches/tone/0002-remark.patch", NEEDLESS)
+        recipe = self.world.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("louder.patch]", "louder.patch, 0002-remark.patch]"))
+        self.release("1.1")
+        self.publish()
+        report, _ = self.bump("tone")
+        self.assertEqual([one["result"] for one in report["proofs"]], ["needed", "needless"])
+        self.assertIn("patches: [0001-louder.patch]   # see there\n", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn("Not-Needed-From: 1.1 (the same bytes without it)\n", self.text("patches/tone/0002-remark.patch"))
+        self.assertTrue(all(row["action"] == "reuse" for row in self.world.plan("tones").values()))
+
+    def test_there_and_back(self):
+        self.release("1.1")
+        self.publish()
+        self.bump("tone")
+        forward = digest_of(self.world.tree)
+        report, _ = self.bump("tone", "1.0")
+        self.assertEqual((report["verdict"], report["to"]), ("bumped", "1.0"))
+        self.assertEqual(self.text("recipes/tone/1.0.yaml"), (self.pristine / "recipes/tone/1.0.yaml").read_text())
+        self.assertEqual(self.text("recipes/stacks/tones.yaml"), (self.pristine / "recipes/stacks/tones.yaml").read_text())
+        self.bump("tone", "1.1")
+        self.assertEqual(digest_of(self.world.tree), forward)
+
+    def test_stacks_without_a_pin_keep_their_version(self):
+        w = self.world
+        w.write("recipes/horn/1.yaml", "name: horn\nversion: 1\nsummary: Needs a tone\nlicence: MIT\nneeds:\n  run: [tone]\nbuild:\n  system: script\n  finish: |\n"
+                                       "    mkdir -p share\n    echo horn > share/horn\n")
+        w.stack("horns", {"horn": "1"})
+        self.release("1.1")
+        self.publish()
+        self.assertEqual(w.plan("horns")["tone"]["version"], "1.0")
+        self.bump("tone")
+        self.assertEqual(w.plan("horns")["tone"]["version"], "1.0")
+        self.assertIn("pins:\n  tone: 1.0\n", self.text("recipes/stacks/horns.yaml"))
+
+    # --- it doesn't hold ---
+
+    def test_conflict(self):
+        self.release("1.1", word="middle")
+        self.publish()
+        report, done = self.bump("tone", status=1)
+        self.unchanged()
+        self.assertEqual(report["verdict"], "not kept")
+        hunk = report["patches"][0]["hunks"][0]
+        self.assertEqual((report["patches"][0]["result"], hunk["file"], hunk["hunk"]), ("conflict", "tone.c", 1))
+        self.assertIn('static const char *word = "middle";', hunk["now"])
+        self.assertIn("0001-louder.patch", done.stderr)
+        self.bump("tone", "--dry-run", status=1)
+
+    def test_failing_check_and_continue(self):
+        self.release("1.1", status=3)
+        self.publish()
+        report, done = self.bump("tone", status=1)
+        self.unchanged()
+        self.assertIn("loud", report["cause"])
+        self.assertTrue(pathlib.Path(report["kept"]).is_dir())
+        # Upstream mends it in another release: what was chosen holds for --continue.
+        self.release("1.2")
+        self.publish()
+        report, _ = self.bump("--continue", status=1)
+        self.assertEqual(report["to"], "1.1")
+        report, _ = self.bump("tone")
+        self.assertEqual((report["verdict"], report["to"]), ("bumped", "1.2"))
+        _, done = self.bump("--continue", status=1)
+        self.assertIn("nothing to go on with", done.stderr)
+
+    def test_usage(self):
+        self.publish()
+        for options in ([], ["tone", "1.0", "--newest"], ["tone", "1", "2"]):
+            self.bump(*options, status=2)
+        _, done = self.bump("tnoe", status=1)
+        self.assertIn('did you mean "tone"', done.stderr)
+        _, done = self.bump("tone", "7.0", status=1)
+        self.assertIn("there is no release 7.0", done.stderr)
+        self.unchanged()
+
+    # --- hostile indexes ---
+
+    def test_the_index_lies_about_the_digest(self):
+        self.release("1.1", above="/* nor is this */")
+        self.index["tone-1.1.tar.gz"]["hashes"]["sha256"] = "0" * 64
+        self.publish()
+        _, done = self.bump("tone", status=1)
+        self.assertIn("SHA-256", done.stderr)
+        self.unchanged()
+
+    def test_the_file_changes_after_the_choice(self):
+        self.release("1.1", above="/* not in the store yet */")
+        self.publish()
+        self.world.server.lies["/packages/tone-1.1.tar.gz"] = fixture.tarball({"tone-1.1/evil": "x"})
+        self.bump("tone", status=1)
+        self.unchanged()
+        self.world.server.lies.clear()
+        report, _ = self.bump("--continue", "tone")
+        self.assertEqual(report["verdict"], "bumped")
+
+    def test_a_page_of_html(self):
+        self.release("1.1")
+        self.world.server.types.pop("/simple/tone/", None)
+        files = [(name, one["hashes"]["sha256"]) for name, one in self.index.items()]
+        self.world.server.files["/simple/tone/"] = "".join(f'<a href="/packages/{name}#sha256={digest}">{name}</a>' for name, digest in files).encode()
+        report, _ = self.bump("tone")
+        self.assertEqual(report["verdict"], "nothing newer")
+        self.assertIn("doesn't say when", report["passed_over"][0]["reason"])
+        report, _ = self.bump("tone", "--min-age", "0")
+        self.assertEqual(report["to"], "1.1")
+
+    # --- stopped ---
+
+    def start(self, *options):
+        return subprocess.Popen([fixture.PROGRAM, "bump", *options, "--stack", "tones", "--json"], cwd=self.world.tree, env=self.world.environment(),
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def test_stopped_anywhere(self):
+        self.release("1.1", above="/* stopped */")
+        self.publish()
+        started = time.monotonic()
+        self.bump("tone")
+        whole, took = digest_of(self.world.tree), time.monotonic() - started
+        for number, sign in enumerate([signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGINT, signal.SIGKILL]):
+            self.setUp()
+            self.release("1.1", above="/* stopped */")
+            self.publish()
+            running = self.start("tone")
+            time.sleep(took * (number + 0.5) / 5)
+            running.send_signal(sign)
+            status = running.wait()
+            if status == 0:
+                continue  # it was done already
+            now = digest_of(self.world.tree)
+            self.assertIn(now, (self.before, whole) if sign == signal.SIGKILL else (self.before,))
+            report, _ = self.bump("tone", "--continue")
+            self.assertIn(report["verdict"], ("bumped", "up to date"))
+            self.assertEqual(digest_of(self.world.tree), whole)
+
+    def test_two_at_once(self):
+        self.release("1.1")
+        self.publish()
+        both = [self.start("tone"), self.start("tone")]
+        statuses = sorted(one.wait() for one in both)
+        self.assertEqual(statuses[0], 0)
+        self.assertIn(statuses[1], (0, 2))
+        self.assertIn("  tone: 1.1\n", self.text("recipes/stacks/tones.yaml"))
+        self.assertTrue(all(row["action"] == "reuse" for row in self.world.plan("tones").values()))
+
+
+if __name__ == "__main__":
+    unittest.main()
