@@ -368,6 +368,7 @@ static void close_bump(struct bump *b)
     iw_catalog_free(b->after_catalog);
     iw_session_close(&b->before);
     iw_release_clear(&b->release);
+    json_decref(b->release.tools);
     free(b->folder), free(b->draft), free(b->undo), free(b->old_bundle), free(b->new_bundle);
     iw_close_fd(&b->lock);
 }
@@ -396,6 +397,8 @@ int iw_bump(const iw_bump_options *options, json_t **report, iw_error *err)
     fetch = fetch_options(&b);
     b.release = (iw_release){.store = options->store,
                              .tree = options->root,
+                             .catalog = options->catalog,
+                             .tools = json_object(),
                              .fetch = &fetch,
                              .rules = {.min_age = options->min_age,
                                        .early = options->early,

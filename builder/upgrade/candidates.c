@@ -219,6 +219,8 @@ static char *reason_for(const struct release *release, const iw_source *source,
                         const iw_candidate_rules *rules)
 {
     const iw_release_file *file = release->best;
+    if (rules->meets && !iw_version_meets(&release->version, rules->meets, NULL))
+        return iw_format("not %s", rules->meets);
     if (iw_version_is_early(&release->version) && !rules->early && !rules->only)
         return iw_strdup("a pre-release");
     if (!file && source->wheel)

@@ -35,6 +35,7 @@ typedef struct iw_candidate_rules {
     uint64_t min_age;   /* seconds since the upload; 0: none */
     bool early;         /* pre-releases and development releases, too */
     int64_t now;        /* seconds since 1970 */
+    const char *meets;  /* conditions that another package sets (">=0.18"), or NULL */
     const char *only;   /* this version was asked for by name: it may be early and young; or NULL */
 } iw_candidate_rules;
 

@@ -144,16 +144,40 @@ static int key_line(const char *text, int number)
     return number;
 }
 
-char *iw_edit_item(const char *text, const iw_place *place, const char *item)
+/* Where the item at `place` stands; NULL where the text has no such place. */
+static const char *find_item(const char *text, const iw_place *place, bool *flow, const char **end)
 {
     const char *line = line_at(text, place->line), *from = line + place->column - 1;
     if (from >= line_end(line)) return NULL;
     const char *before = from;
     while (before > text && strchr(" \n", before[-1])) before--;
-    bool flow = before > text && (before[-1] == '[' || before[-1] == ',');
-    const char *to = from + strcspn(from, flow ? ",]\n" : "\n");
-    if (!flow && strstr(from, " #") && strstr(from, " #") < to) to = strstr(from, " #");
+    *flow = before > text && (before[-1] == '[' || before[-1] == ',');
+    const char *to = from + strcspn(from, *flow ? ",]\n" : "\n");
+    if (!*flow && strstr(from, " #") && strstr(from, " #") < to) to = strstr(from, " #");
     while (to > from && isspace((unsigned char)to[-1])) to--;
+    *end = to;
+    return from;
+}
+
+char *iw_edit_add_item(const char *text, const iw_place *place, const char *item)
+{
+    bool flow;
+    const char *to, *from = find_item(text, place, &flow, &to), *line = line_at(text, place->line);
+    if (!from) return NULL;
+    if (flow) {
+        iw_cleanup_free char *with = iw_format(", %s", item);
+        return replaced(text, to, to, with);
+    }
+    const char *end = line_end(line);
+    iw_cleanup_free char *with = iw_format("\n%.*s%s", (int)(from - line), line, item);
+    return replaced(text, end, end, with);
+}
+
+char *iw_edit_item(const char *text, const iw_place *place, const char *item)
+{
+    bool flow;
+    const char *to, *from = find_item(text, place, &flow, &to), *line = line_at(text, place->line);
+    if (!from) return NULL;
     if (item) return replaced(text, from, to, item);
     const char *end = line_end(line);
     char *shorter =

@@ -16,6 +16,8 @@ int iw_edit_end(const char *text, int first);
 /* A new item of a list of scalars in `place`'s stead, or, with `item` NULL, without it: in a flow
  * list (`[a, b]`) or one item a line; a list that becomes empty goes, key and all. */
 char *iw_edit_item(const char *text, const iw_place *place, const char *item);
+/* A new item behind the one at `place`, written as that one is. */
+char *iw_edit_add_item(const char *text, const iw_place *place, const char *item);
 /* Puts "  name: version" into the mapping of the top-level `key`, which is added where it is
  * missing; a name that is there gets the version. */
 char *iw_edit_pin(const char *text, const char *key, const char *name, const char *version);

@@ -120,13 +120,34 @@ static int read_one(const char *folder, const char *name, char **out, iw_error *
     return iw_read_file(path, TEXT_LIMIT, out, NULL, err);
 }
 
+struct dist_info {
+    const char *folder;
+    char *text;
+};
+
+/* A wheel's own, in NAME-VERSION.dist-info. */
+static int find_dist_info(void *context, const char *relative, const char *full,
+                          const struct stat *status, iw_error *err)
+{
+    struct dist_info *info = context;
+    (void)full;
+    if (!S_ISDIR(status->st_mode) || info->text) return 0;
+    iw_cleanup_free char *name = iw_path_join(relative, "METADATA");
+    if (iw_ends_with(relative, ".dist-info") && read_one(info->folder, name, &info->text, err) != 0)
+        return -1;
+    return 1;
+}
+
 int iw_metadata_read(const char *folder, const char *python, iw_metadata *out, iw_error *err)
 {
     iw_cleanup_free char *info = NULL, *project = NULL;
+    struct dist_info wheel = {folder, NULL};
     *out = (iw_metadata){0};
     if (read_one(folder, "PKG-INFO", &info, err) != 0 ||
-        read_one(folder, "pyproject.toml", &project, err) != 0)
+        (!info && iw_walk(folder, find_dist_info, &wheel, err) != 0))
         return -1;
+    if (wheel.text) info = wheel.text;
+    if (read_one(folder, "pyproject.toml", &project, err) != 0) return -1;
     if (info) iw_metadata_read_text(info, python, out);
     if (project) read_pyproject(project, python, out);
     return 0;

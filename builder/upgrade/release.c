@@ -158,14 +158,14 @@ static char *draft_path(const iw_release *release, const char *relative)
     return iw_path_join(release->draft, relative);
 }
 
-static int read_draft(const iw_release *release, const char *relative, char **out, iw_error *err)
+int iw_release_read(const iw_release *release, const char *relative, char **out, iw_error *err)
 {
     iw_cleanup_free char *path = draft_path(release, relative);
     return iw_read_file(path, IW_PATCH_LIMIT, out, NULL, err);
 }
 
-static int write_draft(const iw_release *release, const char *relative, const char *text,
-                       iw_error *err)
+int iw_release_write(const iw_release *release, const char *relative, const char *text,
+                     iw_error *err)
 {
     iw_cleanup_free char *path = draft_path(release, relative);
     return iw_write_passing(path, text, strlen(text), 0644, err);
@@ -213,7 +213,7 @@ static int new_text(const iw_release *release, char **out, iw_error *err)
                        "%s takes its sources from %s by `like`: bump that one, or give this recipe "
                        "sources of its own",
                        recipe->path, recipe->sources[0].place.file);
-    if (read_draft(release, recipe->path, &old, err) != 0) return -1;
+    if (iw_release_read(release, recipe->path, &old, err) != 0) return -1;
     char *text = iw_edit_value(old, 1, 0, "version", release->to);
     if (!text) return iw_fail(err, IW_E_RECIPE, "%s: its version can't be found", recipe->path);
     edit_sources(release, &text);
@@ -244,13 +244,13 @@ static bool names_version(const char *applies, const char *version)
 static int allow_version(const iw_release *release, const iw_patch *patch, iw_error *err)
 {
     iw_cleanup_free char *path = patch_path(patch), *text = NULL;
-    if (read_draft(release, path, &text, err) != 0) return -1;
+    if (iw_release_read(release, path, &text, err) != 0) return -1;
     iw_cleanup_free char *applies = iw_header_field(text, "Applies-To"),
                          *plain = public_part(release->to);
     if (names_version(applies, plain)) return 0;
     iw_cleanup_free char *more = iw_format("%s, %s", applies ? applies : "", plain),
                          *edited = iw_edit_header(text, "Applies-To", more);
-    return write_draft(release, path, edited, err);
+    return iw_release_write(release, path, edited, err);
 }
 
 static json_t *describe_hunk(const iw_hunk *hunk)
@@ -297,7 +297,7 @@ static int put_back(const iw_release *release, const char *path, const char *fie
     iw_cleanup_free char *from = iw_path_join(release->tree, path), *text = NULL;
     if (iw_read_file(from, IW_PATCH_LIMIT, &text, NULL, err) != 0) return -1;
     iw_cleanup_free char *edited = field ? iw_edit_header(text, field, value) : NULL;
-    return write_draft(release, path, edited ? edited : text, err);
+    return iw_release_write(release, path, edited ? edited : text, err);
 }
 
 static char *moved_text(const iw_patch_try *tried, const char *file)
@@ -326,7 +326,7 @@ static int refresh(const iw_release *release, const iw_patch *patch, const iw_pa
                          *applies = iw_edit_header(fresh, "Applies-To", to),
                          *told = iw_edit_header(applies, "Refreshed", why),
                          *new_file = iw_path_join(folder, *name);
-    if (write_draft(release, new_file, told, err) != 0) return -1;
+    if (iw_release_write(release, new_file, told, err) != 0) return -1;
     return put_back(release, path, NULL, NULL, err);
 }
 
@@ -347,12 +347,12 @@ static int edit_list(const iw_release *release, const iw_recipe *recipe, const i
                        "%s takes its patches from %s by `like`, and %s must go from the list: give "
                        "the recipe a list of its own",
                        recipe->path, patch->place.file, patch->file);
-    if (read_draft(release, recipe->path, &text, err) != 0) return -1;
+    if (iw_release_read(release, recipe->path, &text, err) != 0) return -1;
     iw_cleanup_free char *edited = iw_edit_item(text, &patch->place, item);
     if (!edited)
         return iw_fail(err, IW_E_RECIPE, "%s:%d: %s can't be found there", recipe->path,
                        patch->place.line, patch->file);
-    return write_draft(release, recipe->path, edited, err);
+    return iw_release_write(release, recipe->path, edited, err);
 }
 
 static int settle(const iw_release *release, const iw_recipe *recipe, const iw_patch *patch,
@@ -519,25 +519,30 @@ static int pin_locks(iw_release *release, const iw_recipe *recipe, const char *s
             return iw_wrap(err, "the new release has no %s any more, which pins its crates",
                            source->name);
         iw_hash_bytes(lock, length, digest);
-        if (read_draft(release, recipe->path, &text, err) != 0) return -1;
+        if (iw_release_read(release, recipe->path, &text, err) != 0) return -1;
         edit_source(&text, source, "sha256", digest);
         json_object_set_new(release->report, "crates",
                             json_pack("{s:s,s:s}", "lock", source->name, "sha256", digest));
-        if (write_draft(release, recipe->path, text, err) != 0) return -1;
+        if (iw_release_write(release, recipe->path, text, err) != 0) return -1;
     }
     return 0;
 }
 
-static int compare_metadata(const iw_release *release, const char *sources, iw_error *err)
+/* What the old release says, where that costs no download worth naming: its sources are those that
+ * the stack was built from. */
+static int compare_metadata(const iw_release *release, const char *sources, iw_metadata *before,
+                            iw_metadata *after, iw_error *err)
 {
     iw_cleanup_free char *old = iw_path_join(release->work, "old");
+    const char *python = release->rules.python;
     json_t *found = NULL;
-    if (release->recipe->sources[0].kind == IW_SOURCE_LOCAL) return 0;
     if (fetch_sources(release, release->recipe, err) != 0 ||
         lay_sources(release, release->recipe, old, err) != 0)
         return iw_wrap(err, "for comparison with the old release");
-    int status = iw_metadata_compare(old, sources, release->rules.python, &found, err);
+    int status = iw_metadata_compare(old, sources, python, &found, err);
     if (status == 0) json_object_set_new(release->report, "metadata", found);
+    if (status == 0) status = iw_metadata_read(old, python, before, err);
+    if (status == 0) status = iw_metadata_read(sources, python, after, err);
     (void)!iw_remove_tree(old, NULL);
     return status;
 }
@@ -558,15 +563,15 @@ static int put_pin(const iw_release *release, const iw_stack *stack, const char 
     const iw_pin *package = find_pin(stack->packages, stack->package_count, name);
     bool own_package = package && strcmp(package->place.file, stack->path) == 0;
     iw_cleanup_free char *text = NULL;
-    if (read_draft(release, stack->path, &text, err) != 0) return -1;
+    if (iw_release_read(release, stack->path, &text, err) != 0) return -1;
     iw_cleanup_free char *edited =
         iw_edit_pin(text, own_package ? "packages" : "pins", name, version);
-    return write_draft(release, stack->path, edited, err);
+    return iw_release_write(release, stack->path, edited, err);
 }
 
-/* Whether the stack can be planned; its packages may be of two versions now, where no pin chooses.
- */
-static bool plans(const iw_release *release, const char *root, const char *stack)
+/* Whether the stack can be planned, and holds the package then; its packages may be of two versions
+ * now, where no pin chooses. */
+static bool plans(const iw_release *release, const char *root, const char *stack, bool *holds)
 {
     iw_catalog *catalog = NULL;
     const iw_stack *loaded;
@@ -575,6 +580,7 @@ static bool plans(const iw_release *release, const char *root, const char *stack
     bool good = iw_catalog_open(root, &catalog, NULL) == 0 &&
                 iw_catalog_stack(catalog, stack, &loaded, NULL) == 0 &&
                 iw_plan_make(catalog, release->store, loaded, &options, &plan, NULL) == 0;
+    *holds = good && iw_plan_find(plan, release->recipe->name, NULL);
     iw_plan_free(plan);
     iw_catalog_free(catalog);
     return good;
@@ -582,25 +588,28 @@ static bool plans(const iw_release *release, const char *root, const char *stack
 
 /* A second recipe of a package makes "the only one" ambiguous: stacks that took it without a pin
  * get one, of the version that they had. */
-static int pin_others(const iw_release *release, iw_catalog *before, iw_error *err)
+static int pin_others(const iw_release *release, iw_error *err)
 {
     iw_list stacks;
-    if (iw_catalog_stacks(before, &stacks, err) != 0) return -1;
+    bool holds;
+    if (iw_catalog_stacks(release->catalog, &stacks, err) != 0) return -1;
     for (size_t i = 0; i < stacks.count; i++) {
         const iw_stack *stack;
-        if (strcmp(stacks.items[i], release->plan->stack->name) == 0 ||
-            plans(release, release->draft, stacks.items[i]) ||
-            !plans(release, release->tree, stacks.items[i]) ||
-            iw_catalog_stack(before, stacks.items[i], &stack, NULL) != 0)
+        bool own = strcmp(stacks.items[i], release->plan->stack->name) == 0;
+        if ((own && release->depth == 0) ||
+            plans(release, release->draft, stacks.items[i], &holds) ||
+            !plans(release, release->tree, stacks.items[i], &holds) || !holds)
             continue;
-        if (put_pin(release, stack, release->recipe->version, err) != 0) return -1;
+        if (iw_catalog_stack(release->catalog, stacks.items[i], &stack, err) != 0 ||
+            put_pin(release, stack, release->recipe->version, err) != 0)
+            return -1;
     }
     return 0;
 }
 
 /* --- all of it ------------------------------------------------------------ */
 
-static int load_new(const iw_release *release, iw_catalog **catalog, const iw_recipe **recipe,
+int iw_release_load(const iw_release *release, iw_catalog **catalog, const iw_recipe **recipe,
                     iw_error *err)
 {
     if (iw_catalog_open(release->draft, catalog, err) != 0) return -1;
@@ -610,7 +619,8 @@ static int load_new(const iw_release *release, iw_catalog **catalog, const iw_re
 static int write_new(const iw_release *release, iw_error *err)
 {
     iw_cleanup_free char *text = NULL, *path = new_path(release);
-    if (new_text(release, &text, err) != 0 || write_draft(release, path, text, err) != 0) return -1;
+    if (new_text(release, &text, err) != 0 || iw_release_write(release, path, text, err) != 0)
+        return -1;
     for (size_t i = 0; i < release->recipe->patch_count; i++)
         if (!release->recipe->patches[i].from &&
             allow_version(release, &release->recipe->patches[i], err) != 0)
@@ -618,35 +628,43 @@ static int write_new(const iw_release *release, iw_error *err)
     return 0;
 }
 
-static int try_sources(iw_release *release, iw_error *err)
+static int try_recipe(iw_release *release, const char *sources, iw_metadata *before,
+                      iw_metadata *after, iw_error *err)
 {
     iw_catalog *catalog = NULL;
     const iw_recipe *recipe;
-    iw_cleanup_free char *sources = iw_path_join(release->work, "src");
-    int status = load_new(release, &catalog, &recipe, err);
+    int status = iw_release_load(release, &catalog, &recipe, err);
     if (status == 0) status = fetch_sources(release, recipe, err);
     if (status == 0) status = lay_sources(release, recipe, sources, err);
-    if (status == 0) status = compare_metadata(release, sources, err);
+    if (status == 0) status = compare_metadata(release, sources, before, after, err);
     if (status == 0) status = pin_locks(release, recipe, sources, err);
     if (status == 0) status = patch_all(release, recipe, sources, err);
     iw_catalog_free(catalog);
+    return status;
+}
+
+static int try_sources(iw_release *release, iw_error *err)
+{
+    iw_metadata before = {0}, after = {0};
+    iw_cleanup_free char *sources = iw_path_join(release->work, "src");
+    int status = try_recipe(release, sources, &before, &after, err);
     (void)!iw_remove_tree(sources, NULL);
+    if (status == 0) status = iw_release_needs(release, &before, &after, err);
+    iw_metadata_clear(&before);
+    iw_metadata_clear(&after);
     return status;
 }
 
 int iw_release_draft(iw_release *release, iw_error *err)
 {
-    iw_catalog *before = NULL;
     int status = 0;
     if (!release->exists) {
         status = write_new(release, err);
         if (status == 0) status = try_sources(release, err);
     }
-    if (status == 0) status = iw_catalog_open(release->tree, &before, err);
-    if (status == 0) status = put_pin(release, release->plan->stack, release->to, err);
-    if (status == 0) status = pin_others(release, before, err);
-    iw_catalog_free(before);
-    return status;
+    if (status == 0 && release->depth == 0)
+        status = put_pin(release, release->plan->stack, release->to, err);
+    return status == 0 ? pin_others(release, err) : -1;
 }
 
 /* --- what the proof found -------------------------------------------------- */
@@ -679,7 +697,7 @@ int iw_release_drop_needless(iw_release *release, const json_t *proofs, bool *an
 {
     iw_catalog *catalog = NULL;
     const iw_recipe *recipe;
-    int status = load_new(release, &catalog, &recipe, err);
+    int status = iw_release_load(release, &catalog, &recipe, err);
     *any = false;
     for (size_t i = status == 0 ? recipe->patch_count : 0; i-- > 0 && status == 0;) {
         const iw_patch *patch = &recipe->patches[i];

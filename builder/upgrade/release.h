@@ -12,14 +12,17 @@
 #include "upgrade/candidates.h"
 
 typedef struct iw_release {
-    const iw_plan *plan;     /* of the stack as it is; borrowed, as all but `to` */
+    iw_catalog *catalog;     /* of the tree; borrowed, as all but `to` and `moves` */
+    const iw_plan *plan;     /* of the stack as it is */
     const iw_recipe *recipe; /* that the stack has now */
     iw_store *store;
     const char *tree, *draft; /* folders */
     const char *work;         /* for unpacked sources: src, old */
     const iw_fetch_options *fetch;
     iw_candidate_rules rules; /* python and glibc are filled in by iw_release_rules */
-    json_t *report;           /* gets "passed_over", "source", "patches", "metadata" */
+    json_t *report;           /* gets "passed_over", "source", "patches", "metadata", "with" */
+    json_t *tools;            /* {name: version} of what is needed to build only, and moved along */
+    unsigned depth;           /* 0: the package itself; else such a tool */
     char *to;                 /* the recipe's new version, once chosen; owned */
     json_t *moves; /* [{source, version, file, sha256, url, commit}] once chosen; owned */
     bool exists;   /* the tree has that recipe already: only pins change */
@@ -35,6 +38,22 @@ int iw_release_choose(iw_release *release, iw_error *err);
 /* Writes the new recipe into the draft, fetches and unpacks it, tries the patches, and puts the
  * stack's pin. IW_E_CHECK where a patch conflicts; `report` has the hunks. */
 int iw_release_draft(iw_release *release, iw_error *err);
+
+/* Of release.c, for needs.c. */
+int iw_release_read(const iw_release *release, const char *relative, char **out, iw_error *err);
+int iw_release_write(const iw_release *release, const char *relative, const char *text,
+                     iw_error *err);
+int iw_release_load(const iw_release *release, iw_catalog **catalog, const iw_recipe **recipe,
+                    iw_error *err);
+
+struct iw_metadata;
+/* Holds what the new release says that it needs against the tree (needs.c): a need to build that
+ * the tree's version doesn't meet is moved along, in the draft, as an exact version for this
+ * recipe; a new one gets its line. IW_E_CHECK where a need to run isn't met by the stack, or the
+ * tree has no recipe of a new one. What the old release's needs were denied as well is passed over.
+ */
+int iw_release_needs(iw_release *release, const struct iw_metadata *before,
+                     const struct iw_metadata *after, iw_error *err);
 
 /* Takes the patches out of the draft's recipe that `proofs` (proof.h) calls needless; *any: whether
  * there were some. */

@@ -95,6 +95,19 @@ static void tell_patches(iw_buffer *out, const json_t *report)
     }
 }
 
+/* What was moved along, because the release can't be built without. */
+static void tell_with(iw_buffer *out, const json_t *report)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "with"), i, one)
+    {
+        iw_buffer_add_format(out, "  with       %s %s → %s, to build it\n", text_of(one, "name"),
+                             text_of(one, "from"), text_of(one, "to"));
+        tell_with(out, one);
+    }
+}
+
 /* --- metadata --------------------------------------------------------------------- */
 
 static void tell_texts(iw_buffer *out, const char *sign, const json_t *list)
@@ -262,6 +275,7 @@ char *iw_bump_text(const json_t *report)
     tell_passed(&out, report);
     tell_source(&out, report);
     tell_patches(&out, report);
+    tell_with(&out, report);
     tell_metadata(&out, report);
     tell_rebuild(&out, report);
     tell_difference(&out, report);

@@ -101,9 +101,11 @@ class Bump(unittest.TestCase):
         shutil.copytree(w.tree, cls.pristine)
 
     @classmethod
-    def release(cls, version, word="low", above="", status=0, age=30, **more):
+    def release(cls, version, word="low", above="", status=0, age=30, project="", info="", **more):
         files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, status=status), f"tone-{version}/Makefile": MAKEFILE,
-                 f"tone-{version}/README": "read me\n", f"tone-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: tone\nVersion: {version}\nRequires-Python: >=3.8\n"}
+                 f"tone-{version}/README": "read me\n", f"tone-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: tone\nVersion: {version}\nRequires-Python: >=3.8\n{info}"}
+        if project:
+            files[f"tone-{version}/pyproject.toml"] = project
         data = fixture.tarball(files)
         name = f"tone-{version}.tar.gz"
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - age * 86400))
@@ -233,6 +235,42 @@ class Bump(unittest.TestCase):
         self.bump("tone")
         self.assertEqual(w.plan("horns")["tone"]["version"], "1.0")
         self.assertIn("pins:\n  tone: 1.0\n", self.text("recipes/stacks/horns.yaml"))
+
+    # --- what the new release needs ---
+
+    def tool(self, version, needs=""):
+        """A thing that is needed to build."""
+        data = fixture.tarball({f"maker-{version}/Makefile": f"install:\n\tmkdir -p $(DESTDIR)$(PREFIX)/share\n\techo {version} >$(DESTDIR)$(PREFIX)/share/maker\nall:\n",
+                                f"maker-{version}/pyproject.toml": f"[build-system]\nrequires = [{needs}]\n"})
+        return self.world.serve(f"/packages/maker-{version}.tar.gz", data)
+
+    def test_needs_to_build_are_moved_along(self):
+        w = self.world
+        digests = {version: self.tool(version) for version in ("1.0", "2.0", "3.0")}
+        w.write("recipes/maker/1.0.yaml", f"name: maker\nversion: 1.0\nsummary: Makes\nlicence: MIT\nsources:\n  - {{pypi: maker, file: maker-1.0.tar.gz, sha256: {digests['1.0']}}}\n"
+                                          "build: {system: make, make: [all]}\n")
+        w.server.files["/simple/maker/"] = "".join(f'<a href="/packages/maker-{version}.tar.gz#sha256={digest}">maker-{version}.tar.gz</a>' for version, digest in digests.items()).encode()
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [maker]   # makes\nbuild:\n"))
+        self.release("1.1", above="/* needs a newer maker */", project='[build-system]\nrequires = ["maker>=1.5,<3", "nothing-here"]\n')
+        self.publish()
+        report, _ = self.bump("tone", "--min-age", "0", "--no-proof")
+        self.assertEqual([(one["name"], one["from"], one["to"]) for one in report["with"]], [("maker", "1.0", "2.0")])
+        self.assertIn("needs nothing-here to build, of which this tree has no recipe", report["unmet"][0])
+        self.assertIn("  build: [maker/2.0]   # makes\n", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn(digests["2.0"], self.text("recipes/maker/2.0.yaml"))
+        self.assertIn("  maker: 1.0\n", self.text("recipes/stacks/others.yaml"))
+        self.assertEqual(w.plan("tones")["maker"]["version"], "2.0")
+        self.assertEqual(w.plan("others")["maker"]["version"], "1.0")
+
+    def test_a_need_to_run_that_the_stack_denies(self):
+        self.release("1.1", above="/* needs to run */", info="Requires-Dist: nothing-here>=2\n")
+        self.publish()
+        before = digest_of(self.world.tree)
+        report, _ = self.bump("tone", status=1)
+        self.assertEqual(digest_of(self.world.tree), before)
+        self.assertIn("needs nothing-here>=2 to run", report["cause"])
+        self.assertIn("ironwheel new nothing-here", report["cause"])
 
     # --- it doesn't hold ---
 

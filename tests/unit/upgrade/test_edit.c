@@ -61,6 +61,16 @@ static void test_items(void **state)
     expect(iw_edit_item("n: x\npatches:\n  - a.patch\nx: y\n", &line, NULL), "n: x\nx: y\n");
 }
 
+static void test_new_items(void **state)
+{
+    (void)state;
+    iw_place flow = {NULL, 2, 11}, block = {NULL, 3, 5};
+    expect(iw_edit_add_item("needs:\n  build: [a, b]\n", &flow, "c"),
+           "needs:\n  build: [a, c, b]\n");
+    expect(iw_edit_add_item("n: x\nlist:\n  - a # why\n  - b\n", &block, "c"),
+           "n: x\nlist:\n  - a # why\n  - c\n  - b\n");
+}
+
 static void test_pins(void **state)
 {
     (void)state;
@@ -98,6 +108,7 @@ static void test_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_items),
+                                       cmocka_unit_test(test_new_items),
                                        cmocka_unit_test(test_pins), cmocka_unit_test(test_headers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,246 @@
+/* What a new release needs, held against what the tree has. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "upgrade/edit.h"
+#include "upgrade/metadata.h"
+#include "upgrade/release.h"
+#include "upgrade/requirement.h"
+#include "upgrade/version.h"
+
+enum { DEEPEST = 4 };
+
+static bool meets(const char *version, const char *conditions)
+{
+    iw_version parsed;
+    bool valid = true;
+    return !iw_version_parse(version, &parsed) || iw_version_meets(&parsed, conditions, &valid) ||
+           !valid;
+}
+
+static const iw_need *find_need(const iw_needs *needs, const char *name)
+{
+    for (size_t i = 0; i < needs->count; i++)
+        if (strcmp(needs->items[i].name, name) == 0) return &needs->items[i];
+    return NULL;
+}
+
+/* The conditions that a release set for `name`, or NULL where it didn't ask for it. Caller frees.
+ */
+static char *asked_before(const iw_strings *list, const char *name, const char *python)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        iw_requirement one;
+        bool same =
+            iw_requirement_parse(list->items[i], python, &one) && strcmp(one.name, name) == 0;
+        char *conditions = same ? iw_strdup(one.conditions) : NULL;
+        iw_requirement_clear(&one);
+        if (conditions) return conditions;
+    }
+    return NULL;
+}
+
+/* The version that a need leads to: its own, one that was moved along, the stack's, or the tree's
+ * newest; NULL where the tree has none. In the arena of a catalog, or the tools'. */
+static const char *version_of(const iw_release *release, const char *name, const iw_need *need)
+{
+    const char *moved = iw_json_get(release->tools, name);
+    iw_list versions;
+    if (moved) return moved;
+    if (need && need->version) return need->version;
+    const iw_node *node = iw_plan_find(release->plan, name, NULL);
+    if (node) return node->recipe->version;
+    if (iw_catalog_versions(release->catalog, name, &versions, NULL) != 0 || versions.count == 0)
+        return NULL;
+    const char *newest = versions.items[0];
+    for (size_t i = 1; i < versions.count; i++)
+        if (iw_version_compare_text(versions.items[i], newest) > 0) newest = versions.items[i];
+    return newest;
+}
+
+/* --- moving a tool along -------------------------------------------------------- */
+
+/* The newest recipe of the tree that will do. */
+static const char *existing(const iw_release *release, const char *name, const char *conditions)
+{
+    iw_list versions;
+    const char *best = NULL;
+    if (iw_catalog_versions(release->catalog, name, &versions, NULL) != 0) return NULL;
+    for (size_t i = 0; i < versions.count; i++)
+        if (meets(versions.items[i], conditions) &&
+            (!best || iw_version_compare_text(versions.items[i], best) > 0))
+            best = versions.items[i];
+    return best;
+}
+
+static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *conditions,
+                      iw_error *err)
+{
+    iw_cleanup_free char *work = iw_path_join(release->work, recipe->name);
+    iw_release tool = *release;
+    tool.recipe = recipe;
+    tool.work = work;
+    tool.to = NULL;
+    tool.moves = NULL;
+    tool.exists = false;
+    tool.depth++;
+    tool.rules.only = NULL;
+    tool.rules.meets = conditions;
+    tool.report = json_pack("{s:s,s:s}", "name", recipe->name, "from", recipe->version);
+    int status = iw_release_choose(&tool, err);
+    if (status == 0) status = iw_release_draft(&tool, err);
+    if (status == 0) {
+        iw_json_set(tool.report, "to", tool.to);
+        iw_json_set(release->tools, recipe->name, tool.to);
+        if (!json_object_get(release->report, "with"))
+            json_object_set_new(release->report, "with", json_array());
+        json_array_append(json_object_get(release->report, "with"), tool.report);
+    }
+    json_decref(tool.report);
+    iw_release_clear(&tool);
+    return status;
+}
+
+static int pull(iw_release *release, const char *name, const char *have, const char *conditions,
+                iw_error *err)
+{
+    const char *moved = iw_json_get(release->tools, name), *other;
+    const iw_recipe *recipe;
+    if (moved)
+        return iw_fail(err, IW_E_CHECK, "%s %s is wanted for one build, and %s%s for another", name,
+                       moved, name, conditions);
+    if ((other = existing(release, name, conditions))) {
+        iw_json_set(release->tools, name, other);
+        return 0;
+    }
+    if (release->depth >= DEEPEST)
+        return iw_fail(err, IW_E_CHECK, "it needs %s%s to build, and that as many others again",
+                       name, conditions);
+    if (iw_catalog_recipe(release->catalog, name, have, &recipe, err) != 0) return -1;
+    if (draft_tool(release, recipe, conditions, err) == 0) return 0;
+    return iw_wrap(err, "it needs %s%s to build, this tree has %s", name, conditions, have);
+}
+
+/* --- the recipe's lists ----------------------------------------------------------- */
+
+static int edit_needs(const iw_release *release, const char *path, const iw_needs *needs,
+                      iw_error *err)
+{
+    for (size_t i = needs->count; i-- > 0;) {
+        const iw_need *need = &needs->items[i];
+        const char *moved = iw_json_get(release->tools, need->name);
+        iw_cleanup_free char *text = NULL, *item = NULL;
+        if (!moved || strcmp(need->place.file, path) != 0) continue;
+        if (iw_release_read(release, path, &text, err) != 0) return -1;
+        item = iw_format("%s/%s", need->name, moved);
+        iw_cleanup_free char *edited = iw_edit_item(text, &need->place, item);
+        if (edited && iw_release_write(release, path, edited, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* Exact versions of what was moved along: of needs to build, and, in a tool's own recipe, to run.
+ */
+static int name_tools(const iw_release *release, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    int status = iw_release_load(release, &catalog, &recipe, err);
+    if (status == 0 && release->depth)
+        status = edit_needs(release, recipe->path, &recipe->run_needs, err);
+    iw_catalog_free(catalog);
+    catalog = NULL;
+    if (status == 0) status = iw_release_load(release, &catalog, &recipe, err);
+    if (status == 0) status = edit_needs(release, recipe->path, &recipe->build_needs, err);
+    iw_catalog_free(catalog);
+    return status;
+}
+
+static int add_need(const iw_release *release, bool run, const char *name, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    iw_cleanup_free char *text = NULL, *edited = NULL;
+    int status = iw_release_load(release, &catalog, &recipe, err);
+    const iw_needs *needs = status == 0 ? run ? &recipe->run_needs : &recipe->build_needs : NULL;
+    if (status == 0 && (find_need(needs, name) || needs->count == 0)) needs = NULL;
+    if (needs) status = iw_release_read(release, recipe->path, &text, err);
+    if (needs && status == 0)
+        edited = iw_edit_add_item(text, &needs->items[needs->count - 1].place, name);
+    if (edited) status = iw_release_write(release, recipe->path, edited, err);
+    iw_catalog_free(catalog);
+    return status;
+}
+
+/* --- one requirement --------------------------------------------------------------- */
+
+static void note_unmet(iw_release *release, const char *text)
+{
+    if (!json_object_get(release->report, "unmet"))
+        json_object_set_new(release->report, "unmet", json_array());
+    json_array_append_new(json_object_get(release->report, "unmet"), json_string(text));
+}
+
+/* A name that the old release didn't ask for. What the tree has no recipe of is told: it may be the
+ * toolchain's (ninja), or nothing that a build without isolation needs. */
+static int take_new(iw_release *release, const iw_requirement *need, bool run, const char *have,
+                    iw_error *err)
+{
+    if (have) return add_need(release, run, need->name, err);
+    iw_cleanup_free char *text =
+        iw_format("needs %s%s to %s, of which this tree has no recipe (`ironwheel new %s`)",
+                  need->name, need->conditions, run ? "run" : "build", need->name);
+    note_unmet(release, text);
+    return run ? iw_fail(err, IW_E_CHECK, "it %s", text) : 0;
+}
+
+static int take_one(iw_release *release, const iw_needs *listed, const char *text,
+                    const iw_strings *before, bool run, iw_error *err)
+{
+    const char *python = release->rules.python;
+    iw_requirement need;
+    int status = 0;
+    if (!iw_requirement_parse(text, python, &need) || !need.applies) {
+        iw_requirement_clear(&need);
+        return 0;
+    }
+    const iw_need *ours = find_need(listed, need.name);
+    const char *have = version_of(release, need.name, ours);
+    iw_cleanup_free char *old = asked_before(before, need.name, python);
+    bool denied = old && (!have || !meets(have, old)); /* so was the old release */
+    if (!ours && !old) status = take_new(release, &need, run, have, err);
+    if (status == 0 && have && !denied && !meets(have, need.conditions)) {
+        bool tool = !run || release->depth;
+        if (tool) status = pull(release, need.name, have, need.conditions, err);
+        else
+            status = iw_fail(err, IW_E_CHECK, "it needs %s%s to run; the stack has %s", need.name,
+                             need.conditions, have);
+    }
+    iw_requirement_clear(&need);
+    return status;
+}
+
+static int take_all(iw_release *release, const iw_metadata *before, const iw_metadata *after,
+                    iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    for (size_t i = 0; i < after->build.count; i++)
+        if (take_one(release, &recipe->build_needs, after->build.items[i], &before->build, false,
+                     err) != 0)
+            return -1;
+    for (size_t i = 0; i < after->run.count; i++)
+        if (take_one(release, &recipe->run_needs, after->run.items[i], &before->run, true, err) !=
+            0)
+            return -1;
+    return 0;
+}
+
+int iw_release_needs(iw_release *release, const iw_metadata *before, const iw_metadata *after,
+                     iw_error *err)
+{
+    if (take_all(release, before, after, err) != 0) return -1;
+    return json_object_size(release->tools) ? name_tools(release, err) : 0;
+}
