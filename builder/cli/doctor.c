@@ -131,7 +131,7 @@ static void examine_archive(struct examination *e)
     else
         iw_buffer_add_text(&text, "Debian's mirrors drop old versions: --debian-snapshot URL (or "
                                   "IRONWHEEL_DEBIAN_SNAPSHOT) names the snapshot archive, which "
-                                  "keeps them");
+                                  "keeps them; `ironwheel fetch STACK --check` asks what is gone");
     tell(e, "archive", true, false, text.data);
 }
 

@@ -38,13 +38,23 @@ int iw_debian_resolve(iw_debian_index *index, const iw_list *roots, const iw_deb
 typedef struct iw_debian_archive {
     const iw_strings *mirrors;
     const char *keyring; /* file of OpenPGP keys for gpgv */
-    const char *folder;  /* an empty folder to work in */
+    char *folder;        /* an empty folder to work in */
     const iw_transfer_options *transfer;
 } iw_debian_archive;
 
-/* Adds main/binary-amd64 of one suite: InRelease of the first mirror that has it, its signature
- * verified, not expired, of that suite; then the Packages file by the digests in it. *found is
- * false where every mirror answers that it doesn't have the suite. Blocks. */
+/* `mirrors` and `transfer` must outlive it. The keyring is IRONWHEEL_DEBIAN_KEYRING, else the file
+ * of Debian's package debian-archive-keyring. Close it in any case: the folder goes. */
+int iw_debian_archive_open(const iw_strings *mirrors, const iw_transfer_options *transfer,
+                           iw_debian_archive *out, iw_error *err);
+void iw_debian_archive_close(iw_debian_archive *archive);
+
+/* One list of a suite ("main/binary-amd64/Packages"): InRelease of the first mirror that has it,
+ * its signature verified, not expired, of that suite; then the list by the digests in it. *text and
+ * *where (its address, for messages) are the caller's, NULL where every mirror answers that it
+ * doesn't have the suite. Blocks. */
+int iw_debian_list_fetch(const iw_debian_archive *archive, const char *suite, const char *list,
+                         char **text, char **where, iw_error *err);
+/* Adds main/binary-amd64 of one suite to the index; *found as above. */
 int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archive,
                           const char *suite, bool *found, iw_error *err);
 

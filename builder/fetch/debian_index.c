@@ -3,6 +3,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,12 +15,30 @@
 #include "base/process.h"
 #include "fetch/debian.h"
 
+#define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 #define RELEASE_LIMIT (8u << 20)
 #define PACKAGES_LIMIT (UINT64_C(512) << 20)
-#define FOLDER "main/binary-amd64/"
 #define BEGIN_MESSAGE "-----BEGIN PGP SIGNED MESSAGE-----"
 #define BEGIN_SIGNATURE "-----BEGIN PGP SIGNATURE-----"
 #define END_SIGNATURE "-----END PGP SIGNATURE-----"
+
+int iw_debian_archive_open(const iw_strings *mirrors, const iw_transfer_options *transfer,
+                           iw_debian_archive *out, iw_error *err)
+{
+    const char *parent = getenv("TMPDIR"), *keyring = getenv("IRONWHEEL_DEBIAN_KEYRING");
+    *out = (iw_debian_archive){.mirrors = mirrors,
+                               .keyring = keyring && *keyring ? keyring : KEYRING,
+                               .transfer = transfer};
+    return iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-index-",
+                               &out->folder, err);
+}
+
+void iw_debian_archive_close(iw_debian_archive *archive)
+{
+    if (archive->folder) (void)!iw_remove_tree(archive->folder, NULL);
+    free(archive->folder);
+    archive->folder = NULL;
+}
 
 /* --- the signature -------------------------------------------------------- */
 
@@ -241,18 +260,21 @@ static int unpack(const char *path, const char *wanted, uint64_t size, char **ou
     return status;
 }
 
-static int fetch_packages(const iw_debian_archive *archive, const char *base, const char *release,
-                          char **out, iw_error *err)
+/* `list`: "main/binary-amd64/Packages". */
+static int fetch_list(const iw_debian_archive *archive, const char *base, const char *release,
+                      const char *list, char **out, iw_error *err)
 {
-    static const char *const names[] = {FOLDER "Packages.xz", FOLDER "Packages.gz", NULL};
+    iw_cleanup_free char *xz = iw_format("%s.xz", list), *gz = iw_format("%s.gz", list),
+                         *folder = iw_path_parent(list);
+    const char *const names[] = {xz, gz, NULL};
     iw_cleanup_free char *shown = iw_transfer_shown(base);
     char packed[IW_SHA256_HEX], plain[IW_SHA256_HEX];
     uint64_t packed_size = 0, size = 0;
     size_t i = 0;
     while (names[i] && !release_file(release, names[i], packed, &packed_size)) i++;
-    if (!names[i] || !release_file(release, FOLDER "Packages", plain, &size))
-        return iw_fail(err, IW_E_FORMAT,
-                       "%s/InRelease lists no " FOLDER "Packages.xz with its SHA-256", shown);
+    if (!names[i] || !release_file(release, list, plain, &size))
+        return iw_fail(err, IW_E_FORMAT, "%s/InRelease lists no %s.xz with its SHA-256", shown,
+                       list);
     if (size == 0) { /* as in NAME-updates after a point release */
         *out = iw_strdup("");
         return 0;
@@ -263,7 +285,7 @@ static int fetch_packages(const iw_debian_archive *archive, const char *base, co
                             .part = iw_path_join(archive->folder, packed),
                             .size = packed_size};
     memcpy(transfer.sha256, packed, sizeof packed);
-    iw_strings_add_format(&transfer.urls, "%s/" FOLDER "by-hash/SHA256/%s", base,
+    iw_strings_add_format(&transfer.urls, "%s/%s/by-hash/SHA256/%s", base, folder,
                           packed); /* stays while the mirror is being updated */
     iw_strings_add_format(&transfer.urls, "%s/%s", base, names[i]);
     int status = iw_transfer_all(&transfer, 1, archive->transfer, err);
@@ -276,41 +298,51 @@ static int fetch_packages(const iw_debian_archive *archive, const char *base, co
     return status;
 }
 
-static int from_mirror(iw_debian_index *index, const iw_debian_archive *archive, const char *mirror,
-                       const char *suite, iw_error *err)
+static int from_mirror(const iw_debian_archive *archive, const char *mirror, const char *suite,
+                       const char *list, char **text, iw_error *err)
 {
     iw_cleanup_free char *base = iw_format("%s/dists/%s", mirror, suite),
                          *url = iw_format("%s/InRelease", base), *shown = iw_transfer_shown(url),
-                         *text = NULL, *release = NULL, *packages = NULL;
-    if (iw_transfer_page(url, NULL, RELEASE_LIMIT, archive->transfer, &text, NULL, NULL, NULL,
+                         *page = NULL, *release = NULL;
+    if (iw_transfer_page(url, NULL, RELEASE_LIMIT, archive->transfer, &page, NULL, NULL, NULL,
                          err) != 0)
         return -1;
-    if (verify(archive, shown, text, &release, err) != 0 ||
+    if (verify(archive, shown, page, &release, err) != 0 ||
         check_release(shown, release, suite, err) != 0)
         return -1;
-    if (fetch_packages(archive, base, release, &packages, err) != 0) return -1;
-    iw_cleanup_free char *shown_base = iw_transfer_shown(base),
-                         *what = iw_format("%s/" FOLDER "Packages", shown_base);
-    return iw_debian_index_add(index, iw_steal(&packages), what, err);
+    return fetch_list(archive, base, release, list, text, err);
 }
 
-int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archive,
-                          const char *suite, bool *found, iw_error *err)
+int iw_debian_list_fetch(const iw_debian_archive *archive, const char *suite, const char *list,
+                         char **text, char **where, iw_error *err)
 {
     iw_error first = IW_ERROR_INIT;
-    *found = false;
-    for (size_t i = 0; i < archive->mirrors->count; i++) {
+    *text = *where = NULL;
+    for (size_t i = 0; i < archive->mirrors->count && !*text; i++) {
+        const char *mirror = archive->mirrors->items[i];
         iw_error why = IW_ERROR_INIT;
-        *found = from_mirror(index, archive, archive->mirrors->items[i], suite, &why) == 0;
-        if (*found) break;
+        if (from_mirror(archive, mirror, suite, list, text, &why) == 0) {
+            iw_cleanup_free char *shown = iw_transfer_shown(mirror);
+            *where = iw_format("%s/dists/%s/%s", shown, suite, list);
+        }
         bool matters = why.kind != IW_E_NOT_FOUND; /* a mirror needn't have every suite */
         if (matters && (first.kind == IW_E_NONE || why.kind == IW_E_CANCELLED))
             iw_error_move(&first, &why);
         iw_error_clear(&why);
         if (first.kind == IW_E_CANCELLED) break;
     }
-    int status = *found || first.kind == IW_E_NONE ? 0 : -1;
+    int status = *text || first.kind == IW_E_NONE ? 0 : -1;
     if (status != 0) iw_error_move(err, &first);
     iw_error_clear(&first);
     return status;
+}
+
+int iw_debian_index_fetch(iw_debian_index *index, const iw_debian_archive *archive,
+                          const char *suite, bool *found, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL, *where = NULL;
+    if (iw_debian_list_fetch(archive, suite, "main/binary-amd64/Packages", &text, &where, err) != 0)
+        return -1;
+    *found = text != NULL;
+    return text ? iw_debian_index_add(index, iw_steal(&text), where, err) : 0;
 }

@@ -13,105 +13,10 @@
 #include "fetch/crates.h"
 #include "fetch/git.h"
 #include "fetch/gone.h"
+#include "fetch/origins.h"
 #include "fetch/snapshot.h"
 #include "fetch/transfer.h"
 #include "fetch/where.h"
-
-static const char *digest_of(const iw_wanted *wanted)
-{
-    return wanted->package ? wanted->package->sha256 : wanted->source->sha256;
-}
-
-/* Local sources are in the tree; a crates source is a lock file inside another one: its crates are
- * files of their own. */
-static bool is_file(const iw_wanted *wanted)
-{
-    return wanted->package ||
-           (wanted->source->kind != IW_SOURCE_LOCAL && wanted->source->kind != IW_SOURCE_CRATES);
-}
-
-static char *label_of(const iw_wanted *wanted)
-{
-    if (wanted->package) return iw_strdup(iw_path_base(wanted->package->file));
-    return iw_strdup(wanted->source->file ? wanted->source->file : wanted->source->name);
-}
-
-/* --- addresses ------------------------------------------------------------ */
-
-struct origins { /* asked for when first needed */
-    const iw_fetch_options *options;
-    iw_transfer_options transfer;
-    iw_strings indexes, mirrors;
-    iw_error no_indexes, no_mirrors; /* why there are none: asking costs the start of a program */
-    char *snapshot;                  /* or NULL */
-    iw_pypi_pages *pages;
-    iw_registries registries;
-    char *certificates, *import;
-    iw_strings
-        misses; /* digest and message, in turn: what the mirror folder hadn't, or had wrongly */
-};
-
-static void origins_free(struct origins *origins)
-{
-    iw_strings_free(&origins->indexes);
-    iw_strings_free(&origins->mirrors);
-    iw_error_clear(&origins->no_indexes);
-    iw_error_clear(&origins->no_mirrors);
-    iw_pypi_pages_free(origins->pages);
-    iw_registries_free(&origins->registries);
-    free(origins->certificates);
-    free(origins->snapshot);
-    free(origins->import);
-    iw_strings_free(&origins->misses);
-}
-
-static int find_pypi(struct origins *origins, const iw_source *source, iw_strings *urls,
-                     iw_error *err)
-{
-    iw_error *none = &origins->no_indexes;
-    if (origins->indexes.count == 0 && none->kind == IW_E_NONE)
-        (void)!iw_pypi_indexes(origins->options, &origins->indexes, none);
-    if (none->kind != IW_E_NONE)
-        return iw_fail(err, none->kind, "%s: %s", source->file, none->message);
-    if (!origins->pages) origins->pages = iw_pypi_pages_new();
-    iw_transfer_options transfer = origins->transfer;
-    transfer.certificates = origins->certificates;
-    return iw_pypi_find(origins->pages, &origins->indexes, source, &transfer, urls, err);
-}
-
-/* Without any mirror the snapshot archive alone does. */
-static int find_debian(struct origins *origins, const iw_debian_file *file, iw_strings *urls,
-                       iw_error *err)
-{
-    iw_error *none = &origins->no_mirrors;
-    if (origins->mirrors.count == 0 && none->kind == IW_E_NONE)
-        (void)!iw_debian_mirrors(origins->options, &origins->mirrors, none);
-    if (none->kind != IW_E_NONE && !origins->snapshot)
-        return iw_fail(err, none->kind, "%s: %s", file->file, none->message);
-    iw_debian_urls(&origins->mirrors, file, urls);
-    if (origins->snapshot) iw_snapshot_urls(origins->snapshot, file, urls);
-    return 0;
-}
-
-/* A mirror folder's path is taken from the working folder; an address stays as it is. */
-static char *import_root(const char *import)
-{
-    if (!import || strstr(import, "://") || import[0] == '/') return iw_strdup(import);
-    iw_cleanup_free char *folder = getcwd(NULL, 0);
-    return iw_path_join(folder ? folder : "/", import);
-}
-
-static int find_urls(struct origins *origins, const iw_wanted *wanted, iw_strings *urls,
-                     iw_error *err)
-{
-    iw_debian_file debian;
-    if (iw_debian_file_of(wanted, &debian)) return find_debian(origins, &debian, urls, err);
-    if (wanted->source->kind == IW_SOURCE_PYPI)
-        return find_pypi(origins, wanted->source, urls, err);
-    iw_strings_add(urls, wanted->source->name);
-    iw_strings_add_all(urls, wanted->source->mirrors.items);
-    return 0;
-}
 
 /* --- fetching ------------------------------------------------------------- */
 
@@ -125,7 +30,7 @@ typedef struct fetch_batch {
     iw_error_kind kind;
 } fetch_batch;
 
-static void note_failure(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static void note_failure(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                          const char *sha256, const iw_error *why)
 {
     iw_buffer text = {0};
@@ -167,20 +72,20 @@ static bool is_debian(const iw_wanted *wanted)
     return iw_debian_file_of(wanted, &file);
 }
 
-static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origins,
+static int add_wanted(fetch_batch *batch, iw_store *store, iw_origins *origins,
                       const iw_wanted *wanted, iw_error *err)
 {
     bool has = false;
-    const char *sha256 = digest_of(wanted);
+    const char *sha256 = iw_wanted_digest(wanted);
     if (iw_store_has_source(store, sha256, &has, err) != 0) return -1;
     if (has) return 0;
     iw_error why = IW_ERROR_INIT;
-    iw_transfer *transfer = add_transfer(batch, store, sha256, label_of(wanted));
+    iw_transfer *transfer = add_transfer(batch, store, sha256, iw_wanted_label(wanted));
     if (!transfer) return 0;
     transfer->size = wanted->package ? wanted->package->size : 0;
     transfer->quiet = is_debian(wanted);
     batch->wanted[batch->count - 1] = wanted;
-    if (find_urls(origins, wanted, &transfer->urls, &why) != 0) {
+    if (iw_origins_urls(origins, wanted, &transfer->urls, &why) != 0) {
         if (why.kind == IW_E_CANCELLED) {
             iw_error_move(err, &why);
             return -1;
@@ -193,7 +98,7 @@ static int add_wanted(fetch_batch *batch, iw_store *store, struct origins *origi
     return 0;
 }
 
-static int keep_results(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static int keep_results(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                         iw_error *err)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -219,7 +124,7 @@ static void batch_free(fetch_batch *batch)
     iw_strings_free(&batch->failures);
 }
 
-static int sum_up(const fetch_batch *batch, const struct origins *origins, iw_error *err)
+static int sum_up(const fetch_batch *batch, const iw_origins *origins, iw_error *err)
 {
     iw_cleanup_buffer iw_buffer text = {0};
     if (batch->failures.count == 0 && batch->gone_count == 0) return 0;
@@ -240,8 +145,7 @@ static int sum_up(const fetch_batch *batch, const struct origins *origins, iw_er
     return iw_fail(err, batch->failures.count ? batch->kind : IW_E_NOT_FOUND, "%s", text.data);
 }
 
-static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *origins,
-                     iw_error *err)
+static int run_batch(fetch_batch *batch, iw_store *store, const iw_origins *origins, iw_error *err)
 {
     iw_error why = IW_ERROR_INIT;
     int status = iw_transfer_all(batch->transfers, batch->count, &origins->transfer, &why);
@@ -255,7 +159,7 @@ static int run_batch(fetch_batch *batch, iw_store *store, const struct origins *
 
 /* --- Debian files that the mirrors have dropped ---------------------------- */
 
-static void note_debian(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static void note_debian(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                         size_t which, const iw_error *why)
 {
     const iw_transfer *transfer = &batch->transfers[which];
@@ -284,7 +188,7 @@ static void join(iw_error *first, iw_error *second)
     iw_fail(first, kind, "%s", text);
 }
 
-static int look_up(fetch_batch *late, iw_store *store, const struct origins *origins,
+static int look_up(fetch_batch *late, iw_store *store, const iw_origins *origins,
                    iw_transfer *missed, const iw_wanted *wanted, iw_error *err)
 {
     iw_debian_file file;
@@ -306,7 +210,7 @@ static int look_up(fetch_batch *late, iw_store *store, const struct origins *ori
 }
 
 /* The snapshot archive is asked for each by name, where there is one. */
-static int look_all_up(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static int look_all_up(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                        iw_error *err)
 {
     fetch_batch late = {0};
@@ -325,7 +229,7 @@ static int look_all_up(fetch_batch *batch, iw_store *store, const struct origins
     return status;
 }
 
-static int settle_debian(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static int settle_debian(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                          iw_error *err)
 {
     if (origins->snapshot && look_all_up(batch, store, origins, err) != 0) return -1;
@@ -346,7 +250,7 @@ static int refuse_offline(iw_store *store, const iw_wanted *wanted, size_t count
     }
     for (size_t i = 0; i < count; i++) {
         if (!lacking[i]) continue;
-        iw_cleanup_free char *label = label_of(&wanted[i]);
+        iw_cleanup_free char *label = iw_wanted_label(&wanted[i]);
         iw_buffer_add_format(&names, "\n  %s%s%s", label, wanted[i].recipe ? " for " : "",
                              wanted[i].recipe ? wanted[i].recipe->name : "");
         missing++;
@@ -376,7 +280,7 @@ static void pass_but_failures(void *context, const iw_event *event)
 }
 
 /* Takes what is missing; a miss is no failure yet. `label` is taken over. */
-static int add_import(fetch_batch *batch, iw_store *store, const struct origins *origins,
+static int add_import(fetch_batch *batch, iw_store *store, const iw_origins *origins,
                       const char *sha256, char *label, uint64_t size, iw_error *err)
 {
     bool has = false;
@@ -390,7 +294,7 @@ static int add_import(fetch_batch *batch, iw_store *store, const struct origins 
     return 0;
 }
 
-static int run_import(fetch_batch *batch, iw_store *store, struct origins *origins, iw_error *err)
+static int run_import(fetch_batch *batch, iw_store *store, iw_origins *origins, iw_error *err)
 {
     iw_transfer_options usual = origins->transfer;
     iw_sink quiet = {pass_but_failures, (void *)(uintptr_t)usual.sink};
@@ -405,21 +309,22 @@ static int run_import(fetch_batch *batch, iw_store *store, struct origins *origi
     return status;
 }
 
-static int import_files(iw_store *store, struct origins *origins, const iw_wanted *wanted,
-                        size_t count, iw_error *err)
+static int import_files(iw_store *store, iw_origins *origins, const iw_wanted *wanted, size_t count,
+                        iw_error *err)
 {
     fetch_batch batch = {0};
     int status = 0;
     for (size_t i = 0; i < count && status == 0; i++)
-        if (is_file(&wanted[i]))
-            status = add_import(&batch, store, origins, digest_of(&wanted[i]), label_of(&wanted[i]),
+        if (iw_wanted_is_file(&wanted[i]))
+            status = add_import(&batch, store, origins, iw_wanted_digest(&wanted[i]),
+                                iw_wanted_label(&wanted[i]),
                                 wanted[i].package ? wanted[i].package->size : 0, err);
     if (status == 0) status = run_import(&batch, store, origins, err);
     batch_free(&batch);
     return status;
 }
 
-static int import_crates(iw_store *store, struct origins *origins, const iw_crates *crates,
+static int import_crates(iw_store *store, iw_origins *origins, const iw_crates *crates,
                          iw_error *err)
 {
     fetch_batch batch = {0};
@@ -436,7 +341,7 @@ static int import_crates(iw_store *store, struct origins *origins, const iw_crat
 
 /* --- git, crates ---------------------------------------------------------- */
 
-static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *origins,
+static int fetch_trees(fetch_batch *batch, iw_store *store, iw_origins *origins,
                        const iw_wanted *wanted, size_t count, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -460,7 +365,7 @@ static int fetch_trees(fetch_batch *batch, iw_store *store, struct origins *orig
     return 0;
 }
 
-static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origins,
+static int add_crate(fetch_batch *batch, iw_store *store, iw_origins *origins,
                      const iw_crate *crate, iw_error *err)
 {
     bool has = false;
@@ -482,7 +387,7 @@ static int add_crate(fetch_batch *batch, iw_store *store, struct origins *origin
 }
 
 /* The lock files are inside sources that are here by now. */
-static int add_crates(fetch_batch *batch, iw_store *store, struct origins *origins,
+static int add_crates(fetch_batch *batch, iw_store *store, iw_origins *origins,
                       const iw_wanted *wanted, size_t count, iw_error *err)
 {
     int status = 0;
@@ -544,19 +449,12 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
     if (any_missing(store, wanted, count, &any, err) != 0) return -1;
     if (!any) return 0;
     if (wait_for_turn(store, options, &lock, err) != 0) return -1;
-    struct origins origins = {.options = options,
-                              .transfer = {.parallel = options->parallel,
-                                           .cancel = options->cancel,
-                                           .sink = options->sink,
-                                           .backoff = options->backoff,
-                                           .stall = options->stall}};
-    origins.certificates = iw_pypi_certificates();
-    origins.import = import_root(options->import);
+    iw_origins origins;
     fetch_batch files = {0}, crates = {0};
-    int status = iw_snapshot_root(options, &origins.snapshot, err);
+    int status = iw_origins_open(options, &origins, err);
     if (status == 0 && origins.import) status = import_files(store, &origins, wanted, count, err);
     for (size_t i = 0; i < count && status == 0; i++)
-        if (is_file(&wanted[i]) && !is_tree(&wanted[i]))
+        if (iw_wanted_is_file(&wanted[i]) && !is_tree(&wanted[i]))
             status = add_wanted(&files, store, &origins, &wanted[i], err);
     if (status == 0) status = run_batch(&files, store, &origins, err);
     if (status == 0) status = settle_debian(&files, store, &origins, err);
@@ -567,7 +465,7 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
     if (status == 0) status = sum_up(&crates, &origins, err);
     batch_free(&files);
     batch_free(&crates);
-    origins_free(&origins);
+    iw_origins_free(&origins);
     return status;
 }
 
@@ -579,8 +477,8 @@ int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, boo
     for (size_t i = 0; i < count; i++) {
         bool has = true;
         missing[i] = false;
-        if (is_file(&wanted[i])) {
-            if (iw_store_has_source(store, digest_of(&wanted[i]), &has, err) != 0) return -1;
+        if (iw_wanted_is_file(&wanted[i])) {
+            if (iw_store_has_source(store, iw_wanted_digest(&wanted[i]), &has, err) != 0) return -1;
         } else if (wanted[i].source->kind == IW_SOURCE_CRATES) {
             if (iw_crates_all_here(store, wanted[i].recipe, wanted[i].source, &has, err) != 0)
                 return -1;
@@ -595,8 +493,8 @@ static int list_digests(iw_store *store, const iw_wanted *wanted, size_t count, 
                         iw_strings *out, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_file(&wanted[i])) {
-            iw_strings_add(out, digest_of(&wanted[i]));
+        if (iw_wanted_is_file(&wanted[i])) {
+            iw_strings_add(out, iw_wanted_digest(&wanted[i]));
         } else if (wanted[i].source->kind == IW_SOURCE_CRATES) {
             iw_crates crates = {0};
             if (iw_crates_read(store, wanted[i].recipe, wanted[i].source, &crates,
@@ -660,9 +558,9 @@ int iw_fetch_export(iw_store *store, const iw_wanted *wanted, size_t count, cons
     }
     json_t *index = json_object();
     for (size_t i = 0; i < count; i++) {
-        if (!is_file(&wanted[i])) continue;
-        iw_cleanup_free char *label = label_of(&wanted[i]);
-        json_object_set_new(index, digest_of(&wanted[i]), json_string(label));
+        if (!iw_wanted_is_file(&wanted[i])) continue;
+        iw_cleanup_free char *label = iw_wanted_label(&wanted[i]);
+        json_object_set_new(index, iw_wanted_digest(&wanted[i]), json_string(label));
     }
     char *text = json_dumps(index, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(index);

@@ -40,6 +40,40 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
 /* `crates` needs the lock file inside another source: so it is a second round, with the recipe's
  * first source in the store. */
 
+/* Whether one source can still be had. */
+typedef enum iw_source_state {
+    IW_SOURCE_THERE,
+    IW_SOURCE_ELSEWHERE, /* only at a further place: a mirror, the snapshot archive */
+    IW_SOURCE_CHANGED,   /* what is there isn't what was pinned */
+    IW_SOURCE_GONE,
+    IW_SOURCE_UNKNOWN /* it couldn't be asked for */
+} iw_source_state;
+
+typedef struct iw_source_answer {
+    const iw_wanted *wanted; /* borrowed */
+    char *name;              /* of the file; of a crate, too */
+    iw_source_state state;
+    const char *compared; /* with what was pinned: "digest", "size" or "nothing" */
+    char *where;          /* the address that has it, or NULL */
+    char *detail;         /* what more there is to say, or NULL */
+    bool stored;          /* this store has it */
+} iw_source_answer;
+
+typedef struct iw_source_answers {
+    iw_source_answer *items;
+    size_t count, capacity;
+} iw_source_answers;
+
+void iw_source_answers_free(iw_source_answers *answers);
+const char *iw_source_state_name(iw_source_state state); /* "there" …; static */
+/* Asks for every file behind `wanted` without downloading it, once each, with progress events
+ * (subject "sources"). What pypi's index says of a digest decides, and Debian's signed index; of
+ * other files only the size is known, where the store has them. A crates source whose lock file
+ * isn't in the store is IW_SOURCE_UNKNOWN. -1 only when cancelled, or nothing can be asked.
+ * `answers` is to be freed in any case. Blocks. */
+int iw_fetch_check(iw_store *store, const iw_wanted *wanted, size_t count,
+                   const iw_fetch_options *options, iw_source_answers *answers, iw_error *err);
+
 /* What of `wanted` isn't in the store. */
 int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing,
                      iw_error *err);

@@ -11,7 +11,6 @@
 #include "fetch/where.h"
 
 #define FILE_LIMIT (1u << 20) /* as the reader of recipes has it */
-#define KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 /* --- the file ------------------------------------------------------------- */
 
@@ -137,23 +136,16 @@ int iw_toolchain_update(const char *path, const iw_toolchain *current,
     if (options->offline)
         return iw_fail(err, IW_E_NETWORK,
                        "the archive's index must be fetched, and --offline forbids it");
-    const char *parent = getenv("TMPDIR"), *keyring = getenv("IRONWHEEL_DEBIAN_KEYRING");
     iw_cleanup_strings iw_strings mirrors = {0};
-    iw_cleanup_free char *folder = NULL;
     if (iw_debian_mirrors(options, &mirrors, err) != 0) return -1;
-    if (iw_temporary_folder(parent && *parent ? parent : "/tmp", "ironwheel-index-", &folder,
-                            err) != 0)
-        return -1;
     iw_transfer_options transfer = {.parallel = options->parallel,
                                     .cancel = options->cancel,
                                     .sink = options->sink,
                                     .backoff = options->backoff,
                                     .stall = options->stall};
-    iw_debian_archive archive = {.mirrors = &mirrors,
-                                 .keyring = keyring && *keyring ? keyring : KEYRING,
-                                 .folder = folder,
-                                 .transfer = &transfer};
-    int status = update(path, current, &archive, err);
-    (void)!iw_remove_tree(folder, NULL);
+    iw_debian_archive archive;
+    int status = iw_debian_archive_open(&mirrors, &transfer, &archive, err);
+    if (status == 0) status = update(path, current, &archive, err);
+    iw_debian_archive_close(&archive);
     return status == 0 ? 0 : iw_wrap(err, "toolchain %s", current->name);
 }

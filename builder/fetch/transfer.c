@@ -224,7 +224,7 @@ char *iw_transfer_shown(const char *url)
 
 /* --- one try -------------------------------------------------------------- */
 
-static void set_common(CURL *easy, const char *url, const iw_transfer_options *options)
+void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -254,7 +254,7 @@ static int begin(active *one, CURLM *multi)
     else one->easy = curl_easy_init();
     if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
     read_side(one);
-    set_common(one->easy, url, one->options);
+    iw_transfer_prepare(one->easy, url, one->options);
     curl_slist_free_all(one->headers);
     one->headers = NULL;
     if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings
@@ -341,7 +341,7 @@ static void fail_for_space(active *one)
             one->transfer->label, one->transfer->part);
 }
 
-static bool worth_retrying(CURLcode code, long status)
+bool iw_transfer_may_pass(int code, long status)
 {
     if (code == CURLE_HTTP_RETURNED_ERROR) return status == 408 || status == 429 || status >= 500;
     return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT &&
@@ -380,14 +380,15 @@ static void ended(active *one, CURLcode code)
     if (one->checked && one->offset >= one->start + PROGRESS_BYTES)
         one->tries = 1; /* a line that breaks often still gets on */
     if (status == 416 || one->too_large) (void)!start_over(one);
-    if (one->too_large || !(worth_retrying(code, status) || status == 416) || one->tries >= TRIES)
+    if (one->too_large || !(iw_transfer_may_pass((int)code, status) || status == 416) ||
+        one->tries >= TRIES)
         next_address(one, why, status == 404 || status == 410);
     else one->not_before = iw_now() + backoff(one);
 }
 
 /* --- all of them ---------------------------------------------------------- */
 
-static bool is_cancelled(const iw_transfer_options *options)
+bool iw_transfer_cancelled(const iw_transfer_options *options)
 {
     struct pollfd polled = {options->cancel, POLLIN, 0};
     return options->cancel >= 0 && poll(&polled, 1, 0) > 0;
@@ -494,7 +495,7 @@ static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_optio
                             : wait > 0 ? (int)(wait * 1000) + 1
                                        : 1,
                             NULL);
-        if (is_cancelled(options))
+        if (iw_transfer_cancelled(options))
             return iw_fail(
                 err, IW_E_CANCELLED,
                 "stopped while fetching; run the same command again: what was downloaded is kept");
@@ -562,7 +563,7 @@ static int on_page_progress(void *context, curl_off_t total, curl_off_t now_, cu
                             curl_off_t up)
 {
     (void)total, (void)now_, (void)up_total, (void)up;
-    return is_cancelled(context);
+    return iw_transfer_cancelled(context);
 }
 
 static size_t on_page(char *data, size_t size, size_t count, void *context)
@@ -608,7 +609,7 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit,
     CURLcode code = CURLE_OK;
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         curl_easy_reset(easy);
-        set_common(easy, url, options);
+        iw_transfer_prepare(easy, url, options);
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
         if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);
@@ -621,7 +622,8 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit,
         code = curl_easy_perform(easy);
         long status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        if (code == CURLE_OK || page.over || !worth_retrying(code, status) || is_cancelled(options))
+        if (code == CURLE_OK || page.over || !iw_transfer_may_pass((int)code, status) ||
+            iw_transfer_cancelled(options))
             break;
         double wait = (options->backoff > 0 ? options->backoff : 1) * (double)(1u << attempt);
         struct pollfd polled = {options->cancel, POLLIN, 0};

@@ -40,6 +40,12 @@ typedef struct iw_transfer_options {
 int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_options *options,
                     iw_error *err);
 
+/* What every request of ours has; `easy` is a fresh CURL handle. */
+void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options);
+/* Whether a failure (CURLcode, HTTP status or 0) may pass, so that it is worth another try. */
+bool iw_transfer_may_pass(int code, long status);
+bool iw_transfer_cancelled(const iw_transfer_options *options);
+
 /* An address for messages: without a user's name and password. Caller frees. */
 char *iw_transfer_shown(const char *url);
 

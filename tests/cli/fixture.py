@@ -60,10 +60,10 @@ def toolchain_deb():
 
 
 class Server:
-    """Serves `files` ({"/path": bytes}) with ranges; `broken` paths end early once; every request is in `seen`."""
+    """Serves `files` ({"/path": bytes}) with ranges; `broken` paths end early once; every request is in `seen`, with its method in `asked`."""
 
     def __init__(self):
-        self.files, self.seen, self.broken, self.lies, self.types = {}, [], set(), {}, {}
+        self.files, self.seen, self.asked, self.broken, self.lies, self.types = {}, [], [], set(), {}, {}
         world = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -72,6 +72,7 @@ class Server:
             def do_GET(self):
                 path = self.path.split("#")[0].split("?")[0]
                 world.seen.append((path, self.headers.get("Range")))
+                world.asked.append((self.command, path))
                 data = world.lies.get(path, world.files.get(path, world.files.get(path.rstrip("/") + "/")))
                 if data is None:
                     self.send_response(404)
@@ -90,6 +91,8 @@ class Server:
                     self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
                 self.send_header("Content-Length", str(len(data) - start))
                 self.end_headers()
+                if self.command == "HEAD":
+                    return
                 if path in world.broken:
                     world.broken.discard(path)
                     self.wfile.write(data[start:start + (len(data) - start) // 2])

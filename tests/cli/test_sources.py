@@ -56,6 +56,34 @@ class Pool(unittest.TestCase):
             world.serve(f"/snapshot/file/{sha1}", deb)
         path.write_text(text)
 
+    def check(self, *options, status):
+        done = self.world.run("fetch", "words", "--check", "--json", *options, status=status)
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        return {line["source"]: line for line in lines if "source" in line}, lines[-1]
+
+    def test_0_check_says_what_is_gone_and_where_else_it_is(self):
+        found, summary = self.check(status=1)
+        self.assertEqual(sorted(name for name, line in found.items() if line["state"] == "gone"), sorted(f"{name}_1_all.deb" for name in GONE))
+        self.assertEqual(summary, {"summary": "words", "there": 2, "elsewhere": 1, "changed": 0, "gone": 5, "unknown": 0})
+        self.assertEqual(found["shout-2.0.tar.gz"]["compared"], "digest")
+        self.assertIn("/files/libword-1.0.tar.gz", found["libword-1.0.tar.gz"]["where"])
+        found, summary = self.check("--debian-snapshot", f"{self.world.server.url}/snapshot", status=0)
+        self.assertEqual(summary["elsewhere"], 6)
+        for name in GONE:
+            self.assertIn("/snapshot/", found[f"{name}_1_all.deb"]["where"])
+        self.assertFalse(any("tools_1" in path and method == "GET" for method, path in self.world.server.asked), "--check downloads nothing")
+        done = self.world.run("fetch", "words", "--check", status=1)
+        self.assertIn("words: 8 sources: 2 there, 1 elsewhere, 0 changed, 5 gone, 0 not known; 1 compared by the index's digest, 1 by size alone, 1 not at all", done.stdout)
+        self.world.run("fetch", "words", "--check", "--offline", status=2)
+
+    def test_0_check_finds_what_was_changed(self):
+        path = "/debian/pool/main/t/tools/tools_1_amd64.deb"
+        self.world.server.lies[path] = b"other bytes"
+        self.addCleanup(self.world.server.lies.clear)
+        found, summary = self.check(status=1)
+        self.assertEqual(found["tools_1_amd64.deb"]["state"], "changed")
+        self.assertEqual(summary["changed"], 1)
+
     def test_1_without_a_snapshot_one_error_names_the_five(self):
         done = self.world.run("build", "words", status=1)
         error = done.stderr[done.stderr.index("ironwheel: "):]
@@ -68,6 +96,7 @@ class Pool(unittest.TestCase):
         self.assertRegex(error, r"every package of words \(2\) would be built anew, about .* of work")
 
     def test_2_with_one_it_ends_well(self):
+        self.world.server.seen.clear()
         result = self.world.build("words", "--debian-snapshot", f"{self.world.server.url}/snapshot/")[1]
         self.assertEqual(result["type"], "result")
         self.assertEqual(len([path for path, _ in self.world.server.seen if path.startswith("/snapshot/file/")]), 2)

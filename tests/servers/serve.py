@@ -7,6 +7,7 @@ The first part of an address says how the file that follows is sent; LOG gets on
     /plain/FILE            with Range, If-Range, a strong ETag (the content's digest)
     /break/N/FILE          the first N answers end half way
     /error/STATUS/N/FILE   the first N answers are that status (Retry-After: 0)
+    /nohead/FILE           405 for HEAD
     /norange/FILE          Range is ignored; no ETag
     /otherrange/FILE       206, but from byte 1 further than was asked for
     /stuck/FILE            half of it, then nothing more
@@ -78,7 +79,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         part = data[start:]
-        self.head(206 if start else 200, len(part), Content_Type=kind, **headers)
+        if ranges and asked == "bytes=0-0":
+            headers["Content-Range"], part = f"bytes 0-0/{len(data)}", data[:1]
+        if self.command == "HEAD":
+            return self.head(200, len(data), Content_Type=kind, **headers)
+        self.head(206 if "Content-Range" in headers else 200, len(part), Content_Type=kind, **headers)
         self.wfile.write(part if cut is None else part[: len(part) // 2])
         self.wfile.flush()
         if cut == "end":
@@ -110,11 +115,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_POST = do_GET
+    do_POST = do_HEAD = do_GET
 
     def answer(self, kind, rest, query):
         if kind == "git":
             return self.git(rest, query)
+        if kind == "nohead" and self.command == "HEAD":
+            return self.refuse(405)
         if kind == "silent":
             time.sleep(3600)
         if kind == "loop":

@@ -486,6 +486,53 @@ static void names_what_cant_be_resolved(void **state)
     archive_kit_free(&a);
 }
 
+/* What the archive has signed decides about a digest, whatever a file is like. */
+static void checks_by_the_signed_index(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    archive_kit a;
+    iw_cleanup_buffer iw_buffer text = {0};
+    iw_source_answers answers = {0};
+    static const char digest[] = "1111111111111111111111111111111111111111111111111111111111111111",
+                      other[] = "2222222222222222222222222222222222222222222222222222222222222222",
+                      third[] = "3333333333333333333333333333333333333333333333333333333333333333";
+    make_keys(k, &a);
+    for (int i = 0; i < 2; i++)
+        iw_buffer_add_format(&text,
+                             "Package: p%d\nVersion: 1\nFilename: pool/p%d_1_all.deb\nSize: 2\n"
+                             "SHA256: %s\n\n",
+                             i, i, digest);
+    publish(k, &a, "signed", "test", "", text.data, "archive");
+    for (int i = 0; i < 3; i++) {
+        iw_cleanup_free char *name = iw_format("files/signed/pool/p%d_1_all.deb", i);
+        kit_text(k, name, "ok");
+    }
+    iw_cleanup_free char *mirror = iw_format("%s/plain/signed", k->url);
+    iw_toolchain toolchain = {.name = "demo", .suite = "test"};
+    iw_toolchain_package packages[] = {{"p0", "1", "pool/p0_1_all.deb", digest, 2},
+                                       {"p1", "1", "pool/p1_1_all.deb", other, 2},
+                                       {"p2", "1", "pool/p2_1_all.deb", third, 2}};
+    iw_wanted wanted[3];
+    for (int i = 0; i < 3; i++)
+        wanted[i] = (iw_wanted){.package = &packages[i], .toolchain = &toolchain};
+    iw_fetch_options options = {
+        .cancel = -1, .sink = &k->sink, .debian_mirror = mirror, .backoff = 0.01, .stall = 20};
+    setenv("IRONWHEEL_DEBIAN_KEYRING", a.keyring, 1);
+    kit_ok(iw_fetch_check(kit_store(k), wanted, 3, &options, &answers, &err));
+    unsetenv("IRONWHEEL_DEBIAN_KEYRING");
+    static const iw_source_state states[] = {IW_SOURCE_THERE, IW_SOURCE_CHANGED, IW_SOURCE_THERE};
+    static const char *const compared[] = {"digest", "digest", "size"};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(answers.items[i].state, states[i]);
+        assert_string_equal(answers.items[i].compared, compared[i]);
+    }
+    kit_has(answers.items[1].detail, digest);
+    kit_has(answers.items[2].detail, "no index lists it any more");
+    iw_source_answers_free(&answers);
+    archive_kit_free(&a);
+}
+
 /* --- source packages and toolchain packages ------------------------------- */
 
 static void knows_where_files_are(void **state)
@@ -607,6 +654,7 @@ int main(void)
         cmocka_unit_test(refuses_what_isnt_signed_well),
         cmocka_unit_test(refuses_old_and_other_indexes),
         cmocka_unit_test(names_what_cant_be_resolved),
+        cmocka_unit_test(checks_by_the_signed_index),
         cmocka_unit_test(knows_where_files_are),
         cmocka_unit_test(honours_the_mirror_settings),
         cmocka_unit_test(fetches_packages_and_sources),
