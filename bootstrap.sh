@@ -10,7 +10,7 @@ cd -- "$(dirname -- "$0")"
 packages="bubblewrap ca-certificates debian-archive-keyring gcc gpgv libc6-dev libarchive-dev libcurl4-openssl-dev libelf-dev libgit2-dev libjansson-dev libseccomp-dev
 libmicrohttpd-dev libsodium-dev libsqlite3-dev libssl-dev libyaml-dev libzstd-dev libzydis-dev make pkg-config python3 python3-pip zstd"
 test_packages="binutils chromium clang clang-format cmake cppcheck fish g++ gfortran git gnupg libcmocka-dev minisign openssh-server patch patchelf procps python3-jsonschema python3-yaml qemu-user
-qemu-user-static rustc cargo tcsh zsh"
+qemu-user-static rustc cargo strace tcsh zsh"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 2; }

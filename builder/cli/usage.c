@@ -34,11 +34,19 @@ static void add_wrapped(iw_buffer *out, const char *text, size_t indent, size_t 
     iw_buffer_add_char(out, '\n');
 }
 
-static void add_options(iw_buffer *out, const iw_option *options)
+/* Whether a command has that letter for an option of its own: then it hides the common one's. */
+static bool is_taken(const iw_option *own, char letter)
+{
+    for (; own && own->name; own++)
+        if (own->letter == letter) return true;
+    return false;
+}
+
+static void add_options(iw_buffer *out, const iw_option *options, const iw_option *own)
 {
     for (; options && options->name; options++) {
         iw_buffer left = {0};
-        if (options->letter)
+        if (options->letter && !is_taken(own, options->letter))
             iw_buffer_add_format(&left, "  -%c, --%s", options->letter, options->name);
         else iw_buffer_add_format(&left, "      --%s", options->name);
         if (options->value) iw_buffer_add_format(&left, " %s", options->value);
@@ -64,7 +72,7 @@ char *iw_usage_overview(void)
         add_wrapped(&out, (*command)->summary, 26, 26);
     }
     iw_buffer_add_text(&out, "\nOptions of every command:\n");
-    add_options(&out, iw_common_options());
+    add_options(&out, iw_common_options(), NULL);
     iw_buffer_add_text(&out, "\nironwheel COMMAND --help tells more. Exit status: 0 done; 1 what "
                              "was asked failed; 2 usage,\n"
                              "recipe or environment trouble; 130 stopped by Ctrl-C.\n");
@@ -79,10 +87,10 @@ char *iw_usage_command(const iw_command_spec *command)
     add_wrapped(&out, command->description, 0, 0);
     if (command->options && command->options->name) {
         iw_buffer_add_text(&out, "\nOptions:\n");
-        add_options(&out, command->options);
+        add_options(&out, command->options, NULL);
     }
     iw_buffer_add_text(&out, "\nOptions of every command:\n");
-    add_options(&out, iw_common_options());
+    add_options(&out, iw_common_options(), command->options);
     for (const char *line = command->examples; line && *line;) {
         if (line == command->examples) iw_buffer_add_text(&out, "\nExamples:\n");
         size_t first = strcspn(line, "\t"), all = strcspn(line, "\n");
@@ -116,13 +124,14 @@ static void add_troff(iw_buffer *out, const char *text)
     iw_buffer_add_char(out, '\n');
 }
 
-static void add_man_options(iw_buffer *out, const iw_option *options)
+static void add_man_options(iw_buffer *out, const iw_option *options, const iw_option *own)
 {
     if (!options || !options->name) return;
     iw_buffer_add_text(out, ".Bl -tag -width Ds\n");
     for (; options->name; options++) {
         iw_buffer_add_text(out, ".It ");
-        if (options->letter) iw_buffer_add_format(out, "Fl %c , ", options->letter);
+        if (options->letter && !is_taken(own, options->letter))
+            iw_buffer_add_format(out, "Fl %c , ", options->letter);
         iw_buffer_add_format(out, "Fl \\-%s", options->name);
         if (options->value) iw_buffer_add_format(out, " Ar %s", options->value);
         iw_buffer_add_char(out, '\n');
@@ -194,9 +203,9 @@ char *iw_man_page(const iw_command_spec *command)
                               "and packs it as one relocatable, reproducible tarball.");
     if (!command) add_man_commands(&out);
     iw_buffer_add_text(&out, ".Sh OPTIONS\n");
-    if (command) add_man_options(&out, command->options);
+    if (command) add_man_options(&out, command->options, NULL);
     iw_buffer_add_text(&out, "Every command takes:\n");
-    add_man_options(&out, iw_common_options());
+    add_man_options(&out, iw_common_options(), command ? command->options : NULL);
     if (!command)
         iw_buffer_add_text(
             &out,

@@ -1,5 +1,6 @@
 #include "fetch/transfer.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 
 #define TRIES 5           /* per address */
 #define STALL_SECONDS 60u /* nothing, or below 100 bytes a second for so long: try again */
+#define GUARD_TEXT "it redirects to an address of this host or its network, which was not followed"
 #define PROGRESS_MS 200
 #define PROGRESS_BYTES 65536 /* a try that brought so many counts as the first one */
 
@@ -42,6 +44,7 @@ typedef struct active {
     char why[CURL_ERROR_SIZE];
     bool too_large, no_space;
     bool failed_otherwise; /* than by an answer that it isn't there */
+    iw_transfer_guard guard;
 } active;
 
 void iw_transfer_clear(iw_transfer *transfer)
@@ -224,6 +227,39 @@ char *iw_transfer_shown(const char *url)
 
 /* --- one try -------------------------------------------------------------- */
 
+/* Loopback, link-local, and what only a home or a company knows (RFC 1918, RFC 4193, RFC 6598). */
+static bool is_private(const char *address)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    if (strncmp(address, "::ffff:", 7) == 0) address += 7;
+    if (inet_pton(AF_INET, address, &four) == 1) {
+        uint32_t a = ntohl(four.s_addr);
+        return a >> 24 == 0 || a >> 24 == 10 || a >> 24 == 127 || a >> 20 == (172u << 4 | 1) ||
+               a >> 16 == (192u << 8 | 168) || a >> 16 == (169u << 8 | 254) ||
+               a >> 22 == (100u << 2 | 1);
+    }
+    return inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_LOOPBACK(&six) ||
+           IN6_IS_ADDR_UNSPECIFIED(&six) || IN6_IS_ADDR_LINKLOCAL(&six) ||
+           (six.s6_addr[0] & 0xfe) == 0xfc;
+}
+
+static int on_connected(void *context, char *address, char *local, int port, int local_port)
+{
+    (void)local, (void)port, (void)local_port;
+    iw_transfer_guard *guard = context;
+    if (!guard->first[0]) snprintf(guard->first, sizeof guard->first, "%s", address);
+    guard->refused = strcmp(guard->first, address) != 0 && is_private(address);
+    return guard->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard)
+{
+    *guard = (iw_transfer_guard){.refused = false};
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, guard);
+}
+
 void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
@@ -255,6 +291,7 @@ static int begin(active *one, CURLM *multi)
     if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
     read_side(one);
     iw_transfer_prepare(one->easy, url, one->options);
+    iw_transfer_watch(one->easy, &one->guard);
     curl_slist_free_all(one->headers);
     one->headers = NULL;
     if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings
@@ -346,7 +383,7 @@ bool iw_transfer_may_pass(int code, long status)
     if (code == CURLE_HTTP_RETURNED_ERROR) return status == 408 || status == 429 || status >= 500;
     return code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_URL_MALFORMAT &&
            code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_TOO_MANY_REDIRECTS &&
-           code != CURLE_COULDNT_RESOLVE_PROXY;
+           code != CURLE_COULDNT_RESOLVE_PROXY && code != CURLE_ABORTED_BY_CALLBACK;
 }
 
 static double backoff(const active *one)
@@ -373,15 +410,17 @@ static void ended(active *one, CURLcode code)
         return;
     }
     iw_cleanup_free char *why =
-        one->too_large  ? iw_format("it sends more than the %llu bytes expected",
-                                    (unsigned long long)limit_of(one))
-        : status >= 400 ? iw_format("the server answers %ld", status)
-                        : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
+        one->too_large       ? iw_format("it sends more than the %llu bytes expected",
+                                         (unsigned long long)limit_of(one))
+        : one->guard.refused ? iw_strdup(GUARD_TEXT)
+        : status >= 400      ? iw_format("the server answers %ld", status)
+                             : iw_strdup(one->why[0] ? one->why : curl_easy_strerror(code));
     if (one->checked && one->offset >= one->start + PROGRESS_BYTES)
         one->tries = 1; /* a line that breaks often still gets on */
+    unsigned tries = one->options->tries ? one->options->tries : TRIES;
     if (status == 416 || one->too_large) (void)!start_over(one);
     if (one->too_large || !(iw_transfer_may_pass((int)code, status) || status == 416) ||
-        one->tries >= TRIES)
+        one->tries >= tries)
         next_address(one, why, status == 404 || status == 410);
     else one->not_before = iw_now() + backoff(one);
 }
@@ -556,6 +595,7 @@ struct page {
     iw_buffer text;
     size_t limit;
     bool over;
+    iw_transfer_guard guard;
 };
 
 /* Ctrl-C while a page is under way. */
@@ -591,6 +631,7 @@ static int page_error(const char *url, CURL *easy, CURLcode code, const struct p
                        status);
     if (status >= 400)
         return iw_fail(err, IW_E_NETWORK, "%s: the server answers %ld", shown, status);
+    if (page->guard.refused) return iw_fail(err, IW_E_NETWORK, "%s: %s", shown, GUARD_TEXT);
     return iw_fail(err, IW_E_NETWORK, "%s: %s", shown, *why ? why : curl_easy_strerror(code));
 }
 
@@ -610,6 +651,7 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit,
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         curl_easy_reset(easy);
         iw_transfer_prepare(easy, url, options);
+        iw_transfer_watch(easy, &page.guard);
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
         if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);

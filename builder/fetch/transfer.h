@@ -31,7 +31,15 @@ typedef struct iw_transfer_options {
     const iw_sink *sink;
     double backoff; /* seconds before the first retry; 0: 1 s (tests make it short) */
     unsigned stall; /* seconds without data before a try is given up; 0: 60 */
+    unsigned tries; /* per address; 0: 5 */
 } iw_transfer_options;
+
+/* The address that a request went to first: no redirect may lead from there to another one that
+ * only this host or its network knows. */
+typedef struct iw_transfer_guard {
+    char first[64];
+    bool refused;
+} iw_transfer_guard;
 
 #define IW_TRANSFER_LIMIT (UINT64_C(32) << 30) /* bytes of one file whose size isn't known */
 
@@ -42,6 +50,8 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
 
 /* What every request of ours has; `easy` is a fresh CURL handle. */
 void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options);
+/* Has that looked after, for the next request of `easy`; `guard` must live until it has ended. */
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard);
 /* Whether a failure (CURLcode, HTTP status or 0) may pass, so that it is worth another try. */
 bool iw_transfer_may_pass(int code, long status);
 bool iw_transfer_cancelled(const iw_transfer_options *options);

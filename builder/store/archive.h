@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -48,6 +49,8 @@ typedef struct iw_packing {
     bool long_window;   /* 27 bits */
     const char *prefix; /* put before each path, e.g. "base-2026.11-k10", or NULL */
     const iw_strings *first; /* paths that come first in the tar (e.g. manifest.json), or NULL */
+    bool (*keep)(void *context, const char *relative,
+                 const struct stat *status); /* whether an entry goes in; NULL: all do */
     void (*progress)(void *context, uint64_t done,
                      uint64_t total); /* uncompressed bytes; or NULL */
     void *context;

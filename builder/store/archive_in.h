@@ -1,4 +1,5 @@
-/* Unpacking a stream that another part of the store verifies. Internal to `store`. */
+/* Unpacking a stream that another part of the store verifies. For `store`, and for `share`, which
+ * knows the digests beforehand, too. */
 #ifndef IW_STORE_ARCHIVE_IN_H
 #define IW_STORE_ARCHIVE_IN_H
 

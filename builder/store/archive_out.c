@@ -149,6 +149,8 @@ static int visit(void *context, const char *relative, const char *full, const st
 {
     packer *p = context;
     if (p->first && iw_strings_has(p->first, relative)) return 0;
+    if (p->packing->keep && !p->packing->keep(p->packing->context, relative, status))
+        return S_ISDIR(status->st_mode);
     return add_entry(p, relative, full, status, err);
 }
 

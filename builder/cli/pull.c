@@ -1,0 +1,158 @@
+/* `ironwheel pull NAME [PLACE]`. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "cli/commands.h"
+#include "cli/sharing.h"
+#include "share/pull.h"
+
+static void say_json(iw_context *context, const iw_pulled *p, unsigned requests)
+{
+    iw_print_json(context,
+                  json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s*,s:i}", "type", "pulled",
+                            "bundle", p->bundle, "folder", p->folder, "key", p->key, "way",
+                            iw_pull_way_name(p->way), "bytes", (json_int_t)p->bytes, "whole",
+                            (json_int_t)p->whole, "added", (json_int_t)p->added_count,
+                            "added_files", (json_int_t)p->added_files, "added_list", p->added,
+                            "requests", (int)requests));
+}
+
+static void say_added(iw_context *context, const iw_pulled *p)
+{
+    if (!p->added) return;
+    iw_print(context,
+             "  %zu distributions and %zu files were added to the old folder: %s lists them%s\n",
+             p->added_count, p->added_files, p->added,
+             !p->added_count                        ? ""
+             : iw_flag(context->arguments, "carry") ? "; the distributions were installed again"
+                                                    : "; --carry would have installed them again");
+}
+
+static void say(iw_context *context, const iw_install *install, const iw_pulled *p, double seconds)
+{
+    iw_cleanup_free char *bytes = iw_format_bytes(p->bytes), *time = iw_format_seconds(seconds);
+    if (context->quiet) return;
+    if (iw_flag(context->arguments, "plan")) {
+        iw_print(context, "%s: %s to bring (%s)\n", p->bundle, bytes, iw_pull_way_name(p->way));
+        return;
+    }
+    if (p->way == IW_PULL_NOTHING)
+        iw_print(context, "%s: nothing to do, %s is in use\n", install->link, p->bundle);
+    else
+        iw_print(context, "%s -> %s  (%s, %s in %s)\n  . %s/bin/activate\n", install->link,
+                 p->folder, iw_pull_way_name(p->way), bytes, time, install->link);
+    say_added(context, p);
+}
+
+/* From where: said, else where it came from last, else the only remote that there is. */
+static int find_place(iw_context *context, const iw_trust *trust, const iw_install *install,
+                      char **place, iw_error *err)
+{
+    const iw_arguments *a = context->arguments;
+    const char *before = iw_install_fact(install, "from");
+    iw_cleanup_strings iw_strings names = {0}, addresses = {0};
+    *place = NULL;
+    if (a->operand_count > 1) *place = iw_strdup(a->operands[1]);
+    else if (before) *place = iw_strdup(before);
+    else if (iw_remotes_read(trust, &names, &addresses, err) != 0) return -1;
+    else if (names.count == 1) *place = iw_strdup(addresses.items[0]);
+    return *place
+               ? 0
+               : iw_fail(err, IW_E_USAGE, "from where? `ironwheel pull %s PLACE`", a->operands[0]);
+}
+
+static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_error *err)
+{
+    const iw_arguments *a = context->arguments;
+    iw_cleanup_free char *place = NULL;
+    iw_remote *remote = NULL;
+    iw_pulled pulled = {.folder = NULL};
+    double began = iw_now();
+    if (find_place(context, trust, install, &place, err) != 0) return -1;
+    iw_context_show(context);
+    if (iw_context_watch_signals(context, err) != 0 ||
+        iw_context_remote(context, trust, place, &remote, err) != 0)
+        return -1;
+    iw_pull_options options = {.stale_ok = iw_flag(a, "stale-ok"),
+                               .carry = iw_flag(a, "carry"),
+                               .no_delta = iw_flag(a, "no-delta"),
+                               .plan = iw_flag(a, "plan"),
+                               .sink = context->sink,
+                               .cancel = context->cancel};
+    int status = iw_pull(trust, remote, install, &options, &pulled, err);
+    if (status == 0 && context->json) say_json(context, &pulled, iw_remote_requests(remote));
+    else if (status == 0) say(context, install, &pulled, iw_now() - began);
+    iw_pulled_clear(&pulled);
+    iw_remote_close(remote);
+    return status;
+}
+
+static int go_back(iw_context *context, iw_install *install, iw_error *err)
+{
+    if (iw_install_back(install, err) != 0) return -1;
+    if (context->json)
+        iw_print_json(context, json_pack("{s:s,s:s,s:s}", "type", "pulled", "way", "rollback",
+                                         "folder", install->current));
+    else if (!context->quiet) iw_print(context, "%s -> %s\n", install->link, install->current);
+    return 0;
+}
+
+static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
+{
+    const char *given = iw_text_option(arguments, "into");
+    iw_trust *trust = NULL;
+    iw_install install;
+    size_t gone = 0;
+    int status = iw_install_open(given ? given : ".", arguments->operands[0], &install, err);
+    if (status == 0 && iw_flag(arguments, "rollback")) status = go_back(context, &install, err);
+    else if (status == 0) {
+        status = iw_trust_open(&trust, err);
+        if (status == 0) status = bring(context, trust, &install, err);
+    }
+    if (status == 0 && iw_flag(arguments, "prune")) status = iw_install_prune(&install, &gone, err);
+    iw_install_clear(&install);
+    iw_trust_close(trust);
+    return status;
+}
+
+static const iw_option options[] = {
+    {"into", 'C', IW_OPTION_TEXT, "DIR", "Where to install (default: this folder)", "folder"},
+    {"plan", 0, IW_OPTION_FLAG, NULL, "Only say what would come", NULL},
+    {"rollback", 0, IW_OPTION_FLAG, NULL, "Go back to the folder that was in use before", NULL},
+    {"carry", 0, IW_OPTION_FLAG, NULL,
+     "Install what you had added with pip again, before the switch; a clash leaves the old one",
+     NULL},
+    {"stale-ok", 0, IW_OPTION_FLAG, NULL, "Also from a channel that has expired", NULL},
+    {"no-delta", 0, IW_OPTION_FLAG, NULL, "Bring the whole", NULL},
+    {"prune", 0, IW_OPTION_FLAG, NULL,
+     "Then remove all older folders but the one in use and the one before", NULL},
+    {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
+};
+
+const iw_command_spec iw_command_pull = {
+    .name = "pull",
+    .operands = "NAME [PLACE]",
+    .least = 1,
+    .most = 2,
+    .complete = "stack",
+    .summary = "Bring a bundle from where somebody pushed it, and switch to it",
+    .description =
+        "NAME is a stack, whose newest bundle is meant, or a bundle's full name; PLACE a folder, "
+        "https://…, ssh://… or a remote's name (default: where it came from before). Signature and "
+        "size are checked first, then bytes, and only then is anything unpacked. Where a delta "
+        "from "
+        "the bundle in use is smaller, that is brought. DIR/NAME is a link, moved in one step to "
+        "DIR/NAME-DIGEST; the folder before stays for --rollback. What you had installed into it "
+        "is "
+        "listed in added.txt.",
+    .examples = "ironwheel pull tts-cuda https://rig.example/ironwheel -C /opt\tthen: . "
+                "/opt/tts-cuda/bin/activate\n"
+                "ironwheel pull tts-cuda -C /opt --carry\tan update, with what pip had added\n"
+                "ironwheel pull tts-cuda -C /opt --rollback\tback to the one before\n",
+    .options = options,
+    .run = run,
+};

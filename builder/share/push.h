@@ -1,0 +1,40 @@
+/* Putting bundles and artifacts where other rigs find them. */
+#ifndef IW_SHARE_PUSH_H
+#define IW_SHARE_PUSH_H
+
+#include "plan/plan.h"
+#include "share/trust.h"
+
+typedef struct iw_push_item {
+    const char *bundle;     /* its file, or NULL */
+    const char *bundle_key; /* with its format: what it was made from; or NULL */
+    iw_store *store;        /* with `plan`: the artifacts of its nodes are pushed, too; or NULL */
+    const iw_plan *plan;
+} iw_push_item;
+
+typedef struct iw_push_options {
+    const char *passphrase; /* of the working key, or NULL */
+    const char *work;       /* folder for tars that deltas are made of */
+    bool verify;            /* read everything back whole */
+    bool redistribute;      /* also what isn't free, also to others */
+    bool renew;             /* sign anew though nothing changed */
+    bool no_deltas;
+    uint64_t prune;   /* bundles kept of each stack and profile; 0: all */
+    uint64_t expires; /* days; 0: never */
+    const iw_sink *sink;
+} iw_push_options;
+
+typedef struct iw_pushed {
+    uint64_t version, sent, expires; /* sent: bytes */
+    size_t bundles, artifacts, deltas, pruned;
+    bool unchanged;
+    char key[IW_KEY_ID];
+} iw_pushed;
+
+/* Blobs first, names, index.json, keys, the channel's signature last: whoever reads meanwhile, or
+ * after this was killed, sees all of the old state or all of the new. One at a time for each user;
+ * others' channels are never touched. IW_E_USAGE for what may not be handed on. */
+int iw_push(iw_trust *trust, iw_remote *remote, const iw_push_item *items, size_t count,
+            const iw_push_options *options, iw_pushed *out, iw_error *err);
+
+#endif
