@@ -19,9 +19,11 @@ static void say(iw_context *context, json_t *report)
         iw_print_json(context, json_incref(report));
         return;
     }
-    iw_cleanup_free char *text = iw_bump_text(report);
+    const json_t *packages = json_object_get(report, "packages");
+    iw_cleanup_free char *text = iw_bump_text(report),
+                         *table = packages ? iw_bump_table(packages) : NULL;
     const char *diff = iw_json_get(report, "diff"), *verdict = iw_json_get(report, "verdict");
-    if (!context->quiet) iw_print(context, "%s", text);
+    if (!context->quiet) iw_print(context, "%s%s", text, table ? table : "");
     if (diff && verdict && strcmp(verdict, "would be bumped") == 0) iw_print(context, "%s", diff);
 }
 
@@ -51,18 +53,34 @@ static int start(iw_context *context, iw_error *err)
     return iw_context_watch_signals(context, err);
 }
 
+static int finish(iw_context *context, const iw_bump_options *options, int status, iw_error *err)
+{
+    if (status == 0 || err->kind == IW_E_USAGE || err->kind == IW_E_ENVIRONMENT) return status;
+    if (err->kind == IW_E_CANCELLED)
+        return iw_fail(err, IW_E_CANCELLED,
+                       "stopped; the tree is as it was: `ironwheel bump --continue %s` goes on",
+                       iw_flag(context->arguments, "all") ? "--all" : options->name);
+    return iw_wrap(err, "tried and not kept, the tree is as it was");
+}
+
+static int all(iw_context *context, const iw_bump_options *options, iw_error *err)
+{
+    json_t *report = NULL;
+    bool kept_back = false;
+    int status = iw_bump_all(options, &report, &kept_back, err);
+    say(context, report);
+    json_decref(report);
+    if (status != 0) return finish(context, options, status, err);
+    return kept_back && !iw_flag(context->arguments, "keep-going");
+}
+
 static int one(iw_context *context, const iw_bump_options *options, iw_error *err)
 {
     json_t *report = NULL;
     int status = iw_bump(options, &report, err);
     say(context, report);
     json_decref(report);
-    if (status == 0 || err->kind == IW_E_USAGE || err->kind == IW_E_ENVIRONMENT) return status;
-    if (err->kind == IW_E_CANCELLED)
-        return iw_fail(err, IW_E_CANCELLED,
-                       "stopped; the tree is as it was: `ironwheel bump --continue %s` goes on",
-                       options->name);
-    return iw_wrap(err, "%s was tried and not kept, the tree is as it was", options->name);
+    return finish(context, options, status, err);
 }
 
 /* What an earlier run left unfinished, where no package is named. */
@@ -81,27 +99,36 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 {
     iw_bump_options options = {0};
     iw_cleanup_free char *name = NULL, *stack = NULL;
-    bool resume = iw_flag(arguments, "continue");
-    if (arguments->operand_count == 0 && !resume)
+    bool resume = iw_flag(arguments, "continue"), every = iw_flag(arguments, "all");
+    if (every && arguments->operand_count)
+        return iw_fail(err, IW_E_USAGE, "--all and a package: give one of them");
+    if (arguments->operand_count == 0 && !resume && !every)
         return iw_fail(err, IW_E_USAGE,
-                       "bump wants a package: ironwheel bump NAME [VERSION], or --continue");
+                       "bump wants a package: ironwheel bump NAME [VERSION], --all or --continue");
     if (arguments->operand_count > 1 && iw_flag(arguments, "newest"))
         return iw_fail(err, IW_E_USAGE, "--newest and a version: give one of them");
     if (start(context, err) != 0) return -1;
     fill(context, arguments, &options);
-    if (arguments->operand_count == 0) {
+    if (arguments->operand_count == 0 && !every) {
         if (find_unfinished(context, &options, &name, &stack, err) != 0) return -1;
+        every = strcmp(name, "all") == 0;
+    } else if (every) {
+        if (iw_context_stack_option(context, &options.stack, err) != 0) return -1;
     } else {
         options.name = arguments->operands[0];
         options.version = arguments->operand_count > 1 ? arguments->operands[1] : NULL;
         if (iw_context_stack_option(context, &options.stack, err) != 0) return -1;
     }
-    return one(context, &options, err);
+    return every ? all(context, &options, err) : one(context, &options, err);
 }
 
 static const iw_option options[] = {
     {"stack", 's', IW_OPTION_TEXT, "STACK", "The stack that is to have it (default: base)", NULL},
     {"newest", 0, IW_OPTION_FLAG, NULL, "The newest release that can be taken (the default)", NULL},
+    {"all", 0, IW_OPTION_FLAG, NULL,
+     "Every package of the stack, to the newest releases that hold together", NULL},
+    {"keep-going", 0, IW_OPTION_FLAG, NULL,
+     "With --all: exit status 0 even where a package was tried and kept back", NULL},
     {"dry-run", 0, IW_OPTION_FLAG, NULL,
      "Build and write nothing; the change is printed as a diff that `git apply` takes", NULL},
     {"min-age", 0, IW_OPTION_NUMBER, "DAYS",
@@ -132,13 +159,18 @@ const iw_command_spec iw_command_bump = {
         "built with it in a copy of the recipe tree, audited and checked, and the bundle compared "
         "with the one before. Each patch that still goes in is left out once: the same bytes "
         "without it prove that it isn't needed.\n\n"
+        "--all does so with every package of the stack together. What doesn't go in, doesn't build "
+        "or "
+        "fails a check is kept back with its cause, and the rest is tried again without it.\n\n"
         "Only then is the tree changed: a new recipe with the old one's comments, the patches' "
         "headers, the stack's pin. After a failure, Ctrl-C or a power cut it is as it was; "
         "--continue goes on. Exit status: 0 bumped and proven, or nothing to do; 1 tried and not "
         "kept; 2 usage, recipe or environment trouble.",
-    .examples = "ironwheel bump numpy\tthe newest numpy that stack base can have\n"
-                "ironwheel bump numpy 1.26.4 --dry-run | git apply\twrite it without proof\n"
-                "ironwheel bump --continue\tgo on with what was stopped\n",
+    .examples =
+        "ironwheel bump numpy\tthe newest numpy that stack base can have\n"
+        "ironwheel bump numpy 1.26.4 --dry-run | git apply\twrite it without proof\n"
+        "ironwheel bump --all --stack base --dry-run\twhat of stack base could move, and why not\n"
+        "ironwheel bump --continue\tgo on with what was stopped\n",
     .options = options,
     .run = run,
 };

@@ -92,6 +92,7 @@ typedef struct iw_release_file {
     char *yanked;          /* the reason, perhaps ""; NULL: it isn't yanked */
     int64_t uploaded;      /* seconds since 1970; -1: the index doesn't say (HTML pages never do) */
     uint64_t size;         /* bytes; 0: not said */
+    bool metadata;         /* the address with ".metadata" behind it has the wheel's METADATA */
 } iw_release_file;
 
 typedef struct iw_release_files {
@@ -105,6 +106,11 @@ void iw_release_files_free(iw_release_files *files);
  * project. Blocks. */
 int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
                      iw_error *err);
+
+/* A small text, at most `limit` bytes, from an address that an index gave; nothing vouches for it.
+ * *out owned by the caller. Blocks. */
+int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,
+                  iw_error *err);
 
 /* Writes the `packages` and `pinned` of the toolchain file at `path` anew (durable; all else in it
  * stays, and a file whose packages wouldn't change isn't written): the newest version, in `suite`,

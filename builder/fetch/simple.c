@@ -97,6 +97,13 @@ static int64_t time_of(const char *text)
     return (int64_t)timegm(&when);
 }
 
+/* true, or the digests of it (PEP 714). */
+static bool tells_metadata(const json_t *entry, const char *key)
+{
+    json_t *value = json_object_get(entry, key);
+    return json_is_true(value) || json_is_object(value);
+}
+
 static void json_file(const struct page *page, json_t *entry, on_file visit, void *context)
 {
     const char *name = iw_json_get(entry, "filename"), *url = iw_json_get(entry, "url"),
@@ -110,7 +117,9 @@ static void json_file(const struct page *page, json_t *entry, on_file visit, voi
                                       : json_is_true(yanked) ? (char *)""
                                                              : NULL,
                             .uploaded = time_of(iw_json_get(entry, "upload-time")),
-                            .size = size > 0 ? (uint64_t)size : 0};
+                            .size = size > 0 ? (uint64_t)size : 0,
+                            .metadata = tells_metadata(entry, "core-metadata") ||
+                                        tells_metadata(entry, "data-dist-info-metadata")};
     if (name && url) visit(context, page, &file, url);
 }
 
@@ -334,7 +343,8 @@ static void add_file(void *context, const struct page *page, const iw_release_fi
                           .requires_python = iw_strdup(file->requires_python),
                           .yanked = iw_strdup(file->yanked),
                           .uploaded = file->uploaded,
-                          .size = file->size};
+                          .size = file->size,
+                          .metadata = file->metadata};
 }
 
 static int add_project(iw_pypi_pages *pages, const char *index, const char *project,
@@ -362,6 +372,26 @@ static int each_index(iw_pypi_pages *pages, const iw_strings *indexes, const cha
                            shown);
 }
 
+static iw_transfer_options transfer_of(const iw_fetch_options *options, const char *certificates)
+{
+    return (iw_transfer_options){.cancel = options->cancel,
+                                 .certificates = certificates,
+                                 .sink = options->sink,
+                                 .backoff = options->backoff,
+                                 .stall = options->stall};
+}
+
+int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,
+                  iw_error *err)
+{
+    iw_cleanup_free char *certificates = iw_pypi_certificates();
+    iw_transfer_options transfer = transfer_of(options, certificates);
+    size_t length;
+    if (options->offline)
+        return iw_fail(err, IW_E_NETWORK, "%s must be asked, and --offline forbids it", url);
+    return iw_transfer_page(url, NULL, limit, &transfer, out, &length, NULL, NULL, err);
+}
+
 int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
                      iw_error *err)
 {
@@ -372,11 +402,7 @@ int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_re
                        "the package index must be asked for %s, and --offline forbids it", project);
     if (iw_pypi_indexes(options, &indexes, err) != 0) return -1;
     iw_cleanup_free char *certificates = iw_pypi_certificates();
-    iw_transfer_options transfer = {.cancel = options->cancel,
-                                    .certificates = certificates,
-                                    .sink = options->sink,
-                                    .backoff = options->backoff,
-                                    .stall = options->stall};
+    iw_transfer_options transfer = transfer_of(options, certificates);
     iw_pypi_pages *pages = iw_pypi_pages_new();
     int status = each_index(pages, &indexes, project, &transfer, out, err);
     iw_pypi_pages_free(pages);

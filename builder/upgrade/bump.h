@@ -34,6 +34,14 @@ typedef struct iw_bump_options { /* all borrowed */
  * and IW_E_BUILD are the release's fault. */
 int iw_bump(const iw_bump_options *options, json_t **report, iw_error *err);
 
+/* Every package of the stack's bundle (options->name and version aren't asked): of the releases
+ * that hold together by what the index says that each needs, the newest; drafted and built
+ * together. What doesn't go in, doesn't build or fails a check is kept back, and the rest tried
+ * again without it, until the rest holds. `report` as iw_bump's, with packages: [report of each];
+ * their verdict may also be "kept back" (tried, with its cause) or "held" (by another package's
+ * needs). *kept_back: whether something was. 0 too where nothing could be moved. */
+int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back, iw_error *err);
+
 /* The package whose unfinished state is the latest of this tree and stack (`stack` NULL: any);
  * *name and *found_stack owned by the caller, IW_E_NOT_FOUND where there is none. */
 int iw_bump_unfinished(iw_store *store, const char *root, const char *stack, char **name,

@@ -15,7 +15,8 @@ void iw_candidates_free(iw_candidates *list)
 {
     for (size_t i = 0; i < list->count; i++) {
         iw_candidate *one = &list->items[i];
-        free(one->version), free(one->passed), free(one->file), free(one->url), free(one->sha256);
+        free(one->version), free(one->passed), free(one->file), free(one->url), free(one->sha256),
+            free(one->metadata);
     }
     free(list->items);
     *list = (iw_candidates){0};
@@ -29,6 +30,7 @@ void iw_candidates_add(iw_candidates *list, const iw_candidate *one)
                                                 .file = iw_strdup(one->file),
                                                 .url = iw_strdup(one->url),
                                                 .sha256 = iw_strdup(one->sha256),
+                                                .metadata = iw_strdup(one->metadata),
                                                 .uploaded = one->uploaded};
 }
 
@@ -168,7 +170,7 @@ static unsigned sdist_fit(const char *file)
 struct release {
     iw_version version;
     char *text;
-    const iw_release_file *best;
+    const iw_release_file *best, *told; /* told: a wheel whose METADATA the index has */
     unsigned fit;
     bool any_sdist, any_wheel;
 };
@@ -179,6 +181,7 @@ static void look_at(struct release *release, const iw_source *source, const iw_r
     bool wheel = iw_ends_with(file->name, ".whl");
     release->any_wheel = release->any_wheel || wheel;
     release->any_sdist = release->any_sdist || !wheel;
+    if (wheel && file->metadata && !release->told) release->told = file;
     if (wheel != source->wheel) return;
     unsigned fit =
         wheel ? iw_wheel_fit(file->name, rules->python, rules->glibc, NULL) : sdist_fit(file->name);
@@ -266,12 +269,15 @@ static void add_release(iw_candidates *out, const struct release *release, const
                         const iw_candidate_rules *rules)
 {
     const iw_release_file *file = release->best;
-    iw_cleanup_free char *passed = reason_for(release, source, rules);
+    iw_cleanup_free char *passed = reason_for(release, source, rules),
+                         *metadata =
+                             release->told ? iw_format("%s.metadata", release->told->url) : NULL;
     iw_candidate one = {.version = release->text,
                         .passed = passed,
                         .file = file ? file->name : NULL,
                         .url = file ? file->url : NULL,
                         .sha256 = file ? file->sha256 : NULL,
+                        .metadata = metadata,
                         .uploaded = file ? file->uploaded : -1};
     iw_candidates_add(out, &one);
 }

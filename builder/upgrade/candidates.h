@@ -16,6 +16,7 @@ typedef struct iw_candidate {
     char *file;       /* what would be downloaded; NULL where there is nothing */
     char *url;        /* of that file; NULL where the kind of source tells it otherwise */
     char *sha256;     /* of that file; NULL: nobody tells it in advance */
+    char *metadata;   /* where its METADATA is, in a wheel's name, or NULL */
     int64_t uploaded; /* seconds since 1970, or -1 */
 } iw_candidate;
 

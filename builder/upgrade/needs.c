@@ -51,7 +51,9 @@ static const char *version_of(const iw_release *release, const char *name, const
     iw_list versions;
     if (moved) return moved;
     if (need && need->version) return need->version;
+    const char *selected = release->selected ? iw_json_get(release->selected, name) : NULL;
     const iw_node *node = iw_plan_find(release->plan, name, NULL);
+    if (selected) return selected;
     if (node) return node->recipe->version;
     if (iw_catalog_versions(release->catalog, name, &versions, NULL) != 0 || versions.count == 0)
         return NULL;

@@ -89,26 +89,45 @@ static void take(iw_release *release, const iw_candidate *one)
     json_object_set(release->report, "source", move);
 }
 
-static int choose_pypi(iw_release *release, iw_error *err)
+static int pypi_candidates(iw_release *release, iw_candidates *out, iw_error *err)
 {
     const iw_source *source = &release->recipe->sources[0];
     iw_cleanup_free char *current = public_part(release->recipe->version);
     iw_release_files files;
-    iw_candidates list = {0};
-    const iw_candidate *one;
     if (iw_version_compare_text(source->version, current) != 0)
         return iw_fail(err, IW_E_NOT_FOUND,
                        "%s is put together from projects with versions of their own (%s %s): no "
                        "index tells a newer one of the whole",
                        release->recipe->path, source->name, source->version);
     if (iw_fetch_project(source->name, release->fetch, &files, err) != 0) return -1;
-    int status = iw_candidates_pypi(source, &files, &release->rules, &list, err);
-    if (status == 0) tell_passed(release, &list);
-    if (status == 0)
-        status = iw_candidates_choose(&list, release->recipe->version, &release->rules, &one, err);
-    if (status == 0) take(release, one);
-    iw_candidates_free(&list);
+    int status = iw_candidates_pypi(source, &files, &release->rules, out, err);
     iw_release_files_free(&files);
+    return status;
+}
+
+int iw_release_order(const iw_recipe *recipe, const char *version)
+{
+    iw_cleanup_free char *current = public_part(recipe->version);
+    return iw_version_compare_text(version, current);
+}
+
+int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    int status;
+    *out = (iw_candidates){0};
+    if (recipe->source_count == 0)
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s has no source of which there could be a newer release", recipe->path);
+    switch (recipe->sources[0].kind) {
+    case IW_SOURCE_PYPI: status = pypi_candidates(release, out, err); break;
+    default:
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s:%d: nobody can be asked for newer releases of a `%s` source",
+                       recipe->path, recipe->sources[0].place.line,
+                       iw_source_kind_name(recipe->sources[0].kind));
+    }
+    if (status == 0) tell_passed(release, out);
     return status;
 }
 
@@ -133,21 +152,14 @@ static bool take_existing(iw_release *release)
 
 int iw_release_choose(iw_release *release, iw_error *err)
 {
-    const iw_recipe *recipe = release->recipe;
-    int status;
+    iw_candidates list;
+    const iw_candidate *one;
     if (take_existing(release)) return 0;
-    if (recipe->source_count == 0)
-        return iw_fail(err, IW_E_NOT_FOUND,
-                       "%s has no source of which there could be a newer release", recipe->path);
-    switch (recipe->sources[0].kind) {
-    case IW_SOURCE_PYPI: status = choose_pypi(release, err); break;
-    default:
-        return iw_fail(err, IW_E_NOT_FOUND,
-                       "%s:%d: nobody can be asked for newer releases of a `%s` source",
-                       recipe->path, recipe->sources[0].place.line,
-                       iw_source_kind_name(recipe->sources[0].kind));
-    }
+    if (iw_release_candidates(release, &list, err) != 0) return -1;
+    int status = iw_candidates_choose(&list, release->recipe->version, &release->rules, &one, err);
+    if (status == 0) take(release, one);
     if (status == 0) release->exists = tree_has(release, release->to);
+    iw_candidates_free(&list);
     return status;
 }
 

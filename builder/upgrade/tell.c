@@ -269,9 +269,12 @@ char *iw_bump_text(const json_t *report)
 {
     iw_buffer out = {0};
     const char *to = iw_json_get(report, "to"), *from = iw_json_get(report, "from");
-    iw_buffer_add_format(&out, "%s %s%s%s in stack %s\n", text_of(report, "name"),
-                         from ? from : "?", to ? " → " : "", to ? to : "",
-                         text_of(report, "stack"));
+    if (json_object_get(report, "packages"))
+        iw_buffer_add_format(&out, "stack %s\n", text_of(report, "stack"));
+    else
+        iw_buffer_add_format(&out, "%s %s%s%s in stack %s\n", text_of(report, "name"),
+                             from ? from : "?", to ? " → " : "", to ? to : "",
+                             text_of(report, "stack"));
     tell_passed(&out, report);
     tell_source(&out, report);
     tell_patches(&out, report);

@@ -272,6 +272,32 @@ class Bump(unittest.TestCase):
         self.assertIn("needs nothing-here>=2 to run", report["cause"])
         self.assertIn("ironwheel new nothing-here", report["cause"])
 
+    # --- everything at once ---
+
+    def test_all_but_the_bad_apple(self):
+        w = self.world
+        bell = lambda version, code: w.serve(f"/packages/bell-{version}.tar.gz", fixture.tarball({f"bell-{version}/tone.c": code, f"bell-{version}/Makefile": MAKEFILE.replace("tone", "bell").replace("bell.c", "tone.c")}))
+        digests = {"1.0": bell("1.0", "int main(void) { return 0; }\n"), "2.0": bell("2.0", "#error a bad apple\n")}
+        w.write("recipes/bell/1.0.yaml", f"name: bell\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: bell, file: bell-1.0.tar.gz, sha256: {digests['1.0']}}}\n"
+                                         "build:\n  system: make\n")
+        w.server.files["/simple/bell/"] = "".join(f'<a href="/packages/bell-{version}.tar.gz#sha256={digest}">bell-{version}.tar.gz</a>' for version, digest in digests.items()).encode()
+        w.stack("tones", {"tone": "1.0", "bell": "1.0"})
+        self.release("1.1", above="/* beside a bell */")
+        self.publish()
+        before = digest_of(w.tree)
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        self.assertEqual({one["name"]: one["verdict"] for one in report["packages"]}, {"tone": "would be bumped", "bell": "would be bumped"})
+        self.assertEqual(digest_of(w.tree), before)
+        report, _ = self.bump("--all", "--min-age", "0", "--no-proof", status=1)
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual((found["tone"]["verdict"], found["bell"]["verdict"]), ("bumped", "kept back"))
+        self.assertIn("bell", found["bell"]["cause"])
+        self.assertIn("  tone: 1.1\n  bell: 1.0\n", self.text("recipes/stacks/tones.yaml"))
+        self.assertFalse((w.tree / "recipes/bell/2.0.yaml").exists())
+        self.assertTrue(all(row["action"] == "reuse" for row in w.plan("tones").values()))
+        report, _ = self.bump("--all", "--min-age", "0", "--no-proof", "--keep-going")
+        self.assertEqual({one["name"]: one["verdict"] for one in report["packages"]}, {"tone": "nothing newer", "bell": "kept back"})
+
     # --- it doesn't hold ---
 
     def test_conflict(self):

@@ -1,0 +1,471 @@
+/* Everything of a stack at once: releases that hold together are drafted, built together, and what
+ * fails is kept back until the rest holds. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "upgrade/bump.h"
+#include "upgrade/draft.h"
+#include "upgrade/metadata.h"
+#include "upgrade/proof.h"
+#include "upgrade/release.h"
+#include "upgrade/solve.h"
+#include "upgrade/trial.h"
+
+#define STATE_LIMIT ((size_t)16 << 20)
+#define METADATA_LIMIT ((size_t)4 << 20)
+#define ALL "all"
+
+struct package { /* one of the stack's */
+    const iw_node *node;
+    json_t *report;
+    iw_strings metadata; /* where each choice's METADATA is, "" where nobody tells */
+    bool movable;
+};
+
+struct all {
+    iw_trial trial;
+    iw_fetch_options fetch;
+    struct package *packages; /* in the plan's order */
+    size_t count;
+    iw_choices choices; /* of all of them, by index */
+    json_t *banned;     /* {name: why}: tried, and kept back */
+    json_t *tools, *selected;
+    iw_strings drafted; /* names that the draft moves */
+};
+
+/* --- the state ------------------------------------------------------------------ */
+
+static char *state_path(const struct all *all)
+{
+    return iw_path_join(all->trial.folder, "state.json");
+}
+
+/* What was kept back needn't be tried again when the run goes on. */
+static int keep_state(const struct all *all, iw_error *err)
+{
+    const iw_bump_options *o = all->trial.options;
+    json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:O}", "root", o->root, "stack", o->stack, "name",
+                              ALL, "to", "newest", "banned", all->banned);
+    iw_cleanup_free char *path = state_path(all), *text = json_dumps(state, JSON_INDENT(1));
+    int status = iw_write_file(path, text, strlen(text), 0644, err);
+    json_decref(state);
+    return status;
+}
+
+static void take_state(struct all *all)
+{
+    iw_cleanup_free char *path = state_path(all), *text = NULL;
+    if (!all->trial.options->resume || iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0)
+        return;
+    json_t *state = json_loads(text, 0, NULL), *banned = json_object_get(state, "banned");
+    if (json_is_object(banned)) json_object_update(all->banned, banned);
+    json_decref(state);
+}
+
+/* --- what there is ---------------------------------------------------------------- */
+
+static iw_release release_of(const struct all *all, const struct package *package)
+{
+    const iw_bump_options *o = all->trial.options;
+    iw_release release = {.catalog = o->catalog,
+                          .plan = all->trial.before.plan,
+                          .recipe = package->node->recipe,
+                          .store = o->store,
+                          .tree = o->root,
+                          .draft = all->trial.draft,
+                          .work = all->trial.folder,
+                          .fetch = &all->fetch,
+                          .rules = {.min_age = o->min_age, .early = o->early, .now = o->now},
+                          .report = package->report,
+                          .tools = all->tools,
+                          .selected = all->selected};
+    iw_release_rules(&release);
+    return release;
+}
+
+/* The releases that could be taken, newest first, and the stack's own. */
+static int ask(struct all *all, struct package *package, iw_choice *choice, iw_error *err)
+{
+    iw_release release = release_of(all, package);
+    iw_candidates list = {0};
+    const iw_recipe *recipe = package->node->recipe;
+    iw_error why = IW_ERROR_INIT;
+    if (iw_release_candidates(&release, &list, &why) != 0) {
+        if (why.kind == IW_E_CANCELLED || why.kind == IW_E_ENVIRONMENT) {
+            iw_error_move(err, &why);
+            return -1;
+        }
+        iw_json_set(package->report, "cause", iw_error_text(&why));
+    }
+    const char *own = "";
+    for (size_t i = 0; i < list.count; i++) {
+        const iw_candidate *one = &list.items[i];
+        int order = iw_release_order(recipe, one->version);
+        const char *metadata = one->metadata ? one->metadata : "";
+        if (order == 0) own = metadata;
+        if (order <= 0 || one->passed) continue;
+        iw_strings_add(&choice->versions, one->version);
+        iw_strings_add(&package->metadata, metadata);
+    }
+    package->movable = choice->versions.count > 0;
+    iw_strings_add(&choice->versions, recipe->version);
+    iw_strings_add(&package->metadata, own);
+    iw_candidates_free(&list);
+    iw_error_clear(&why);
+    return 0;
+}
+
+static void start_package(struct all *all, const iw_node *node)
+{
+    struct package *package = &all->packages[all->count++];
+    package->node = node;
+    package->report = json_pack("{s:s,s:s,s:s}", "name", node->recipe->name, "stack",
+                                all->trial.options->stack, "from", node->recipe->version);
+    iw_choices_add(&all->choices, node->recipe->name);
+}
+
+static int ask_all(struct all *all, iw_error *err)
+{
+    const iw_plan *plan = all->trial.before.plan;
+    all->packages = iw_alloc((plan->node_count + 1) * sizeof *all->packages);
+    for (size_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].in_bundle) start_package(all, &plan->nodes[i]);
+    for (size_t i = 0; i < all->count; i++) {
+        iw_emit(all->trial.options->deliver.sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                                             .subject = ALL,
+                                                             .phase = "candidates",
+                                                             .count = i + 1,
+                                                             .total = all->count});
+        if (ask(all, &all->packages[i], &all->choices.items[i], err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* --- which hold together ------------------------------------------------------------ */
+
+static int needs_of(void *context, const iw_choice *choice, size_t version, iw_strings *out,
+                    iw_error *err)
+{
+    struct all *all = context;
+    const struct package *package = &all->packages[choice - all->choices.items];
+    const char *url = package->metadata.items[version];
+    iw_cleanup_free char *text = NULL;
+    iw_metadata metadata = {0};
+    iw_error why = IW_ERROR_INIT;
+    if (!*url) return 0;
+    if (iw_fetch_text(url, METADATA_LIMIT, &all->fetch, &text, &why) != 0) {
+        bool stop = why.kind == IW_E_CANCELLED; /* without it, the sdist tells later */
+        if (stop) iw_error_move(err, &why);
+        iw_error_clear(&why);
+        return stop ? -1 : 0;
+    }
+    iw_metadata_read_text(text, iw_plan_python(all->trial.before.plan), &metadata);
+    iw_strings_add_all(out, (const char *const *)metadata.run.items);
+    iw_metadata_clear(&metadata);
+    return 0;
+}
+
+static bool known(void *context, const char *name)
+{
+    struct all *all = context;
+    iw_list versions;
+    return iw_catalog_versions(all->trial.options->catalog, name, &versions, NULL) == 0 &&
+           versions.count > 0;
+}
+
+static int solve(struct all *all, iw_error *err)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        iw_choice *choice = &all->choices.items[i];
+        choice->at = iw_json_get(all->banned, choice->name) ? choice->versions.count - 1 : 0;
+        free(choice->why);
+        choice->why = NULL;
+    }
+    iw_solving solving = {iw_plan_python(all->trial.before.plan), needs_of, known, all};
+    if (iw_solve(&all->choices, &solving, err) != 0) return -1;
+    json_object_clear(all->selected);
+    for (size_t i = 0; i < all->count; i++) {
+        const iw_choice *choice = &all->choices.items[i];
+        if (choice->at + 1 < choice->versions.count)
+            iw_json_set(all->selected, choice->name, iw_choice_version(choice));
+    }
+    return 0;
+}
+
+/* --- the draft ------------------------------------------------------------------------ */
+
+static void ban(struct all *all, const char *name, const char *why)
+{
+    iw_cleanup_free char *line = iw_strndup(why, strcspn(why, "\n"));
+    if (!iw_json_get(all->banned, name)) iw_json_set(all->banned, name, line);
+}
+
+/* One package's move in the draft; what is the release's fault keeps it back. */
+static int draft_one(struct all *all, struct package *package, const iw_choice *choice,
+                     bool *kept_back, iw_error *err)
+{
+    iw_release release = release_of(all, package);
+    iw_error why = IW_ERROR_INIT;
+    release.rules.only = iw_choice_version(choice);
+    iw_trial_tell(&all->trial, IW_EVENT_STARTED, "patches", package->node->recipe->name);
+    int status = iw_release_choose(&release, &why);
+    if (status == 0) status = iw_release_draft(&release, &why);
+    if (status == 0) iw_json_set(package->report, "to", release.to);
+    if (status == 0) iw_strings_add(&all->drafted, package->node->recipe->name);
+    iw_release_clear(&release);
+    *kept_back = status != 0 && why.kind != IW_E_CANCELLED && why.kind != IW_E_ENVIRONMENT &&
+                 why.kind != IW_E_IO;
+    if (*kept_back) ban(all, package->node->recipe->name, iw_error_text(&why));
+    else if (status != 0) iw_error_move(err, &why);
+    iw_error_clear(&why);
+    return status == 0 || *kept_back ? 0 : -1;
+}
+
+/* From the tree anew, until nothing more is kept back. */
+static int draft_all(struct all *all, iw_error *err)
+{
+    bool again = true;
+    while (again) {
+        again = false;
+        iw_strings_free(&all->drafted);
+        json_object_clear(all->tools);
+        if (solve(all, err) != 0 ||
+            iw_draft_make(all->trial.options->root, all->trial.draft, err) != 0)
+            return -1;
+        for (size_t i = 0; i < all->count && !again; i++)
+            if (iw_json_get(all->selected, all->choices.items[i].name) &&
+                draft_one(all, &all->packages[i], &all->choices.items[i], &again, err) != 0)
+                return -1;
+        if (keep_state(all, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* --- who is to blame -------------------------------------------------------------------- */
+
+struct listening {
+    const iw_sink *next;
+    iw_strings failed; /* names of packages */
+};
+
+static void on_event(void *context, const iw_event *event)
+{
+    struct listening *listening = context;
+    if (event->type == IW_EVENT_FAILED && event->subject) {
+        iw_cleanup_free char *name = iw_strndup(event->subject, strcspn(event->subject, "/"));
+        if (!iw_strings_has(&listening->failed, name)) iw_strings_add(&listening->failed, name);
+    }
+    iw_emit(listening->next, *event);
+}
+
+static bool mentions(const char *message, const char *name)
+{
+    iw_cleanup_free char *check = iw_format(" of %s (", name), *folder = iw_format("/%s/", name),
+                         *library = iw_format("lib%s", name);
+    return strstr(message, check) || strstr(message, folder) || strstr(message, library);
+}
+
+/* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */
+static size_t blame(struct all *all, const iw_strings *failed, const char *why)
+{
+    size_t before = json_object_size(all->banned);
+    for (size_t i = 0; i < failed->count; i++) {
+        iw_node *node = iw_plan_find(all->trial.after.plan, failed->items[i], NULL);
+        if (iw_strings_has(&all->drafted, failed->items[i])) {
+            ban(all, failed->items[i], why);
+            continue;
+        }
+        for (size_t k = 0; node && k < node->laid_count; k++)
+            if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
+                ban(all, node->laid[k]->recipe->name, why);
+    }
+    return json_object_size(all->banned) - before;
+}
+
+/* By the events of builds and checks, else by what the message names; the last that was moved where
+ * nothing is named. */
+static void find_culprits(struct all *all, iw_strings *failed, const iw_error *why)
+{
+    const char *text = iw_error_text(why);
+    if (blame(all, failed, text)) return;
+    iw_strings_free(failed);
+    for (size_t i = 0; i < all->drafted.count; i++)
+        if (mentions(text, all->drafted.items[i])) iw_strings_add(failed, all->drafted.items[i]);
+    for (size_t i = 0; failed->count == 0 && i < all->count; i++)
+        if (mentions(text, all->choices.items[i].name))
+            iw_strings_add(failed, all->choices.items[i].name);
+    if (blame(all, failed, text) == 0) ban(all, all->drafted.items[all->drafted.count - 1], text);
+}
+
+/* Builds the draft; *again: something failed, and is banned now. */
+static int build_once(struct all *all, bool *again, iw_error *err)
+{
+    iw_trial *t = &all->trial;
+    struct listening listening = {.next = t->options->deliver.sink};
+    iw_sink sink = {on_event, &listening};
+    iw_error why = IW_ERROR_INIT;
+    *again = false;
+    if (iw_trial_draft(t, err) != 0) return -1;
+    iw_trial_plan(t);
+    if (t->options->dry_run) return 0;
+    t->after.options.sink = &sink;
+    int status = iw_trial_build(t, &why);
+    t->after.options.sink = listening.next;
+    if (status != 0 && (why.kind == IW_E_BUILD || why.kind == IW_E_CHECK)) {
+        *again = true;
+        find_culprits(all, &listening.failed, &why);
+        iw_trial_undraft(t);
+    } else if (status != 0) iw_error_move(err, &why);
+    iw_error_clear(&why);
+    iw_strings_free(&listening.failed);
+    return status == 0 || *again ? 0 : -1;
+}
+
+static int build_all(struct all *all, iw_error *err)
+{
+    bool again = true;
+    while (again) { /* every round bans one more, at least */
+        if (draft_all(all, err) != 0) return -1;
+        if (all->drafted.count == 0) return 0;
+        if (build_once(all, &again, err) != 0 || keep_state(all, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* --- patches ------------------------------------------------------------------------------ */
+
+static int prove_one(struct all *all, struct package *package, bool *redo, iw_error *err)
+{
+    iw_node *node = iw_plan_find(all->trial.after.plan, package->node->recipe->name, NULL);
+    iw_cleanup_free char *work = iw_path_join(all->trial.folder, "proof");
+    iw_patch_proof proof = {
+        .tree = all->trial.draft, .session = &all->trial.after, .node = node, .work = work};
+    json_t *proofs = NULL;
+    bool any = false;
+    iw_release release = release_of(all, package);
+    release.to = iw_strdup(iw_json_get(package->report, "to"));
+    int status = node ? iw_prove_patches(&proof, &proofs, err) : 0;
+    if (status == 0 && proofs) json_object_set(package->report, "proofs", proofs);
+    if (status == 0 && proofs) status = iw_release_drop_needless(&release, proofs, &any, err);
+    *redo = *redo || any;
+    json_decref(proofs);
+    iw_release_clear(&release);
+    return status;
+}
+
+static int prove_all(struct all *all, iw_error *err)
+{
+    bool redo = false, again;
+    for (size_t i = 0; i < all->count && !all->trial.options->no_proof; i++)
+        if (iw_strings_has(&all->drafted, all->packages[i].node->recipe->name) &&
+            all->packages[i].node->recipe->patch_count &&
+            prove_one(all, &all->packages[i], &redo, err) != 0)
+            return -1;
+    if (!redo) return 0;
+    iw_trial_undraft(&all->trial);
+    if (build_once(all, &again, err) != 0) return -1;
+    return again ? iw_fail(err, IW_E_BUILD, "what held before doesn't without needless patches")
+                 : 0;
+}
+
+/* --- the answer ------------------------------------------------------------------------------ */
+
+static void settle_package(const struct all *all, struct package *package, const iw_choice *choice)
+{
+    const char *banned = iw_json_get(all->banned, choice->name);
+    bool moved = iw_strings_has(&all->drafted, package->node->recipe->name);
+    if (moved)
+        iw_json_set(package->report, "verdict",
+                    all->trial.options->dry_run ? "would be bumped" : "bumped");
+    else {
+        iw_json_set(package->report, "verdict",
+                    banned             ? "kept back"
+                    : package->movable ? "held"
+                                       : "nothing newer");
+        json_object_del(package->report, "to");
+    }
+    if (banned) iw_json_set(package->report, "cause", banned);
+    else if (choice->why) iw_json_set(package->report, "cause", choice->why);
+}
+
+static json_t *settle_all(struct all *all)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < all->count; i++) {
+        settle_package(all, &all->packages[i], &all->choices.items[i]);
+        json_array_append(list, all->packages[i].report);
+    }
+    return list;
+}
+
+static int finish(struct all *all, iw_error *err)
+{
+    iw_trial *t = &all->trial;
+    if (all->drafted.count == 0) {
+        iw_json_set(t->report, "verdict", "nothing newer");
+        return iw_remove_tree(t->folder, err);
+    }
+    if (!t->options->dry_run && (iw_trial_find_old(t, err) != 0 || prove_all(all, err) != 0 ||
+                                 iw_trial_compare(t, err) != 0))
+        return -1;
+    if (iw_trial_write(t, err) != 0) return -1;
+    iw_json_set(t->report, "verdict", t->options->dry_run ? "would be bumped" : "bumped");
+    if (!t->options->dry_run && iw_trial_deliver(t, err) != 0) return -1;
+    return iw_remove_tree(t->folder, err);
+}
+
+static int go(struct all *all, iw_error *err)
+{
+    iw_trial *t = &all->trial;
+    const iw_bump_options *o = t->options;
+    if (iw_trial_open(t, err) != 0 ||
+        iw_session_open(o->catalog, o->store, o->stack, &o->deliver, &t->before, err) != 0 ||
+        iw_draft_digest(o->root, t->tree_digest, err) != 0)
+        return -1;
+    take_state(all);
+    if (ask_all(all, err) != 0 || build_all(all, err) != 0) return -1;
+    return finish(all, err);
+}
+
+static void close_all(struct all *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        json_decref(all->packages[i].report);
+        iw_strings_free(&all->packages[i].metadata);
+    }
+    free(all->packages);
+    iw_choices_free(&all->choices);
+    json_decref(all->banned);
+    json_decref(all->tools);
+    json_decref(all->selected);
+    iw_strings_free(&all->drafted);
+    iw_trial_close(&all->trial);
+}
+
+int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back, iw_error *err)
+{
+    iw_bump_options own = *options;
+    own.name = ALL;
+    struct all all = {.trial = {.options = &own, .lock = -1},
+                      .fetch = options->deliver.fetch,
+                      .banned = json_object(),
+                      .tools = json_object(),
+                      .selected = json_object()};
+    all.fetch.cancel = options->deliver.cancel;
+    all.fetch.sink = options->deliver.sink;
+    all.trial.report = *report = json_pack("{s:s,s:s}", "name", ALL, "stack", options->stack);
+    int status = go(&all, err);
+    json_object_set_new(*report, "packages", settle_all(&all));
+    *kept_back = json_object_size(all.banned) > 0;
+    if (status != 0) {
+        iw_json_set(*report, "verdict", "not kept");
+        iw_json_set(*report, "cause", iw_error_text(err));
+        iw_json_put(*report, "kept", all.trial.folder);
+    }
+    close_all(&all);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* Releases of many packages that hold together: each the newest, as long as what the others ask for
+ * allows it. Pure but for the callbacks. */
+#ifndef IW_UPGRADE_SOLVE_H
+#define IW_UPGRADE_SOLVE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/text.h"
+
+typedef struct iw_choice { /* of one package */
+    char *name;            /* as PEP 503 normalises it */
+    iw_strings versions;   /* newest first, the one that the stack has last */
+    iw_strings *needs;     /* of each version, once asked for */
+    bool *asked;
+    size_t at; /* the choice */
+    char *why; /* why not the first, or NULL */
+} iw_choice;
+
+typedef struct iw_choices {
+    iw_choice *items;
+    size_t count, capacity;
+} iw_choices;
+
+typedef struct iw_solving {
+    const char *python;
+    /* Adds what a version needs to run, as written. */
+    int (*needs)(void *context, const iw_choice *choice, size_t version, iw_strings *out,
+                 iw_error *err);
+    /* Whether there is a recipe of that name. */
+    bool (*known)(void *context, const char *name);
+    void *context;
+} iw_solving;
+
+void iw_choices_free(iw_choices *choices);
+iw_choice *iw_choices_add(iw_choices *choices, const char *name);
+iw_choice *iw_choices_find(const iw_choices *choices, const char *name);
+const char *iw_choice_version(const iw_choice *choice);
+
+/* Moves choices down until nothing asks for what isn't chosen. Where a package asks for an older
+ * release of another one, that one gives way; where there is none, it does itself. What the stack
+ * denies already is passed over. */
+int iw_solve(iw_choices *choices, const iw_solving *solving, iw_error *err);
+
+#endif
