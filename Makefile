@@ -97,7 +97,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-programs test-deps test-stack test-fleet test-repro test-asan lint format layers bench
+.PHONY: test unit test-programs test-deps test-real test-stack test-fleet test-repro test-asan lint format layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
 test-programs: $(UNIT_TESTS)
@@ -120,6 +120,9 @@ test-repro: test-deps ## build stack base twice, in other places, at other times
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
 	@mkdir -p $(@D)
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
+test-real: test-deps ## what stands in tests/real/*.list, with the package index (LISTS="triage", LARGE=1 for what brings gigabytes; goes on where it was)
+	@$(MAKE) --no-print-directory all
+	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/real/run.py $(if $(LARGE),--large) $(LISTS)
 bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper, the audit (FILES=…, default this host's largest library); side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
 	@$(MAKE) --no-print-directory bench-audit

@@ -9,7 +9,7 @@ names="pandas pyarrow transformers scipy numba librosa soundfile datasets tokeni
 # Each brings torch, gigabytes for every version, and so only the newest is tried.
 far_names="torch torchaudio torchcodec bitsandbytes"
 
-# Exit status 1 says that not all run.
+# Exit status 1 says that one dies, or isn't known.
 triage() {
     "$ironwheel" triage -q "$@" || [ $? -eq 1 ]
 }
@@ -17,16 +17,20 @@ triage() {
 cat <<'END'
 # Which published wheels run on a Phenom II
 
-This page is made by `make docs-triage`, which runs the commands that it shows. Each package was brought by pip from the package index, for Python 3.11, with
-what it needs; its wheels were audited, then imported, and put to the checks of this tree's recipe of that name, if there is one, on an emulated Phenom
-(`qemu-x86_64 -cpu phenom`), in a sandbox. Nothing of a wheel ran natively.
+This page is made by `make docs-triage`, which runs the commands that it shows. pip brought each package from the package index, for Debian's Python 3.11, with what it
+needs. On an emulated Phenom (`qemu-x86_64 -cpu phenom`), in a sandbox without a network, its modules were imported, its libraries loaded, what compiled modules export was
+called with small numbers, bytes, text and arrays, and the tests of its sdist and the checks of this tree's recipe of that name were run, as far as a bounded time goes. What
+failed was done again under the emulator's largest CPU, and counts only where that doesn't fail. Nothing of a wheel ran natively.
 
-- **runs**: it was imported, and the checks that there are didn't crash. What they don't reach may still die; and a check that failed without a crash, as it asks for what
-  only this tree's build has or for a package that the wheel doesn't bring, is told and counts for nothing.
-- **dies-at-import**, **dies-in-use**: the CPU refused an instruction, or a division by zero; the table says which, and where.
-- **unknown**: it neither worked nor crashed; the reason is what pip or Python said.
+- **runs**: checks of a recipe, or tests of its own, passed, and nothing died. What wasn't reached may still die.
+- **imports**: the same, without a check or test that could be run.
+- **dies-at-import**, **dies-in-use**: the CPU refused an instruction, or the package the CPU, by a signal or an exception; the table says which, and where.
+- **unknown**: it failed on every CPU, or pip couldn't bring it; the reason is what pip or Python said.
 
-The third column counts instructions that a Phenom II doesn't have, in the package's files and in those of all that it needs. It predicts nothing.
+Where the file that died is another package's, the newest version of that one beside which the package works is looked for, and named.
+
+The third column counts instructions that a Phenom II doesn't have, in the package's files and in those of all that it needs, and of these the ones in its own files that nothing
+in the file guards by asking the CPU. It predicts nothing.
 END
 printf '\n## At the pins of a stack for speech synthesis\n\n    ironwheel triage --markdown %s\n\n' "$(echo $pins)"
 triage --markdown $pins

@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "build/build.h"
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "pack/pack.h"
@@ -17,9 +15,12 @@
 
 typedef struct asked {
     iw_context *context;
-    iw_session session; /* of stack base, whose interpreter imports them */
-    char *root, *environment, *work, *identity;
-    iw_triage triage;
+    iw_catalog *catalog;
+    iw_store *store;
+    const iw_profile *profile;
+    char *work, *environment; /* with --stack: folder of the laid bundle */
+    iw_requirements all;
+    bool trouble; /* something dies, or isn't known */
 } asked;
 
 /* --- telling -------------------------------------------------------------- */
@@ -31,8 +32,7 @@ static char *recipe_for(const asked *a, const iw_triage_row *row)
     iw_list versions = {0};
     iw_error none = IW_ERROR_INIT;
     iw_buffer out = {0};
-    if (iw_catalog_versions(a->session.catalog, row->package, &versions, &none) != 0)
-        versions.count = 0;
+    if (iw_catalog_versions(a->catalog, row->package, &versions, &none) != 0) versions.count = 0;
     iw_error_clear(&none);
     for (size_t i = 0; i < versions.count && row->version; i++) {
         const char *version = versions.items[i];
@@ -51,15 +51,24 @@ static char *recipe_for(const asked *a, const iw_triage_row *row)
 static char *advice(const asked *a, const iw_triage_row *row)
 {
     iw_cleanup_free char *recipe = recipe_for(a, row);
-    if (strcmp(row->verdict, "runs") == 0)
-        return iw_strdup(row->findings ? "keep the wheel; what its checks don't reach may still die"
+    if (row->verdict == IW_TRIAGE_RUNS)
+        return iw_strdup(row->findings ? "keep the wheel; what wasn't reached may still die"
                                        : "keep the wheel");
-    if (row->newest_working) return iw_format("use version %s", row->newest_working);
+    if (row->verdict == IW_TRIAGE_IMPORTS)
+        return row->own ? iw_format("try your own use of it: %llu instructions beyond the CPU in "
+                                    "its files stand behind no test of it",
+                                    (unsigned long long)row->own)
+                        : iw_strdup("keep the wheel; its use wasn't reached");
+    if (row->newest_working)
+        return iw_format("use version %s, which %s", row->newest_working,
+                         iw_triage_verdict_name(row->newest_verdict));
+    if (row->because.beside)
+        return iw_format("constrain %s==%s", row->because.package, row->because.beside);
     if (recipe) return iw_format("build recipe %s", recipe);
-    if (!row->version) return iw_strdup("needs a recipe");
-    if (strcmp(row->verdict, "unknown") == 0)
-        return iw_strdup("look at the reason: it failed without a crash");
-    return iw_strdup(row->tried ? "needs a recipe: no version that was tried runs"
+    if (!row->version) return iw_strdup("needs a recipe, or another version");
+    if (row->verdict == IW_TRIAGE_UNKNOWN)
+        return iw_strdup("look at the reason: no CPU is at fault");
+    return iw_strdup(row->tried ? "needs a recipe: no version that was tried works"
                                 : "needs a recipe, or another version (--newest looks for one)");
 }
 
@@ -81,54 +90,110 @@ static struct told told_of(const json_t *crash)
                          json_is_true(json_object_get(crash, "constructor"))};
 }
 
+/* NULL where nobody else is at fault. */
+static json_t *because_json(const iw_triage_row *row)
+{
+    const iw_triage_because *because = &row->because;
+    if (!because->package) return json_null();
+    iw_cleanup_free char *line =
+        because->beside ? iw_format("%s==%s", because->package, because->beside) : NULL;
+    return json_pack("{s:s,s:s,s:s?,s:s?,s:s?}", "package", because->package, "version",
+                     because->version, "runs_beside", because->beside, "verdict_beside",
+                     because->beside ? iw_triage_verdict_name(because->verdict) : NULL,
+                     "constraint", line);
+}
+
+static json_t *reached_json(const iw_triage_row *row)
+{
+    return json_pack("{s:i,s:i,s:i,s:i,s:i}", "modules", (int)row->imported, "libraries",
+                     (int)row->loaded, "called", (int)row->called, "tests", (int)row->tested,
+                     "checks", (int)row->checked);
+}
+
 static json_t *row_json(const asked *a, const iw_triage_row *row, const struct told *told,
                         const char *what)
 {
-    json_t *line =
-        json_pack("{s:s,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:I,s:s,s:s?,s:b}", "package",
-                  row->package, "version", row->version, "profile", a->triage.profile->name,
-                  "verdict", row->verdict, "signal", told->signal, "instruction", told->instruction,
-                  "feature", told->feature, "file", told->file, "function", told->function,
-                  "constructor", told->constructor, "forbidden_instructions",
-                  (json_int_t)row->findings, "advice", what, "detail", row->detail, "kept",
-                  row->kept);
+    json_t *
+        notes = json_array(),
+       *line = json_pack(
+           "{s:s,s:s?,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:I,s:I,s:s,s:s?,s:b,s:o,s:o}",
+           "package", row->package, "version", row->version, "sha256", row->sha256, "profile",
+           a->profile->name, "verdict", iw_triage_verdict_name(row->verdict), "what", row->what,
+           "signal", told->signal, "instruction", told->instruction, "feature", told->feature,
+           "file", told->file, "function", told->function, "constructor", told->constructor,
+           "forbidden_instructions", (json_int_t)row->findings, "unguarded", (json_int_t)row->own,
+           "advice", what, "detail", row->detail, "kept", row->kept, "because", because_json(row),
+           "reached", reached_json(row));
+    json_object_set_new(line, "notes", notes);
     if (!row->tried) return line;
     json_object_set_new(line, "newest_working",
                         row->newest_working ? json_string(row->newest_working) : json_null());
+    json_object_set_new(line, "newest_verdict",
+                        row->newest_working
+                            ? json_string(iw_triage_verdict_name(row->newest_verdict))
+                            : json_null());
     json_object_set_new(line, "oldest_failing",
                         row->oldest_failing ? json_string(row->oldest_failing) : json_null());
     json_object_set_new(line, "versions_tried", json_integer((json_int_t)row->tried));
     return line;
 }
 
-/* "SIGILL at `pinsrq …`, which needs sse4.1, in f of lib.so"; NULL where nothing crashed. Caller
- * frees. */
-static char *crash_text(const struct told *told)
+/* "import of x: SIGILL at `pinsrq …`, which needs sse4.1, in f of lib.so", or what was raised; NULL
+ * where nothing is to be told. Caller frees. */
+static char *happened(const iw_triage_row *row, const struct told *told)
 {
-    if (!told->signal) return NULL;
-    iw_cleanup_free char *text =
-        iw_format("SIG%s at `%s`%s%s in %s%s of %s", told->signal,
-                  told->instruction ? told->instruction : "?",
-                  told->feature ? ", which needs " : "", told->feature ? told->feature : "",
-                  told->constructor ? "the constructor " : "",
-                  told->function ? told->function : "?",
-                  told->file ? told->file : "code made at run time");
-    return iw_triage_tame(text);
+    iw_buffer out = {0};
+    if (row->what) iw_buffer_add_format(&out, "%s: ", row->what);
+    if (told->signal) {
+        iw_buffer_add_format(&out, "SIG%s at `%s`%s%s", told->signal,
+                             told->instruction ? told->instruction : "?",
+                             told->feature ? ", which needs " : "",
+                             told->feature ? told->feature : "");
+        iw_buffer_add_format(&out, " in %s%s of %s", told->constructor ? "the constructor " : "",
+                             told->function ? told->function : "?",
+                             told->file ? told->file : "code made at run time");
+    } else if (row->detail) {
+        iw_buffer_add_text(&out, row->detail);
+    } else if (row->notes.count) {
+        iw_buffer_add_text(&out, row->notes.items[0]);
+    }
+    iw_cleanup_free char *text = out.length ? iw_buffer_take(&out) : NULL;
+    return text ? iw_triage_tame(text) : NULL;
 }
 
-static void tell_plainly(const asked *a, const iw_triage_row *row, const char *crash,
+/* "runs beside numpy==2.3.5; pip brings 2.4.6, which dies". Caller frees; NULL. */
+static char *blame(const iw_triage_row *row)
+{
+    const iw_triage_because *because = &row->because;
+    if (!because->package) return NULL;
+    if (because->beside)
+        return iw_format("%s beside %s==%s; pip brings %s, which dies",
+                         iw_triage_verdict_name(because->verdict), because->package,
+                         because->beside, because->version);
+    return iw_format("pip brings %s %s, which dies; no version of it that was tried works with %s",
+                     because->package, because->version, row->package);
+}
+
+static void tell_plainly(const asked *a, const iw_triage_row *row, const char *what_happened,
                          const char *what)
 {
-    iw_print(a->context, "%-20s %-12s %-15s %s%s\n", row->package,
-             row->version ? row->version : "-", row->verdict, what,
-             row->kept ? " (tried before)" : "");
-    if (crash) iw_print(a->context, "    %s\n", crash);
-    if (row->detail) iw_print(a->context, "    %s\n", row->detail);
+    iw_context *context = a->context;
+    iw_cleanup_free char *because = blame(row);
+    iw_print(context, "%-20s %-12s %-15s %s%s\n", row->package, row->version ? row->version : "-",
+             iw_triage_verdict_name(row->verdict), what, row->kept ? " (tried before)" : "");
+    if (what_happened) iw_print(context, "    %s\n", what_happened);
+    if (because) iw_print(context, "    %s\n", because);
+    if (row->because.beside)
+        iw_print(context, "    for a constraints file: %s==%s\n", row->because.package,
+                 row->because.beside);
     if (row->tried && row->newest_working)
-        iw_print(a->context, "    newest that runs: %s; %s%s (%zu tried)\n", row->newest_working,
+        iw_print(context, "    newest that works: %s, which %s; %s%s (%zu tried)\n",
+                 row->newest_working, iw_triage_verdict_name(row->newest_verdict),
                  row->oldest_failing ? "the oldest above it that doesn't: "
                                      : "it is the newest of all",
                  row->oldest_failing ? row->oldest_failing : "", row->tried);
+    for (size_t i = 0; context->verbose && i < row->notes.count; i++)
+        iw_print(context, "    %s\n", row->notes.items[i]);
 }
 
 /* A cell of a Markdown table: `|` would end it, and nothing in it may be taken for HTML. */
@@ -143,152 +208,147 @@ static void add_cell(iw_buffer *out, const char *text)
     iw_buffer_add_char(out, ' ');
 }
 
-static void tell_as_markdown(const asked *a, const iw_triage_row *row, const char *crash,
+static void tell_as_markdown(const asked *a, const iw_triage_row *row, const char *what_happened,
                              const char *what)
 {
     iw_cleanup_buffer iw_buffer line = {0};
-    iw_cleanup_free char *findings =
-        row->version ? iw_format("%llu", (unsigned long long)row->findings) : iw_strdup("–");
-    iw_cleanup_free char *border =
-        row->oldest_failing
-            ? iw_format("%s; %s is the oldest above it that doesn't run", what, row->oldest_failing)
-            : iw_strdup(what);
+    iw_cleanup_free char *because = blame(row),
+                         *findings = row->version ? iw_format("%llu, %llu",
+                                                              (unsigned long long)row->findings,
+                                                              (unsigned long long)row->own)
+                                                  : iw_strdup("–"),
+                         *border = row->oldest_failing
+                                       ? iw_format("%s; %s is the oldest above it that doesn't",
+                                                   what, row->oldest_failing)
+                                       : iw_strdup(what),
+                         *all = iw_format("%s%s%s", what_happened ? what_happened : "",
+                                          what_happened && because ? "; " : "",
+                                          because ? because : "");
     const char *const cells[] = {row->package,
                                  row->version ? row->version : "–",
-                                 row->verdict,
+                                 iw_triage_verdict_name(row->verdict),
                                  findings,
-                                 crash         ? crash
-                                 : row->detail ? row->detail
-                                               : "",
+                                 all,
                                  border};
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
     iw_print(a->context, "%s|\n", line.data);
 }
 
-static void tell(const asked *a, const iw_triage_row *row)
+static void tell(void *context, const iw_triage_row *row)
 {
+    asked *a = context;
     json_t *crash = row->crash ? json_loads(row->crash, 0, NULL) : NULL;
     const struct told told = told_of(crash);
-    iw_cleanup_free char *what = advice(a, row), *text = crash_text(&told);
+    iw_cleanup_free char *what = advice(a, row), *text = happened(row, &told);
+    if (row->verdict != IW_TRIAGE_RUNS && row->verdict != IW_TRIAGE_IMPORTS) a->trouble = true;
     if (a->context->json) iw_print_json(a->context, row_json(a, row, &told, what));
     else if (iw_flag(a->context->arguments, "markdown")) tell_as_markdown(a, row, text, what);
     else tell_plainly(a, row, text, what);
     json_decref(crash);
 }
 
+static void tell_left_out(const asked *a)
+{
+    for (size_t i = 0; i < a->all.left_count; i++) {
+        const iw_left_out *left = &a->all.left[i];
+        iw_cleanup_free char *where = iw_origin_text(&left->origin),
+                             *text = iw_format("left out: %s (%s)", left->text, left->why);
+        iw_emit(a->context->sink,
+                (iw_event){.type = IW_EVENT_NOTE, .subject = where, .detail = text});
+    }
+}
+
 /* --- the command ---------------------------------------------------------- */
 
-static int triage_one(asked *a, const char *requirement, bool *dies, iw_error *err)
+/* The Python of a built stack, with --stack. */
+static int lay_stack(asked *a, const char *stack, iw_error *err)
 {
-    iw_triage_row row = {0};
-    iw_cleanup_free char *name = iw_plain_name(requirement);
-    bool newest = iw_flag(a->context->arguments, "newest");
-    int status = newest ? iw_triage_newest(&a->triage, name, &row, err)
-                        : iw_triage_try(&a->triage, requirement, &row, err);
-    if (status == 0) {
-        *dies = *dies || strcmp(row.verdict, "runs") != 0;
-        tell(a, &row);
-    }
-    iw_triage_row_clear(&row);
+    iw_session session = {0};
+    iw_bundle_options options = {.sandboxed = true};
+    iw_cleanup_free char *parent = iw_store_path(a->store, "tmp", "");
+    int status = iw_context_session(a->context, stack, &session, err);
+    for (size_t i = 0; status == 0 && i < session.plan->node_count; i++)
+        if (session.plan->nodes[i].in_bundle && session.plan->nodes[i].action != IW_ACTION_REUSE)
+            status = iw_fail(err, IW_E_NOT_FOUND,
+                             "stack %s isn't built: `ironwheel build %s` first, or leave --stack "
+                             "out and take Debian's Python",
+                             stack, stack);
+    if (status == 0) status = iw_make_folders(parent, 0755, err);
+    if (status == 0) status = iw_temporary_folder(parent, "triage-stack-", &a->work, err);
+    options.work = a->work;
+    if (status == 0) status = iw_bundle_lay(a->store, session.plan, &options, &a->environment, err);
+    iw_session_close(&session);
     return status;
 }
 
-static int lay_environment(asked *a, iw_error *err)
+static int read_all(asked *a, const iw_triage *triage, iw_error *err)
 {
-    const iw_plan *plan = a->session.plan;
-    for (size_t i = 0; i < plan->node_count; i++)
-        if (plan->nodes[i].in_bundle && plan->nodes[i].action != IW_ACTION_REUSE)
-            return iw_fail(err, IW_E_NOT_FOUND,
-                           "triage imports wheels with the Python of stack base, which isn't "
-                           "built: `ironwheel build base` first");
-    if (iw_toolchain_root(a->session.store, a->session.toolchain, a->context->sink, &a->root,
-                          err) != 0)
+    const iw_arguments *arguments = a->context->arguments;
+    const char *file = iw_text_option(arguments, "requirement");
+    iw_cleanup_strings iw_strings python = {0}, environment = {0};
+    iw_triage_python(triage, &python, &environment);
+    for (size_t i = 0; i < arguments->operand_count; i++)
+        iw_requirements_add(&a->all, arguments->operands[i]);
+    if (file && iw_requirements_is_lock(file)) {
+        if (iw_requirements_read_lock(&a->all, file, &python, &environment, err) != 0) return -1;
+    } else if (file && iw_requirements_read(&a->all, file, err) != 0) {
         return -1;
-    iw_bundle_options options = {.work = a->work, .sandboxed = true};
-    return iw_bundle_lay(a->session.store, plan, &options, &a->environment, err);
-}
-
-static void fill_in(asked *a)
-{
-    iw_triage *t = &a->triage;
-    a->identity = iw_format("%s %s", a->session.toolchain->digest, a->session.plan->bundle_key);
-    t->catalog = a->session.catalog, t->store = a->session.store;
-    t->helpers = a->context->helpers;
-    t->root = a->root, t->environment = a->environment, t->work = a->work;
-    t->identity = a->identity;
-    t->again = iw_flag(a->context->arguments, "again");
-    t->cancel = a->context->cancel;
-    t->sink = a->context->sink;
-}
-
-/* Pins hold for what the others need, too: the wheels around one are those that the user has. With
- * --newest the rest is searched, below these pins. */
-static int take_pins(asked *a, iw_strings *requirements, iw_error *err)
-{
-    bool newest = iw_flag(a->context->arguments, "newest");
-    iw_strings rest = {0};
-    for (size_t i = 0; i < requirements->count; i++) {
-        const char *one = requirements->items[i];
-        bool pin = strstr(one, "==") && !strchr(one, '[');
-        if (pin) iw_strings_add(&a->triage.pins, one);
-        if (!newest || !pin) iw_strings_add(&rest, one);
     }
-    iw_strings_free(requirements);
-    *requirements = rest;
-    return rest.count ? 0
-                      : iw_fail(err, IW_E_USAGE,
-                                "--newest searches the packages that are given without \"==\": "
-                                "those with it only hold for what these need");
+    if (iw_requirements_settle(&a->all, &python, &environment, err) != 0) return -1;
+    tell_left_out(a);
+    if (a->all.count || !a->all.left_count) return 0;
+    return iw_fail(err, IW_E_USAGE, "nothing is left to try: \"%s\": %s", a->all.left[0].text,
+                   a->all.left[0].why);
 }
 
-static int triage_all(asked *a, iw_strings *requirements, bool *dies, iw_error *err)
+static int triage_all(asked *a, iw_error *err)
 {
-    const char *file = iw_text_option(a->context->arguments, "requirement");
-    iw_cleanup_free char *parent = iw_store_path(a->session.store, "tmp", "");
-    if (iw_make_folders(parent, 0755, err) != 0 ||
-        iw_temporary_folder(parent, "triage-", &a->work, err) != 0 || lay_environment(a, err) != 0)
-        return -1;
-    fill_in(a);
-    if (file && iw_triage_is_lock(file) &&
-        iw_triage_read_lock(&a->triage, file, requirements, err) != 0)
-        return -1;
-    if (take_pins(a, requirements, err) != 0) return -1;
-    if (iw_flag(a->context->arguments, "markdown") && !a->context->json)
+    const iw_arguments *arguments = a->context->arguments;
+    const iw_triage_options options = {.catalog = a->catalog,
+                                       .store = a->store,
+                                       .profile = a->profile,
+                                       .helpers = a->context->helpers,
+                                       .environment = a->environment,
+                                       .fetch = iw_context_fetch_options(a->context),
+                                       .seconds =
+                                           (unsigned)iw_number_option(arguments, "seconds", 0),
+                                       .jobs = (unsigned)iw_number_option(arguments, "jobs", 0),
+                                       .newest = iw_flag(arguments, "newest"),
+                                       .again = iw_flag(arguments, "again")};
+    iw_triage *triage = NULL;
+    if (iw_triage_open(&options, &triage, err) != 0) return -1;
+    int status = read_all(a, triage, err);
+    if (status == 0 && iw_flag(arguments, "markdown") && !a->context->json)
         iw_print(a->context,
-                 "| package | version | verdict | instructions beyond %s | what happened | what to "
-                 "do |\n| --- | --- | --- | --- | --- | --- |\n",
-                 a->triage.profile->name);
-    for (size_t i = 0; i < requirements->count; i++)
-        if (triage_one(a, requirements->items[i], dies, err) != 0) return -1;
-    return 0;
+                 "| package | version | verdict | instructions beyond %s, its own that nothing "
+                 "guards | what happened | what to do |\n| --- | --- | --- | --- | --- | --- |\n",
+                 a->profile->name);
+    if (status == 0) status = iw_triage_run(triage, &a->all, tell, a, err);
+    iw_triage_close(triage);
+    return status;
 }
 
 static int run(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     asked a = {.context = context};
-    bool dies = false;
-    iw_cleanup_strings iw_strings requirements = {0};
-    const char *file = iw_text_option(arguments, "requirement"),
-               *name = iw_text_option(arguments, "profile");
-    for (size_t i = 0; i < arguments->operand_count; i++)
-        if (iw_triage_read_operand(arguments->operands[i], &requirements, err) != 0) return -1;
-    if (file && !iw_triage_is_lock(file) &&
-        iw_triage_read_requirements(file, &requirements, err) != 0)
-        return -1;
-    if (!requirements.count && !(file && iw_triage_is_lock(file)))
+    const char *name = iw_text_option(arguments, "profile"),
+               *stack = iw_text_option(arguments, "stack");
+    if (!arguments->operand_count && !iw_text_option(arguments, "requirement"))
         return iw_fail(
             err, IW_E_USAGE,
             "triage wants packages: ironwheel triage NAME==VERSION..., or -r requirements.txt");
-    int status = iw_context_session(context, "base", &a.session, err);
-    if (status == 0)
-        status = iw_catalog_profile(a.session.catalog, name ? name : "k10", &a.triage.profile, err);
-    if (status == 0) status = iw_context_start(context, &a.session, err);
-    if (status == 0) status = triage_all(&a, &requirements, &dies, err);
+    if (iw_context_catalog(context, &a.catalog, err) != 0 ||
+        iw_context_store(context, &a.store, err) != 0 ||
+        iw_catalog_profile(a.catalog, name ? name : "k10", &a.profile, err) != 0)
+        return -1;
+    iw_context_show(context);
+    int status = iw_context_watch_signals(context, err);
+    if (status == 0 && stack) status = lay_stack(&a, stack, err);
+    if (status == 0) status = triage_all(&a, err);
     if (a.work) iw_remove_tree(a.work, NULL);
-    iw_session_close(&a.session);
-    free(a.root), free(a.environment), free(a.work), free(a.identity);
-    iw_strings_free(&a.triage.pins);
-    return status == 0 ? dies : -1;
+    free(a.work), free(a.environment);
+    iw_requirements_free(&a.all);
+    return status == 0 ? a.trouble : -1;
 }
 
 static const iw_option options[] = {
@@ -296,11 +356,17 @@ static const iw_option options[] = {
     {"requirement", 'r', IW_OPTION_TEXT, "FILE",
      "Take the packages from a requirements file, uv.lock or pylock.toml", "file"},
     {"newest", 0, IW_OPTION_FLAG, NULL,
-     "Search each package's versions for the newest that runs (those with == only hold for what "
+     "Search each package's versions for the newest that works (those with == only hold for what "
      "the others need)",
      NULL},
+    {"stack", 0, IW_OPTION_TEXT, "STACK",
+     "Import the wheels with the Python of this built stack (default: Debian's)", "stack"},
+    {"seconds", 0, IW_OPTION_NUMBER, "N",
+     "How long one package is called and tested, emulated (default: 25)", NULL},
+    {"jobs", 'j', IW_OPTION_NUMBER, "N", "Packages at once (default: all cores)", NULL},
     {"again", 0, IW_OPTION_FLAG, NULL, "Try again what was tried before", NULL},
     {"markdown", 0, IW_OPTION_FLAG, NULL, "Print a Markdown table", NULL},
+    IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
 
@@ -312,16 +378,21 @@ const iw_command_spec iw_command_triage = {
     .complete = NULL,
     .summary = "Say whether published wheels work on a CPU",
     .description =
-        "pip resolves and downloads the wheels of each package, with what it needs, for the Python "
-        "of stack base. They are audited, imported, and, where this tree has a recipe of that "
-        "name, put to its checks, all on the emulated CPU in a sandbox; nothing of them is run "
-        "natively. Pins given together hold for what the others need, too. Results are kept in the "
-        "store, for the very wheels and profile. The verdict comes from running: runs, "
-        "dies-at-import, dies-in-use, unknown. Exit "
-        "status 1 where not all run.",
+        "pip resolves and downloads the wheels of each package, with what it needs, for Debian's "
+        "Python; nothing has to be built first. On the emulated CPU, in a sandbox without a "
+        "network, every module is imported, every library loaded, what compiled modules export is "
+        "called with small values, and the package's own tests and the checks of this tree's "
+        "recipe of that name are run; nothing of them runs natively. Each failure is held against "
+        "the same under the emulator's largest CPU, and counts only if it doesn't fail there. The "
+        "verdict: runs (tests or checks passed), imports (nothing more was reached), dies-in-use, "
+        "dies-at-import, unknown. Where another package is at fault, the one beside which it works "
+        "is looked for. Pins given together hold for what the others need, too; lines that name no "
+        "package of an index are told and left out. Results are kept in the store, for the very "
+        "wheels, CPU and emulator. Exit status 1 where one dies or isn't known.",
     .examples = "ironwheel triage numpy==2.2.0 pyarrow pandas\twhat would die on a Phenom "
                 "II\nironwheel triage --newest pandas numpy==1.26.4\tup to which version pandas's "
-                "wheels run there, beside that numpy\n",
+                "wheels work there, beside that numpy\nironwheel triage -p core2 -r "
+                "requirements.txt\ta whole project, on a Core 2\n",
     .options = options,
     .run = run,
 };

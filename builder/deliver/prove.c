@@ -120,7 +120,7 @@ int iw_prove_checks(iw_session *session, const char *environment, const char *ro
                         .toolchain_root = root,
                         .helpers = session->options.helpers,
                         .logs = logs,
-                        .whole = plan->stack->name,
+                        .title = plan->stack->name,
                         .parallel = session->options.jobs,
                         .cancel = session->options.cancel,
                         .sink = session->options.sink};

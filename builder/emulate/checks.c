@@ -47,13 +47,19 @@ void iw_check_results_free(iw_check_result *results, size_t count)
         free(results[i].detail);
         free(results[i].log);
         free(results[i].crash);
+        free(results[i].crashes);
     }
     free(results);
 }
 
 static bool is_native(const iw_check_run *run)
 {
-    return !run->force_emulator && iw_host_is_profile(run->profile);
+    return !run->force_emulator && !run->cpu && iw_host_is_profile(run->profile);
+}
+
+static const char *model_of(const iw_check_run *run)
+{
+    return run->cpu ? run->cpu : run->profile->emulator_cpu;
 }
 
 /* --- the root: the environment, glibc, and what a script's first lines need --- */
@@ -122,18 +128,13 @@ static void bind_shell(struct binds *binds, const char *root)
     bind(binds, IW_BIND_LINK, iw_strdup("../usr/bin/env"), iw_strdup("/bin/env"));
 }
 
-/* What a manylinux wheel may expect of the system, as far as headless ones do (PEP 513 and its
- * successors). */
-static void bind_wheels(struct binds *binds, const char *root)
+/* The whole of /usr, merged as Debian has it. */
+static void bind_usr(struct binds *binds, const char *root)
 {
-    static const char *const names[] = {"libstdc++.so.6", "libgcc_s.so.1", "libgomp.so.1",
-                                        "libz.so.1", NULL};
-    for (size_t i = 0; names[i]; i++) {
-        char *from = iw_format("%s/usr/lib/x86_64-linux-gnu/%s", root, names[i]);
-        if (iw_exists(from))
-            bind(binds, IW_BIND_READ_ONLY, from, iw_format("/lib/x86_64-linux-gnu/%s", names[i]));
-        else free(from);
-    }
+    static const char *const links[] = {"bin", "lib", "lib64", NULL};
+    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr", root), iw_strdup("/usr"));
+    for (size_t i = 0; links[i]; i++)
+        bind(binds, IW_BIND_LINK, iw_format("usr/%s", links[i]), iw_format("/%s", links[i]));
 }
 
 /* Where things are, as a check sees them. Owned texts. */
@@ -191,9 +192,12 @@ static int host_places(const iw_check_run *run, const char *folder, const char *
 
 static void bind_all(struct binds *binds, const iw_check_run *run)
 {
-    bind_glibc(binds, run->toolchain_root);
-    if (run->wheels) bind_wheels(binds, run->toolchain_root);
-    bind_shell(binds, run->toolchain_root);
+    if (run->whole) {
+        bind_usr(binds, run->toolchain_root);
+    } else {
+        bind_glibc(binds, run->toolchain_root);
+        bind_shell(binds, run->toolchain_root);
+    }
     bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"),
          iw_strdup("/opt/iw-tools/iw-trace"));
@@ -271,6 +275,12 @@ static int read_records(const iw_check_run *run, const char *records, const stru
     iw_cleanup_free char *said = tail(output);
     if (report.count && !result->passed)
         result->crash = iw_crash_json(&report.crashes[0], run->profile, said);
+    iw_buffer all = {0};
+    for (size_t i = 0; i < report.count; i++) {
+        iw_cleanup_free char *json = iw_crash_json(&report.crashes[i], run->profile, NULL);
+        iw_buffer_add_format(&all, "%s\n", json);
+    }
+    result->crashes = iw_buffer_take(&all);
     for (size_t i = 0; i < report.count && !result->passed; i++) {
         iw_cleanup_free char *words = iw_crash_text(&report.crashes[i], run->profile, said);
         iw_buffer_add_format(text, "%s\n", words);
@@ -395,6 +405,9 @@ static int setting_make(const iw_check_run *run, const char *folder, const iw_ch
     if (bind_accounts(&s->binds, folder, err) != 0) return -1;
     bind_all(&s->binds, run);
     if (!s->native) bind_cpu(&s->binds, s->shown);
+    for (size_t i = 0; i < run->bind_count; i++)
+        bind(&s->binds, run->binds[i].kind, iw_strdup(run->binds[i].from),
+             iw_strdup(run->binds[i].to));
     bind(&s->binds, IW_BIND_WRITABLE, iw_strdup(s->records), iw_strdup(CRASH_RECORDS));
     if (s->text) bind(&s->binds, IW_BIND_READ_ONLY, iw_strdup(s->text), iw_strdup(s->places.text));
     return 0;
@@ -409,8 +422,7 @@ static int judge(const iw_check_run *run, const struct setting *s, const iw_chec
     result->end = how_ended(ended);
     result->passed = result->end == IW_CHECK_EXITED && ended->status == 0;
     if (!s->native) iw_emulator_unseen(run->profile, result->unseen);
-    result->how = s->native ? iw_strdup("native")
-                            : iw_format("qemu-x86_64 -cpu %s", run->profile->emulator_cpu);
+    result->how = s->native ? iw_strdup("native") : iw_format("qemu-x86_64 -cpu %s", model_of(run));
     iw_cleanup_buffer iw_buffer crashes = {0};
     if (read_records(run, s->records, output, s->places.environment, result, &crashes, err) != 0)
         return -1;
@@ -429,7 +441,7 @@ static int run_in(const iw_check_run *run, const struct setting *s, const iw_che
         if (s->host) iw_strings_add(&argv, "--cpu-files");
         if (s->host) iw_strings_add(&argv, s->shown);
         iw_strings_add(&argv, s->places.emulator);
-        iw_strings_add(&argv, run->profile->emulator_cpu);
+        iw_strings_add(&argv, model_of(run));
     }
     add_command(&argv, check, &s->places);
     add_environment(&environment, &s->places);
@@ -526,9 +538,9 @@ static void tell_result(struct team *team, const iw_check_result *result)
     tell(team, event);
     pthread_mutex_lock(&team->lock);
     team->done++;
-    if (team->run->whole)
+    if (team->run->title)
         iw_emit(team->run->sink, (iw_event){.type = IW_EVENT_PROGRESS,
-                                            .subject = team->run->whole,
+                                            .subject = team->run->title,
                                             .phase = "checks",
                                             .count = team->done,
                                             .total = team->count});
@@ -595,7 +607,7 @@ static int show_cpu(struct team *team, iw_error *err)
                             : host_emulator();
     if (is_native(run) || !emulator) return 0;
     if (iw_temporary_folder(run->logs, "cpu-", &team->shown, err) != 0) return -1;
-    return iw_show_cpu(emulator, run->profile->emulator_cpu, run->helpers, team->shown, err);
+    return iw_show_cpu(emulator, model_of(run), run->helpers, team->shown, err);
 }
 
 static void hide_cpu(struct team *team)
@@ -651,17 +663,17 @@ int iw_run_checks(const iw_check_run *run, const iw_check_job *jobs, size_t coun
                               .profile = iw_strdup(run->profile->name),
                               .log = log_name(run->logs, package, run->profile->name, name)};
     }
-    if (run->whole)
+    if (run->title)
         iw_emit(run->sink, (iw_event){.type = IW_EVENT_STARTED,
-                                      .subject = run->whole,
+                                      .subject = run->title,
                                       .phase = "checks",
                                       .total = count});
     int status = show_cpu(&team, err);
     if (status == 0) status = run_team(&team, err);
     hide_cpu(&team);
-    if (run->whole && status == 0)
+    if (run->title && status == 0)
         iw_emit(run->sink,
-                (iw_event){.type = IW_EVENT_FINISHED, .subject = run->whole, .phase = "checks"});
+                (iw_event){.type = IW_EVENT_FINISHED, .subject = run->title, .phase = "checks"});
     if (status == 0) *results = team.results;
     else iw_check_results_free(team.results, count);
     return status;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/event.h"
+#include "build/sandbox.h"
 #include "recipe/recipe.h"
 
 /* What the emulator (qemu-user 7.2, under every CPU model) runs or mistakes for something else
@@ -30,12 +31,16 @@ typedef struct iw_check_run {
     const iw_profile *profile;
     const char *helpers; /* folder with iw-trace and iw-cpu */
     const char *logs;    /* folder for the checks' logs */
-    const char *whole;   /* what all of them together are called in events, with how many are done;
+    const char *title;   /* what all of them together are called in events, with how many are done;
                             NULL: no such events */
     unsigned parallel; /* how many run at once, fewer where memory is short; 0: one for each core */
     bool force_emulator;
-    bool wheels; /* also libstdc++, libgcc_s, libgomp and libz of the toolchain, which published
-                    wheels take from the system */
+    bool whole; /* all of the toolchain's /usr is there, not only glibc and a shell: what published
+                   wheels take from a system */
+    const char
+        *cpu; /* the emulator's model, in place of the profile's; or NULL. Never native then */
+    const iw_bind *binds; /* more of the root */
+    size_t bind_count;
     int cancel;
     const iw_sink *sink;
 } iw_check_run;
@@ -55,7 +60,8 @@ typedef struct iw_check_result {
     char *detail; /* on failure: what happened, signal, instruction and place where it died, last
                      lines */
     char *log;
-    char *crash; /* the first crash in it as a JSON object (iw_crash_json), or NULL */
+    char *crash;   /* the first crash in it as a JSON object (iw_crash_json), or NULL */
+    char *crashes; /* every one, in a passed check too, one JSON object a line; "": none */
     const char *unseen[IW_UNSEEN_LIMIT]; /* NULL-terminated, static: features that the profile lacks
                                             and its emulator doesn't stop at */
     uint64_t jit; /* bytes of executable memory without a file that its processes asked for: code

@@ -1,16 +1,21 @@
-/* `triage --newest`: where, among a package's versions, running begins. */
+/* Where, among a package's versions, running begins. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/memory.h"
-#include "triage/triage.h"
+#include "base/path.h"
+#include "triage/internal.h"
+
+#define FURTHER                                                                                    \
+    3 /* older versions that are tried for one that runs, where the newest only imports */
 
 /* 1.2.3rc1, 1.2.dev3, 2.0b1: PEP 440 marks releases before a release with a letter; "post" is none
- * of them. */
+ * of them, nor is what stands behind a "+". */
 static bool is_release(iw_slice version)
 {
-    for (size_t i = 0; i < version.length; i++) {
+    for (size_t i = 0; i < version.length && version.data[i] != '+'; i++) {
         if (!isalpha((unsigned char)version.data[i])) continue;
         if (version.length - i < 4 || strncmp(version.data + i, "post", 4) != 0) return false;
         i += 3;
@@ -20,19 +25,21 @@ static bool is_release(iw_slice version)
 
 /* Versions with a wheel for this Python, newest first, as pip lists them ("Available
  * versions: 2.0, 1.9"). */
-static int list_versions(const iw_triage *t, const char *package, iw_strings *out, iw_error *err)
+static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_error *err)
 {
     static const char title[] = "Available versions: ";
-    const char *const words[] = {"index", "versions", "--only-binary", ":all:", "--",
-                                 package, NULL};
     iw_cleanup_strings iw_strings arguments = {0};
-    iw_cleanup_free char *said = NULL;
+    iw_cleanup_free char *said = NULL, *folder = NULL;
+    const char *const words[] = {"index",      "versions", "--only-binary", ":all:", "--",
+                                 ask->package, NULL};
     iw_strings_add_all(&arguments, words);
-    if (iw_triage_pip(t, &arguments, &said, err) != 0) return -1;
+    if (iw_temporary_folder(t->work, "versions-", &folder, err) != 0 ||
+        iw_triage_pip(t, folder, &arguments, &said, err) != 0)
+        return -1;
     const char *at = said ? strstr(said, title) : NULL;
     if (!at)
         return iw_fail(err, IW_E_NOT_FOUND,
-                       "the package index lists no wheel of %s for this Python", package);
+                       "the package index lists no wheel of %s for this Python", ask->package);
     iw_slice rest = {at + strlen(title), strcspn(at + strlen(title), "\n")}, part;
     while (iw_slice_next(&rest, ',', &part)) {
         part = iw_slice_trim(part);
@@ -41,68 +48,147 @@ static int list_versions(const iw_triage *t, const char *package, iw_strings *ou
     return out->count
                ? 0
                : iw_fail(err, IW_E_NOT_FOUND,
-                         "the package index lists no release of %s for this Python", package);
+                         "the package index lists no release of %s for this Python", ask->package);
 }
 
 struct search {
     iw_triage *triage;
-    const char *package;
+    const iw_ask *ask;
     const iw_strings *versions; /* newest first */
+    signed char *known;         /* -1: not tried; else its iw_triage_verdict */
     size_t tried;
 };
 
-/* Tries versions[i]; `row` (may be NULL) keeps what came of it. */
-static int runs(struct search *s, size_t i, bool *works, iw_triage_row *row, iw_error *err)
+/* Tries versions[i], once; `row` (may be NULL) keeps what came of it. */
+static int verdict_of(struct search *s, size_t i, iw_triage_verdict *verdict, iw_triage_row *row,
+                      iw_error *err)
 {
     iw_triage_row own = {0};
-    iw_cleanup_free char *requirement = iw_format("%s==%s", s->package, s->versions->items[i]);
-    int status = iw_triage_try(s->triage, requirement, row ? row : &own, err);
-    *works = status == 0 && strcmp((row ? row : &own)->verdict, "runs") == 0;
+    if (s->known[i] >= 0 && !row) {
+        *verdict = (iw_triage_verdict)s->known[i];
+        return 0;
+    }
+    iw_ask ask = iw_ask_version(s->ask, s->versions->items[i]);
+    int status = iw_triage_try(s->triage, &ask, row ? row : &own, err);
+    *verdict = (row ? row : &own)->verdict;
+    if (status == 0) s->known[i] = (signed char)*verdict;
     s->tried++;
     iw_triage_row_clear(&own);
+    iw_ask_free(&ask);
     return status;
 }
 
-/* From the newest backwards, in growing steps, to one that runs; then the border is halved:
- * verdicts are taken to change once between the two. */
-static int find_border(struct search *s, size_t *good, bool *any, iw_error *err)
+static int works(struct search *s, size_t i, bool *yes, iw_error *err)
 {
-    size_t bad = 0, step = 1, last = s->versions->count - 1;
-    for (*any = false; !*any && bad < last; step *= 2) {
-        *good = bad + step < last ? bad + step : last;
-        if (runs(s, *good, any, NULL, err) != 0) return -1;
-        if (!*any) bad = *good;
-    }
-    while (*any && *good - bad > 1) {
+    iw_triage_verdict verdict = IW_TRIAGE_UNKNOWN;
+    int status = verdict_of(s, i, &verdict, NULL, err);
+    *yes = status == 0 && iw_triage_works(verdict);
+    return status;
+}
+
+/* The border between `bad`, newer, and `good`. */
+static int halve(struct search *s, size_t bad, size_t *good, iw_error *err)
+{
+    while (*good - bad > 1) {
         size_t middle = bad + (*good - bad) / 2;
-        bool works;
-        if (runs(s, middle, &works, NULL, err) != 0) return -1;
-        if (works) *good = middle;
+        bool yes;
+        if (works(s, middle, &yes, err) != 0) return -1;
+        if (yes) *good = middle;
         else bad = middle;
     }
     return 0;
 }
 
-int iw_triage_newest(iw_triage *t, const char *package, iw_triage_row *row, iw_error *err)
+/* One bad version between good ones is no border: what is above it may work, too. */
+static int step_over_holes(struct search *s, size_t *good, iw_error *err)
+{
+    while (*good >= 2) {
+        bool yes;
+        size_t above = *good - 2, bad = above;
+        if (works(s, above, &yes, err) != 0) return -1;
+        if (!yes) return 0;
+        while (bad > 0 &&
+               !(s->known[bad] >= 0 && !iw_triage_works((iw_triage_verdict)s->known[bad])))
+            bad--; /* the nearest newer one that is known not to */
+        *good = above;
+        if (halve(s, bad, good, err) != 0) return -1;
+    }
+    return 0;
+}
+
+/* From the newest, which doesn't work, backwards in growing steps to one that does; then the border
+ * is halved. */
+static int find_border(struct search *s, size_t *good, bool *any, iw_error *err)
+{
+    size_t bad = 0, step = 1, last = s->versions->count - 1;
+    for (*any = false; !*any && bad < last; step *= 2) {
+        *good = bad + step < last ? bad + step : last;
+        if (works(s, *good, any, err) != 0) return -1;
+        if (!*any) bad = *good;
+    }
+    return *any && (halve(s, bad, good, err) != 0 || step_over_holes(s, good, err) != 0) ? -1 : 0;
+}
+
+/* One that runs is taken before a somewhat newer one of which only the import is known. */
+static int prefer_running(struct search *s, size_t *good, iw_error *err)
+{
+    if (s->known[*good] != IW_TRIAGE_IMPORTS) return 0;
+    for (size_t i = *good + 1; i < s->versions->count && i <= *good + FURTHER; i++) {
+        iw_triage_verdict verdict;
+        if (verdict_of(s, i, &verdict, NULL, err) != 0) return -1;
+        if (verdict != IW_TRIAGE_RUNS) continue;
+        *good = i;
+        return 0;
+    }
+    return 0;
+}
+
+/* The oldest above `good` that was tried and doesn't work, or -1. */
+static ptrdiff_t failing_above(const struct search *s, size_t good)
+{
+    for (size_t i = good; i-- > 0;)
+        if (s->known[i] >= 0 && !iw_triage_works((iw_triage_verdict)s->known[i]))
+            return (ptrdiff_t)i;
+    return -1;
+}
+
+static int search_all(struct search *s, iw_triage_row *row, iw_error *err)
+{
+    iw_triage_verdict newest = IW_TRIAGE_UNKNOWN;
+    size_t good = 0;
+    bool any = false;
+    if (verdict_of(s, 0, &newest, row, err) != 0) return -1;
+    any = iw_triage_works(newest);
+    if (!any && find_border(s, &good, &any, err) != 0) return -1;
+    if (any && prefer_running(s, &good, err) != 0) return -1;
+    row->tried = s->tried;
+    if (!any) return 0;
+    ptrdiff_t failing = failing_above(s, good);
+    row->newest_working = iw_strdup(s->versions->items[good]);
+    row->newest_verdict = (iw_triage_verdict)s->known[good];
+    if (failing >= 0) row->oldest_failing = iw_strdup(s->versions->items[failing]);
+    return 0;
+}
+
+int iw_triage_newest(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)
 {
     iw_cleanup_strings iw_strings versions = {0};
     iw_error why = IW_ERROR_INIT;
-    struct search search = {.triage = t, .package = package, .versions = &versions};
-    bool works = false, any = false;
-    size_t good = 0;
-    if (list_versions(t, package, &versions, &why) != 0) {
-        if (why.kind == IW_E_CANCELLED) return iw_fail(err, why.kind, "%s", iw_error_text(&why));
-        *row = (iw_triage_row){.package = iw_plain_name(package),
-                               .verdict = "unknown",
-                               .detail = iw_strdup(iw_error_text(&why))};
+    if (list_versions(t, ask, &versions, &why) != 0) {
+        if (why.kind == IW_E_CANCELLED) {
+            iw_error_move(err, &why);
+            return -1;
+        }
+        *row = (iw_triage_row){.package = iw_strdup(ask->package),
+                               .detail = iw_triage_short(iw_error_text(&why),
+                                                         strlen(iw_error_text(&why)))};
         iw_error_clear(&why);
         return 0;
     }
-    if (runs(&search, 0, &works, row, err) != 0 ||
-        (!works && find_border(&search, &good, &any, err) != 0))
-        return -1;
-    row->tried = search.tried;
-    if (works || any) row->newest_working = iw_strdup(versions.items[good]);
-    if (any) row->oldest_failing = iw_strdup(versions.items[good - 1]);
-    return 0;
+    struct search search = {.triage = t, .ask = ask, .versions = &versions};
+    search.known = iw_alloc(versions.count);
+    memset(search.known, -1, versions.count);
+    int status = search_all(&search, row, err);
+    free(search.known);
+    return status;
 }

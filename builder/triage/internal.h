@@ -1,0 +1,111 @@
+/* What the room's files share about one package that is being tried. */
+#ifndef IW_TRIAGE_INTERNAL_H
+#define IW_TRIAGE_INTERNAL_H
+
+#include <jansson.h>
+#include <pthread.h>
+
+#include "emulate/emulate.h"
+#include "triage/triage.h"
+
+#define IW_TRIAGE_REPORT_LIMIT (64u << 20)
+#define IW_TRIAGE_STACK "/rig/stack" /* where the sandbox shows options.environment */
+
+struct iw_triage {
+    iw_triage_options options;
+    char *root; /* of the toolchain `checks` */
+    char *work; /* folder for what passes */
+    char *bytecode,
+        *cache;           /* of the standard library, for the sandbox; where native runs write it */
+    char *emulator;       /* digest of the package that holds it: results hang on it */
+    unsigned parallel;    /* checks at once within one package */
+    pthread_mutex_t lock; /* of the store, downloads and what follows */
+    bool tools_known;     /* pytest was looked for */
+    char *tools;          /* folder with it, or NULL */
+    const iw_sink *outer; /* the caller's */
+    iw_sink sink;         /* its events from several threads, one at a time */
+    pthread_mutex_t telling;
+};
+
+/* What pip is asked for: the package's own lines, what it was found to import without asking for
+ * it, and what holds for the rest. */
+typedef struct iw_ask {
+    const iw_triage *triage;
+    const iw_requirements *all; /* constraints, options */
+    char *package;              /* plain name */
+    iw_strings lines;           /* requirements, the package's first */
+    iw_strings pins;            /* "name==version" that go before those of `all` for that name */
+    iw_strings hashes;          /* what its wheel may have; empty: anything */
+} iw_ask;
+
+/* A folder of its own: env/bin/python3, env/triage (the site), logs, wheels, sdist. */
+typedef struct iw_attempt {
+    iw_triage *triage;
+    const iw_ask *ask;
+    char *folder, *environment, *site, *logs;
+    json_t *install; /* pip's report: what it chose */
+    char *tests;     /* folder with the sdist's tests, or NULL */
+} iw_attempt;
+
+/* --- pip.c --- */
+/* Runs it with the options and variables that all calls share; *out (may be NULL) gets what it
+ * printed, caller frees. Its reason in one line, where it fails; IW_E_CANCELLED on Ctrl-C.
+ * `folder` takes what passes. */
+int iw_triage_pip(const iw_triage *triage, const char *folder, const iw_strings *arguments,
+                  char **out, iw_error *err);
+/* What pip would bring, into attempt->install; the version that was resolved into *version (NULL:
+ * nothing), the digests of all wheels, one a line and sorted, into *digests ("" where one isn't
+ * told). */
+int iw_triage_resolve(iw_attempt *attempt, char **version, char **digests, iw_error *err);
+/* Downloads these very wheels, each once for all, and lays them into the site. */
+int iw_triage_bring(iw_attempt *attempt, iw_error *err);
+/* The folder of pytest, brought once; NULL where no index has it. Borrowed. */
+const char *iw_triage_tools(iw_triage *triage);
+/* The lines of a requirements file: options and what is asked for. */
+int iw_ask_write(const iw_ask *ask, const char *requirements, const char *constraints,
+                 iw_error *err);
+
+/* --- sdist.c --- */
+/* Looks for the tests in the sdist of that version; attempt->tests. A package
+ * without any, or whose sdist can't be had, is no failure. */
+void iw_triage_find_tests(iw_attempt *attempt, const char *version);
+
+/* --- trial.c --- */
+extern const char iw_trial_code[]; /* trial.py */
+/* Imports, reaches and uses it; fills verdict, crash, what, detail, notes and counts of `row`, and
+ * *culprit: the file of the site that died or raised, below it, or NULL (caller frees). */
+int iw_triage_trial(iw_attempt *attempt, const iw_recipe *recipe, iw_triage_row *row,
+                    char **culprit, iw_error *err);
+
+/* --- count.c --- */
+/* Instructions outside the profile: findings and own of `row`. */
+int iw_triage_count(const iw_attempt *attempt, iw_triage_row *row, iw_error *err);
+
+/* --- owner.c --- */
+/* The distribution that owns a file of the site, by its RECORD: name as PEP 503 compares it, and
+ * version. False where none does. Caller frees both. */
+bool iw_triage_owner(const char *site, const char *file, char **name, char **version);
+/* The RECORD of a distribution in the site, by its name as PEP 503 compares it; NULL where there is
+ * none. Caller frees. */
+char *iw_triage_record(const char *site, const char *package);
+/* Fills row->because.beside: tries older versions of the culprit, then the package beside one. */
+int iw_triage_find_beside(iw_triage *triage, const iw_ask *ask, iw_triage_row *row, iw_error *err);
+
+/* --- try.c --- */
+/* Resolves; then the kept result for these very wheels, this CPU and emulator, else brings and
+ * tries them, and keeps what came of it. `row` must be zeroed; the caller clears it. */
+int iw_triage_try(iw_triage *triage, const iw_ask *ask, iw_triage_row *row, iw_error *err);
+void iw_ask_free(iw_ask *ask);
+/* Another one, of that version. Caller frees. */
+iw_ask iw_ask_version(const iw_ask *ask, const char *version);
+
+/* --- newest.c --- */
+/* Searches the package's versions for the newest that works: newest_working, newest_verdict,
+ * oldest_failing and tried of `row`, which gets the newest version's result. */
+int iw_triage_newest(iw_triage *triage, const iw_ask *ask, iw_triage_row *row, iw_error *err);
+bool iw_triage_works(iw_triage_verdict verdict); /* runs or imports */
+
+/* --- texts (pip.c) --- */
+char *iw_triage_short(const char *data, size_t length); /* a tame line of bounded length */
+
+#endif

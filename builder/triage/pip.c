@@ -1,0 +1,437 @@
+/* pip: what it would bring, bringing that, and why it can't. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "base/process.h"
+#include "build/checks_root.h"
+#include "triage/internal.h"
+
+#define SHORT_LIMIT 240 /* bytes of what somebody said, in a row */
+
+/* --- texts ---------------------------------------------------------------- */
+
+char *iw_plain_name(const char *name)
+{
+    iw_cleanup_free char *own = iw_strndup(name, strcspn(name, "=<>!~[; ("));
+    return iw_project_name(own);
+}
+
+char *iw_triage_short(const char *data, size_t length)
+{
+    bool cut = length > SHORT_LIMIT;
+    for (length = cut ? SHORT_LIMIT : length;
+         cut && length && ((unsigned char)data[length] & 0xC0) == 0x80;)
+        length--; /* between two characters of UTF-8 */
+    iw_cleanup_free char *own = iw_format("%.*s%s", (int)length, data, cut ? "…" : "");
+    return iw_triage_tame(own);
+}
+
+/* The last line that says something. Caller frees. */
+static char *last_line(const char *text)
+{
+    iw_slice rest = iw_slice_of(text ? text : ""), line, best = {"", 0};
+    while (iw_slice_next(&rest, '\n', &line)) {
+        line = iw_slice_trim(line);
+        if (line.length) best = line;
+    }
+    return iw_triage_short(best.data, best.length);
+}
+
+/* --- why it can't --------------------------------------------------------- */
+
+/* Two that clash, from the lines below "The conflict is caused by:": "pandas 3.1.1 depends on
+ * numpy>=2, but numpy==1.26.4 was asked for". Caller frees; NULL where pip tells of none. */
+static char *clash(const char *said)
+{
+    static const char title[] = "The conflict is caused by:", user[] = "The user requested ";
+    const char *at = strstr(said, title);
+    iw_slice rest = iw_slice_of(at ? at + strlen(title) : ""), line;
+    iw_cleanup_strings iw_strings sides = {0};
+    while (sides.count < 2 && iw_slice_next(&rest, '\n', &line)) {
+        line = iw_slice_trim(line);
+        if (!line.length && sides.count) break;
+        iw_cleanup_free char *one = iw_strndup(line.data, line.length);
+        if (iw_starts_with(one, user)) {
+            const char *what = one + strlen(user);
+            if (iw_starts_with(what, "(constraint) ")) what += strlen("(constraint) ");
+            iw_cleanup_free char *said_so = iw_format("%s is asked for", what);
+            if (!iw_strings_has(&sides, said_so)) iw_strings_add(&sides, said_so);
+        } else if (line.length && !iw_strings_has(&sides, one)) {
+            iw_strings_add(&sides, one);
+        }
+    }
+    if (!sides.count) return NULL;
+    iw_cleanup_free char *text =
+        sides.count == 1 ? iw_format("they clash: %s", sides.items[0])
+                         : iw_format("they clash: %s, but %s", sides.items[0], sides.items[1]);
+    return iw_triage_short(text, strlen(text));
+}
+
+/* Why pip brought nothing, from what it said; caller frees. */
+static char *why_not_brought(const char *said)
+{
+    static const char none[] = "No matching distribution found for ";
+    char *two = clash(said);
+    if (two) return two;
+    const char *missing = strstr(said, none), *error = NULL;
+    if (missing) {
+        missing += strlen(none);
+        iw_cleanup_free char *what = iw_triage_short(missing, strcspn(missing, "\n")),
+                             *text = iw_format("no wheel of %s is published for this Python: pip "
+                                               "would build it from source, for this host",
+                                               what);
+        return iw_steal(&text);
+    }
+    for (const char *at = said; (at = strstr(at, "ERROR: ")) != NULL; at++)
+        error = at + strlen("ERROR: ");
+    return error ? iw_triage_short(error, strcspn(error, "\n")) : last_line(said);
+}
+
+/* --- running it ----------------------------------------------------------- */
+
+/* Ctrl-C ends it, too: a download of gigabytes isn't waited for. */
+static int run_until_stopped(const iw_triage *t, const iw_command *command, int *status,
+                             iw_error *err)
+{
+    pid_t pid;
+    if (iw_spawn(command, &pid, err) != 0) return -1;
+    int ended = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd polled[2] = {{ended, POLLIN, 0}, {t->options.fetch.cancel, POLLIN, 0}};
+    while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
+    bool stopped = polled[1].revents && !polled[0].revents;
+    if (stopped) kill(pid, SIGTERM);
+    iw_close_fd(&ended);
+    if (iw_wait(pid, status, err) != 0) return -1;
+    return stopped ? iw_fail(err, IW_E_CANCELLED, "stopped while pip ran") : 0;
+}
+
+/* What it prints goes to files: it may be long, and nobody reads it meanwhile. */
+static int run_pip(const iw_triage *t, const char *folder, const char *const *argv,
+                   const char *const *environment, char **out, iw_error *err)
+{
+    iw_cleanup_free char *said = iw_path_join(folder, "pip.out"),
+                         *complained = iw_path_join(folder, "pip.err"), *text = NULL;
+    iw_command command = {.argv = argv,
+                          .environment = environment,
+                          .in = -1,
+                          .own_group = true,
+                          .die_with_parent = true};
+    int status = 0, result = -1;
+    command.out = open(said, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    command.error = open(complained, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (command.out < 0 || command.error < 0)
+        iw_fail_errno(err, IW_E_IO, "can't write in %s", folder);
+    else result = run_until_stopped(t, &command, &status, err);
+    if (command.out >= 0) close(command.out);
+    if (command.error >= 0) close(command.error);
+    if (result == 0 && status == 0)
+        return out ? iw_read_file(said, IW_TRIAGE_REPORT_LIMIT, out, NULL, err) : 0;
+    if (result != 0 || iw_read_file(complained, IW_TRIAGE_REPORT_LIMIT, &text, NULL, err) != 0)
+        return -1;
+    iw_cleanup_free char *why = why_not_brought(text);
+    return iw_fail(err, IW_E_IO, "%s", why);
+}
+
+static void add_variables(const char *folder, iw_strings *environment)
+{
+    static const char *const kept[] = {"HOME",
+                                       "PATH",
+                                       "PIP_INDEX_URL",
+                                       "PIP_EXTRA_INDEX_URL",
+                                       "PIP_CONFIG_FILE",
+                                       "PIP_CERT",
+                                       "SSL_CERT_FILE",
+                                       "http_proxy",
+                                       "https_proxy",
+                                       "no_proxy",
+                                       "XDG_CONFIG_HOME",
+                                       "XDG_CACHE_HOME"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (getenv(kept[i])) iw_strings_add_format(environment, "%s=%s", kept[i], getenv(kept[i]));
+    /* Gigabytes, perhaps, that /tmp may not hold. */
+    iw_strings_add_format(environment, "TMPDIR=%s", folder);
+}
+
+int iw_triage_pip(const iw_triage *t, const char *folder, const iw_strings *arguments, char **out,
+                  iw_error *err)
+{
+    static const char *const always[] = {"-I",         "-m", "pip", "--disable-pip-version-check",
+                                         "--no-input", NULL};
+    iw_cleanup_strings iw_strings argv = {0}, environment = {0};
+    iw_triage_python(t, &argv, &environment);
+    iw_strings_add_all(&argv, always);
+    iw_strings_add_all(&argv, (const char *const *)arguments->items);
+    if (t->options.fetch.pypi_index)
+        iw_strings_add_format(&environment, "PIP_INDEX_URL=%s", t->options.fetch.pypi_index);
+    add_variables(folder, &environment);
+    return run_pip(t, folder, (const char *const *)argv.items,
+                   (const char *const *)environment.items, out, err);
+}
+
+/* --- what it is asked ----------------------------------------------------- */
+
+static bool names(const iw_strings *lines, const char *name)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        iw_cleanup_free char *own = iw_plain_name(lines->items[i]);
+        if (strcmp(own, name) == 0) return true;
+    }
+    return false;
+}
+
+/* Conditions of others hold for what the package needs, too: the wheels around one are those that
+ * the user has. */
+static void add_constraints(const iw_ask *ask, const iw_want *list, size_t count, bool own,
+                            iw_buffer *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const iw_want *one = &list[i];
+        bool asked = strcmp(one->name, ask->package) == 0;
+        if (*one->conditions && (own || !asked) && !names(&ask->pins, one->name))
+            iw_buffer_add_format(out, "%s%s\n", one->name, one->conditions);
+    }
+}
+
+int iw_ask_write(const iw_ask *ask, const char *requirements, const char *constraints,
+                 iw_error *err)
+{
+    iw_cleanup_buffer iw_buffer wanted = {0}, limits = {0};
+    for (size_t i = 0; ask->all && i < ask->all->options.count; i++)
+        iw_buffer_add_format(&wanted, "%s\n", ask->all->options.items[i]);
+    for (size_t i = 0; i < ask->lines.count; i++)
+        iw_buffer_add_format(&wanted, "%s\n", ask->lines.items[i]);
+    for (size_t i = 0; i < ask->pins.count; i++)
+        iw_buffer_add_format(&limits, "%s\n", ask->pins.items[i]);
+    if (ask->all) {
+        add_constraints(ask, ask->all->items, ask->all->count, false, &limits);
+        add_constraints(ask, ask->all->constraints, ask->all->constraint_count, true, &limits);
+    }
+    iw_buffer_add_text(&limits, "");
+    return iw_write_passing(requirements, wanted.data, wanted.length, 0600, err) ||
+                   iw_write_passing(constraints, limits.data ? limits.data : "", limits.length,
+                                    0600, err)
+               ? -1
+               : 0;
+}
+
+/* --- what it would bring -------------------------------------------------- */
+
+static const json_t *archive_of(const json_t *item)
+{
+    return json_object_get(json_object_get(item, "download_info"), "archive_info");
+}
+
+/* The wheel's digest as the index told it; NULL where it didn't. */
+static const char *digest_of(const json_t *item)
+{
+    return iw_json_get(json_object_get(archive_of(item), "hashes"), "sha256");
+}
+
+static int read_install(iw_attempt *a, const char *path, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL;
+    if (iw_read_file(path, IW_TRIAGE_REPORT_LIMIT, &text, NULL, err) != 0) return -1;
+    json_t *report = json_loads(text, 0, NULL);
+    json_decref(a->install);
+    a->install = json_incref(json_object_get(report, "install"));
+    json_decref(report);
+    return json_is_array(a->install) ? 0 : iw_fail(err, IW_E_FORMAT, "pip's report can't be read");
+}
+
+/* Name and version as pip resolved them, and the digests. */
+static void read_choice(const iw_attempt *a, char **version, char **digests)
+{
+    iw_cleanup_strings iw_strings lines = {0};
+    bool whole = true;
+    size_t i;
+    json_t *item;
+    json_array_foreach(a->install, i, item)
+    {
+        const json_t *metadata = json_object_get(item, "metadata");
+        const char *name = iw_json_get(metadata, "name"), *own = iw_json_get(metadata, "version");
+        iw_cleanup_free char *plain = name ? iw_plain_name(name) : NULL;
+        if (plain && own && strcmp(plain, a->ask->package) == 0 && !*version)
+            *version = iw_strdup(own);
+        whole = whole && digest_of(item);
+        iw_strings_add_format(&lines, "%s %s", plain ? plain : "",
+                              digest_of(item) ? digest_of(item) : "");
+    }
+    iw_strings_sort(&lines);
+    iw_buffer all = {0};
+    for (size_t k = 0; k < lines.count && whole; k++)
+        iw_buffer_add_format(&all, "%s\n", lines.items[k]);
+    *digests = iw_buffer_take(&all);
+}
+
+int iw_triage_resolve(iw_attempt *a, char **version, char **digests, iw_error *err)
+{
+    iw_cleanup_free char *wanted = iw_path_join(a->folder, "requirements.txt"),
+                         *limits = iw_path_join(a->folder, "constraints.txt"),
+                         *report = iw_path_join(a->folder, "report.json");
+    iw_cleanup_strings iw_strings arguments = {0};
+    const char *const words[] = {"install",
+                                 "--quiet",
+                                 "--only-binary",
+                                 ":all:",
+                                 "--report",
+                                 report,
+                                 "--dry-run",
+                                 "--ignore-installed",
+                                 "--constraint",
+                                 limits,
+                                 "--requirement",
+                                 wanted,
+                                 NULL};
+    iw_strings_add_all(&arguments, words);
+    if (iw_ask_write(a->ask, wanted, limits, err) != 0 ||
+        iw_triage_pip(a->triage, a->folder, &arguments, NULL, err) != 0 ||
+        read_install(a, report, err) != 0)
+        return -1;
+    read_choice(a, version, digests);
+    return 0;
+}
+
+/* --- bringing it ---------------------------------------------------------- */
+
+/* The last part of an address, as a file's name; NULL where it is none. Caller frees. */
+static char *file_of(const char *url)
+{
+    iw_cleanup_free char *plain = url ? iw_strndup(url, strcspn(url, "?#")) : NULL;
+    const char *name = plain ? iw_path_base(plain) : "";
+    iw_buffer out = {0};
+    for (; *name; name++) {
+        unsigned code;
+        int used = 0;
+        if (*name == '%' && sscanf(name, "%%%2x%n", &code, &used) == 1 && used == 3) {
+            iw_buffer_add_char(&out, (char)code);
+            name += 2;
+        } else {
+            iw_buffer_add_char(&out, *name);
+        }
+    }
+    iw_cleanup_free char *file = iw_buffer_take(&out);
+    return iw_path_is_inside(file) && !strchr(file, '/') && iw_ends_with(file, ".whl")
+               ? iw_steal(&file)
+               : NULL;
+}
+
+/* From the store, where it is fetched to by its digest, beside the other wheels of this attempt. */
+static int link_wheel(iw_attempt *a, const json_t *item, const char *folder, iw_strings *wheels,
+                      iw_error *err)
+{
+    const char *url = iw_json_get(json_object_get(item, "download_info"), "url"),
+               *sha256 = digest_of(item);
+    iw_cleanup_free char *file = file_of(url);
+    if (!file || !sha256 || !iw_is_sha256(sha256) || !strstr(url, "://") ||
+        iw_starts_with(url, "file:"))
+        return iw_fail(err, IW_E_NOT_FOUND, "no address or digest");
+    const iw_source source = {
+        .kind = IW_SOURCE_URL, .id = "1", .name = url, .file = file, .sha256 = sha256, .to = "."};
+    const iw_recipe recipe = {.name = a->ask->package, .version = "", .sources = &source};
+    const iw_wanted wanted = {.recipe = &recipe, .source = &source};
+    if (iw_fetch_all(a->triage->options.store, &wanted, 1, &a->triage->options.fetch, err) != 0)
+        return -1;
+    iw_cleanup_free char *from = iw_store_source_path(a->triage->options.store, sha256),
+                         *to = iw_path_join(folder, file);
+    if (symlink(from, to) != 0 && errno != EEXIST)
+        return iw_fail_errno(err, IW_E_IO, "can't make %s", to);
+    iw_strings_add(wheels, to);
+    return 0;
+}
+
+/* What the store can't fetch (an index that wants a password, a folder of wheels), pip can. */
+static int download_by_pip(iw_attempt *a, const char *folder, iw_error *err)
+{
+    iw_cleanup_free char *wanted = iw_path_join(a->folder, "requirements.txt"),
+                         *limits = iw_path_join(a->folder, "constraints.txt");
+    iw_cleanup_strings iw_strings arguments = {0};
+    const char *const words[] = {"download",     "--quiet", "--only-binary",
+                                 ":all:",        "--dest",  folder,
+                                 "--constraint", limits,    "--requirement",
+                                 wanted,         NULL};
+    iw_strings_add_all(&arguments, words);
+    return iw_triage_pip(a->triage, a->folder, &arguments, NULL, err);
+}
+
+static int add_file(void *context, const char *relative, const char *full,
+                    const struct stat *status, iw_error *err)
+{
+    (void)status, (void)err;
+    if (iw_ends_with(relative, ".whl")) iw_strings_add(context, full);
+    return 0;
+}
+
+static int gather_wheels(iw_attempt *a, const char *folder, iw_strings *wheels, iw_error *err)
+{
+    size_t i;
+    json_t *item;
+    int status = 0;
+    iw_error why = IW_ERROR_INIT;
+    json_array_foreach(a->install, i, item) if (status == 0) status =
+        link_wheel(a, item, folder, wheels, &why);
+    if (status == 0) return 0;
+    if (why.kind == IW_E_CANCELLED) {
+        iw_error_move(err, &why);
+        return -1;
+    }
+    iw_error_clear(&why);
+    iw_strings_free(wheels);
+    if (iw_remove_tree(folder, err) != 0 || iw_make_folders(folder, 0755, err) != 0 ||
+        download_by_pip(a, folder, err) != 0)
+        return -1;
+    return iw_walk(folder, add_file, wheels, err);
+}
+
+int iw_triage_bring(iw_attempt *a, iw_error *err)
+{
+    iw_cleanup_free char *folder = iw_path_join(a->folder, "wheels");
+    iw_cleanup_strings iw_strings wheels = {0}, arguments = {0};
+    const char *const words[] = {"install", "--quiet",      "--no-index", "--no-deps", "--target",
+                                 a->site,   "--no-compile", "--",         NULL};
+    if (iw_make_folders(folder, 0755, err) != 0) return -1;
+    pthread_mutex_lock(&a->triage->lock);
+    int status = gather_wheels(a, folder, &wheels, err);
+    pthread_mutex_unlock(&a->triage->lock);
+    if (status != 0) return -1;
+    iw_strings_add_all(&arguments, words);
+    iw_strings_add_all(&arguments, (const char *const *)wheels.items);
+    return iw_triage_pip(a->triage, a->folder, &arguments, NULL, err);
+}
+
+/* --- tools ---------------------------------------------------------------- */
+
+static char *bring_tools(const iw_triage *t)
+{
+    iw_cleanup_free char *folder = iw_path_join(t->work, "tools"),
+                         *passing = iw_path_join(t->work, "tools-pip");
+    iw_cleanup_strings iw_strings arguments = {0};
+    const char *const words[] = {"install",  "--quiet", "--only-binary", ":all:",
+                                 "--target", folder,    "--no-compile",  "--",
+                                 "pytest",   NULL};
+    iw_error why = IW_ERROR_INIT;
+    iw_strings_add_all(&arguments, words);
+    int status = iw_make_folders(passing, 0700, &why);
+    if (status == 0) status = iw_triage_pip(t, passing, &arguments, NULL, &why);
+    iw_error_clear(&why);
+    return status == 0 ? iw_steal(&folder) : NULL;
+}
+
+const char *iw_triage_tools(iw_triage *t)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!t->tools_known) t->tools = bring_tools(t);
+    t->tools_known = true;
+    pthread_mutex_unlock(&t->lock);
+    return t->tools;
+}

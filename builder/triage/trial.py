@@ -1,0 +1,529 @@
+# What is done with a package on the emulated CPU, in a sandbox: imports, loads, calls, its tests.
+# Runs behind a line `PLAN = ...`; says what came of each thing in one line of JSON behind "\x1e".
+# Every process that may die is a child of one that goes on with the rest.
+import importlib, json, os, re, resource, select, signal, sys
+
+SITE = os.path.join(os.environ["IRONWHEEL_ENVIRONMENT"], "triage")
+sys.path[:] = [SITE] + [path for path in sys.path if path and "dist-packages" not in path]
+sys.argv = ["python3"]
+OUT = os.dup(1)
+NOTHING = os.open("/dev/null", os.O_RDWR)
+SAID = os.open(os.path.join(os.environ["TMPDIR"], f"said-{os.getpid()}"), os.O_RDWR | os.O_CREAT)
+os.dup2(NOTHING, 0)
+os.dup2(SAID, 1)
+os.dup2(SAID, 2)
+
+
+def tell(**what):
+    os.write(OUT, b"\x1e" + json.dumps(what).encode() + b"\n")
+
+
+# Time is this process's and its children's on the processor: a busy machine reaches as much.
+def spent():
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+
+class Budget:
+    until = 0.0
+
+
+def left():
+    return Budget.until - spent()
+
+
+def allow(seconds):
+    Budget.until = spent() + seconds
+
+
+# In a child, whose own time begins at nothing.
+def fork():
+    rest = left()
+    pid = os.fork()
+    if pid == 0:
+        allow(rest)
+    return pid
+
+
+def why(error):
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+# The innermost file of the site that raised: whose fault it is.
+def place(error):
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith(SITE + "/"):
+            found = name[len(SITE) + 1:]
+        trace = trace.tb_next
+    return found
+
+
+# Does `things` one after the other in a child, and in another one what is left when that dies or is
+# stuck. `do` gives the rest of what is told of a thing, or raises. Stops when the time is over.
+# Returns those that came out well.
+def each(kind, things, do, patience):
+    things, at, fine = list(things), 0, []
+    while at < len(things) and left() > 0:
+        read, write = os.pipe()
+        pid = fork()
+        if pid == 0:
+            os.close(read)
+            child(kind, things[at:], do, write)
+        os.close(write)
+        done, well = follow(kind, things[at:], pid, read, patience)
+        fine += [things[at + number] for number in well]
+        at += done
+    if at < len(things):
+        tell(kind=kind, what="", end="over", left=len(things) - at)
+    return fine
+
+
+def child(kind, things, do, write):
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))
+    for number, thing in enumerate(things):
+        os.write(write, b"%d\n" % number)
+        answer = {}
+        try:
+            answer = do(thing) or {}
+            answer.setdefault("end", "ok")
+        except SystemExit as error:
+            answer = {"end": "raise", "why": why(error), "type": "SystemExit", "file": place(error)}
+        except BaseException as error:
+            answer = {"end": "raise", "why": why(error), "type": type(error).__name__, "file": place(error)}
+        tell(kind=kind, what=thing, pid=os.getpid(), **answer)
+        if answer["end"] == "ok":
+            os.write(write, b"+%d\n" % number)
+        if left() <= 0 and number + 1 < len(things):
+            os.write(write, b"%d\nover\n" % (number + 1))
+            os._exit(0)
+    os.write(write, b"done\n")
+    os._exit(0)
+
+
+# How many of the things need no more doing, and the numbers of those that came out well.
+def follow(kind, things, pid, read, patience):
+    number, text, late, finished, over, fine = 0, b"", False, False, False, []
+    while True:
+        ready, _, _ = select.select([read], [], [], patience)
+        if not ready:
+            late = True
+            os.kill(pid, signal.SIGKILL)
+        part = os.read(read, 4096) if ready else b""
+        text += part
+        for line in text.split(b"\n")[:-1]:
+            if line == b"done":
+                finished = True
+            elif line == b"over":
+                over = True
+            elif line.startswith(b"+"):
+                fine.append(int(line[1:]))
+            elif line.isdigit():
+                number = int(line)
+        text = text.split(b"\n")[-1]
+        if late or not part:
+            break
+    os.close(read)
+    _, status = os.waitpid(pid, 0)
+    if finished:
+        return len(things), fine
+    if over:
+        return number, fine
+    if late:
+        tell(kind=kind, what=things[number], pid=pid, end="slow")
+    elif os.WIFSIGNALED(status):
+        tell(kind=kind, what=things[number], pid=pid, end="signal", signal=os.WTERMSIG(status))
+    else:
+        tell(kind=kind, what=things[number], pid=pid, end="exit", status=os.WEXITSTATUS(status))
+    return number + 1, fine
+
+
+# --- what there is ----------------------------------------------------------
+
+FEATURES = re.compile("|".join(PLAN["lacks"]), re.I) if PLAN["lacks"] else None
+
+
+# Made for another CPU, by its name: the package itself would ask the CPU first.
+def is_elsewhere(name):
+    return bool(FEATURES and FEATURES.search(name))
+
+
+# By its RECORD.
+def files_of(name):
+    import csv
+    plain = re.sub("[-_.]+", "-", name).lower()
+    for folder in sorted(os.listdir(SITE)):
+        if folder.endswith(".dist-info") and re.sub("[-_.]+", "-", folder[:-10].rsplit("-", 1)[0]).lower() == plain:
+            with open(os.path.join(SITE, folder, "RECORD"), newline="", encoding="utf-8") as record:
+                return [row[0] for row in csv.reader(record) if row]
+    return []
+
+
+SKIPPED_TOPS = ("tests", "test", "docs", "examples", "benchmarks")
+SUFFIX = re.compile(r"\.(cpython-3\d+[a-z]*-x86_64-linux-gnu|abi3)\.so$")
+
+
+# "pkg/core.cpython-311-x86_64-linux-gnu.so" to "pkg.core"; None where it can't be a module.
+def module_of(file):
+    if file.endswith("/__init__.py"):
+        file = file[:-len("/__init__.py")]
+    elif file.endswith(".py"):
+        file = file[:-3]
+    elif SUFFIX.search(file):
+        file = SUFFIX.sub("", file)
+    elif file.endswith(".so"):
+        file = file[:-3]
+    else:
+        return None
+    parts = file.split("/")
+    if not all(part.isidentifier() for part in parts) or parts[-1] in ("__main__", "setup", "conftest"):
+        return None
+    return ".".join(parts)
+
+
+# The distribution's own name where it has such a module, else all that stand at the top.
+def tops_of(name, modules):
+    tops = sorted({module.split(".")[0] for module in modules} - set(SKIPPED_TOPS))
+    own = re.sub("[-_.]+", "_", name).lower()
+    named = [top for top in tops if top.lower() == own]
+    return named or [top for top in tops if not top.startswith("_")] or tops
+
+
+def is_module_file(path):
+    with open(path, "rb") as file:
+        return b"PyInit_" in file.read()
+
+
+# --- calls ------------------------------------------------------------------
+
+QUIET = re.compile(r"exit|abort|kill|raise_signal|fork|daemon|sleep|forever|serve|listen|interact|prompt|input|download|spawn|_wait|breakpoint|set_trace", re.I)
+DULL = (TypeError, ValueError, LookupError, AttributeError, FileNotFoundError, AssertionError, ArithmeticError, StopIteration, NameError, EOFError, PermissionError, IsADirectoryError,
+        NotADirectoryError, UnicodeError, BufferError, MemoryError, RecursionError)
+
+
+def values():
+    import array
+    some = [0, 3, 1.5, b"abcdefgh01234567", "AAC", array.array("d", [1, 2, 3, 4]), [1, 2, 3], ["AACDE", "AAC"], {"a": 1}]
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and hasattr(numpy, "arange"):
+        some += [numpy.arange(12.0).reshape(3, 4) + 1, numpy.arange(8, dtype="int32")]
+    return some
+
+
+def combinations():
+    some = values()
+    yield ()
+    for value in some:
+        yield (value,)
+    for value in some:
+        yield (value, value)
+    small = [3, b"abcdefgh01234567", "AAC", some[-1]]
+    for one in small:
+        for other in small:
+            if one is not other:
+                yield (one, other)
+    yield ("AAC", ["AACDE", "AAC"])
+    for value in some:
+        yield (value, value, value)
+
+
+def accepts(function, count):
+    import inspect
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    except Exception:
+        return True
+    return True
+
+
+# Whether an object is the package's own, as far as it says.
+def is_own(thing, tops):
+    module = getattr(thing, "__module__", None)
+    return isinstance(module, str) and module.split(".")[0] in tops
+
+
+def use(result):
+    import itertools
+    if hasattr(result, "__next__"):
+        list(itertools.islice(result, 3))
+    elif not isinstance(result, (str, bytes, int, float, type(None))):
+        for action in (repr, len):
+            try:
+                action(result)
+            except Exception:
+                pass
+
+
+# Every number of a combination is told before it is tried, so that the one that died is known.
+def call_all(function, wanted, results=None):
+    raised = []
+    passed = []
+    for number, arguments in enumerate(combinations()):
+        if wanted is not None and number not in wanted:
+            continue
+        if not accepts(function, len(arguments)):
+            continue
+        os.write(MARK, b"%d\n" % number)
+        try:
+            result = function(*arguments)
+            use(result)
+            passed.append(number)
+            if results is not None and len(results) < 3:
+                results.append(result)
+        except DULL:
+            pass
+        except SystemExit:
+            pass
+        except BaseException as error:
+            raised.append([number, why(error), place(error)])
+    return raised, passed
+
+
+def find(path):
+    global MARK
+    module, *names = path.split("|")
+    thing = sys.modules.get(module) or importlib.import_module(module)
+    for name in names:
+        if name == "()":
+            made, mark, MARK = [], MARK, NOTHING
+            call_all(thing, None, made)
+            MARK = mark
+            made = [one for one in made if one is not None]
+            if not made:
+                raise LookupError("no instance can be made")
+            thing = made[0]
+        else:
+            thing = getattr(thing, name)
+    return thing
+
+
+def callables_of(module, tops, compiled):
+    for name in sorted(vars(module)):
+        thing = vars(module)[name]
+        if name.startswith("__") or QUIET.search(name) or is_elsewhere(name) or not callable(thing):
+            continue
+        if not compiled and (name.startswith("_") or not is_own(thing, tops)):
+            continue
+        if isinstance(thing, type) and (issubclass(thing, BaseException) or not is_own(thing, tops)):
+            continue
+        yield name, thing
+
+
+# "module|name", and "module|Class|()|method" for what an instance has.
+def paths(modules, tops):
+    seen = set()
+    for module, compiled in modules:
+        for name, thing in callables_of(module, tops, compiled):
+            if id(thing) in seen:
+                continue
+            seen.add(id(thing))
+            yield f"{module.__name__}|{name}"
+    for module, compiled in modules:
+        for name, thing in callables_of(module, tops, compiled):
+            if not isinstance(thing, type) or (thing, 0) in seen:
+                continue
+            seen.add((thing, 0))
+            for method in sorted(vars(thing)):
+                if not method.startswith("_") and callable(getattr(thing, method, None)) and not QUIET.search(method) and not is_elsewhere(method):
+                    yield f"{module.__name__}|{name}|()|{method}"
+
+
+MARK = -1
+LATE = (signal.SIGALRM, signal.SIGPROF)
+
+
+# One call's child: what the combination was is in a file, which outlives it.
+def call(path):
+    global MARK
+    wanted = PLAN["calls"].get(path) if PLAN["calls"] else None
+    name = os.path.join(os.environ["TMPDIR"], f"call-{os.getpid()}")
+    raised, passed, skipped = [], [], set()
+    while True:
+        MARK = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            signal.setitimer(signal.ITIMER_PROF, 5)
+            signal.alarm(100)
+            thing = find(path)
+            chosen = set(wanted) if wanted is not None else set(range(1000))
+            more, fine = call_all(thing, chosen - skipped)
+            os.write(write, json.dumps([[[number, text[:300], file] for number, text, file in more[:20]], fine]).encode())
+            os._exit(0)
+        os.close(write)
+        text = b""
+        while part := os.read(read, 65536):
+            text += part
+        os.close(read)
+        _, status = os.waitpid(pid, 0)
+        marks = open(name).read().split()
+        os.close(MARK)
+        if text:
+            more, fine = json.loads(text)
+            return {"end": "ok", "raised": raised + more, "passed": passed + fine}
+        if not marks:
+            return {"end": "exit"}
+        number = int(marks[-1])
+        passed += [int(mark) for mark in marks[:-1]]
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in LATE:
+            tell(kind="call", what=path, number=number, pid=pid, end="signal", signal=os.WTERMSIG(status))
+        skipped |= set(range(number + 1))
+        if len(skipped) > 200 or not os.WIFSIGNALED(status) or os.WTERMSIG(status) in LATE:
+            return {"end": "ok", "raised": raised, "passed": passed}
+
+
+def exercise(tops, modules):
+    chosen = []
+    for name in modules:
+        if not name.startswith(tuple(top + "." for top in tops)) and name not in tops:
+            continue
+        module = sys.modules.get(name)
+        if module is None or is_elsewhere(name):
+            continue
+        compiled = str(getattr(module, "__file__", None) or "").endswith(".so")
+        if compiled or name in tops:
+            chosen.append((module, compiled))
+    chosen.sort(key=lambda pair: not pair[1])
+    things = list(PLAN["calls"]) if PLAN["calls"] else list(paths(chosen, tops))
+    each("call", things, call, 120)
+
+
+# --- the package's own tests ------------------------------------------------
+
+class Reporter:
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" or report.outcome == "failed":
+            text = ""
+            if report.outcome == "failed":
+                text = str(getattr(report.longrepr, "reprcrash", "") or report.longrepr)
+            tell(kind="test", what=report.nodeid, pid=os.getpid(), end={"passed": "ok", "skipped": "skip"}.get(report.outcome, "raise"), why=" ".join(text.split())[:400])
+
+    def pytest_runtest_logstart(self, nodeid, location):
+        tell(kind="test", what=nodeid, pid=os.getpid(), end="start")
+
+
+def test_file(path):
+    wanted = [name for name in PLAN["only"].get("test", []) if name.split("::")[0] == path]
+    try:
+        import pytest
+    except ImportError:
+        return test_file_plainly(path, wanted)
+    status = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", PLAN["tests"], *(wanted or [path])], plugins=[Reporter()])
+    return {"end": "ok" if int(status) in (0, 1) else "skip", "file_of_tests": True}
+
+
+def test_file_plainly(path, wanted):
+    import unittest
+
+    class Result(unittest.TestResult):
+        def say(self, test, end, error=None):
+            name = f"{path}::{test.id()}"
+            tell(kind="test", what=name, pid=os.getpid(), end=end, why=why(error[1])[:400] if error else "")
+
+        def startTest(self, test):
+            super().startTest(test)
+            self.say(test, "start")
+
+        def addSuccess(self, test):
+            self.say(test, "ok")
+
+        def addError(self, test, error):
+            self.say(test, "raise", error)
+
+        addFailure = addError
+
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    module = importlib.import_module(os.path.basename(path)[:-3])
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
+    cases = [case for part in suite for case in part]
+    chosen = [case for case in cases if not wanted or f"{path}::{case.id()}" in wanted]
+    result = Result()
+    for case in chosen:
+        case.run(result)
+    return {"end": "ok", "file_of_tests": True}
+
+
+def run_tests():
+    work = os.path.join(os.environ["TMPDIR"], "tests")
+    import shutil
+    shutil.copytree(PLAN["tests"], work, symlinks=True)
+    os.chdir(work)
+    PLAN["tests"] = work
+    sys.path.append("/run/tools")
+    found = []
+    for folder, folders, files in os.walk("."):
+        folders.sort()
+        found += [os.path.normpath(os.path.join(folder, name)) for name in sorted(files) if re.fullmatch(r"test_.*\.py|.*_test\.py|tests?\.py", name)]
+    chosen = {name.split("::")[0] for name in PLAN["only"].get("test", [])}
+    found = [path for path in found if not chosen or path in chosen]
+    found.sort(key=lambda path: os.path.getsize(path))
+    each("test", found, test_file, 120)
+
+
+# --- the whole --------------------------------------------------------------
+
+def import_one(name):
+    importlib.import_module(name)
+    return {"compiled": str(getattr(sys.modules.get(name), "__file__", "")).endswith(".so")}
+
+
+def load_one(file):
+    import ctypes
+    ctypes.CDLL(os.path.join(SITE, file))
+
+
+def chosen(kind, things):
+    return [thing for thing in things if not PLAN["again"] or thing in PLAN["only"].get(kind, [])]
+
+
+def reach(files, modules, tops):
+    rest = sorted(set(modules) - set(tops), key=lambda name: (bool(re.search(r"(^|\.)_?tests?(\.|$)|testing|benchmarks", name)), name.count("."), name))
+    compiled = {module_of(file) for file in files if file.endswith(".so")}
+    fine = each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_one, 120)
+    shared = [file for file in files if re.search(r"\.so(\.\d+)*$", file) and not is_elsewhere(os.path.basename(file)) and not file.startswith("..")]
+    each("load", chosen("load", [file for file in shared if not is_module_file(os.path.join(SITE, file))]), load_one, 120)
+    return [name for name in fine if name in compiled]
+
+
+# In children of a process that has imported it.
+def call_things(tops, extra):
+    pid = fork()
+    if pid == 0:
+        import inspect
+        for name in tops + extra:
+            try:
+                if name in tops or left() > PLAN["seconds"] / 2:
+                    importlib.import_module(name)
+            except BaseException:
+                pass
+        exercise(tops, sorted(sys.modules))
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def main():
+    allow(PLAN["seconds"])
+    files = files_of(PLAN["package"])
+    modules = [name for name in map(module_of, files) if name and name.split(".")[0] not in SKIPPED_TOPS]
+    tops = tops_of(PLAN["package"], modules)
+    if PLAN["do"] == "tests":
+        return run_tests()
+    if PLAN["do"] == "import":
+        if not tops:
+            tell(kind="top", what="", end="none")
+        each("top", chosen("top", tops), import_one, 600)
+        return None
+    allow(PLAN["seconds"] / 2)
+    extra = reach(files, modules, tops)
+    allow(PLAN["seconds"])
+    if PLAN["calls"] or not PLAN["again"]:
+        call_things(tops, PLAN["extra"] or extra)
+    return None
+
+
+main()
+tell(kind="end", what="", end="ok")

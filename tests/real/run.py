@@ -1,0 +1,83 @@
+"""Tries what stands in tests/real/*.list for real, with the package index: `make test-real [LISTS="triage"] [LARGE=1]`. Not part of CI.
+
+A line of a list is a case: words, `#` begins a comment. What came of each is kept in out/real/<list>.jsonl by the line's text, so that a run that was stopped goes on where it was
+(`--again` forgets it). A case whose file left the index, or lies there with another digest, is reported gone, not passed. A line that begins with `large` brings gigabytes, and is
+tried only with LARGE=1. Another list needs a function here: HANDLERS.
+
+    triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-" where pip can't bring one
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
+
+
+def triage(words):
+    """("passed" | "failed" | "gone", what came)"""
+    profile, requirement, sha256, verdicts, *more = words
+    done = subprocess.run([PROGRAM, "-C", str(ROOT), "triage", "--json", "-p", profile, requirement], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    rows = [row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row]
+    if not rows:
+        return "failed", (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    row = rows[0]
+    because = (row["because"] or {}).get("package")
+    told = " ".join(filter(None, (row["verdict"], because and f"because={because}", row["what"], row["signal"] or row["detail"])))
+    if row["version"] is None and sha256 != "-":
+        return "gone", row["detail"]
+    if row["sha256"] != sha256 and sha256 != "-":
+        return "gone", f"another wheel: {row['sha256']}"
+    wanted = [word.split("=", 1)[1] for word in more if word.startswith("because=")]
+    return ("passed" if row["verdict"] in verdicts.split("|") and (not wanted or because in wanted) else "failed"), told
+
+
+HANDLERS = {"triage": triage}
+
+
+def cases(path):
+    for line in path.read_text().splitlines():
+        words = line.split("#")[0].split()
+        if words:
+            yield " ".join(words), words
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("lists", nargs="*")
+    options = parser.parse_args()
+    counts = {"passed": 0, "failed": 0, "gone": 0, "large": 0}
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.list")):
+        if options.lists and path.stem not in options.lists:
+            continue
+        kept = ROOT / "out/real" / f"{path.stem}.jsonl"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        known = {} if options.again or not kept.exists() else {row["case"]: row for row in map(json.loads, kept.read_text().splitlines())}
+        for text, words in cases(path):
+            if words[0] == "large":
+                words = words[1:]
+                if not options.large:
+                    counts["large"] += 1
+                    print(f"{'large':7} {path.stem}: {text}", flush=True)
+                    continue
+            row = known.get(text)
+            if row is None or row["state"] == "gone":
+                started = time.monotonic()
+                state, told = HANDLERS[path.stem](words)
+                row = {"case": text, "state": state, "told": told, "seconds": round(time.monotonic() - started, 1)}
+                with kept.open("a") as out:
+                    out.write(json.dumps(row) + "\n")
+            counts[row["state"]] += 1
+            print(f"{row['state']:7} {path.stem}: {text}: {row['told']} ({row['seconds']} s)", flush=True)
+    print(", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no case")
+    return counts["failed"] != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
