@@ -12,6 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SYS_close_range /* of Linux 5.9; glibc 2.31's list of system calls is older */
+#define SYS_close_range 436
+#endif
+
 void iw_guard_adopt(void)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -261,8 +261,9 @@ static int start(run *r, const iw_sandbox *sandbox, int output, int report, int 
     }
     iw_strings_add_all(&argv, (const char *const *)plain.items + 1);
     const int kept[] = {report, inner.keep_fd, -1};
+    static const char *const nothing[] = {NULL}; /* all that is wanted inside is in argv */
     iw_command command = {.argv = (const char *const *)argv.items,
-                          .environment = sandbox->host ? sandbox->environment : NULL,
+                          .environment = sandbox->host ? sandbox->environment : nothing,
                           .folder = sandbox->host ? sandbox->folder : NULL,
                           .in = sandbox->terminal ? 0 : -1,
                           .out = sandbox->terminal ? 1 : output,

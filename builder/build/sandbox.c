@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "base/path.h"
 #include "base/process.h"
 
 static void add_bind(iw_strings *argv, const iw_bind *bind)
@@ -18,13 +19,13 @@ static void add_bind(iw_strings *argv, const iw_bind *bind)
     iw_strings_add(argv, bind->to);
 }
 
-/* What is always cut off: every namespace, the caller's environment, capabilities, the user's name
- * and the host's. */
+/* What is always cut off: every namespace, capabilities, the user's name and the host's. (The
+ * caller's environment isn't even given to bwrap: before 0.5 it has no --clearenv.) */
 static void add_isolation(const iw_sandbox *sandbox, iw_strings *argv)
 {
-    static const char *const always[] = {"--unshare-all", "--unshare-user", "--die-with-parent",
-                                         "--clearenv",    "--cap-drop",     "ALL",
-                                         "--hostname",    "ironwheel",      NULL};
+    static const char *const always[] = {
+        "--unshare-all", "--unshare-user", "--die-with-parent", "--cap-drop",
+        "ALL",           "--hostname",     "ironwheel",         NULL};
     iw_strings_add_all(argv, always);
     if (!sandbox->terminal) iw_strings_add(argv, "--new-session");
     iw_strings_add(argv, "--uid");
@@ -85,32 +86,43 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv)
 
 /* --- probing -------------------------------------------------------------- */
 
-static bool knob_is(const char *path, char value)
+/* Whether the file `path` below `root` begins with `value`. */
+static bool knob_is(const char *root, const char *path, char value)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
+    iw_cleanup_free char *full = iw_path_join(root, path);
+    iw_cleanup_fd int fd = open(full, O_RDONLY | O_CLOEXEC);
     char c = 0;
-    bool is = read(fd, &c, 1) == 1 && c == value;
-    close(fd);
-    return is;
+    return fd >= 0 && read(fd, &c, 1) == 1 && c == value;
 }
 
-/* What most likely stands in the way, and what helps. */
-static const char *probe_advice(void)
+static bool is_there(const char *root, const char *path)
 {
-    if (knob_is("/proc/sys/kernel/unprivileged_userns_clone", '0'))
-        return "unprivileged user namespaces are switched off: `sudo sysctl -w "
-               "kernel.unprivileged_userns_clone=1` switches them on "
-               "until the next boot (a file in /etc/sysctl.d keeps it)";
-    if (knob_is("/proc/sys/user/max_user_namespaces", '0'))
+    iw_cleanup_free char *full = iw_path_join(root, path);
+    return iw_exists(full);
+}
+
+const char *iw_sandbox_advice(const char *root, bool privileged)
+{
+    if (is_there(root, ".dockerenv"))
+        return "this is a Docker container, which forbids user namespaces: start it with `docker "
+               "run --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
+               "--security-opt systempaths=unconfined`";
+    if (is_there(root, "run/.containerenv"))
+        return "this is a Podman container, which forbids a /proc of one's own: start it with "
+               "`podman run --security-opt unmask=ALL --security-opt seccomp=unconfined`";
+    if (knob_is(root, "proc/sys/user/max_user_namespaces", '0'))
         return "user namespaces are limited to 0: `sudo sysctl -w user.max_user_namespaces=15000` "
                "allows them until the next boot";
-    if (knob_is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
-        return "AppArmor restricts user namespaces: give bwrap a profile that allows `userns`, or "
-               "`sudo sysctl -w "
-               "kernel.apparmor_restrict_unprivileged_userns=0` until the next boot";
-    return "in a container or another sandbox, run it outside, or allow the container user "
-           "namespaces and its own /proc";
+    if (!privileged && knob_is(root, "proc/sys/kernel/unprivileged_userns_clone", '0'))
+        return "user namespaces are forbidden to all but root: `sudo sysctl -w "
+               "kernel.unprivileged_userns_clone=1` allows them until the next boot (the same in a "
+               "file in /etc/sysctl.d keeps it)";
+    if (!privileged && knob_is(root, "proc/sys/kernel/apparmor_restrict_unprivileged_userns", '1'))
+        return "AppArmor forbids user namespaces to all but root: `sudo sysctl -w "
+               "kernel.apparmor_restrict_unprivileged_userns=0` allows them until the next boot "
+               "(the same in a file in /etc/sysctl.d keeps it)";
+    return "in a container, a chroot or another sandbox, run it outside, or allow the container "
+           "user namespaces and its own /proc";
 }
 
 int iw_sandbox_probe(iw_error *err)
@@ -122,9 +134,9 @@ int iw_sandbox_probe(iw_error *err)
     iw_cleanup_free char *program = iw_find_program("bwrap");
     if (!program)
         return iw_fail(err, IW_E_ENVIRONMENT,
-                       "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: `sudo apt "
-                       "install bubblewrap`, or "
-                       "your distribution's package of that name");
+                       "bubblewrap (bwrap) is needed for the sandbox and isn't in PATH: install "
+                       "the package bubblewrap (it is called so everywhere: `apt-get install`, "
+                       "`dnf install`, `pacman -S` or `zypper install`)");
     /* Out of the terminal's reach, as every run of it: a Ctrl-C meanwhile is no sign that there is
      * none. */
     int status = iw_sandbox_run(&sandbox, NULL, &result, &inner);
@@ -134,7 +146,7 @@ int iw_sandbox_probe(iw_error *err)
         iw_fail(err, IW_E_ENVIRONMENT,
                 "no sandbox can be had here (%s): %s. `build --no-sandbox` does without, with this "
                 "host's own tools",
-                iw_error_text(&inner), probe_advice());
+                iw_error_text(&inner), iw_sandbox_advice("/", geteuid() == 0));
     iw_error_clear(&inner);
     return status;
 }

@@ -44,6 +44,9 @@ void iw_sandbox_arguments(const iw_sandbox *sandbox, iw_strings *argv);
 /* Whether a sandbox can be had here; the error says what is missing and how to get it (user
  * namespaces, bwrap). */
 int iw_sandbox_probe(iw_error *err);
+/* What most likely forbids user namespaces on the host whose files are below `root` ("/"), and the
+ * line that allows them. `privileged`: to root. Static. */
+const char *iw_sandbox_advice(const char *root, bool privileged);
 
 typedef struct iw_sandbox_watch { /* what happens meanwhile; any callback may be NULL */
     void (*line)(void *context,

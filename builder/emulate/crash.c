@@ -264,6 +264,19 @@ char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char
     return iw_buffer_take(&text);
 }
 
+/* As sigabbrev_np, which glibc has from 2.32 on; of those that iw-crash.so records. */
+static const char *signal_name(int number)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } all[] = {{SIGILL, "ILL"}, {SIGFPE, "FPE"},   {SIGSEGV, "SEGV"}, {SIGBUS, "BUS"},
+               {SIGSYS, "SYS"}, {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"}, {SIGKILL, "KILL"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].number == number) return all[i].name;
+    return "?";
+}
+
 char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char *output)
 {
     iw_cleanup_free char *line = python_line(output);
@@ -271,7 +284,7 @@ char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char
     iw_json_set(object, "type", "crash");
     iw_json_set(object, "program", crash->program);
     json_object_set_new(object, "pid", json_integer(crash->pid));
-    iw_json_set(object, "signal", sigabbrev_np(crash->signal) ? sigabbrev_np(crash->signal) : "?");
+    iw_json_set(object, "signal", signal_name(crash->signal));
     iw_json_set(object, "profile", profile->name);
     iw_json_set(object, "instruction", crash->instruction);
     iw_json_set(object, "feature", crash->feature);

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <git2.h>
+#if __has_include(<git2/sys/errors.h>)
+#include <git2/sys/errors.h> /* from 1.8 on git_error_set_str stands there */
+#endif
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

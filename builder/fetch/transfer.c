@@ -244,6 +244,7 @@ static bool is_private(const char *address)
            (six.s6_addr[0] & 0xfe) == 0xfc;
 }
 
+#if LIBCURL_VERSION_NUM >= 0x075000
 static int on_connected(void *context, char *address, char *local, int port, int local_port)
 {
     (void)local, (void)port, (void)local_port;
@@ -259,14 +260,51 @@ void iw_transfer_watch(void *easy, iw_transfer_guard *guard)
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, guard);
 }
+#else
+/* Before 7.80 a connection can only be looked at before it is made: of the first host's addresses,
+ * the last that was tried is the one that answered. */
+static curl_socket_t on_connect(void *context, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    (void)purpose;
+    iw_transfer_guard *guard = context;
+    char address[INET6_ADDRSTRLEN] = "";
+    long redirects = 0;
+    const void *bytes = to->family == AF_INET
+                            ? (const void *)&((struct sockaddr_in *)&to->addr)->sin_addr
+                            : (const void *)&((struct sockaddr_in6 *)&to->addr)->sin6_addr;
+    inet_ntop(to->family, bytes, address, sizeof address);
+    curl_easy_getinfo(guard->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    if (redirects == 0) snprintf(guard->first, sizeof guard->first, "%s", address);
+    guard->refused = strcmp(guard->first, address) != 0 && is_private(address);
+    return guard->refused ? CURL_SOCKET_BAD
+                          : socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard)
+{
+    *guard = (iw_transfer_guard){.easy = easy};
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_connect);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, guard);
+}
+#endif
+
+/* Only http and https, and from https only to https. */
+static void set_protocols(CURL *easy, bool secure)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, secure ? "https" : "http,https");
+#else
+    long http = secure ? 0 : CURLPROTO_HTTP;
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS, http | CURLPROTO_HTTPS);
+#endif
+}
 
 void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options)
 {
     curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    /* From https only to https. */
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
-                     iw_starts_with(url, "https:") ? "https" : "http,https");
+    set_protocols(easy, iw_starts_with(url, "https:"));
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 8L);
     curl_easy_setopt(easy, CURLOPT_FAILONERROR, 1L);

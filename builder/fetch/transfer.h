@@ -37,6 +37,7 @@ typedef struct iw_transfer_options {
 /* The address that a request went to first: no redirect may lead from there to another one that
  * only this host or its network knows. */
 typedef struct iw_transfer_guard {
+    void *easy; /* with a curl before 7.80 */
     char first[64];
     bool refused;
 } iw_transfer_guard;

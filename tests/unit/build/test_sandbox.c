@@ -336,9 +336,37 @@ static void probe_says_what_to_install(void **state)
     setenv("PATH", "/nonexistent", 1);
     assert_int_equal(iw_sandbox_probe(&err), -1);
     assert_int_equal(err.kind, IW_E_ENVIRONMENT);
-    assert_non_null(strstr(err.message, "apt install bubblewrap"));
+    assert_non_null(strstr(err.message, "package bubblewrap"));
     iw_error_clear(&err);
     setenv("PATH", path, 1);
+}
+
+static void put(const char *root, const char *name, const char *text)
+{
+    iw_cleanup_free char *path = iw_path_join(root, name), *folder = iw_strdup(path);
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(iw_make_folders(folder, 0755, NULL), 0);
+    assert_int_equal(iw_write_file(path, text, strlen(text), 0644, NULL), 0);
+}
+
+static void advice_fits_what_forbids_it(void **state)
+{
+    (void)state;
+    iw_cleanup_free char *root = NULL;
+    assert_int_equal(iw_temporary_folder("/tmp", "iw-advice-", &root, NULL), 0);
+    assert_non_null(strstr(iw_sandbox_advice(root, false), "in a container, a chroot"));
+    put(root, "proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n");
+    const char *line = "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`";
+    assert_non_null(strstr(iw_sandbox_advice(root, false), line));
+    assert_null(strstr(iw_sandbox_advice(root, true), line)); /* root may */
+    put(root, "proc/sys/kernel/unprivileged_userns_clone", "0\n");
+    line = "sudo sysctl -w kernel.unprivileged_userns_clone=1`";
+    assert_non_null(strstr(iw_sandbox_advice(root, false), line));
+    put(root, "proc/sys/user/max_user_namespaces", "0\n");
+    assert_non_null(strstr(iw_sandbox_advice(root, true), "user.max_user_namespaces=15000`"));
+    put(root, ".dockerenv", "");
+    assert_non_null(strstr(iw_sandbox_advice(root, true), "`docker run --security-opt"));
+    iw_remove_tree(root, NULL);
 }
 
 int main(void)
@@ -357,6 +385,7 @@ int main(void)
                                        RUN(says_why_it_could_not_start),
                                        RUN(logs_all_and_bounds_lines),
                                        RUN(probe_is_out_of_the_terminals_reach),
-                                       cmocka_unit_test(probe_says_what_to_install)};
+                                       cmocka_unit_test(probe_says_what_to_install),
+                                       cmocka_unit_test(advice_fits_what_forbids_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
