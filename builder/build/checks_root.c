@@ -64,6 +64,12 @@ static const char *emulator_of(const iw_toolchain *toolchain)
     return NULL;
 }
 
+bool iw_checks_emulator_is(const iw_toolchain *checks, const iw_toolchain *toolchain)
+{
+    const char *pinned = emulator_of(checks), *own = emulator_of(toolchain);
+    return pinned && own && strcmp(own, pinned) == 0;
+}
+
 int iw_checks_emulator(iw_catalog *catalog, iw_store *store, const iw_toolchain *toolchain,
                        const char *toolchain_root, const iw_fetch_options *options, char **path,
                        iw_error *err)
@@ -71,10 +77,10 @@ int iw_checks_emulator(iw_catalog *catalog, iw_store *store, const iw_toolchain 
     const iw_toolchain *checks;
     *path = NULL;
     if (iw_catalog_checks(catalog, &checks, err) != 0) return -1;
-    const char *pinned = emulator_of(checks), *own = emulator_of(toolchain);
     iw_cleanup_free char *root = NULL;
-    if (!pinned) return 0;
-    if (own && toolchain_root && strcmp(own, pinned) == 0) root = iw_strdup(toolchain_root);
+    if (!emulator_of(checks)) return 0;
+    if (toolchain_root && iw_checks_emulator_is(checks, toolchain))
+        root = iw_strdup(toolchain_root);
     else if (make_root(store, checks, options, &root, err) != 0) return -1;
     *path = iw_path_join(root, "usr/bin/" IW_EMULATOR_NAME);
     return 0;

@@ -19,6 +19,8 @@ int iw_checks_root(iw_catalog *catalog, iw_store *store, const iw_fetch_options 
  * the variables that keep it to its own files and from writing there. */
 void iw_checks_python(const char *root, iw_strings *argv, iw_strings *environment);
 
+/* Whether `toolchain` brings the very emulator that `checks` pins. */
+bool iw_checks_emulator_is(const iw_toolchain *checks, const iw_toolchain *toolchain);
 /* The pinned emulator: that of a toolchain's unpacked root (NULL: none) where it is the very same
  * package, else the one of iw_checks_root. NULL where the tree has no such file. Owned by the
  * caller. */

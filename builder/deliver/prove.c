@@ -6,6 +6,7 @@
 
 #include "audit/audit.h"
 #include "base/memory.h"
+#include "build/checks_root.h"
 #include "emulate/emulate.h"
 
 /* --- checks --------------------------------------------------------------- */
@@ -108,6 +109,31 @@ static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char
     return status;
 }
 
+/* The emulator that the tree pins. Without a sandbox the host's own will do where it can't be had.
+ */
+static int pinned_emulator(iw_session *session, const char *root, char **path, iw_error *err)
+{
+    iw_fetch_options options = session->options.fetch;
+    options.cancel = session->options.cancel;
+    options.sink = session->options.sink;
+    iw_error why = IW_ERROR_INIT;
+    if (iw_checks_emulator(session->catalog, session->store, session->toolchain, root, &options,
+                           path, &why) == 0)
+        return 0;
+    if (!session->host || why.kind == IW_E_CANCELLED) {
+        iw_error_move(err, &why);
+        return -1;
+    }
+    iw_cleanup_free char *note =
+        iw_format("checks run under this host's own emulator, as the pinned one can't be had: %s",
+                  iw_error_text(&why));
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_NOTE,
+                                              .subject = session->plan->stack->name,
+                                              .detail = note});
+    iw_error_clear(&why);
+    return 0;
+}
+
 /* Once for each profile of the stack, and for those that these stand for. */
 int iw_prove_checks(iw_session *session, const char *environment, const char *root,
                     struct iw_proof *verdict, iw_error *err)
@@ -115,9 +141,11 @@ int iw_prove_checks(iw_session *session, const char *environment, const char *ro
     const iw_plan *plan = session->plan;
     iw_cleanup_free char *folder =
                              iw_format("%s-%s-checks", plan->stack->name, plan->stack->version),
-                         *logs = iw_store_path(session->store, "logs", folder);
+                         *logs = iw_store_path(session->store, "logs", folder), *emulator = NULL;
+    if (pinned_emulator(session, root, &emulator, err) != 0) return -1;
     iw_check_run run = {.environment = environment,
                         .toolchain_root = root,
+                        .emulator = emulator,
                         .helpers = session->options.helpers,
                         .logs = logs,
                         .title = plan->stack->name,

@@ -205,7 +205,9 @@ static void bind_all(struct binds *binds, const iw_check_run *run)
          iw_strdup("/opt/iw-tools/iw-init"));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-crash.so"),
          iw_strdup(CRASH_LIBRARY));
-    bind(binds, IW_BIND_READ_ONLY, iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root),
+    bind(binds, IW_BIND_READ_ONLY,
+         run->emulator ? iw_strdup(run->emulator)
+                       : iw_format("%s/usr/bin/qemu-x86_64-static", run->toolchain_root),
          iw_strdup(EMULATOR));
 }
 

@@ -25,9 +25,9 @@ int iw_show_cpu(const char *emulator, const char *model, const char *helpers, co
                 iw_error *err);
 
 typedef struct iw_check_run {
-    const char *environment; /* host path of the laid, relocated environment */
-    const char
-        *toolchain_root; /* glibc and the emulator come from it; NULL: no sandbox, the host's */
+    const char *environment;    /* host path of the laid, relocated environment */
+    const char *toolchain_root; /* glibc and a shell come from it; NULL: no sandbox, the host's */
+    const char *emulator;       /* NULL: the toolchain's, or without a sandbox the host's */
     const iw_profile *profile;
     const char *helpers; /* folder with iw-trace and iw-cpu */
     const char *logs;    /* folder for the checks' logs */
