@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 ROOMS := base recipe store plan fetch wrap build pack emulate audit triage report share deliver upgrade ui cli
 include $(wildcard $(ROOMS:%=builder/%/room.mk))
 
-PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libzstd libsodium libmicrohttpd
+PACKAGES := libgit2 libarchive libcurl yaml-0.1 sqlite3 libcrypto libelf jansson libseccomp libsodium libmicrohttpd
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 -Wvla $(if $(CI),-Werror)
 MODE_FLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 MODE_FLAGS_dev := -O1 -g
@@ -21,16 +21,34 @@ MODE_FLAGS_cov := -O0 -g --coverage
 ifeq ($(filter $(MODE),release dev asan tsan fuzz cov),)
 $(error MODE is release, dev, asan, tsan, fuzz or cov, not $(MODE))
 endif
+# Compiled in from pinned sources (hosts/sources.txt): zstd on every host, Zydis where the host has none that will do. The least versions of all: hosts/needs.txt.
+VENDOR := out/vendor
+ZYDIS := $(if $(shell . hosts/needs.sh; needs_in has wish | grep -x zydis),,$(VENDOR)/libZydis.a)
 IW_CFLAGS := -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -ffunction-sections -fdata-sections -Ibuilder $(WARNINGS) $(MODE_FLAGS_$(MODE)) \
-	-ffile-prefix-map=$(CURDIR)/= $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-QUICK_LIBS := $(shell $(PKG_CONFIG) --libs yaml-0.1 sqlite3 libcrypto jansson) -lpthread
-IW_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lZydis -lpthread
+	-ffile-prefix-map=$(CURDIR)/= -isystem $(VENDOR)/include $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
+QUICK_LIBS := $(VENDOR)/libzstd.a $(shell $(PKG_CONFIG) --libs yaml-0.1 sqlite3 libcrypto jansson) -lpthread
+IW_LIBS := $(VENDOR)/libzstd.a $(shell $(PKG_CONFIG) --libs $(PACKAGES)) $(if $(ZYDIS),$(ZYDIS),-lZydis) -lpthread
 
 .DEFAULT_GOAL := all # rooms may have targets of their own, and are read before
 .PHONY: all
 all: $(B)/ironwheel helpers ## compile the program and its helpers (MODE=release|dev|asan|tsan|fuzz|cov, O=folder)
 .SECONDARY:
 .DELETE_ON_ERROR:
+
+# --- pinned sources: the same bytes on every host ------------------------------------------------------------------------------
+# Their names stay inside, so that a library of the host that uses its own zstd (libarchive) goes on doing so.
+HIDDEN := -fvisibility=hidden -ffunction-sections -fdata-sections -fPIC -w
+$(VENDOR)/%/.sha256: hosts/sources.txt
+	@./bootstrap.sh --sources
+	@touch $@
+$(VENDOR)/%/headers: $(VENDOR)/%/.sha256
+	@sh hosts/compile.sh headers $* $(VENDOR)
+$(VENDOR)/libzstd.a: $(VENDOR)/zstd/headers
+	CC="$(CC)" AR="$(AR)" sh hosts/compile.sh zstd $(VENDOR) -O3 $(HIDDEN)
+$(VENDOR)/libZydis.a: $(VENDOR)/zydis/headers $(VENDOR)/zycore/headers
+	CC="$(CC)" AR="$(AR)" sh hosts/compile.sh zydis $(VENDOR) -O2 $(HIDDEN)
+COMPILED_IN := $(VENDOR)/libzstd.a $(ZYDIS)
+COMPILED_IN_HEADERS := $(VENDOR)/zstd/headers $(if $(ZYDIS),$(VENDOR)/zydis/headers $(VENDOR)/zycore/headers)
 
 # --- rooms: $(B)/lib<room>.a ------------------------------------------------------------------------------------------------
 objects = $(patsubst %.c,$(B)/obj/builder/$(1)/%.o,$($(1)_SOURCES))
@@ -45,7 +63,7 @@ $(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
 uses_of = $(1) $(foreach used,$($(1)_USES),$(call uses_of,$(used)))
 room_libs = $(foreach room,$(sort $(call uses_of,$(1))),$(B)/lib$(room).a)
 
-$(B)/libironwheel.a: $(ALL_OBJECTS)
+$(B)/libironwheel.a: $(ALL_OBJECTS) | $(COMPILED_IN)
 	@rm -f $@; $(AR) rcD $@ $^
 
 $(B)/libexec/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
@@ -55,7 +73,7 @@ $(B)/libexec/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
 $(B)/ironwheel: $(B)/obj/builder/cli/quick_main.o $(B)/libironwheel.a $(B)/libexec/ironwheel
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $(filter %.o %.a,$^) -Wl,--gc-sections,-z,muldefs $(LDFLAGS) $(if $(filter release dev,$(MODE)),$(QUICK_LIBS),$(IW_LIBS))
 
-$(B)/obj/%.o: %.c
+$(B)/obj/%.o: %.c | $(COMPILED_IN_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) $(IW_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -85,7 +103,7 @@ $(B)/obj-static/%.o: %.c
 
 # --- unit tests: tests/unit/<room>/test_*.c, one program each ----------------------------------------------------------------
 define unit_rules
-$(B)/tests/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(call room_libs,$(1))
+$(B)/tests/$(1)/%: $(B)/obj/tests/unit/$(1)/%.o $(call room_libs,$(1)) | $(COMPILED_IN)
 	@mkdir -p $$(@D)
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $$@ $$< -Wl,--start-group $(call room_libs,$(1)) -Wl,--end-group $(LDFLAGS) -lcmocka $(IW_LIBS)
 UNIT_TESTS += $(patsubst %.c,$(B)/tests/$(1)/%,$($(1)_TESTS))
@@ -97,7 +115,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-programs test-deps test-real test-stack test-fleet test-repro test-asan lint format layers bench
+.PHONY: test unit test-programs test-deps test-real test-stack test-fleet test-hosts test-repro test-asan lint format layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
 test-programs: $(UNIT_TESTS)
@@ -114,6 +132,8 @@ test-stack: test-deps ## build stack base, prove it from outside, compare its di
 test-fleet: test-deps ## build stack base-fleet, which passes under Core 2, K10 and Nehalem alike, and prove that (as long as test-stack; not part of CI)
 	@$(MAKE) --no-print-directory all
 	@$(RUN_TESTS)-fleet tests/fleet
+test-hosts: all ## bootstrap on fresh systems (HOSTS=…: bullseye bookworm trixie sid bare), each bundle compared with this host's (root, an hour; not part of CI)
+	@python3 tests/hosts/run.py $(HOSTS)
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
 	@$(MAKE) --no-print-directory all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py

@@ -8,7 +8,7 @@ audit-tables: $(B)/audit-generate
 	$(B)/audit-generate >builder/audit/tables.inc.new && mv builder/audit/tables.inc.new builder/audit/tables.inc
 $(B)/audit-generate: builder/audit/generate.c builder/audit/isa.c
 	@mkdir -p $(@D)
-	$(CC) -std=c17 -D_GNU_SOURCE -O2 -Ibuilder $(WARNINGS) -o $@ $^ -lZydis
+	$(CC) -std=c17 -D_GNU_SOURCE -O2 -Ibuilder $(WARNINGS) -isystem $(VENDOR)/include -o $@ $^ $(if $(ZYDIS),$(ZYDIS),-lZydis)
 
 # Decoders side by side: `make bench-audit FILES="…/libtorch_cpu.so"`; iced-x86 among them where there is cargo (it is fetched and built then).
 .PHONY: bench-audit bench-iced test-audit-every

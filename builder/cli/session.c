@@ -13,6 +13,7 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
         .by = a->command->name,
         .fetch = {.offline = iw_flag(a, "offline"),
                   .import = iw_text_option(a, "import"),
+                  .root = context->root,
                   .debian_mirror = iw_text_option(a, "debian-mirror"),
                   .debian_snapshot = iw_text_option(a, "debian-snapshot"),
                   .pypi_index = iw_text_option(a, "index-url"),

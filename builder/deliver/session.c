@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "build/checks_root.h"
 #include "build/host.h"
 #include "pack/pack.h"
 #include "wrap/policy.h"
@@ -33,6 +34,7 @@ int iw_session_open(iw_catalog *catalog, iw_store *store, const char *stack,
     if (iw_catalog_stack(catalog, stack, &session->stack, err) != 0 ||
         iw_catalog_toolchain(catalog, session->stack->toolchain, &session->toolchain, err) != 0)
         return -1;
+    if (iw_pinned_read(iw_catalog_root(catalog), &session->pinned, err) != 0) return -1;
     return iw_session_replan(session, err);
 }
 
@@ -43,19 +45,30 @@ void iw_session_close(iw_session *session)
     if (session->host) iw_catalog_use_toolchain(session->catalog, NULL);
     iw_host_toolchain_free(session->host);
     session->host = NULL;
+    iw_pinned_clear(&session->pinned);
 }
 
 /* --- fetch ---------------------------------------------------------------- */
 
-size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted)
+/* The toolchain file `checks`, where its packages are to be fetched: `all`, or its emulator isn't
+ * the one that the stack's own toolchain brings. */
+static const iw_toolchain *checks_wanted(const iw_session *session, bool all)
 {
     const iw_toolchain *checks = NULL;
-    if (all) (void)!iw_catalog_checks(session->catalog, &checks, NULL);
-    size_t count = 0, most = session->toolchain->package_count;
+    if (iw_catalog_checks(session->catalog, &checks, NULL) != 0 || !checks) return NULL;
+    bool own = session->host || iw_checks_emulator_is(checks, session->toolchain);
+    return all || !own ? checks : NULL;
+}
+
+size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted)
+{
+    const iw_toolchain *checks = checks_wanted(session, all);
+    size_t count = 0, most = session->toolchain->package_count + IW_PINNED_LIMIT;
     if (checks) most += checks->package_count;
     for (size_t i = 0; i < session->plan->node_count; i++)
         most += session->plan->nodes[i].recipe->source_count;
-    iw_wanted *list = iw_alloc((most ? most : 1) * sizeof *list);
+    iw_wanted *list = iw_alloc(most * sizeof *list);
+    if (all) count = iw_pinned_wanted(session->store, &session->pinned, list);
     for (size_t i = 0; toolchain && i < session->toolchain->package_count; i++)
         list[count++] = (iw_wanted){.package = &session->toolchain->packages[i],
                                     .toolchain = session->toolchain};

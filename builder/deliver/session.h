@@ -3,6 +3,7 @@
 #define IW_DELIVER_SESSION_H
 
 #include "fetch/fetch.h"
+#include "fetch/pinned.h"
 #include "plan/plan.h"
 
 /* How it is to be done. All borrowed; zero is each one's default. */
@@ -29,6 +30,7 @@ typedef struct iw_session {
     const iw_toolchain *toolchain;
     iw_toolchain *host; /* owned: the host's own tools, with no_sandbox; it is `toolchain` then */
     iw_plan *plan;
+    iw_pinned pinned; /* what bootstrap compiles in; owned */
 } iw_session;
 
 /* Loads the stack and makes its plan. `catalog`, `store` and what the options name must outlive the
@@ -43,8 +45,9 @@ int iw_session_node(const iw_session *session, const char *package, iw_node **no
 
 /* --- fetching --- */
 
-/* What to fetch: sources of the nodes that may be built (`all`: of every node, and what checks, run
- * and triage use), and the toolchain's packages. Caller frees *wanted; it borrows from the catalog.
+/* What to fetch: sources of the nodes that may be built (`all`: of every node, what checks, run
+ * and triage use, and what bootstrap compiles in), and the toolchain's packages. Caller frees
+ * *wanted; it borrows from the catalog.
  */
 size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted);
 /* Fetches that. The toolchain's packages only where its root isn't unpacked yet, or `all`. */

@@ -16,6 +16,8 @@ typedef struct iw_fetch_options {
                                     mirrors have dropped; NULL: IRONWHEEL_DEBIAN_SNAPSHOT */
     const char *renewal;         /* what newer toolchain packages would cost, as a clause, for the
                                     error about pinned ones that are gone; or NULL */
+    const char
+        *root; /* of the tree, whose out/debian-mirror bootstrap may have written; NULL: none */
     const char *pypi_index; /* --index-url; NULL: PIP_INDEX_URL, pip.conf, else pip's own default */
     unsigned parallel;      /* 0: 6 */
     int cancel;             /* readable: stop; -1: none */

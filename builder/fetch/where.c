@@ -124,17 +124,29 @@ static void add_words(iw_strings *out, const char *text)
     }
 }
 
+/* Those whose Release file says that they are Debian's: Ubuntu's archives hold other packages. */
 static void apt_mirrors(iw_strings *out)
 {
-    static const char *const argv[] = {"apt-get", "indextargets",         "--format",
-                                       "$(SITE)", "Created-By: Packages", NULL};
+    static const char *const argv[] = {"apt-get",           "indextargets",         "--format",
+                                       "$(ORIGIN) $(SITE)", "Created-By: Packages", NULL};
     iw_cleanup_free char *text = NULL;
     if (iw_run_capture(argv, NULL, 1 << 20, &text, NULL, NULL) != 0) return;
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
-        iw_cleanup_free char *url = iw_strndup(line.data, line.length);
+        iw_cleanup_free char *found = iw_strndup(line.data, line.length);
+        const char *url = iw_starts_with(found, "Debian ") ? found + strlen("Debian ") : "";
         if (iw_starts_with(url, "http:") || iw_starts_with(url, "https:")) add_words(out, url);
     }
+}
+
+/* What bootstrap was told on a host without apt. */
+static void told_mirrors(const char *root, iw_strings *out)
+{
+    iw_cleanup_free char *path = root ? iw_path_join(root, "out/debian-mirror") : NULL,
+                         *text = NULL;
+    if (!path || iw_read_file(path, 4096, &text, NULL, NULL) != 0) return;
+    text[strcspn(text, "\n")] = '\0';
+    add_words(out, text);
 }
 
 /* Debian keeps security fixes in an archive of their own, debian-security beside debian on most
@@ -154,12 +166,12 @@ int iw_debian_mirrors(const iw_fetch_options *options, iw_strings *out, iw_error
     add_words(out, options->debian_mirror);
     if (out->count == 0) add_words(out, getenv("IRONWHEEL_DEBIAN_MIRROR"));
     if (out->count == 0) apt_mirrors(out);
+    if (out->count == 0) told_mirrors(options->root, out);
     add_security(out);
     return out->count ? 0
                       : iw_fail(err, IW_E_ENVIRONMENT,
-                                "no Debian mirror is known: apt isn't configured here; give "
-                                "--debian-mirror URL or set "
-                                "IRONWHEEL_DEBIAN_MIRROR");
+                                "no Debian mirror is known: this host has no apt that names one; "
+                                "give --debian-mirror URL or set IRONWHEEL_DEBIAN_MIRROR");
 }
 
 bool iw_debian_file_of(const iw_wanted *wanted, iw_debian_file *out)

@@ -580,8 +580,8 @@ static void honours_the_mirror_settings(void **state)
                          *program = kit_path(k, "apt/apt-get");
     kit_text(k, "apt/apt-get",
              "#!/bin/sh\nprintf "
-             "'http://apt.invalid/debian/\\ncdrom:[x]/\\nhttp://apt.invalid/debian\\nhttp://"
-             "apt.invalid/security\\n'\n");
+             "'Debian http://apt.invalid/debian/\\nDebian cdrom:[x]/\\nUbuntu http://u.invalid/\\n"
+             "Debian http://apt.invalid/debian\\nDebian http://apt.invalid/security\\n'\n");
     assert_int_equal(chmod(program, 0755), 0);
     setenv("PATH", bin, 1);
     expect_mirrors(
@@ -591,8 +591,14 @@ static void honours_the_mirror_settings(void **state)
     iw_fetch_options options = {.cancel = -1};
     iw_cleanup_strings iw_strings found = {0};
     kit_fails_with(iw_debian_mirrors(&options, &found, &err), IW_E_ENVIRONMENT, "--debian-mirror");
-    setenv("PATH", path, 1);
+    iw_cleanup_strings iw_strings told = {0};
+    kit_text(k, "tree/out/debian-mirror", "http://told.invalid/debian/\n");
+    iw_cleanup_free char *tree = kit_path(k, "tree");
+    options.root = tree;
     iw_error_clear(&err);
+    kit_ok(iw_debian_mirrors(&options, &told, &err));
+    assert_string_equal(told.items[0], "http://told.invalid/debian");
+    setenv("PATH", path, 1);
 }
 
 static void fetches_packages_and_sources(void **state)
