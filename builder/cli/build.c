@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "deliver/floor.h"
 
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
@@ -25,8 +26,19 @@ int iw_build_say_ready(iw_context *context, const char *stack, const char *path,
     return 0;
 }
 
+/* Before anything is fetched: a bundle that can't run here is built only if that is meant. */
+static int check_floor(iw_context *context, const iw_session *session, iw_error *err)
+{
+    iw_cleanup_free char *warning = iw_floor_warning(session->stack, NULL);
+    if (!warning || iw_flag(context->arguments, "anyway")) return 0;
+    return iw_fail(err, IW_E_ENVIRONMENT,
+                   "%s. `ironwheel build %s --anyway` builds it all the same", warning,
+                   session->stack->name);
+}
+
 static int make(iw_context *context, iw_session *session, iw_error *err)
 {
+    if (check_floor(context, session, err) != 0) return -1;
     if (iw_context_start(context, session, err) != 0) return -1;
     if (iw_session_build(session, err) == 0) return 0;
     if (err->kind != IW_E_CANCELLED) return -1;
@@ -65,6 +77,8 @@ const iw_option iw_build_option_table[] = {
      "Run the checks and write the bundle again, even where nothing changed", NULL},
     {"level", 0, IW_OPTION_NUMBER, "N",
      "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
+    {"anyway", 0, IW_OPTION_FLAG, NULL,
+     "Build a bundle that needs a newer glibc than this host has", NULL},
     IW_BUILD_OPTIONS,
     IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},

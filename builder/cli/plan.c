@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "deliver/floor.h"
 
 static const char *action_name(iw_action action)
 {
@@ -55,6 +56,16 @@ static void print_rows(iw_context *context, const iw_plan *plan)
     if (blocked) iw_print(context, ", %zu of them without their sources\n", blocked);
 }
 
+/* That the bundle couldn't run here; `build` asks for --anyway then. */
+static void print_warning(iw_context *context, const iw_stack *stack)
+{
+    iw_cleanup_free char *warning = iw_floor_warning(stack, NULL);
+    if (!warning) return;
+    if (context->json)
+        iw_print_json(context, json_pack("{s:s,s:s}", "stack", stack->name, "warning", warning));
+    else iw_print(context, "%s; `ironwheel build %s` wants --anyway\n", warning, stack->name);
+}
+
 static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
@@ -63,6 +74,7 @@ static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error
         for (size_t i = 0; i < session.plan->node_count; i++)
             print_json(context, &session.plan->nodes[i]);
     else if (status == 0) print_rows(context, session.plan);
+    if (status == 0) print_warning(context, session.stack);
     iw_session_close(&session);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "deliver/floor.h"
 #include "deliver/reporting.h"
 #include "deliver/session.h"
 #include "deliver/proof.h"
@@ -77,6 +78,7 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
                                               .subject = session->stack->name,
                                               .phase = "bundle"});
     if (iw_bundle_lay(session->store, session->plan, &options, &environment, err) != 0) return -1;
+    if (iw_floor_verify(session->stack, environment, err) != 0) return -1;
     if (checks && iw_prove_audit(session, environment, verdict, err) != 0) return -1;
     if (checks && iw_prove_checks(session, environment, root, verdict, err) != 0) return -1;
     iw_cleanup_free char *results = json_dumps(verdict->all, JSON_COMPACT),

@@ -626,6 +626,10 @@ static const iw_key stack_keys[] = {
      .doc = "As in a recipe, for the whole environment.", .mistaken = "tests test check"},
     {"tried", IW_F_BOOLEAN, IW_T_COUNT, 0, STACK(tried), .value = "false",
      .doc = "Whether it takes recipes whose audit policy is `tried`. `ironwheel heal` writes it."},
+    {"glibc", IW_F_TEXT, IW_T_VERSION, 0, STACK(glibc),
+     .doc = "The glibc that the bundle needs (`2.35`): said before the first download where a host "
+            "has an older one, and held against the bundle.",
+     .mistaken = "libc floor"},
     {"hours", IW_F_NUMBER, IW_T_COUNT, 0, STACK(hours), .maximum = 1000,
      .doc = "How long a first build takes on four cores, for `--list`.", .mistaken = "time"},
     {"disk", IW_F_NUMBER, IW_T_COUNT, 0, STACK(disk_gb), .maximum = 10000,

@@ -222,6 +222,7 @@ typedef struct iw_stack {
     size_t check_count;
     bool tried;            /* takes recipes whose policy is `tried` */
     double hours, disk_gb; /* for --list */
+    const char *glibc;     /* that the bundle is expected to need, "2.35"; NULL: not said */
 } iw_stack;
 
 typedef struct iw_toolchain_package {
