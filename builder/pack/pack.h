@@ -9,7 +9,7 @@
     "3" /* part of every key: changes when finishing a tree gives other bytes                      \
          */
 #define IW_BUNDLE_FORMAT                                                                           \
-    "5" /* in the manifest; changes when laying or writing a bundle gives other bytes: then it is  \
+    "6" /* in the manifest; changes when laying or writing a bundle gives other bytes: then it is  \
            written again, and nothing rebuilt */
 
 /* Runs a program of the toolchain on a tree: argv as seen inside, where the tree is at `/build/out`

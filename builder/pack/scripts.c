@@ -1,5 +1,10 @@
 #include "pack/scripts.h"
 
+/* What holds pip and uv to the bundle's versions. The build ones hold in the isolated environments
+ * where an sdist is built: pip from 26.2 on and uv take only those there. pip and uv take a list of
+ * files separated by spaces, so the path goes as a file: address. */
+#define CONSTRAINTS "PIP_CONSTRAINT UV_CONSTRAINT PIP_BUILD_CONSTRAINT UV_BUILD_CONSTRAINT"
+
 /* For sh, dash, bash, zsh, ksh: sourced from any folder. Only bash and zsh tell a sourced script
  * its name; for others its open file is looked up. */
 const char iw_activate_sh[] =
@@ -36,35 +41,30 @@ const char iw_activate_sh[] =
     "        if [ -n \"${_IW_OLD_PATH+x}\" ]; then PATH=$_IW_OLD_PATH; export PATH; unset "
     "_IW_OLD_PATH; fi\n"
     "        if [ -n \"${_IW_OLD_PS1+x}\" ]; then PS1=$_IW_OLD_PS1; unset _IW_OLD_PS1; fi\n"
-    "        if [ -n \"${_IW_OLD_PIP_CONSTRAINT:-}\" ]; then "
-    "PIP_CONSTRAINT=$_IW_OLD_PIP_CONSTRAINT; else unset PIP_CONSTRAINT; fi\n"
-    "        if [ -n \"${_IW_OLD_UV_CONSTRAINT:-}\" ]; then UV_CONSTRAINT=$_IW_OLD_UV_CONSTRAINT; "
-    "else unset UV_CONSTRAINT; fi\n"
-    "        unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT _IW_OLD_PIP_CONSTRAINT _IW_OLD_UV_CONSTRAINT\n"
+    "        for _iw_name in " CONSTRAINTS "; do\n"
+    "            eval \"if [ -n \\\"\\${_IW_OLD_$_iw_name:-}\\\" ]; then "
+    "$_iw_name=\\$_IW_OLD_$_iw_name; else unset $_iw_name; fi; unset _IW_OLD_$_iw_name\"\n"
+    "        done\n"
+    "        unset VIRTUAL_ENV VIRTUAL_ENV_PROMPT _iw_name\n"
     "        hash -r 2>/dev/null\n"
     "        unset -f deactivate\n"
     "    }\n"
     "    _IW_OLD_PATH=$PATH\n"
-    "    _IW_OLD_PIP_CONSTRAINT=${PIP_CONSTRAINT:-}\n"
-    "    _IW_OLD_UV_CONSTRAINT=${UV_CONSTRAINT:-}\n"
     "    VIRTUAL_ENV=$_iw_root\n"
     "    VIRTUAL_ENV_PROMPT=@STACK@\n"
     "    PATH=$_iw_root/bin:$PATH\n"
     "    export VIRTUAL_ENV VIRTUAL_ENV_PROMPT PATH\n"
-    "    # pip and uv take a list of files separated by spaces, so a path with a space goes as a "
-    "file: address.\n"
     "    _iw_url=$(\"$_iw_root/bin/python3\" -I -c 'import pathlib, sys; "
     "print(pathlib.Path(sys.argv[1]).as_uri())' \"$_iw_root/constraints.txt\")\n"
-    "    PIP_CONSTRAINT=$_iw_url\n"
-    "    export PIP_CONSTRAINT\n"
-    "    case $_iw_root in *' '*) ;; *) UV_CONSTRAINT=$_iw_root/constraints.txt; export "
-    "UV_CONSTRAINT ;; esac\n"
+    "    for _iw_name in " CONSTRAINTS "; do\n"
+    "        eval \"_IW_OLD_$_iw_name=\\${$_iw_name:-}; $_iw_name=\\$_iw_url; export $_iw_name\"\n"
+    "    done\n"
     "    if [ -z \"${VIRTUAL_ENV_DISABLE_PROMPT:-}\" ] && [ -n \"${PS1:-}\" ]; then\n"
     "        _IW_OLD_PS1=$PS1\n"
     "        PS1=\"(@STACK@) $PS1\"\n"
     "    fi\n"
     "    hash -r 2>/dev/null\n"
-    "    unset _iw_script _iw_root _iw_url\n"
+    "    unset _iw_script _iw_root _iw_url _iw_name\n"
     "fi\n";
 
 const char iw_activate_fish[] =
@@ -80,14 +80,14 @@ const char iw_activate_fish[] =
     "            set -gx PATH $_IW_OLD_PATH\n"
     "            set -e _IW_OLD_PATH\n"
     "        end\n"
-    "        set -e VIRTUAL_ENV VIRTUAL_ENV_PROMPT PIP_CONSTRAINT UV_CONSTRAINT\n"
-    "        if set -q _IW_OLD_PIP_CONSTRAINT\n"
-    "            set -gx PIP_CONSTRAINT $_IW_OLD_PIP_CONSTRAINT\n"
-    "            set -e _IW_OLD_PIP_CONSTRAINT\n"
-    "        end\n"
-    "        if set -q _IW_OLD_UV_CONSTRAINT\n"
-    "            set -gx UV_CONSTRAINT $_IW_OLD_UV_CONSTRAINT\n"
-    "            set -e _IW_OLD_UV_CONSTRAINT\n"
+    "        set -e VIRTUAL_ENV VIRTUAL_ENV_PROMPT\n"
+    "        for iw_name in " CONSTRAINTS "\n"
+    "            set -l iw_old _IW_OLD_$iw_name\n"
+    "            set -e $iw_name\n"
+    "            if set -q $iw_old\n"
+    "                set -gx $iw_name $$iw_old\n"
+    "                set -e $iw_old\n"
+    "            end\n"
     "        end\n"
     "        if functions -q _iw_old_fish_prompt\n"
     "            functions -e fish_prompt\n"
@@ -97,19 +97,16 @@ const char iw_activate_fish[] =
     "        functions -e deactivate\n"
     "    end\n"
     "    set -gx _IW_OLD_PATH $PATH\n"
-    "    if set -q PIP_CONSTRAINT\n"
-    "        set -gx _IW_OLD_PIP_CONSTRAINT $PIP_CONSTRAINT\n"
-    "    end\n"
-    "    if set -q UV_CONSTRAINT\n"
-    "        set -gx _IW_OLD_UV_CONSTRAINT $UV_CONSTRAINT\n"
-    "    end\n"
     "    set -gx VIRTUAL_ENV $iw_root\n"
     "    set -gx VIRTUAL_ENV_PROMPT @STACK@\n"
     "    set -gx PATH $iw_root/bin $PATH\n"
-    "    set -gx PIP_CONSTRAINT ($iw_root/bin/python3 -I -c 'import pathlib, sys; "
+    "    set -l iw_url ($iw_root/bin/python3 -I -c 'import pathlib, sys; "
     "print(pathlib.Path(sys.argv[1]).as_uri())' $iw_root/constraints.txt)\n"
-    "    if not string match -q '* *' $iw_root\n"
-    "        set -gx UV_CONSTRAINT $iw_root/constraints.txt\n"
+    "    for iw_name in " CONSTRAINTS "\n"
+    "        if set -q $iw_name\n"
+    "            set -gx _IW_OLD_$iw_name $$iw_name\n"
+    "        end\n"
+    "        set -gx $iw_name $iw_url\n"
     "    end\n"
     "    if not set -q VIRTUAL_ENV_DISABLE_PROMPT; and functions -q fish_prompt\n"
     "        functions -c fish_prompt _iw_old_fish_prompt\n"
@@ -119,6 +116,16 @@ const char iw_activate_fish[] =
     "        end\n"
     "    end\n"
     "end\n";
+
+/* An alias of csh holds no loop. */
+#define CSH_KEEP(name)                                                                             \
+    "        set _iw_old_" name " = ''\n"                                                          \
+    "        if ($?" name ") then\n"                                                               \
+    "            set _iw_old_" name " = \"$" name "\"\n"                                           \
+    "        endif\n"
+#define CSH_RESTORE(name)                                                                          \
+    "unsetenv " name "; test \"$_iw_old_" name "\" != \"\" && setenv " name " \"$_iw_old_" name    \
+    ":q\"; "
 
 /* csh tells a sourced script nothing; $_ is its command line in some interactive shells, another's
  * last argument, or not there. Its file is open. */
@@ -135,25 +142,36 @@ const char iw_activate_csh[] =
     "    \"$_iw_root/bin/ironwheel-preflight\"\n"
     "    if ($status == 0) then\n"
     "        set _iw_old_path = ($path:q)\n"
-    "        set _iw_old_prompt = ''\n"
-    "        set _iw_old_pip = ''\n"
-    "        if ($?PIP_CONSTRAINT) then\n"
-    "            set _iw_old_pip = \"$PIP_CONSTRAINT\"\n"
-    "        endif\n"
-    "        setenv VIRTUAL_ENV \"$_iw_root\"\n"
-    "        setenv VIRTUAL_ENV_PROMPT @STACK@\n"
-    "        set path = (\"$_iw_root/bin\" $path:q)\n"
-    "        rehash\n"
-    "        setenv PIP_CONSTRAINT \"`python3 -I -c 'import pathlib, sys; "
-    "print(pathlib.Path(sys.prefix, sys.argv[1]).as_uri())' constraints.txt`\"\n"
-    "        alias deactivate 'set path = ($_iw_old_path:q); unsetenv VIRTUAL_ENV; unsetenv "
-    "VIRTUAL_ENV_PROMPT; unsetenv PIP_CONSTRAINT; test \"$_iw_old_pip\" != \"\" && setenv "
-    "PIP_CONSTRAINT \"$_iw_old_pip:q\"; test \"$_iw_old_prompt\" != \"\" && set prompt = "
-    "\"$_iw_old_prompt:q\"; unalias deactivate; rehash'\n"
-    "        if ($?prompt) then\n"
-    "            set _iw_old_prompt = \"$prompt:q\"\n"
-    "            set prompt = \"(@STACK@) $prompt:q\"\n"
-    "        endif\n"
-    "    endif\n"
-    "endif\n"
-    "unset _iw_script _iw_root\n";
+    "        set _iw_old_prompt = ''\n" CSH_KEEP("PIP_CONSTRAINT") CSH_KEEP("UV_CONSTRAINT")
+        CSH_KEEP("PIP_BUILD_CONSTRAINT") CSH_KEEP(
+            "UV_BUILD_CONSTRAINT") "        setenv VIRTUAL_ENV \"$_iw_root\"\n"
+                                   "        setenv VIRTUAL_ENV_PROMPT @STACK@\n"
+                                   "        set path = (\"$_iw_root/bin\" $path:q)\n"
+                                   "        rehash\n"
+                                   "        setenv PIP_CONSTRAINT \"`python3 -I -c 'import os, "
+                                   "pathlib, sys; "
+                                   "print(pathlib.Path(os.environ[sys.argv[1]], "
+                                   "sys.argv[2]).as_uri())' VIRTUAL_ENV "
+                                   "constraints.txt`\"\n"
+                                   "        setenv UV_CONSTRAINT \"$PIP_CONSTRAINT\"\n"
+                                   "        setenv PIP_BUILD_CONSTRAINT \"$PIP_CONSTRAINT\"\n"
+                                   "        setenv UV_BUILD_CONSTRAINT \"$PIP_CONSTRAINT\"\n"
+                                   "        alias deactivate 'set path = ($_iw_old_path:q); "
+                                   "unsetenv VIRTUAL_ENV; unsetenv "
+                                   "VIRTUAL_ENV_PROMPT; " CSH_RESTORE("PIP_CONSTRAINT") CSH_RESTORE(
+                                       "UV_CONSTRAINT") CSH_RESTORE("PIP_BUILD_CONSTRAINT")
+                                       CSH_RESTORE(
+                                           "UV_BUILD_CONSTRAINT") "test \"$_iw_old_prompt\" != "
+                                                                  "\"\" && set prompt = "
+                                                                  "\"$_iw_old_prompt:q\"; unalias "
+                                                                  "deactivate; "
+                                                                  "rehash'\n"
+                                                                  "        if ($?prompt) then\n"
+                                                                  "            set _iw_old_prompt "
+                                                                  "= \"$prompt:q\"\n"
+                                                                  "            set prompt = "
+                                                                  "\"(@STACK@) $prompt:q\"\n"
+                                                                  "        endif\n"
+                                                                  "    endif\n"
+                                                                  "endif\n"
+                                                                  "unset _iw_script _iw_root\n";

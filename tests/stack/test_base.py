@@ -1,6 +1,7 @@
 """Stack base for real: builds it (or takes it from the store), then proves from outside what a user would expect of the bundle."""
 import hashlib
 import http.server
+import io
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import tarfile
 import tempfile
 import textwrap
 import threading
@@ -191,6 +193,46 @@ class Base(unittest.TestCase):
             self.assertEqual(run(shell, "-c", script, shell, self.env).stdout.strip().splitlines()[-1], wanted, shell)
         self.assertEqual(run("fish", "-c", f'source "{self.env}/bin/activate.fish"; {target}', env={"HOME": str(self.folder)}).stdout.strip().splitlines()[-1], wanted)
         self.assertEqual(run("tcsh", "-c", f'cd "{self.env}"; source bin/activate.csh; {target}').stdout.strip().splitlines()[-1], wanted)
+
+    # --- nor can pip or uv spoil it: what an sdist is built against is the bundle's ---
+
+    NETWORK = ("HOME", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "SSL_CERT_FILE", "http_proxy", "https_proxy", "no_proxy")
+
+    def network(self):
+        """What pip is configured with here, for uv too."""
+        found = {name: os.environ[name] for name in self.NETWORK if name in os.environ}
+        index = found.get("PIP_INDEX_URL") or run(self.python, "-m", "pip", "config", "get", "global.index-url", env=found, check=False).stdout.strip()
+        found["PIP_CACHE_DIR"] = str(self.folder / "pip cache")
+        return found | ({"UV_DEFAULT_INDEX": index} if index.startswith("http") else {})
+
+    def make_sdist(self):
+        """One that notes which numpy its build saw."""
+        files = {"PKG-INFO": "Metadata-Version: 2.1\nName: wants-numpy\nVersion: 1.0\n",
+                 "pyproject.toml": '[build-system]\nrequires = ["setuptools", "numpy"]\nbuild-backend = "setuptools.build_meta"\n[project]\nname = "wants-numpy"\nversion = "1.0"\n',
+                 "setup.py": "import numpy, setuptools\nopen('wants_numpy.py', 'w').write(f'version = {numpy.__version__!r}')\nsetuptools.setup(py_modules=['wants_numpy'])\n"}
+        path = self.folder / "wants_numpy-1.0.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            for name, text in files.items():
+                member = tarfile.TarInfo(f"wants_numpy-1.0/{name}")
+                member.size = len(text)
+                archive.addfile(member, io.BytesIO(text.encode()))
+        return path
+
+    def numpy_seen(self, *installer, env=None):
+        with tempfile.TemporaryDirectory(dir=self.folder) as target:
+            run("sh", "-c", '. "$0/bin/activate"; shift; exec "$@"', self.env, "-", *installer, "--no-deps", "--target", target, self.make_sdist(), env=self.network() | (env or {}))
+            return self.say("import wants_numpy; print(wants_numpy.version)", env={"PYTHONPATH": target})
+
+    def test_an_isolated_build_sees_the_bundles_numpy(self):
+        self.assertIn(" ", str(self.env))
+        ours = self.say("import numpy; print(numpy.__version__)")
+        self.assertEqual(self.numpy_seen("python3", "-m", "pip", "install"), ours, "the bundle's pip")
+        tools = self.folder / "newer"
+        run(self.python, "-m", "pip", "install", "--no-deps", "--target", tools, "pip", "uv", env=self.network())
+        newest = self.say("import pip; print(pip.__version__)", env={"PYTHONPATH": str(tools)})
+        self.assertNotEqual(newest, self.say("import pip; print(pip.__version__)"))
+        self.assertEqual(self.numpy_seen("python3", "-m", "pip", "install", env={"PYTHONPATH": str(tools)}), ours, f"pip {newest}")
+        self.assertEqual(self.numpy_seen(tools / "bin/uv", "pip", "install", "--no-cache", "--python", self.env / "bin/python3"), ours, "uv")
 
     def test_an_edited_module_takes_effect(self):
         copy = self.folder / "edited"

@@ -321,8 +321,8 @@ static void test_lay(void **state)
 
 /* Runs `script` of a shell in the environment's parent; `%` in it stands for the environment. What
  * it prints must be `wanted`. */
-static void shell_says(const char *shell, const char *option, const char *environment,
-                       const char *preflight, const char *script, const char *wanted)
+static void shell_says_exactly(const char *shell, const char *option, const char *environment,
+                               const char *preflight, const char *script, const char *wanted)
 {
     iw_error err = IW_ERROR_INIT;
     iw_cleanup_free char *home = iw_path_parent(environment), *out = NULL,
@@ -336,16 +336,47 @@ static void shell_says(const char *shell, const char *option, const char *enviro
     const char *argv[] = {shell, option, from_file ? file : script, NULL};
     kit_ok(iw_run_capture(argv,
                           ARGV("PATH=/usr/bin:/bin", home_variable, env_variable, flag,
-                               "LC_ALL=C.UTF-8", "PIP_CONSTRAINT=/old", "UV_CONSTRAINT=/older"),
+                               "LC_ALL=C.UTF-8", "PIP_CONSTRAINT=/old", "UV_CONSTRAINT=/older",
+                               "PIP_BUILD_CONSTRAINT=/oldest"),
                           100000, &out, NULL, &err));
-    iw_buffer expected = {0};
+    if (strcmp(out, wanted) != 0) print_error("%s: %s\n", shell, script);
+    assert_string_equal(out, wanted);
+}
+
+/* The same; "%" in `wanted` stands for the environment's folder. */
+static void shell_says(const char *shell, const char *option, const char *environment,
+                       const char *preflight, const char *script, const char *wanted)
+{
+    iw_cleanup_buffer iw_buffer expected = {0};
     for (const char *c = wanted; *c; c++) {
         if (*c == '%') iw_buffer_add_text(&expected, environment);
         else iw_buffer_add_char(&expected, *c);
     }
-    if (strcmp(out, expected.data) != 0) print_error("%s: %s\n", shell, script);
-    assert_string_equal(out, expected.data);
-    iw_buffer_free(&expected);
+    shell_says_exactly(shell, option, environment, preflight, script, expected.data);
+}
+
+/* What holds pip and uv, in a shell of any kind. */
+#define SHOW_CONSTRAINTS                                                                           \
+    "echo \"$PIP_CONSTRAINT\"\necho \"$UV_CONSTRAINT\"\necho \"$PIP_BUILD_CONSTRAINT\"\necho "     \
+    "\"$UV_BUILD_CONSTRAINT\"\n"
+
+/* All four hold the file's address, which has no space in it, and are given back. */
+static void expect_constraints(const char *shell, const char *option, const char *environment,
+                               const char *activate, const char *is_unset)
+{
+    iw_cleanup_buffer iw_buffer address = {0}, wanted = {0};
+    for (const char *c = environment; *c; c++)
+        if ((unsigned char)*c > 127 || *c == ' ')
+            iw_buffer_add_format(&address, "%%%02X", (unsigned char)*c);
+        else iw_buffer_add_char(&address, *c);
+    for (int i = 0; i < 4; i++)
+        iw_buffer_add_format(&wanted, "file://%s/constraints.txt\n", address.data);
+    iw_buffer_add_text(&wanted, "/old\n/older\n/oldest\nunset\n");
+    iw_cleanup_free char *script =
+        iw_format("%s\n" SHOW_CONSTRAINTS "deactivate\necho $PIP_CONSTRAINT\necho "
+                  "$UV_CONSTRAINT\necho $PIP_BUILD_CONSTRAINT\n%s\n",
+                  activate, is_unset);
+    shell_says_exactly(shell, option, environment, "0", script, wanted.data);
 }
 
 static void test_activate_sh(void **state)
@@ -365,12 +396,8 @@ static void test_activate_sh(void **state)
         shell_says(shells[i], "-c", environment, "3",
                    ". \"$E/bin/activate\"; echo \"${VIRTUAL_ENV-none} $PATH\"",
                    "none /usr/bin:/bin\n"); /* the CPU lacks something */
-        /* a space in the path: pip gets it as an address that it doesn't split */
-        shell_says(shells[i], "-c", environment, "0",
-                   ". \"$E/bin/activate\"; case $PIP_CONSTRAINT in "
-                   "file:///*a%20work%20%C3%A9/*constraints.txt) echo fine ;; *) echo "
-                   "\"$PIP_CONSTRAINT\" ;; esac",
-                   "fine\n");
+        expect_constraints(shells[i], "-c", environment, ". \"$E/bin/activate\"",
+                           "echo ${UV_BUILD_CONSTRAINT-unset}");
     }
 }
 
@@ -388,6 +415,8 @@ static void test_activate_fish(void **state)
                "/usr/bin:/bin\n");
     shell_says("fish", "-c", environment, "3",
                "source $E/bin/activate.fish; set -q VIRTUAL_ENV; or echo none", "none\n");
+    expect_constraints("fish", "-c", environment, "source $E/bin/activate.fish",
+                       "set -q UV_BUILD_CONSTRAINT; or echo unset");
 }
 
 static void test_activate_csh(void **state)
@@ -408,6 +437,8 @@ static void test_activate_csh(void **state)
                    "cd \"$E\"\nsource bin/activate.csh\necho $?VIRTUAL_ENV\n", "0\n");
         shell_says(shells[i], "-fc", environment, "0",
                    "source \"$E/bin/activate.csh\"; which python3", "%/bin/python3\n");
+        expect_constraints(shells[i], "-f", environment, "source \"$E/bin/activate.csh\"",
+                           "if (! $?UV_BUILD_CONSTRAINT) echo unset");
     }
 }
 
