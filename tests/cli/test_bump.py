@@ -272,6 +272,32 @@ class Bump(unittest.TestCase):
         self.assertIn("needs nothing-here>=2 to run", report["cause"])
         self.assertIn("ironwheel new nothing-here", report["cause"])
 
+    # --- patches of the tree as it is ---
+
+    def test_patches(self):
+        w = self.world
+        w.write("patches/tone/0002-remark.patch", NEEDLESS)
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("louder.patch]", "louder.patch, 0002-remark.patch]"))
+        shown = w.run("patches", "tones").stdout
+        self.assertIn("tone 1.0  0001-louder.patch\n    say it louder\n", shown)
+        found = [json.loads(line) for line in w.run("patches", "tones", "--prove", "--json", status=1).stdout.splitlines()]
+        self.assertEqual({one["patch"]: one["result"] for one in found if "patch" in one}, {"0001-louder.patch": "needed", "0002-remark.patch": "needless"})
+
+    def test_needless_on_one_cpu_only(self):
+        w = self.world
+        shutil.copy(fixture.ROOT / "recipes/profiles/core2.yaml", w.tree / "recipes/profiles")
+        w.stack("elsewhere", {"tone": "1.0"})
+        where = w.tree / "recipes/stacks/elsewhere.yaml"
+        where.write_text(where.read_text().replace("[k10]", "[core2]"))
+        w.write("patches/tone/0002-cpu.patch", NEEDLESS.replace("README", "tone.c").replace("@@ -1 +1 @@\n    -read me\n    +do read me",
+                "@@ -1,2 +1,5 @@\n     #include <stdio.h>\n    +#ifdef __SSSE3__\n    +int here(void) { return 1; }\n    +#endif\n     "))
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("[0001-louder.patch]", "[0002-cpu.patch, 0001-louder.patch]"))
+        found = [json.loads(line) for line in w.run("patches", "tones", "--prove", "--json").stdout.splitlines()]
+        result = {one["patch"]: one for one in found if "patch" in one}["0002-cpu.patch"]
+        self.assertEqual((result["result"], result["why"]), ("needed", "the same bytes without it on one CPU, others on another"))
+
     # --- everything at once ---
 
     def test_all_but_the_bad_apple(self):
