@@ -4,9 +4,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "report/report.h"
 #include "upgrade/bump.h"
 #include "upgrade/tell.h"
 
@@ -53,6 +55,24 @@ static int start(iw_context *context, iw_error *err)
     return iw_context_watch_signals(context, err);
 }
 
+/* Beside the bundle's report; what goes wrong with it is a note. */
+static void write_page(iw_context *context, json_t *report)
+{
+    static const char ending[] = ".report.html";
+    const char *bundle = iw_json_get(report, "bundle");
+    if (!bundle) return;
+    iw_cleanup_free char *beside = iw_report_path(bundle), *text = json_dumps(report, JSON_COMPACT),
+                         *html = NULL;
+    iw_cleanup_free char *path =
+        iw_format("%.*s.bump.html", (int)(strlen(beside) - strlen(ending)), beside);
+    iw_error why = IW_ERROR_INIT;
+    if (iw_report_bump(text, &html, &why) == 0 &&
+        iw_write_file(path, html, strlen(html), 0644, &why) == 0)
+        iw_json_set(report, "page", path);
+    else iw_emit(context->sink, (iw_event){.type = IW_EVENT_NOTE, .detail = iw_error_text(&why)});
+    iw_error_clear(&why);
+}
+
 static int finish(iw_context *context, const iw_bump_options *options, int status, iw_error *err)
 {
     if (status == 0 || err->kind == IW_E_USAGE || err->kind == IW_E_ENVIRONMENT) return status;
@@ -68,6 +88,7 @@ static int all(iw_context *context, const iw_bump_options *options, iw_error *er
     json_t *report = NULL;
     bool kept_back = false;
     int status = iw_bump_all(options, &report, &kept_back, err);
+    if (status == 0) write_page(context, report);
     say(context, report);
     json_decref(report);
     if (status != 0) return finish(context, options, status, err);
@@ -78,6 +99,7 @@ static int one(iw_context *context, const iw_bump_options *options, iw_error *er
 {
     json_t *report = NULL;
     int status = iw_bump(options, &report, err);
+    if (status == 0) write_page(context, report);
     say(context, report);
     json_decref(report);
     return finish(context, options, status, err);

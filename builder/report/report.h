@@ -20,4 +20,7 @@
  * object. */
 int iw_report_page(const char *manifest, const char *details, char **html, iw_error *err);
 
+/* The page about a bump, from its report (upgrade/bump.h); the same care, the same errors. */
+int iw_report_bump(const char *report, char **html, iw_error *err);
+
 #endif

@@ -282,6 +282,10 @@ char *iw_bump_text(const json_t *report)
     tell_metadata(&out, report);
     tell_rebuild(&out, report);
     tell_difference(&out, report);
+    if (iw_json_get(report, "bundle"))
+        iw_buffer_add_format(&out, "  bundle     %s\n", text_of(report, "bundle"));
+    if (iw_json_get(report, "page"))
+        iw_buffer_add_format(&out, "  report     %s\n", text_of(report, "page"));
     iw_buffer_add_format(&out, "%s: %s\n", text_of(report, "name"), text_of(report, "verdict"));
     return iw_buffer_take(&out);
 }

@@ -213,12 +213,40 @@ static void test_bounded(void **state)
     iw_buffer_free(&text);
 }
 
+/* A bump's page: what is known stands there, and nothing breaks out of it. */
+static void test_bump(void **state)
+{
+    (void)state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *html = NULL;
+    static const char report[] =
+        "{\"name\":\"numpy\",\"stack\":\"<b>\",\"verdict\":\"bumped\",\"packages\":[{\"name\":"
+        "\"a\",\"from\":\"1\","
+        "\"to\":\"2\",\"verdict\":\"kept "
+        "back\",\"cause\":\"<script>\"},7],\"patches\":[{\"file\":\"x.patch\",\"result\":"
+        "\"clean\"}],\"difference\":{\"instructions\":[{\"file\":\"lib/"
+        "x\",\"function\":\"f\",\"before\":0,\"after\":"
+        "12}],\"checks\":{\"broken\":[\"numpy: svd (k10)\"]}}}";
+    if (iw_report_bump(report, &html, &err) != 0) fail_msg("%s", iw_error_text(&err));
+    has(html, "<h1>numpy: bumped</h1>");
+    has(html, "kept back");
+    has(html, "&lt;script&gt;");
+    has(html, "x.patch");
+    has(html, "12");
+    has(html, "Checks that fail now");
+    lacks(html, "<script>");
+    lacks(html, "<b>");
+    assert_int_equal(iw_report_bump("[]", &html, &err), -1);
+    iw_error_clear(&err);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),       cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_wrong_types),
-        cmocka_unit_test(test_no_json),      cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_bump),        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_verdicts),    cmocka_unit_test(test_hostile_text),
+        cmocka_unit_test(test_wrong_types), cmocka_unit_test(test_no_json),
+        cmocka_unit_test(test_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
