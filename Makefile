@@ -115,7 +115,7 @@ $(foreach room,$(ROOMS),$(eval $(call unit_rules,$(room))))
 
 # --- all tests --------------------------------------------------------------------------------------------------------------
 RUN_TESTS := IW_HELPERS=$(abspath $(B))/libexec IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/run.py --results $(B)/results
-.PHONY: test unit test-programs test-deps test-real test-stack test-fleet test-hosts test-repro test-asan lint format layers bench
+.PHONY: test unit test-programs test-deps test-real test-stack test-fleet test-hosts test-repro test-asan prove lint format layers bench
 test-deps:
 	@./bootstrap.sh --test-deps
 test-programs: $(UNIT_TESTS)
@@ -134,6 +134,10 @@ test-fleet: test-deps ## build stack base-fleet, which passes under Core 2, K10 
 	@$(RUN_TESTS)-fleet tests/fleet
 test-hosts: all ## bootstrap on fresh systems (HOSTS=…: bullseye bookworm trixie sid bare), each bundle compared with this host's (root, an hour; not part of CI)
 	@python3 tests/hosts/run.py $(HOSTS)
+prove: test-deps ## build one stack and prove it from outside, STACK=name (as long as that stack takes; not part of CI)
+	@test -n "$(STACK)" || { echo "which stack? make prove STACK=name; ./bootstrap.sh --list names them" >&2; exit 2; }
+	@$(MAKE) --no-print-directory all
+	@IW_STACK='$(STACK)' $(RUN_TESTS)-prove tests/prove
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
 	@$(MAKE) --no-print-directory all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py
