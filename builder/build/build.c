@@ -79,6 +79,9 @@ static int try_reuse(building *b, iw_node *node, bool *reused, iw_error *err)
     make_build_key(b, node);
     if (iw_store_find_artifact_by_build(b->store, node->build_key, &found, reused, err)) return -1;
     iw_artifact_clear(&found);
+    if (!*reused && b->options->bring &&
+        b->options->bring(b->options->context, b->plan, node, reused, err))
+        return -1;
     if (!*reused) return 0;
     if (iw_store_link_plan(b->store, node->plan_key, node->build_key, err) ||
         take_artifact(b, node, err))
@@ -323,7 +326,7 @@ static int conclude(building *b, iw_error *err)
 static bool nothing_to_do(const iw_plan *plan)
 {
     for (size_t i = 0; i < plan->node_count; i++)
-        if (plan->nodes[i].action != IW_ACTION_REUSE) return false;
+        if (!iw_node_is_done(&plan->nodes[i])) return false;
     return true;
 }
 

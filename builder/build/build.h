@@ -17,6 +17,10 @@ typedef struct iw_build_options {
     const char *helpers; /* folder with iw-cc, iw-init, iw-trace */
     int cancel;          /* readable: stop cleanly; -1: none */
     const iw_sink *sink;
+    /* Asked before a package is built whose build key has become known only now: brings the
+     * artifact into the store where a remote has it. NULL: nobody is asked. */
+    int (*bring)(void *context, const iw_plan *plan, iw_node *node, bool *brought, iw_error *err);
+    void *context; /* of that */
 } iw_build_options;
 
 /* The unpacked, prepared toolchain; its packages must be in the store. *root owned by the caller.

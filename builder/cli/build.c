@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "cli/commands.h"
 #include "deliver/floor.h"
+#include "share/cache.h"
 
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
@@ -38,9 +39,17 @@ static int check_floor(iw_context *context, const iw_session *session, iw_error 
 
 static int make(iw_context *context, iw_session *session, iw_error *err)
 {
+    iw_cache *cache = NULL;
     if (check_floor(context, session, err) != 0) return -1;
-    if (iw_context_start(context, session, err) != 0) return -1;
-    if (iw_session_build(session, err) == 0) return 0;
+    if (iw_context_start(context, session, err) != 0 || iw_context_cache(context, &cache, err) != 0)
+        return -1;
+    session->options.cache = cache;
+    session->options.offered = iw_cache_offers;
+    session->options.check = iw_flag(context->arguments, "check");
+    int status = iw_session_build(session, err);
+    session->options.cache = NULL;
+    iw_cache_close(cache);
+    if (status == 0) return 0;
     if (err->kind != IW_E_CANCELLED) return -1;
     return iw_fail(err, IW_E_CANCELLED,
                    "stopped; what was finished is in the store, and half-built packages find their "
@@ -80,6 +89,7 @@ const iw_option iw_build_option_table[] = {
     {"anyway", 0, IW_OPTION_FLAG, NULL,
      "Build a bundle that needs a newer glibc than this host has", NULL},
     IW_BUILD_OPTIONS,
+    IW_REMOTE_OPTIONS,
     IW_FETCH_OPTIONS,
     {NULL, 0, IW_OPTION_FLAG, NULL, NULL, NULL},
 };
@@ -92,7 +102,8 @@ const iw_command_spec iw_command_build = {
     .complete = "stack",
     .summary = "Build a stack from source and write its bundle",
     .description =
-        "Fetches what is missing, builds every package of the stack that the store doesn't hold "
+        "Takes what remotes have (`remote add`), fetches what else is missing, builds every "
+        "package of the stack that the store doesn't hold "
         "yet, lays the environment together, runs the checks "
         "under the CPU model of every profile, and writes one relocatable tarball.\n\n"
         "A build that stopped, for whatever reason, goes on when the command is given again: "

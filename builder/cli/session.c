@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "share/cache.h"
+
 iw_deliver_options iw_context_deliver_options(const iw_context *context)
 {
     const iw_arguments *a = context->arguments;
@@ -47,6 +49,18 @@ int iw_context_session(iw_context *context, const char *stack, iw_session *sessi
         return -1;
     iw_deliver_options options = iw_context_deliver_options(context);
     return iw_session_open(catalog, store, stack, &options, session, err);
+}
+
+int iw_context_cache(iw_context *context, iw_cache **out, iw_error *err)
+{
+    const iw_arguments *a = context->arguments;
+    iw_cache_options options = {.sink = context->sink,
+                                .cancel = context->cancel,
+                                .signers = (unsigned)iw_number_option(a, "require-signers", 0)};
+    *out = NULL;
+    if (iw_flag(a, "no-remote") || iw_flag(a, "offline") || iw_flag(a, "no-sandbox")) return 0;
+    return iw_context_store(context, &options.store, err) == 0 ? iw_cache_open(&options, out, err)
+                                                               : -1;
 }
 
 int iw_context_start(iw_context *context, iw_session *session, iw_error *err)

@@ -26,8 +26,13 @@
             "Build with this host's own tools, without isolation; the manifest says so", NULL      \
     }
 
-/* Options of every command that runs builds. */
+/* Options of every command that may ask remotes. */
 /* clang-format off */
+#define IW_REMOTE_OPTIONS \
+    {"no-remote", 0, IW_OPTION_FLAG, NULL, "Ask no remote for finished packages", NULL}, \
+    {"require-signers", 0, IW_OPTION_NUMBER, "N", "Take a package only where N keys offer the same content", NULL}
+
+/* Options of every command that runs builds. */
 #define IW_BUILD_OPTIONS \
     {"jobs", 'j', IW_OPTION_NUMBER, "N", "Compilers at once, and checks (default: all cores)", NULL}, \
     {"memory", 0, IW_OPTION_NUMBER, "MiB", "Memory for all compilers together (default: what is free, less 10 %)", NULL}, \
@@ -40,6 +45,10 @@
 iw_deliver_options iw_context_deliver_options(const iw_context *context);
 /* Its part for fetching, with the context's sink and cancel. */
 iw_fetch_options iw_context_fetch_options(const iw_context *context);
+/* The remotes of `remote add`, unless --no-remote or --offline; *out may be NULL. Caller closes it
+ * after the session. */
+struct iw_cache;
+int iw_context_cache(iw_context *context, struct iw_cache **out, iw_error *err);
 /* Opens tree and store, loads the stack, makes its plan. To be closed in any case. */
 int iw_context_session(iw_context *context, const char *stack, iw_session *session, iw_error *err);
 /* The display from here on, and Ctrl-C stops the session's work instead of the program. */

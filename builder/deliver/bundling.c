@@ -16,7 +16,9 @@
 #include "deliver/session.h"
 #include "deliver/proof.h"
 #include "emulate/emulate.h"
+#include "build/checks_root.h"
 #include "pack/pack.h"
+#include "share/cache.h"
 
 /* --- the bundle ----------------------------------------------------------- */
 
@@ -106,13 +108,31 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
     return 0;
 }
 
+/* Where checks run: the toolchain's root where it is there, else the small one, which a rig that
+ * builds nothing can have without a compiler. */
+static int checks_root(iw_session *session, char **root, iw_error *err)
+{
+    iw_fetch_options fetch = session->options.fetch;
+    iw_error inner = IW_ERROR_INIT;
+    *root = NULL;
+    if (session->host) return 0;
+    fetch.sink = session->options.sink;
+    fetch.cancel = session->options.cancel;
+    if (!iw_session_has_toolchain(session)) {
+        if (iw_checks_root(session->catalog, session->store, &fetch, root, &inner) == 0) return 0;
+        bool none = inner.kind == IW_E_NOT_FOUND; /* a tree without that file */
+        if (!none) iw_error_move(err, &inner);
+        iw_error_clear(&inner);
+        if (!none || iw_session_fetch_toolchain(session, err) != 0) return -1;
+    }
+    return iw_toolchain_root(session->store, session->toolchain, session->options.sink, root, err);
+}
+
 static int bundle(iw_session *session, bool checks, json_t *started, iw_error *err)
 {
     iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""),
                          *work = NULL;
-    if (!session->host && iw_toolchain_root(session->store, session->toolchain,
-                                            session->options.sink, &root, err) != 0)
-        return -1;
+    if (checks_root(session, &root, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 ||
         iw_temporary_folder(parent, "bundle-", &work, err) != 0)
         return -1;
@@ -161,7 +181,7 @@ static void announce(const iw_session *session)
                 (iw_event){.type = IW_EVENT_PLAN,
                            .subject = subject,
                            .detail = node->reason,
-                           .count = node->action != IW_ACTION_REUSE,
+                           .count = !iw_node_is_done(node),
                            .total = (uint64_t)(node->expected_seconds * 1000)});
     }
 }
@@ -198,10 +218,75 @@ static void on_event(void *context, const iw_event *event)
     iw_emit(clock->next, *event);
 }
 
+/* --- from remotes --------------------------------------------------------- */
+
+/* The page of a bundle that was built elsewhere: what its manifest says. */
+static bool report_pulled(const iw_session *session, const char *path, const char *sha256,
+                          const char *manifest, char **page)
+{
+    iw_cleanup_free char *tmp = iw_store_path(session->store, "tmp", ""), *folder = NULL;
+    *page = iw_report_path(path);
+    if (iw_temporary_folder(tmp, "report-", &folder, NULL) != 0) return false;
+    iw_cleanup_free char *copy = iw_path_join(folder, "manifest.json");
+    iw_reporting reporting = {
+        .bundle = path, .sha256 = sha256, .environment = folder, .by = "build"};
+    bool fine = iw_write_passing(copy, manifest, strlen(manifest), 0644, NULL) == 0 &&
+                report(session, &reporting, *page);
+    iw_remove_tree(folder, NULL);
+    return fine;
+}
+
+static int take_bundle(iw_session *session, bool *taken, iw_error *err)
+{
+    iw_cleanup_free char *key = iw_format("%s.%s", session->plan->bundle_key, IW_BUNDLE_FORMAT),
+                         *output = iw_session_output(session), *path = NULL, *sha256 = NULL,
+                         *manifest = NULL, *page = NULL;
+    *taken = false;
+    if (iw_cache_take_bundle(session->options.cache, session->plan, key, output, &path, &sha256,
+                             &manifest, err) != 0)
+        return -1;
+    if (!path) return 0;
+    bool reported = report_pulled(session, path, sha256, manifest, &page);
+    iw_cleanup_free char *built_key = iw_session_bundle_key(session),
+                         *pulled_key = iw_session_pulled_key(session);
+    if (iw_store_note_bundle(session->store, built_key, path, sha256, err) != 0 ||
+        iw_store_note_bundle(session->store, pulled_key, path, sha256, err) != 0)
+        return -1;
+    *taken = true;
+    iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_RESULT,
+                                              .path = path,
+                                              .detail = sha256,
+                                              .subject = reported ? page : NULL});
+    return 0;
+}
+
+/* Packages that remotes have, before any source or compiler is fetched. What could not be had isn't
+ * offered in the next round. */
+static int bring_packages(iw_session *session, iw_error *err)
+{
+    size_t brought, missed;
+    do {
+        if (iw_session_replan(session, err) != 0 ||
+            iw_cache_bring(session->options.cache, session->plan, &brought, &missed, err) != 0)
+            return -1;
+    } while (missed);
+    return brought ? iw_session_replan(session, err) : 0;
+}
+
+static int ask_remotes(iw_session *session, bool *taken, iw_error *err)
+{
+    *taken = false;
+    if (!session->options.cache || session->host) return 0;
+    if (!session->options.check && take_bundle(session, taken, err) != 0) return -1;
+    return *taken ? 0 : bring_packages(session, err);
+}
+
 int iw_session_build(iw_session *session, iw_error *err)
 {
     const iw_deliver_options *given = &session->options;
-    bool blocked = false;
+    bool blocked = false, taken;
+    if (ask_remotes(session, &taken, err) != 0) return -1;
+    if (taken) return 0;
     for (size_t i = 0; i < session->plan->node_count; i++)
         blocked = blocked || session->plan->nodes[i].action == IW_ACTION_FETCH_BLOCKED;
     if (iw_session_fetch(session, false, err) != 0) return -1;
@@ -218,7 +303,9 @@ int iw_session_build(iw_session *session, iw_error *err)
                                 .fail_fast = given->fail_fast,
                                 .helpers = session->options.helpers,
                                 .cancel = session->options.cancel,
-                                .sink = &sink};
+                                .sink = &sink,
+                                .bring = given->cache ? iw_cache_bring_one : NULL,
+                                .context = given->cache};
     int status = iw_build_plan(session->store, session->plan, &options, err);
     if (status == 0) status = bundle(session, true, clock.built, err);
     json_decref(clock.begun);

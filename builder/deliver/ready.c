@@ -25,15 +25,22 @@ char *iw_session_bundle_key(const iw_session *session)
     return iw_format("%s %s %s", session->plan->bundle_key, IW_BUNDLE_FORMAT, folder);
 }
 
+char *iw_session_pulled_key(const iw_session *session)
+{
+    iw_cleanup_free char *key = iw_session_bundle_key(session);
+    return iw_format("%s pulled", key);
+}
+
 int iw_session_find_ready(const iw_session *session, char **path, char **sha256, bool *found,
                           iw_error *err)
 {
-    *found = false;
+    bool built = true;
     for (size_t i = 0; i < session->plan->node_count; i++)
         if (session->plan->nodes[i].action != IW_ACTION_REUSE && session->plan->nodes[i].in_bundle)
-            return 0;
-    iw_cleanup_free char *key = iw_session_bundle_key(session);
-    return iw_store_find_bundle(session->store, key, path, sha256, found, err);
+            built = false;
+    iw_cleanup_free char *key = iw_session_bundle_key(session),
+                         *pulled = iw_session_pulled_key(session);
+    return iw_store_find_bundle(session->store, built ? key : pulled, path, sha256, found, err);
 }
 
 char *iw_report_path(const char *bundle)

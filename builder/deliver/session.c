@@ -19,6 +19,10 @@ int iw_session_replan(iw_session *session, iw_error *err)
 {
     iw_plan_options options = {.offline = session->options.fetch.offline,
                                .policy = IW_POLICY_NUMBER "." IW_BUILD_FORMAT "." IW_PACK_FORMAT};
+    if (session->options.cache) {
+        options.offered = session->options.offered;
+        options.context = session->options.cache;
+    }
     iw_plan_free(session->plan);
     session->plan = NULL;
     return iw_plan_make(session->catalog, session->store, session->stack, &options, &session->plan,
@@ -76,7 +80,7 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
         list[count++] = (iw_wanted){.package = &checks->packages[i], .toolchain = checks};
     for (size_t i = 0; i < session->plan->node_count; i++) {
         const iw_node *node = &session->plan->nodes[i];
-        if (!all && node->action == IW_ACTION_REUSE) continue;
+        if (!all && iw_node_is_done(node)) continue;
         for (size_t k = 0; k < node->recipe->source_count; k++)
             if (node->recipe->sources[k].kind != IW_SOURCE_LOCAL)
                 list[count++] =
@@ -86,7 +90,7 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
     return count;
 }
 
-static bool toolchain_is_unpacked(const iw_session *session)
+bool iw_session_has_toolchain(const iw_session *session)
 {
     if (session->host) return true;
     iw_cleanup_free char *folder =
@@ -119,10 +123,18 @@ static int fetch(iw_session *session, const iw_wanted *wanted, size_t count, iw_
     return iw_fetch_all(session->store, wanted, count, &options, err);
 }
 
+static bool nothing_to_build(const iw_session *session)
+{
+    for (size_t i = 0; i < session->plan->node_count; i++)
+        if (!iw_node_is_done(&session->plan->nodes[i])) return false;
+    return true;
+}
+
 int iw_session_fetch(iw_session *session, bool all, iw_error *err)
 {
     iw_wanted *wanted = NULL;
-    size_t count = iw_session_wanted(session, all, all || !toolchain_is_unpacked(session), &wanted);
+    bool tools = all || (!nothing_to_build(session) && !iw_session_has_toolchain(session));
+    size_t count = iw_session_wanted(session, all, tools, &wanted);
     int status = fetch(session, wanted, count, err);
     free(wanted);
     return status;
@@ -130,7 +142,7 @@ int iw_session_fetch(iw_session *session, bool all, iw_error *err)
 
 int iw_session_fetch_toolchain(iw_session *session, iw_error *err)
 {
-    if (toolchain_is_unpacked(session)) return 0;
+    if (iw_session_has_toolchain(session)) return 0;
     const iw_toolchain *toolchain = session->toolchain;
     iw_wanted *wanted = iw_alloc((toolchain->package_count + 1) * sizeof *wanted);
     for (size_t i = 0; i < toolchain->package_count; i++)

@@ -18,8 +18,13 @@ typedef struct iw_deliver_options {
     unsigned jobs, packages; /* 0: all cores; as jobs */
     uint64_t memory;         /* MiB for all compilers together; 0: what is free */
     int level;               /* of zstd */
-    int cancel;              /* readable once the user wants to stop, or -1 */
-    const iw_sink *sink;     /* or NULL */
+    struct iw_cache *cache;  /* remotes that are asked for finished packages, or NULL */
+    /* iw_cache_offers then; by its address, for the small program links no part of `share` */
+    bool (*offered)(void *context, const iw_plan *plan, const iw_node *node, iw_artifact *out,
+                    char **reason);
+    bool check;          /* run the checks also on a bundle that a remote has */
+    int cancel;          /* readable once the user wants to stop, or -1 */
+    const iw_sink *sink; /* or NULL */
 } iw_deliver_options;
 
 typedef struct iw_session {
@@ -52,6 +57,8 @@ int iw_session_node(const iw_session *session, const char *package, iw_node **no
 size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted);
 /* Fetches that. The toolchain's packages only where its root isn't unpacked yet, or `all`. */
 int iw_session_fetch(iw_session *session, bool all, iw_error *err);
+/* Whether the toolchain's root is unpacked. */
+bool iw_session_has_toolchain(const iw_session *session);
 /* The toolchain's packages alone, where its root isn't unpacked yet. */
 int iw_session_fetch_toolchain(iw_session *session, iw_error *err);
 
@@ -76,8 +83,10 @@ int iw_session_prove(iw_session *session, const char *environment, const char *b
 char *iw_session_output(const iw_session *session);
 /* Under which the store remembers the bundle of this plan and output folder. Caller frees. */
 char *iw_session_bundle_key(const iw_session *session);
-/* The bundle that was made for this very plan, where nothing is to be built and it still stands in
- * the output folder as it was written. *path and *sha256 owned by the caller. */
+/* The same of one that a remote had: its packages aren't here. Caller frees. */
+char *iw_session_pulled_key(const iw_session *session);
+/* The bundle that was made for this very plan, where nothing is to be built (or it was pulled) and
+ * it still stands in the output folder as it was written. *path and *sha256 owned by the caller. */
 int iw_session_find_ready(const iw_session *session, char **path, char **sha256, bool *found,
                           iw_error *err);
 /* Where a bundle's report stands: "<bundle without .tar.zst>.report.html". Caller frees. */

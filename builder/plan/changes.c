@@ -150,7 +150,7 @@ static void tell_laid(const iw_node *node, const entries *last, const entries *n
         entry *before = find(last, iw_slice_of(name));
         const char *value = value_named(now, name);
         if (before) before->met = true;
-        if (laid->action != IW_ACTION_REUSE) {
+        if (!iw_node_is_done(laid)) {
             changes->pending++;
         } else if (!before) {
             changes->own = true;
@@ -208,11 +208,11 @@ char *iw_changes_pending(const iw_node *node)
     bool certain = false;
     size_t count = 0, shown = 0;
     for (size_t i = 0; i < node->laid_count; i++)
-        if (node->laid[i]->action != IW_ACTION_REUSE && !node->laid[i]->maybe) certain = true;
+        if (!iw_node_is_done(node->laid[i]) && !node->laid[i]->maybe) certain = true;
     for (size_t i = 0; i < node->laid_count; i++)
-        if (node->laid[i]->action != IW_ACTION_REUSE && !(certain && node->laid[i]->maybe)) count++;
+        if (!iw_node_is_done(node->laid[i]) && !(certain && node->laid[i]->maybe)) count++;
     for (size_t i = 0; i < node->laid_count && shown < 3; i++) {
-        if (node->laid[i]->action == IW_ACTION_REUSE || (certain && node->laid[i]->maybe)) continue;
+        if (iw_node_is_done(node->laid[i]) || (certain && node->laid[i]->maybe)) continue;
         iw_buffer_add_format(&out, "%s%s's",
                              shown == 0           ? ""
                              : shown + 1 == count ? " and "

@@ -24,7 +24,7 @@ iw_node *iw_plan_find(const iw_plan *plan, const char *name, const char *version
 static bool contents_known(const iw_node *node)
 {
     for (size_t i = 0; i < node->laid_count; i++)
-        if (node->laid[i]->action != IW_ACTION_REUSE) return false;
+        if (!iw_node_is_done(node->laid[i])) return false;
     return true;
 }
 
@@ -54,6 +54,16 @@ static int look_up(iw_plan *plan, iw_store *store, iw_node *node, bool *found, i
     if (!*found) return 0;
     node->reason = "built before from the same bytes";
     return iw_store_link_plan(store, node->plan_key, node->build_key, err);
+}
+
+static void ask_others(iw_plan_body *body, const iw_plan_options *options, iw_node *node)
+{
+    char *reason = NULL;
+    if (!options || !options->offered || !node->build_key[0]) return;
+    if (!options->offered(options->context, &body->plan, node, &node->artifact, &reason)) return;
+    node->action = IW_ACTION_PULL;
+    node->reason = iw_arena_strdup(body->arena, reason ? reason : "a remote has it");
+    free(reason);
 }
 
 /* --- why it is built ------------------------------------------------------ */
@@ -205,12 +215,13 @@ int iw_plan_whole_seconds(const iw_plan *plan, iw_catalog *catalog, iw_store *st
 /* --- the whole ------------------------------------------------------------ */
 
 static int decide(iw_plan_body *body, iw_catalog *catalog, iw_store *store, iw_node *node,
-                  bool offline, iw_error *err)
+                  const iw_plan_options *options, iw_error *err)
 {
-    bool found = false;
+    bool found = false, offline = options && options->offline;
     if (look_up(&body->plan, store, node, &found, err) != 0) return -1;
     node->action = found ? IW_ACTION_REUSE : IW_ACTION_BUILD;
-    if (found) return 0;
+    if (!found) ask_others(body, options, node);
+    if (iw_node_is_done(node)) return 0;
     if (set_reason(body, store, node, err) != 0 ||
         check_sources(body, store, node, offline, err) != 0)
         return -1;
@@ -243,8 +254,7 @@ static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store,
     iw_keys_make(body);
     iw_keys_make_bundle(body);
     for (size_t i = 0; i < plan->node_count; i++)
-        if (decide(body, catalog, store, &plan->nodes[i], options && options->offline, err) != 0)
-            return -1;
+        if (decide(body, catalog, store, &plan->nodes[i], options, err) != 0) return -1;
     return 0;
 }
 

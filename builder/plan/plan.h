@@ -6,7 +6,12 @@
 #include "recipe/recipe.h"
 #include "store/store.h"
 
-typedef enum iw_action { IW_ACTION_REUSE, IW_ACTION_BUILD, IW_ACTION_FETCH_BLOCKED } iw_action;
+typedef enum iw_action {
+    IW_ACTION_REUSE,
+    IW_ACTION_PULL, /* a remote has it: what it holds is known, its bytes aren't here yet */
+    IW_ACTION_BUILD,
+    IW_ACTION_FETCH_BLOCKED
+} iw_action;
 
 typedef struct iw_node iw_node;
 struct iw_node {
@@ -25,7 +30,7 @@ struct iw_node {
     const char *reason;            /* one line, for people */
     bool maybe;                    /* built only if something below it changes its bytes */
     char build_key[IW_SHA256_HEX]; /* known where every dependency's content is; else "" */
-    iw_artifact artifact;          /* where action is REUSE */
+    iw_artifact artifact;          /* where action is REUSE or PULL */
     bool measured;                 /* expected_seconds comes from an earlier build */
     double
         expected_seconds; /* from earlier builds, else from the recipe's size class; 0 for reuse */
@@ -41,8 +46,19 @@ typedef struct iw_plan {
     const char *policy;             /* as in the options */
 } iw_plan;
 
+/* Whether it need not be built: what it holds is known. */
+static inline bool iw_node_is_done(const iw_node *node)
+{
+    return node->action == IW_ACTION_REUSE || node->action == IW_ACTION_PULL;
+}
+
 typedef struct iw_plan_options {
     bool offline;
+    /* Whether somebody offers an artifact of node->build_key, which the store lacks: fills content,
+     * file digest and sizes, and says so in one line (owned by the plan). NULL: nobody is asked. */
+    bool (*offered)(void *context, const iw_plan *plan, const iw_node *node, iw_artifact *out,
+                    char **reason);
+    void *context;      /* of that */
     const char *policy; /* IW_POLICY_NUMBER of the wrapper and the format numbers of build and pack,
                            as text: part of every key */
 } iw_plan_options;

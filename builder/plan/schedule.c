@@ -63,7 +63,7 @@ iw_schedule *iw_schedule_new(const iw_plan *plan)
     s->count = plan->node_count;
     s->runs = iw_alloc((s->count + 1) * sizeof *s->runs);
     for (size_t i = 0; i < s->count; i++)
-        if (s->nodes[i].action == IW_ACTION_REUSE) s->runs[i].state = RUN_DONE;
+        if (iw_node_is_done(&s->nodes[i])) s->runs[i].state = RUN_DONE;
     for (size_t i = 0; i < s->count; i++)
         if (s->runs[i].state != RUN_DONE) link_node(s, i);
     measure_paths(s);

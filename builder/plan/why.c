@@ -11,6 +11,7 @@ static const char *title_of(const iw_node *node)
 {
     switch (node->action) {
     case IW_ACTION_REUSE: return "reused";
+    case IW_ACTION_PULL: return "taken from a remote";
     case IW_ACTION_FETCH_BLOCKED: return "can't be built: a source is missing";
     default: return node->maybe ? "to be built, perhaps" : "to be built";
     }
@@ -72,7 +73,7 @@ static void tell_waits(const iw_node *node, iw_buffer *out)
     size_t count = 0;
     for (size_t i = 0; i < node->laid_count; i++) {
         const iw_node *laid = node->laid[i];
-        if (node->action == IW_ACTION_REUSE || laid->action == IW_ACTION_REUSE) continue;
+        if (iw_node_is_done(node) || iw_node_is_done(laid)) continue;
         iw_buffer_add_format(out, "%s%s", count++ ? ", " : "waits for: ", laid->recipe->name);
     }
     if (count) iw_buffer_add_char(out, '\n');
@@ -90,8 +91,8 @@ static int tell_times(iw_store *store, const iw_node *node, iw_buffer *out, iw_e
     if (iw_store_measured(store, node->recipe->name, node->recipe->version, IW_MEASURE_CPU, &cpu,
                           &cpu_found, err) != 0)
         return -1;
-    if (!found || (node->action != IW_ACTION_REUSE && !node->measured)) {
-        if (node->action == IW_ACTION_REUSE) return 0;
+    if (!found || (!iw_node_is_done(node) && !node->measured)) {
+        if (iw_node_is_done(node)) return 0;
         iw_cleanup_free char *guess = iw_format_seconds(node->expected_seconds);
         iw_buffer_add_format(out, "time: never measured; a rough guess is %s\n", guess);
         return 0;

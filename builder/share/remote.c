@@ -58,6 +58,13 @@ const char *iw_remote_where(const iw_remote *remote)
     return remote->where;
 }
 
+void iw_remote_listen(iw_remote *remote, const iw_sink *sink, int cancel)
+{
+    remote->options.sink = sink;
+    remote->options.cancel = cancel;
+    if (remote->kind->listen) remote->kind->listen(remote);
+}
+
 bool iw_remote_is_folder(const iw_remote *remote)
 {
     return remote->kind == &iw_remote_folder;

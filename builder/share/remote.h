@@ -43,6 +43,8 @@ int iw_remote_open(const char *where, const iw_remote_options *options, iw_remot
                    iw_error *err);
 void iw_remote_close(iw_remote *remote);
 const char *iw_remote_where(const iw_remote *remote); /* cleaned, without a password; borrowed */
+/* From here on progress is told there, and that descriptor stops it. */
+void iw_remote_listen(iw_remote *remote, const iw_sink *sink, int cancel);
 bool iw_remote_is_folder(const iw_remote *remote);
 
 /* A small file, at most `limit` bytes; IW_E_NOT_FOUND where there is none, IW_E_NETWORK where the

@@ -65,6 +65,13 @@ static int https_open(iw_remote *remote, const char *where, iw_error *err)
     return iw_fail(err, IW_E_USAGE, "%s is no address of a folder", remote->where);
 }
 
+static void https_listen(iw_remote *remote)
+{
+    https *more = remote->more;
+    more->options.sink = remote->options.sink;
+    more->options.cancel = remote->options.cancel;
+}
+
 static void https_close(iw_remote *remote)
 {
     https *more = remote->more;
@@ -352,9 +359,9 @@ static int https_remove(iw_remote *remote, const char *path, iw_error *err)
 }
 
 #define HTTPS_KIND                                                                                 \
-    .open = https_open, .close = https_close, .read = https_read, .fetch = https_fetch,            \
-    .stat = https_stat, .write = https_write, .upload = https_upload, .alias = https_alias,        \
-    .remove = https_remove
+    .open = https_open, .close = https_close, .listen = https_listen, .read = https_read,          \
+    .fetch = https_fetch, .stat = https_stat, .write = https_write, .upload = https_upload,        \
+    .alias = https_alias, .remove = https_remove
 
 const iw_remote_kind iw_remote_https = {.scheme = "https://", HTTPS_KIND};
 const iw_remote_kind iw_remote_http = {.scheme = "http://", HTTPS_KIND};

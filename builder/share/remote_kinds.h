@@ -8,6 +8,7 @@ typedef struct iw_remote_kind {
     const char *scheme; /* "https://"; "" for folders, which come last */
     int (*open)(iw_remote *remote, const char *where, iw_error *err);
     void (*close)(iw_remote *remote);
+    void (*listen)(iw_remote *remote); /* the options have others in them; or NULL */
     int (*read)(iw_remote *remote, const char *path, uint64_t offset, size_t limit, bool part,
                 char **out, size_t *length, iw_error *err);
     int (*fetch)(iw_remote *remote, iw_remote_want *wants, size_t count, iw_error *err);

@@ -68,6 +68,12 @@ int iw_store_link_plan(iw_store *store, const char *plan_key, const char *build_
  * gave before (a recipe that isn't reproducible: both digests named) unless `replace`. */
 int iw_store_add_artifact(iw_store *store, const char *tree, iw_artifact *artifact, bool replace,
                           iw_error *err);
+/* Takes an artifact that came from elsewhere, packed as iw_store_add_artifact packs: `temporary` is
+ * its file on the store's file system, of which every field of `artifact` tells; both digests are
+ * checked. IW_E_DIGEST where they don't fit, or where this build key gave other content before.
+ * `temporary` is gone afterwards. */
+int iw_store_take_artifact(iw_store *store, const char *temporary, iw_artifact *artifact,
+                           iw_error *err);
 /* Unpacks below `folder` (which exists), verifying file and content digests while it does. A
  * damaged or missing file gives IW_E_DIGEST: the artifact is then removed, and so is what was laid
  * of it. `skip` (may be NULL): globs left out. IW_E_BUILD, naming the two artifacts, where a file

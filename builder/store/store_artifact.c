@@ -439,6 +439,40 @@ int iw_store_add_artifact(iw_store *store, const char *tree, iw_artifact *artifa
     return status == 0 ? 0 : iw_wrap(err, "storing %s %s", artifact->name, artifact->version);
 }
 
+/* --- taking --------------------------------------------------------------- */
+
+static int verify_packed(const char *path, const iw_artifact *a, iw_error *err)
+{
+    iw_packed expected = {0};
+    snprintf(expected.content, sizeof expected.content, "%s", a->content);
+    snprintf(expected.file, sizeof expected.file, "%s", a->file_digest);
+    iw_cleanup_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
+    if (iw_archive_lay(fd, a->name, NULL, NULL, &expected, NULL, err) != 0) return -1;
+    return fchmod(fd, 0444) == 0 ? 0
+                                 : iw_fail_errno(err, IW_E_IO, "can't set the mode of %s", path);
+}
+
+int iw_store_take_artifact(iw_store *store, const char *temporary, iw_artifact *artifact,
+                           iw_error *err)
+{
+    iw_artifact known = {0};
+    bool found = false, keep = false;
+    int status = check_fields(artifact, err);
+    if (status == 0) status = verify_packed(temporary, artifact, err);
+    iw_cleanup_fd int locked = -1;
+    if (status == 0) status = lock_artifacts(store, &locked, err);
+    store->adding = locked >= 0;
+    if (status == 0)
+        status = iw_store_find_artifact_by_build(store, artifact->build_key, &known, &found, err);
+    if (status == 0 && found) status = meet(store, &known, artifact, false, &keep, err);
+    if (status == 0 && !keep) status = publish(store, temporary, artifact, err);
+    store->adding = false;
+    unlink(temporary);
+    iw_artifact_clear(&known);
+    return status == 0 ? 0 : iw_wrap(err, "taking %s %s", artifact->name, artifact->version);
+}
+
 /* --- laying --------------------------------------------------------------- */
 
 static void note_laid(iw_store *store, const iw_artifact *a, const char *folder)

@@ -1,0 +1,45 @@
+/* Finished packages from remotes, for builds. Whatever goes wrong is a miss, told in one line, and
+ * never an error of the build; a remote that doesn't answer is asked once. Everything that comes is
+ * held against this rig's own recipes. */
+#ifndef IW_SHARE_CACHE_H
+#define IW_SHARE_CACHE_H
+
+#include "base/event.h"
+#include "plan/plan.h"
+
+typedef struct iw_cache iw_cache;
+
+typedef struct iw_cache_options {
+    iw_store *store;
+    const iw_sink *sink;
+    int cancel;
+    unsigned signers; /* so many keys must offer the same content; 0: 1 */
+} iw_cache_options;
+
+/* The remotes of `remote add`. *out is NULL where there are none. Nothing is reached yet. */
+int iw_cache_open(const iw_cache_options *options, iw_cache **out, iw_error *err);
+void iw_cache_close(iw_cache *cache);
+/* From here on what is told goes there; for a display that was opened later. */
+void iw_cache_listen(iw_cache *cache, const iw_sink *sink, int cancel);
+
+/* For iw_plan_options.offered; `context` is the cache. The first call reads the channels. */
+bool iw_cache_offers(void *context, const iw_plan *plan, const iw_node *node, iw_artifact *out,
+                     char **reason);
+
+/* Brings what of the plan's PULL nodes the bundle holds, or is laid for what must be built.
+ * *missed: so many could not be had, and won't be offered again. -1 only when cancelled, or where
+ * this rig's own store can't be written. */
+int iw_cache_bring(iw_cache *cache, const iw_plan *plan, size_t *brought, size_t *missed,
+                   iw_error *err);
+/* For iw_build_options.bring: one node, whose build key has become known. */
+int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *brought,
+                       iw_error *err);
+
+/* The bundle of this very key (with its format), into `folder`, with .sha256 and .checks.json
+ * beside it; audited. *manifest: its text. All three owned by the caller; *path NULL: no remote has
+ * it. */
+int iw_cache_take_bundle(iw_cache *cache, const iw_plan *plan, const char *bundle_key,
+                         const char *folder, char **path, char **sha256, char **manifest,
+                         iw_error *err);
+
+#endif
