@@ -264,14 +264,15 @@ char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char
     return iw_buffer_take(&text);
 }
 
-/* As sigabbrev_np, which glibc has from 2.32 on; of those that iw-crash.so records. */
-static const char *signal_name(int number)
+const char *iw_signal_name(int number)
 {
     static const struct {
         int number;
         const char *name;
-    } all[] = {{SIGILL, "ILL"}, {SIGFPE, "FPE"},   {SIGSEGV, "SEGV"}, {SIGBUS, "BUS"},
-               {SIGSYS, "SYS"}, {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"}, {SIGKILL, "KILL"}};
+    } all[] = {{SIGHUP, "HUP"},   {SIGINT, "INT"},   {SIGQUIT, "QUIT"}, {SIGILL, "ILL"},
+               {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"}, {SIGBUS, "BUS"},   {SIGFPE, "FPE"},
+               {SIGKILL, "KILL"}, {SIGSEGV, "SEGV"}, {SIGPIPE, "PIPE"}, {SIGALRM, "ALRM"},
+               {SIGTERM, "TERM"}, {SIGXCPU, "XCPU"}, {SIGXFSZ, "XFSZ"}, {SIGSYS, "SYS"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].number == number) return all[i].name;
     return "?";
@@ -284,7 +285,7 @@ char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char
     iw_json_set(object, "type", "crash");
     iw_json_set(object, "program", crash->program);
     json_object_set_new(object, "pid", json_integer(crash->pid));
-    iw_json_set(object, "signal", signal_name(crash->signal));
+    iw_json_set(object, "signal", iw_signal_name(crash->signal));
     iw_json_set(object, "profile", profile->name);
     iw_json_set(object, "instruction", crash->instruction);
     iw_json_set(object, "feature", crash->feature);

@@ -40,6 +40,9 @@ int iw_crash_read(const char *path, const iw_profile *profile, const char *insid
 /* One paragraph; `output` (may be NULL) is what the program said last: Python's own traceback is
  * taken from it. Caller frees. */
 char *iw_crash_text(const iw_crash *crash, const iw_profile *profile, const char *output);
+/* "ILL", "SEGV" and the like, "?" for one that doesn't end a program by itself. Static. (glibc has
+ * such a function from 2.32 on only.) */
+const char *iw_signal_name(int number);
 /* One JSON object. Caller frees. */
 char *iw_crash_json(const iw_crash *crash, const iw_profile *profile, const char *output);
 

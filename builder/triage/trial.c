@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "emulate/crash.h"
 #include "triage/internal.h"
 
 #define CONTROL_CPU "max"
@@ -324,9 +325,8 @@ static char *name_of(const json_t *failure)
 static char *end_of(const json_t *failure)
 {
     json_int_t number = json_integer_value(json_object_get(failure, "signal"));
-    const char *name = number > 0 && number < 65 ? sigabbrev_np((int)number) : NULL,
-               *why = text_of(failure, "why");
-    if (number) return iw_format("SIG%s", name ? name : "?");
+    const char *why = text_of(failure, "why");
+    if (number) return iw_format("SIG%s", iw_signal_name(number < 65 ? (int)number : 0));
     return iw_triage_short(why, strlen(why));
 }
 
