@@ -51,9 +51,9 @@ apt_mirrors() {
 
 # Which Debian mirror: what was given, what apt has, what was answered before, else it is asked. Before anything is compiled.
 find_mirror() {
-    kept=out/debian-mirror
+    kept=out/debian-mirror apts=$(apt_mirrors)
     [ -n "$mirrors" ] || mirrors=${IRONWHEEL_DEBIAN_MIRROR:-}
-    [ -n "$mirrors" ] || mirrors=$(apt_mirrors)
+    [ -n "$mirrors" ] || mirrors=$apts
     if [ -z "$mirrors" ] && [ -r $kept ]; then mirrors=$(cat $kept); fi
     if [ -z "$mirrors" ] && [ -z "$import$offline" ] && [ -n "$sandbox" ]; then
         question="The compiler's packages come from a Debian mirror, and this host has no apt that names one of Debian's: which mirror (an address that ends in /debian)?"
@@ -63,7 +63,7 @@ find_mirror() {
         case $mirrors in http://* | https://*) ;; *) die "\"$mirrors\" is no address of a mirror" ;; esac
     fi
     [ -n "$mirrors" ] || return 0
-    if [ -z "$(apt_mirrors)" ]; then
+    if [ -z "$apts" ]; then
         mkdir -p out
         echo "$mirrors" >$kept
     fi
@@ -92,10 +92,12 @@ may_install() {
     [ -n "$tool" ] && [ "$(id -u)" = 0 ] && command -v "${tool%% *}" >/dev/null
 }
 
+# install_needed KINDS
 install_needed() {
     family=$(host_family)
-    lacking=$(needs_in lacks "compile run")
+    lacking=$(needs_in lacks "$1")
     [ -n "$lacking" ] || return 0
+    kinds=$1
     # shellcheck disable=SC2086
     set -- $(needs_packages "$family" $lacking)
     if ! may_install "$family"; then
@@ -107,7 +109,7 @@ Then run ./bootstrap.sh again.}"
     fi
     say "Installing $# packages that this host lacks: $*"
     try_install "$family" "$@" || { tail -n 15 out/install.log >&2; die "the packages could not be installed; the whole output is in out/install.log"; }
-    lacking=$(needs_in lacks "compile run" | tr '\n' ' ')
+    lacking=$(needs_in lacks "$kinds" | tr '\n' ' ')
     [ -z "$lacking" ] || die "installed, but still not found: $lacking(looked for as hosts/needs.txt says)"
 }
 
@@ -123,7 +125,7 @@ install_wished() {
 }
 
 install_all() {
-    install_needed
+    install_needed "compile run"
     install_wished
     old=$(needs_too_old "compile run")
     [ -z "$old" ] || die "$old"
@@ -156,10 +158,15 @@ compile() {
     make -j"$(nproc)" all >$log 2>&1 || { tail -n 20 $log >&2; die "compiling failed; the whole output is in $log"; }
 }
 
+# What is compiled already needs no compiler.
 ready() {
-    install_all
-    bring_sources
-    compile
+    if [ -x out/release/ironwheel ] && make -q all 2>/dev/null; then
+        install_needed run
+    else
+        install_all
+        bring_sources
+        compile
+    fi
 }
 
 # What the stack's bundle will need of a C library, against what this host has: said before anything is installed or fetched.
