@@ -20,13 +20,26 @@ int iw_own_key(const iw_trust *trust, const char *passphrase, iw_secret_key *out
     return iw_key_read_secret(path, passphrase, out, err);
 }
 
+static const iw_trusted *find_owner(const iw_trust *trust, const iw_keys *keys);
+
+/* A newer one that another rig of the same owner has signed, and that was met at a remote. */
+static int take_newer(const iw_trust *trust, iw_keys **keys, iw_error *err)
+{
+    const iw_trusted *known = find_owner(trust, *keys);
+    if (!known || known->keys->version <= (*keys)->version) return 0;
+    iw_cleanup_free char *text = iw_keys_write(known->keys);
+    iw_keys_free(*keys);
+    return iw_keys_parse(text, strlen(text), "the key file", keys, err);
+}
+
 int iw_own_keys(const iw_trust *trust, iw_keys **out, iw_error *err)
 {
     iw_cleanup_free char *path = iw_trust_path(trust, "keys.json"), *text = NULL;
     size_t length;
     *out = NULL;
-    return iw_read_file(path, IW_CANON_LIMIT, &text, &length, err) == 0
-               ? iw_keys_parse(text, length, path, out, err)
+    return iw_read_file(path, IW_CANON_LIMIT, &text, &length, err) == 0 &&
+                   iw_keys_parse(text, length, path, out, err) == 0
+               ? take_newer(trust, out, err)
                : -1;
 }
 
@@ -193,15 +206,15 @@ int iw_own_keys_publish(const iw_trust *trust, iw_remote *remote, iw_error *err)
     iw_keys *keys = NULL;
     char digest[IW_SHA256_HEX];
     if (!iw_exists(path)) return 0;
-    if (iw_own_keys(trust, &keys, err) != 0) return -1;
+    if (iw_read_file(path, IW_CANON_LIMIT, &text, NULL, err) != 0 ||
+        iw_read_file(beside, 4096, &signature, NULL, err) != 0 ||
+        iw_keys_parse(text, strlen(text), path, &keys, err) != 0)
+        return -1;
     uint64_t there = published_version(remote, "keys.json"), version = keys->version;
     iw_keys_free(keys);
     if (there >= version) return 0;
     for (uint64_t step = there + 1; step <= version; step++)
         if (publish_step(trust, remote, step, err) != 0) return -1;
-    if (iw_read_file(path, IW_CANON_LIMIT, &text, NULL, err) != 0 ||
-        iw_read_file(beside, 4096, &signature, NULL, err) != 0)
-        return -1;
     iw_hash_bytes(text, strlen(text), digest);
     return publish(remote, "keys.json", text, digest, signature, err);
 }

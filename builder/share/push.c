@@ -377,10 +377,7 @@ static int sign_channel(pushing *p, iw_error *err)
                       .expires = c->expires,
                       .size = strlen(text)};
     iw_hash_bytes(text, strlen(text), stamp.sha256);
-    return iw_own_keys_publish(p->trust, p->remote, err) == 0 &&
-                   iw_signed_write(p->remote, name, text, &stamp, &p->key, err) == 0
-               ? 0
-               : -1;
+    return iw_signed_write(p->remote, name, text, &stamp, &p->key, err);
 }
 
 /* Newest first, by stack and profile. */
@@ -441,7 +438,9 @@ static int push(pushing *p, const iw_push_item *items, size_t count, iw_error *e
     bool known = false;
     if (iw_own_key(p->trust, p->options->passphrase, &p->key, err) != 0) return -1;
     iw_key_id(&p->key.open, p->out->key);
+    /* The own keys first: whoever has revoked one here would else meet his own old list there. */
     if (iw_layout_open(p->remote, p->options->verify, &p->layout, err) != 0 ||
+        iw_own_keys_publish(p->trust, p->remote, err) != 0 ||
         iw_own_channel(p->trust, p->remote, &p->key, &p->channel, &known, err) != 0)
         return -1;
     p->before = content_of(p->channel);
