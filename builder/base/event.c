@@ -32,6 +32,7 @@ char *iw_event_to_json(const iw_event *event)
     if (event->type == IW_EVENT_RESULT) {
         iw_json_put(object, "bundle", event->path);
         iw_json_put(object, "sha256", event->detail);
+        iw_json_put(object, "tar_sha256", event->part);
         iw_json_put(object, "report", event->subject);
     } else {
         iw_json_put(object, "subject", event->subject);
@@ -59,7 +60,7 @@ static int read_event(json_t *object, iw_event *event)
     if (!name || type == NAME_COUNT) return -1;
     *event = (iw_event){.type = (iw_event_type)type};
     event->subject = iw_json_get(object, type == IW_EVENT_RESULT ? "report" : "subject");
-    event->part = iw_json_get(object, "part");
+    event->part = iw_json_get(object, type == IW_EVENT_RESULT ? "tar_sha256" : "part");
     event->phase = iw_json_get(object, "phase");
     event->detail = iw_json_get(object, type == IW_EVENT_RESULT ? "sha256" : "detail");
     event->path = iw_json_get(object, type == IW_EVENT_RESULT ? "bundle" : "path");

@@ -17,7 +17,8 @@ typedef enum iw_event_type {
     IW_EVENT_FAILED,   /* subject, phase, detail: the message; path: the log */
     IW_EVENT_NOTE,  /* detail: something the user should know, e.g. a flag that the wrapper removed
                      */
-    IW_EVENT_RESULT /* path: the bundle, detail: its sha256, subject: its report */
+    IW_EVENT_RESULT /* path: the bundle, detail: its sha256, part: that of its uncompressed tar,
+                       which is its identity; subject: its report */
 } iw_event_type;
 
 /* Borrowed pointers, valid during the call; any may be NULL. */

@@ -10,18 +10,20 @@
 
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
 {
-    iw_cleanup_free char *report = iw_report_path(path);
+    iw_cleanup_free char *report = iw_report_path(path), *tar = iw_bundle_tar_digest(path);
     bool reported = iw_exists(report);
     if (context->json) {
         iw_cleanup_free char *line =
             iw_event_to_json(&(iw_event){.type = IW_EVENT_RESULT,
                                          .path = path,
                                          .detail = sha256,
+                                         .part = tar,
                                          .subject = reported ? report : NULL});
         iw_print(context, "%s\n", line);
     } else if (!context->quiet) {
         iw_print(context, "%s: nothing to do, the bundle is there\n  %s\n  sha256 %s\n", stack,
                  path, sha256);
+        if (tar) iw_print(context, "  tar    %s\n", tar);
         if (reported) iw_print(context, "  report %s\n", report);
     }
     return 0;
@@ -109,7 +111,10 @@ const iw_command_spec iw_command_build = {
         "A build that stopped, for whatever reason, goes on when the command is given again: "
         "finished packages are reused, and a package that was "
         "half-way starts from its sources with the objects that were compiled already.\n\n"
-        "Beside the bundle stand BUNDLE.sha256, BUNDLE.checks.json, and a report, one HTML page: "
+        "Beside the bundle stand BUNDLE.tar.zst.sha256, BUNDLE.tar.sha256 (of the uncompressed "
+        "tar: "
+        "it is the same wherever the bundle was compressed), BUNDLE.tar.zst.checks.json, and a "
+        "report, one HTML page: "
         "what is in it, what was patched and why, what the audit and the checks "
         "found.",
     .examples =

@@ -124,7 +124,9 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 
 static const iw_option options[] = {
     {"sha256", 0, IW_OPTION_TEXT, "DIGEST",
-     "What the bundle's SHA-256 must be (default: what BUNDLE.sha256 says)", NULL},
+     "What the SHA-256 of the bundle, or of its uncompressed tar, must be (default: what stands "
+     "beside it)",
+     NULL},
     {"rebuild", 0, IW_OPTION_FLAG, NULL,
      "Build the stack again, in another place with an empty store, and compare the bytes", NULL},
     {"report", 0, IW_OPTION_TEXT, "FILE", "Write the report there (default: beside the bundle)",

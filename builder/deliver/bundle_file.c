@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "deliver/session.h"
 #include "store/archive.h"
 
 /* The digest that the user gave, or that <bundle>.sha256 holds; "" where there is neither. */
@@ -32,18 +33,41 @@ static int expected_digest(const char *given, const char *bundle, char hex[IW_SH
     return 0;
 }
 
+/* Of the same content, compressed elsewhere: its tar has the digest that is wanted, or that
+ * BUNDLE.tar.sha256 tells. */
+static int check_tar(const char *bundle, const char *wanted, bool given, bool *known, bool *same,
+                     iw_error *err)
+{
+    char content[IW_SHA256_HEX];
+    iw_cleanup_free char *beside = given ? NULL : iw_bundle_tar_digest(bundle);
+    iw_cleanup_fd int fd = open(bundle, O_RDONLY | O_CLOEXEC);
+    *same = false;
+    if (!given && !beside) return 0;
+    *known = true;
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", bundle);
+    iw_error why = IW_ERROR_INIT; /* what is no zstd stream isn't the bundle */
+    *same = iw_archive_content(fd, bundle, content, &why) == 0 &&
+            strcmp(content, given ? wanted : beside) == 0;
+    iw_error_clear(&why);
+    return 0;
+}
+
 int iw_bundle_check_digest(const char *bundle, const char *given, bool *known,
                            char found[IW_SHA256_HEX], iw_error *err)
 {
     char wanted[IW_SHA256_HEX];
+    bool same = false;
     if (expected_digest(given, bundle, wanted, err) != 0 ||
         iw_hash_file(bundle, found, NULL, err) != 0)
         return -1;
     *known = wanted[0];
-    if (!wanted[0] || strcmp(wanted, found) == 0) return 0;
+    if (wanted[0] && strcmp(wanted, found) == 0) return 0;
+    if (check_tar(bundle, wanted, given != NULL, known, &same, err) != 0) return -1;
+    if (same || !*known) return 0;
     return iw_fail(err, IW_E_DIGEST,
-                   "%s is not what was packed: SHA-256 %s, expected %s; copy it again", bundle,
-                   found, wanted);
+                   "%s is not what was packed: SHA-256 %s, expected %s; its uncompressed tar is "
+                   "another one, too; copy it again",
+                   bundle, found, wanted[0] ? wanted : "that of the tar beside it");
 }
 
 /* A bundle has one folder at its top. */

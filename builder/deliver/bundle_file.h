@@ -5,9 +5,10 @@
 #include "base/hash.h"
 #include "base/event.h"
 
-/* Holds the file's SHA-256 against `given`, or, where that is NULL, against what <bundle>.sha256
- * says; *known: there was something to hold it against; `found` gets what the file has. IW_E_DIGEST
- * with both digests where they differ. */
+/* Holds the file's SHA-256, or that of its uncompressed tar, against `given`, or, where that is
+ * NULL, against what <bundle>.sha256 and the tar's beside it say: either will do; *known: there was
+ * something to hold it against; `found` gets what the file has. IW_E_DIGEST with both digests where
+ * they differ. */
 int iw_bundle_check_digest(const char *bundle, const char *given, bool *known,
                            char found[IW_SHA256_HEX], iw_error *err);
 /* Unpacks into `temporary` (an empty folder on the same file system), then moves the environment to

@@ -28,12 +28,19 @@ static int write_beside(const char *bundle, const char *ending, const char *text
     return iw_write_file(path, text, strlen(text), 0644, err);
 }
 
-/* <bundle>.sha256 for sha256sum -c, <bundle>.checks.json with what differs from host to host. */
-static int write_companions(const char *bundle, const char *sha256, const struct iw_proof *verdict,
-                            iw_error *err)
+/* <bundle>.sha256 for sha256sum -c, the same for the uncompressed tar, <bundle>.checks.json with
+ * what differs from host to host. */
+static int write_companions(const char *bundle, const iw_packed *packed,
+                            const struct iw_proof *verdict, iw_error *err)
 {
-    iw_cleanup_free char *line = iw_format("%s  %s\n", sha256, iw_path_base(bundle));
-    if (write_beside(bundle, ".sha256", line, err) != 0) return -1;
+    const char *name = iw_path_base(bundle);
+    iw_cleanup_free char *line = iw_format("%s  %s\n", packed->file, name),
+                         *tar = iw_bundle_tar_path(bundle),
+                         *tar_line = iw_format("%s  %.*s\n", packed->content,
+                                               (int)(strlen(name) - strlen(".zst")), name);
+    if (write_beside(bundle, ".sha256", line, err) != 0 ||
+        iw_write_file(tar, tar_line, strlen(tar_line), 0644, err) != 0)
+        return -1;
     char *text = json_dumps(verdict->report, JSON_INDENT(1));
     int status = write_beside(bundle, ".checks.json", text, err);
     free(text);
@@ -70,7 +77,7 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
                        struct iw_proof *verdict, iw_error *err)
 {
     iw_cleanup_free char *output = iw_session_output(session), *environment = NULL, *path = NULL;
-    char sha256[IW_SHA256_HEX];
+    iw_packed packed = {0};
     iw_bundle_options options = {.folder = output,
                                  .work = work,
                                  .sandboxed = !session->host,
@@ -87,23 +94,25 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
                          *audited =
                              verdict->audit ? json_dumps(verdict->audit, JSON_COMPACT) : NULL;
     if (iw_bundle_write(session->store, session->plan, environment, results, audited, &options,
-                        &path, sha256, err) != 0)
+                        &path, &packed, err) != 0)
         return -1;
-    if (write_companions(path, sha256, verdict, err) != 0) return -1;
+    if (write_companions(path, &packed, verdict, err) != 0) return -1;
     iw_cleanup_free char *by = iw_format("%s %s", session->options.by, session->stack->name),
                          *page = iw_report_path(path);
     iw_reporting reporting = reporting_of(verdict, environment, path, by);
-    reporting.sha256 = sha256;
+    reporting.sha256 = packed.file;
+    reporting.tar_sha256 = packed.content;
     bool reported = report(session, &reporting, page);
     iw_cleanup_free char *key = iw_session_bundle_key(session);
-    if (iw_store_note_bundle(session->store, key, path, sha256, err) != 0) return -1;
+    if (iw_store_note_bundle(session->store, key, path, packed.file, err) != 0) return -1;
     iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_FINISHED,
                                               .subject = session->stack->name,
                                               .phase = "bundle",
                                               .detail = "written"});
     iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_RESULT,
                                               .path = path,
-                                              .detail = sha256,
+                                              .detail = packed.file,
+                                              .part = packed.content,
                                               .subject = reported ? page : NULL});
     return 0;
 }

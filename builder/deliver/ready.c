@@ -3,6 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "deliver/session.h"
@@ -50,4 +52,22 @@ char *iw_report_path(const char *bundle)
     return iw_format("%.*s.report.html",
                      (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length),
                      bundle);
+}
+
+char *iw_bundle_tar_path(const char *bundle)
+{
+    static const char ending[] = ".zst";
+    size_t length = strlen(bundle);
+    return iw_format("%.*s.sha256",
+                     (int)(iw_ends_with(bundle, ending) ? length - strlen(ending) : length),
+                     bundle);
+}
+
+char *iw_bundle_tar_digest(const char *bundle)
+{
+    iw_cleanup_free char *path = iw_bundle_tar_path(bundle), *text = NULL;
+    if (!iw_ends_with(bundle, ".zst") || iw_read_file(path, 4096, &text, NULL, NULL) != 0)
+        return NULL;
+    text[strcspn(text, " \n")] = 0;
+    return iw_is_sha256(text) ? iw_steal(&text) : NULL;
 }

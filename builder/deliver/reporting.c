@@ -114,6 +114,7 @@ static char *describe(const iw_session *session, const iw_reporting *r, const ch
     if (gmtime_r(&now, &at)) strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &at);
     iw_json_put(details, "file", iw_path_base(r->bundle));
     iw_json_put(details, "sha256", r->sha256);
+    iw_json_put(details, "tar_sha256", r->tar_sha256);
     iw_json_put(details, "by", r->by);
     iw_json_put(details, "when", when);
     iw_json_put(details, "problem", r->problem);

@@ -11,6 +11,7 @@
 typedef struct iw_reporting {
     const char *bundle; /* its path */
     const char *sha256;
+    const char *tar_sha256;         /* of its uncompressed tar; NULL: not known */
     const char *environment;        /* folder with its manifest.json */
     const char *by;                 /* "build base" */
     const char *problem;            /* why it doesn't hold */

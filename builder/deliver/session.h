@@ -91,5 +91,10 @@ int iw_session_find_ready(const iw_session *session, char **path, char **sha256,
                           iw_error *err);
 /* Where a bundle's report stands: "<bundle without .tar.zst>.report.html". Caller frees. */
 char *iw_report_path(const char *bundle);
+/* Where the digest of its uncompressed tar stands, which is the bundle's identity: "<bundle without
+ * .zst>.sha256". Caller frees. */
+char *iw_bundle_tar_path(const char *bundle);
+/* What stands there; NULL where it is missing or no digest. Caller frees. */
+char *iw_bundle_tar_digest(const char *bundle);
 
 #endif

@@ -291,7 +291,7 @@ static int pack(const char *environment, const char *stem, const char *path,
 
 int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment,
                     const char *checks, const char *audit, const iw_bundle_options *options,
-                    char **path, char sha256[IW_SHA256_HEX], iw_error *err)
+                    char **path, iw_packed *packed, iw_error *err)
 {
     (void)store;
     *path = NULL;
@@ -308,10 +308,8 @@ int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environmen
     if (status == 0) status = iw_make_folders(options->folder, 0755, err);
     iw_cleanup_free char *name = iw_format("%s.tar.zst", stem),
                          *file = iw_path_join(options->folder, name);
-    iw_packed packed;
-    if (status == 0) status = pack(environment, stem, file, options, &packed, err);
+    if (status == 0) status = pack(environment, stem, file, options, packed, err);
     if (status != 0) return -1;
-    memcpy(sha256, packed.file, IW_SHA256_HEX);
     *path = iw_steal(&file);
     return 0;
 }

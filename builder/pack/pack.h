@@ -4,6 +4,7 @@
 
 #include "base/event.h"
 #include "plan/plan.h"
+#include "store/archive.h"
 
 #define IW_PACK_FORMAT                                                                             \
     "3" /* part of every key: changes when finishing a tree gives other bytes                      \
@@ -55,9 +56,10 @@ int iw_glibc_floor(const char *environment, iw_floor *out, iw_error *err);
 /* manifest.json, sbom.spdx.json into the environment (check results from `checks`: a JSON array;
  * what was audited from `audit`: a JSON object, or NULL), then the tarball
  * <stack>-<version>-<profiles>-glibc<floor>-cp311.tar.zst in options->folder. *path owned by the
- * caller. */
+ * caller; `packed` gets both digests: of the file, and of its tar, which is the bundle's identity.
+ */
 int iw_bundle_write(iw_store *store, const iw_plan *plan, const char *environment,
                     const char *checks, const char *audit, const iw_bundle_options *options,
-                    char **path, char sha256[IW_SHA256_HEX], iw_error *err);
+                    char **path, iw_packed *packed, iw_error *err);
 
 #endif

@@ -607,6 +607,9 @@ static void add_identity(iw_page *page)
     iw_page_add(page, "<li>Bundle <code>%s</code>", iw_page_text(page->manifest, "bundle"));
     if (iw_page_text(page->details, "sha256"))
         iw_page_add(page, "<br>sha256 <code>%s</code>", iw_page_text(page->details, "sha256"));
+    if (iw_page_text(page->details, "tar_sha256"))
+        iw_page_add(page, "<br>sha256 of the uncompressed tar, its identity <code>%s</code>",
+                    iw_page_text(page->details, "tar_sha256"));
     iw_page_add(page, "</li>\n<li>Toolchain <b>%s</b><br>digest <code>%s</code>",
                 iw_page_text(toolchain, "name"), iw_page_text(toolchain, "digest"));
     if (iw_page_text(toolchain, "tools"))

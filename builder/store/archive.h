@@ -68,6 +68,9 @@ typedef struct iw_packed {
  * number of cores. Devices and sockets are an error. */
 int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_packed *out,
                     iw_error *err);
+/* Content digest of a packed file: of its whole tar, uncompressed. IW_E_FORMAT where it is no whole
+ * zstd stream. Reads from the start, whatever the descriptor's position. */
+int iw_archive_content(int fd, const char *name, char content[IW_SHA256_HEX], iw_error *err);
 /* Content digest of a tree, as if packed. */
 int iw_archive_digest(const char *tree, char content[IW_SHA256_HEX], iw_error *err);
 

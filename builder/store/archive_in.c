@@ -642,3 +642,40 @@ int iw_archive_members(int fd, const char *name, int (*each)(void *context, cons
     leave_utf8(utf8, old);
     return status;
 }
+
+/* --- the content digest alone --------------------------------------------- */
+
+static int hash_content(int fd, const char *name, ZSTD_DCtx *context, iw_hash *hash, iw_error *err)
+{
+    iw_cleanup_free char *buffer = iw_realloc(NULL, READ_BLOCK),
+                         *plain = iw_realloc(NULL, READ_BLOCK);
+    size_t left = 1;
+    ssize_t got;
+    for (off_t position = 0; (got = pread(fd, buffer, READ_BLOCK, position)) > 0; position += got) {
+        ZSTD_inBuffer in = {buffer, (size_t)got, 0};
+        for (bool more = true; more;) {
+            ZSTD_outBuffer out = {plain, READ_BLOCK, 0};
+            left = ZSTD_decompressStream(context, &out, &in);
+            if (ZSTD_isError(left))
+                return iw_fail(err, IW_E_FORMAT, "%s is no whole zstd stream: %s", name,
+                               ZSTD_getErrorName(left));
+            iw_hash_add(hash, plain, out.pos);
+            more = in.pos < in.size || out.pos == out.size;
+        }
+    }
+    if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", name);
+    return left == 0 ? 0 : iw_fail(err, IW_E_FORMAT, "%s is no whole zstd stream", name);
+}
+
+int iw_archive_content(int fd, const char *name, char content[IW_SHA256_HEX], iw_error *err)
+{
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+    if (!context) return iw_fail(err, IW_E_MEMORY, "no memory to decompress %s", name);
+    ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 27);
+    iw_hash *hash = iw_hash_new();
+    int status = hash_content(fd, name, context, hash, err);
+    iw_hash_finish(hash, content);
+    iw_hash_free(hash);
+    ZSTD_freeDCtx(context);
+    return status;
+}

@@ -281,6 +281,8 @@ static void emit_result(iw_ui *ui, const iw_event *event)
     iw_buffer_add_format(&ui->pending[1], "%s\n", event->path ? event->path : "");
     if (ui->options.mode != IW_UI_QUIET && event->detail)
         iw_buffer_add_format(&ui->pending[1], "sha256 %s\n", event->detail);
+    if (ui->options.mode != IW_UI_QUIET && event->part)
+        iw_buffer_add_format(&ui->pending[1], "tar    %s\n", event->part);
     if (ui->options.mode != IW_UI_QUIET && event->subject)
         iw_buffer_add_format(&ui->pending[1], "report %s\n", event->subject);
 }

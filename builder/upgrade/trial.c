@@ -180,13 +180,15 @@ int iw_trial_deliver(iw_trial *t, iw_error *err)
     iw_cleanup_free char *output = iw_session_output(&t->before), *sha256 = NULL,
                          *to = iw_path_join(output, iw_path_base(t->new_bundle)),
                          *report_from = iw_report_path(t->new_bundle),
-                         *report_to = iw_report_path(to);
+                         *report_to = iw_report_path(to),
+                         *tar_from = iw_bundle_tar_path(t->new_bundle),
+                         *tar_to = iw_bundle_tar_path(to);
     char digest[IW_SHA256_HEX];
     if (iw_make_folders(output, 0755, err) != 0 || copy_beside(t->new_bundle, to, "", err) != 0 ||
         copy_beside(t->new_bundle, to, ".sha256", err) != 0 ||
         copy_beside(t->new_bundle, to, ".checks.json", err) != 0 ||
         copy_beside(report_from, report_to, "", err) != 0 ||
-        iw_hash_file(to, digest, NULL, err) != 0)
+        copy_beside(tar_from, tar_to, "", err) != 0 || iw_hash_file(to, digest, NULL, err) != 0)
         return -1;
     const char *draft_output = t->after.options.output;
     t->after.options.output = output;

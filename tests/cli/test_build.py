@@ -107,6 +107,22 @@ class Build(unittest.TestCase):
         self.assertIn("expected " + self.result["sha256"], done.stderr)
         self.assertFalse((self.world.folder / "never").exists())
 
+    def test_its_identity_is_that_of_the_uncompressed_tar(self):
+        bundle = pathlib.Path(self.result["bundle"])
+        raw = subprocess.run(["zstd", "-dcq", str(bundle)], stdout=subprocess.PIPE, check=True).stdout
+        tar = sha256(raw)
+        self.assertEqual(self.result["tar_sha256"], tar)
+        self.assertEqual(bundle.with_suffix(".sha256").read_text(), f"{tar}  {bundle.with_suffix('').name}\n")
+        self.assertIn(tar, pathlib.Path(self.result["report"]).read_text())
+        self.assertIn(tar, self.world.run("build", "words").stdout)
+        other = self.world.folder / "other.tar.zst"  # the same, compressed elsewhere
+        other.write_bytes(subprocess.run(["zstd", "-1", "-cq"], input=raw, stdout=subprocess.PIPE, check=True).stdout)
+        self.assertNotEqual(other.read_bytes(), bundle.read_bytes())
+        self.world.run("unpack", other, self.world.folder / "by tar", "--sha256", tar)
+        self.world.run("unpack", other, self.world.folder / "never", "--sha256", self.result["sha256"], status=1)
+        other.with_suffix(".sha256").write_text(f"{'0' * 64}  other.tar\n")
+        self.assertIn("is not what was packed", self.world.run("unpack", other, self.world.folder / "never", status=1).stderr)
+
     def test_diff_names_what_differs(self):
         a, b = self.unpack("diff a"), self.world.folder / "changed b.tar.zst"
         (a / "README.txt").write_text("other")

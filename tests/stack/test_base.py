@@ -17,7 +17,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
-RECORDED = pathlib.Path(__file__).with_name("base.sha256")  # "<toolchain digest> <bundle sha256>"
+RECORDED = pathlib.Path(__file__).with_name("base.sha256")  # "<toolchain digest> <bundle sha256> <tar sha256>"
 CLEAN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 EMULATOR = ["qemu-x86_64", "-cpu", "phenom,-fxsr-opt"]
 
@@ -67,10 +67,10 @@ class Base(unittest.TestCase):
         self.assertRegex(self.bundle.name, r"^base-[0-9.]+-k10-glibc2\.\d+-cp311\.tar\.zst$")
 
     def test_the_digest_is_the_recorded_one(self):
-        toolchain, digest = RECORDED.read_text().split()
+        toolchain, digest, tar = RECORDED.read_text().split()
         shown = [json.loads(line) for line in run(PROGRAM, "list", "toolchains", "--json", cwd=ROOT).stdout.splitlines()]
         self.assertEqual([row["digest"] for row in shown if row["toolchain"] == "debian12"], [toolchain], "the recorded digest is of another toolchain: record it anew")
-        self.assertEqual(self.result["sha256"], digest)
+        self.assertEqual((self.result["sha256"], self.result["tar_sha256"]), (digest, tar))
 
     def test_the_floor_is_low_enough_for_ubuntu_2204(self):
         floor = re.search(r"glibc2\.(\d+)", self.bundle.name)[1]

@@ -435,9 +435,10 @@ static void test_event_json(void **state)
     }
     kit_equal(iw_event_to_json(&(iw_event){.type = IW_EVENT_LINE, .detail = "caf\xe9 \xff"}),
               "{\"type\":\"line\",\"detail\":\"caf? ?\"}");
-    kit_equal(iw_event_to_json(
-                  &(iw_event){.type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab"}),
-              "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\"}");
+    kit_equal(iw_event_to_json(&(iw_event){
+                  .type = IW_EVENT_RESULT, .path = "b.tar.zst", .detail = "ab", .part = "cd"}),
+              "{\"type\":\"result\",\"bundle\":\"b.tar.zst\",\"sha256\":\"ab\",\"tar_sha256\":"
+              "\"cd\"}");
     kit_equal(
         iw_event_to_json(&(iw_event){
             .type = IW_EVENT_RESULT, .path = "b", .detail = "ab", .subject = "b.report.html"}),

@@ -227,7 +227,8 @@ static void test_same_bytes(void **state)
 {
     struct world *w = *state;
     iw_error err = IW_ERROR_INIT;
-    char digests[2][IW_SHA256_HEX], file[IW_SHA256_HEX];
+    iw_packed packed[2];
+    char file[IW_SHA256_HEX];
     iw_cleanup_free char *first = NULL, *second = NULL;
     for (int i = 0; i < 2; i++) {
         iw_cleanup_free char *environment =
@@ -236,12 +237,13 @@ static void test_same_bytes(void **state)
         make_environment(environment, i == 1);
         iw_bundle_options options = {.folder = dist, .work = w->folder, .level = 3};
         kit_ok(iw_bundle_write(NULL, &w->plan, environment, "[]", "{}", &options,
-                               i ? &second : &first, digests[i], &err));
+                               i ? &second : &first, &packed[i], &err));
     }
-    assert_string_equal(digests[0], digests[1]);
+    assert_string_equal(packed[0].file, packed[1].file);
+    assert_string_equal(packed[0].content, packed[1].content);
     assert_string_equal(iw_path_base(first), "small-2026.1-k10-glibc0.0-cp311.tar.zst");
     kit_ok(iw_hash_file(second, file, NULL, &err));
-    assert_string_equal(file, digests[0]);
+    assert_string_equal(file, packed[0].file);
     iw_cleanup_free char *list = NULL;
     kit_ok(iw_run_capture(ARGV("tar", "--zstd", "-tf", first), NULL, 10000, &list, NULL, &err));
     assert_int_equal(strncmp(list, "small-2026.1-k10-glibc0.0-cp311/", 32), 0);
