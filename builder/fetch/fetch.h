@@ -109,6 +109,29 @@ void iw_release_files_free(iw_release_files *files);
 int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,
                      iw_error *err);
 
+/* One version of a source package in a Debian release; sha256[i] is of files[i]. */
+typedef struct iw_debian_release {
+    char *package, *version;
+    iw_strings files, sha256;
+} iw_debian_release;
+
+typedef struct iw_debian_releases {
+    iw_debian_release *items;
+    size_t count, capacity;
+} iw_debian_releases;
+
+void iw_debian_releases_free(iw_debian_releases *list);
+/* What the releases that apt is configured with, and stable, testing and unstable, each with its
+ * security fixes and updates, have of these source packages; signatures verified. A list that can't
+ * be had is passed over, unless all are (IW_E_NETWORK). Blocks: some 50 MB are fetched. */
+int iw_fetch_debian_releases(const iw_strings *packages, const iw_fetch_options *options,
+                             iw_debian_releases *out, iw_error *err);
+/* The same from one list's text. */
+void iw_debian_releases_take(iw_debian_releases *list, const iw_strings *packages,
+                             const char *text);
+/* Below, at or above 0 as Debian orders versions. */
+int iw_debian_compare_text(const char *a, const char *b);
+
 /* A small text, at most `limit` bytes, from an address that an index gave; nothing vouches for it.
  * *out owned by the caller. Blocks. */
 int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,

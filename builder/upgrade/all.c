@@ -34,6 +34,7 @@ struct all {
     iw_choices choices; /* of all of them, by index */
     json_t *banned;     /* {name: why}: tried, and kept back */
     json_t *tools, *selected;
+    iw_debian_releases debian;
     iw_strings drafted; /* names that the draft moves */
 };
 
@@ -82,7 +83,8 @@ static iw_release release_of(const struct all *all, const struct package *packag
                           .rules = {.min_age = o->min_age, .early = o->early, .now = o->now},
                           .report = package->report,
                           .tools = all->tools,
-                          .selected = all->selected};
+                          .selected = all->selected,
+                          .debian = all->debian.count ? &all->debian : NULL};
     iw_release_rules(&release);
     return release;
 }
@@ -104,7 +106,7 @@ static int ask(struct all *all, struct package *package, iw_choice *choice, iw_e
     const char *own = "";
     for (size_t i = 0; i < list.count; i++) {
         const iw_candidate *one = &list.items[i];
-        int order = iw_release_order(recipe, one->version);
+        int order = iw_candidate_order(one->version, recipe->version);
         const char *metadata = one->metadata ? one->metadata : "";
         if (order == 0) own = metadata;
         if (order <= 0 || one->passed) continue;
@@ -128,12 +130,27 @@ static void start_package(struct all *all, const iw_node *node)
     iw_choices_add(&all->choices, node->recipe->name);
 }
 
+/* Once for all of the stack's source packages. */
+static int ask_debian(struct all *all, iw_error *err)
+{
+    iw_cleanup_strings iw_strings names = {0};
+    for (size_t i = 0; i < all->count; i++) {
+        const iw_recipe *recipe = all->packages[i].node->recipe;
+        for (size_t k = 0; k < recipe->source_count; k++)
+            if (recipe->sources[k].kind == IW_SOURCE_DEBIAN &&
+                !iw_strings_has(&names, recipe->sources[k].name))
+                iw_strings_add(&names, recipe->sources[k].name);
+    }
+    return names.count ? iw_fetch_debian_releases(&names, &all->fetch, &all->debian, err) : 0;
+}
+
 static int ask_all(struct all *all, iw_error *err)
 {
     const iw_plan *plan = all->trial.before.plan;
     all->packages = iw_alloc((plan->node_count + 1) * sizeof *all->packages);
     for (size_t i = 0; i < plan->node_count; i++)
         if (plan->nodes[i].in_bundle) start_package(all, &plan->nodes[i]);
+    if (ask_debian(all, err) != 0) return -1;
     for (size_t i = 0; i < all->count; i++) {
         iw_emit(all->trial.options->deliver.sink, (iw_event){.type = IW_EVENT_PROGRESS,
                                                              .subject = ALL,
@@ -443,6 +460,7 @@ static void close_all(struct all *all)
     json_decref(all->tools);
     json_decref(all->selected);
     iw_strings_free(&all->drafted);
+    iw_debian_releases_free(&all->debian);
     iw_trial_close(&all->trial);
 }
 

@@ -305,6 +305,13 @@ int iw_candidates_pypi(const iw_source *source, const iw_release_files *files,
     return 0;
 }
 
+/* Upstream's own version may have a "+" (6.5+20250216); a label of ours never is a candidate's. */
+int iw_candidate_order(const char *version, const char *current)
+{
+    iw_cleanup_free char *plain = iw_strndup(current, strcspn(current, "+"));
+    return iw_version_compare_text(version, strchr(version, '+') ? current : plain);
+}
+
 /* --- the choice ----------------------------------------------------------- */
 
 static int choose_only(const iw_candidates *list, const iw_candidate_rules *rules,
@@ -313,7 +320,8 @@ static int choose_only(const iw_candidates *list, const iw_candidate_rules *rule
     iw_cleanup_free char *plain = iw_strndup(rules->only, strcspn(rules->only, "+"));
     for (size_t i = 0; i < list->count; i++) {
         const iw_candidate *one = &list->items[i];
-        if (iw_version_compare_text(one->version, plain) != 0) continue;
+        bool labelled = strchr(one->version, '+') != NULL;
+        if (iw_version_compare_text(one->version, labelled ? rules->only : plain) != 0) continue;
         *out = one;
         return one->passed
                    ? iw_fail(err, IW_E_NOT_FOUND, "%s can't be taken: %s", plain, one->passed)
@@ -333,7 +341,7 @@ int iw_candidates_choose(const iw_candidates *list, const char *current,
     if (rules->only) return choose_only(list, rules, out, err);
     for (size_t i = 0; i < list->count; i++) {
         const iw_candidate *one = &list->items[i];
-        if (iw_version_compare_text(one->version, plain) <= 0) break;
+        if (iw_candidate_order(one->version, current) <= 0) break;
         if (!one->passed) {
             *out = one;
             return 0;

@@ -53,6 +53,8 @@ unsigned iw_wheel_fit(const char *file, const char *python, unsigned glibc, bool
 int iw_candidates_pypi(const iw_source *source, const iw_release_files *files,
                        const iw_candidate_rules *rules, iw_candidates *out, iw_error *err);
 
+/* Below, at or above 0 as a candidate's version is older than the recipe's, the same or newer. */
+int iw_candidate_order(const char *version, const char *current);
 /* The one to take: the newest that can be and is newer than `current`, or exactly rules->only.
  * IW_E_NOT_FOUND with the reasons where there is none; then, with rules->only NULL, the message
  * says "nothing newer". */

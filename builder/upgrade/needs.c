@@ -86,7 +86,7 @@ static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *
     tool.recipe = recipe;
     tool.work = work;
     tool.to = NULL;
-    tool.moves = NULL;
+    tool.moves = tool.debian_moves = NULL;
     tool.exists = false;
     tool.depth++;
     tool.rules.only = NULL;

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "upgrade/debian.h"
 #include "upgrade/edit.h"
 #include "upgrade/metadata.h"
 #include "upgrade/patch_try.h"
@@ -23,8 +25,9 @@ void iw_release_clear(iw_release *release)
 {
     free(release->to);
     json_decref(release->moves);
+    json_decref(release->debian_moves);
     release->to = NULL;
-    release->moves = NULL;
+    release->moves = release->debian_moves = NULL;
 }
 
 const char *iw_plan_python(const iw_plan *plan)
@@ -64,10 +67,9 @@ static char *public_part(const char *version)
 static void tell_passed(iw_release *release, const iw_candidates *list)
 {
     json_t *passed = json_array();
-    iw_cleanup_free char *current = public_part(release->recipe->version);
     for (size_t i = 0; i < list->count && json_array_size(passed) < TOLD_CANDIDATES; i++) {
         const iw_candidate *one = &list->items[i];
-        if (iw_version_compare_text(one->version, current) <= 0) break;
+        if (iw_candidate_order(one->version, release->recipe->version) <= 0) break;
         if (one->passed)
             json_array_append_new(passed, json_pack("{s:s,s:s}", "version", one->version, "reason",
                                                     one->passed));
@@ -75,9 +77,35 @@ static void tell_passed(iw_release *release, const iw_candidates *list)
     json_object_set_new(release->report, "passed_over", passed);
 }
 
+/* When Debian had these files, for the snapshot archive. */
+static void pin_moves(iw_release *release)
+{
+    char now[32];
+    time_t when = (time_t)release->rules.now;
+    struct tm parts;
+    size_t i;
+    json_t *move;
+    if (!gmtime_r(&when, &parts)) return;
+    strftime(now, sizeof now, "%Y%m%dT%H%M%SZ", &parts);
+    json_array_foreach(release->moves, i, move) iw_json_set(move, "pinned", now);
+}
+
+static void take_debian(iw_release *release, const iw_candidate *one)
+{
+    release->to = iw_strdup(one->version);
+    release->moves = json_incref(json_object_get(release->debian_moves, one->url));
+    pin_moves(release);
+    if (json_array_size(release->moves))
+        json_object_set(release->report, "source", json_array_get(release->moves, 0));
+}
+
 static void take(iw_release *release, const iw_candidate *one)
 {
     const char *label = strchr(release->recipe->version, '+');
+    if (release->debian_moves) {
+        take_debian(release, one);
+        return;
+    }
     json_t *move = json_pack("{s:i,s:s}", "source", 0, "version", one->version);
     iw_json_put(move, "file", one->file);
     iw_json_put(move, "sha256", one->sha256);
@@ -105,10 +133,46 @@ static int pypi_candidates(iw_release *release, iw_candidates *out, iw_error *er
     return status;
 }
 
-int iw_release_order(const iw_recipe *recipe, const char *version)
+/* {Debian's version: [{source, version, file, sha256, pinned}]}: of each version, every source of
+ * the recipe that is a file of the same package in the same version as the first. */
+static json_t *debian_moves(const iw_recipe *recipe, const iw_debian_releases *all)
 {
-    iw_cleanup_free char *current = public_part(recipe->version);
-    return iw_version_compare_text(version, current);
+    json_t *out = json_object();
+    const iw_source *first = &recipe->sources[0];
+    for (size_t i = 0; i < all->count; i++) {
+        const iw_debian_release *one = &all->items[i];
+        if (strcmp(one->package, first->name) != 0) continue;
+        json_t *list = json_array();
+        for (size_t k = 0; k < recipe->source_count; k++) {
+            const iw_source *source = &recipe->sources[k];
+            bool same = source->kind == IW_SOURCE_DEBIAN && !source->binary &&
+                        strcmp(source->name, first->name) == 0;
+            int file = same ? iw_debian_counterpart(one, source->file) : -1;
+            if (file >= 0)
+                json_array_append_new(list, json_pack("{s:I,s:s,s:s,s:s}", "source", (json_int_t)k,
+                                                      "version", one->version, "file",
+                                                      one->files.items[file], "sha256",
+                                                      one->sha256.items[file]));
+        }
+        json_object_set_new(out, one->version, list);
+    }
+    return out;
+}
+
+static int debian_candidates(iw_release *release, iw_candidates *out, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    iw_cleanup_strings iw_strings name = {0};
+    iw_debian_releases asked = {0};
+    iw_strings_add(&name, recipe->sources[0].name);
+    if (!release->debian && iw_fetch_debian_releases(&name, release->fetch, &asked, err) != 0)
+        return -1;
+    const iw_debian_releases *all = release->debian ? release->debian : &asked;
+    int status =
+        iw_candidates_debian(&recipe->sources[0], recipe->version, all, &release->rules, out, err);
+    if (status == 0) release->debian_moves = debian_moves(recipe, all);
+    iw_debian_releases_free(&asked);
+    return status;
 }
 
 int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err)
@@ -121,6 +185,7 @@ int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err
                        "%s has no source of which there could be a newer release", recipe->path);
     switch (recipe->sources[0].kind) {
     case IW_SOURCE_PYPI: status = pypi_candidates(release, out, err); break;
+    case IW_SOURCE_DEBIAN: status = debian_candidates(release, out, err); break;
     default:
         return iw_fail(err, IW_E_NOT_FOUND,
                        "%s:%d: nobody can be asked for newer releases of a `%s` source",
@@ -208,7 +273,7 @@ static void edit_sources(const iw_release *release, char **text)
         size_t index = (size_t)json_integer_value(json_object_get(move, "source"));
         if (index >= release->recipe->source_count) continue;
         const iw_source *source = &release->recipe->sources[index];
-        static const char *const keys[] = {"version", "file", "sha256", "commit", NULL};
+        static const char *const keys[] = {"version", "file", "sha256", "commit", "pinned", NULL};
         for (size_t k = 0; keys[k]; k++)
             edit_source(text, source, keys[k], json_string_value(json_object_get(move, keys[k])));
         if (source->kind == IW_SOURCE_URL)
@@ -387,7 +452,8 @@ static int settle(const iw_release *release, const iw_recipe *recipe, const iw_p
     return status;
 }
 
-/* A patch that a source carries: a regular file of the unpacked sources. */
+/* A patch that a source carries: a regular file of the unpacked sources; NULL where the new ones
+ * have no such file any more. */
 static int their_patch(const iw_recipe *recipe, const iw_patch *patch, const char *sources,
                        char **out, iw_error *err)
 {
@@ -398,11 +464,10 @@ static int their_patch(const iw_recipe *recipe, const iw_patch *patch, const cha
                          *path = iw_path_join(folder, patch->file), *clean = iw_path_clean(path);
     char real[PATH_LENGTH], top[PATH_LENGTH];
     struct stat status;
-    if (!realpath(clean, real) || !realpath(sources, top) || !iw_starts_with(real, top) ||
-        lstat(real, &status) != 0 || !S_ISREG(status.st_mode))
-        return iw_fail(err, IW_E_CHECK, "source %s of the new release has no patch %s", patch->from,
-                       patch->file);
-    *out = iw_strdup(clean);
+    if (!realpath(sources, top)) return iw_fail_errno(err, IW_E_IO, "%s", sources);
+    bool there = realpath(clean, real) && iw_starts_with(real, top) && lstat(real, &status) == 0 &&
+                 S_ISREG(status.st_mode);
+    *out = there ? iw_strdup(clean) : NULL;
     return 0;
 }
 
@@ -419,7 +484,7 @@ static int lay_patches(const iw_release *release, const iw_recipe *recipe, const
             iw_cleanup_free char *path = patch_path(patch);
             from = draft_path(release, path);
         }
-        if (iw_copy_file(from, copy, err) != 0) return -1;
+        if (from && iw_copy_file(from, copy, err) != 0) return -1;
     }
     return 0;
 }
@@ -440,8 +505,10 @@ static int try_all(const iw_release *release, const iw_recipe *recipe, const cha
         return -1;
     for (size_t i = 0; i < recipe->patch_count; i++) {
         iw_cleanup_free char *copy = iw_format("%s/%04zu.patch", patches, i);
-        if (iw_try_patch(sources, copy, recipe->patches[i].strip, passing, &tries->items[i], err) !=
-            0)
+        if (!iw_exists(copy)) /* whoever carries it took it out: the release does without */
+            tries->items[i] = (iw_patch_try){.result = IW_PATCH_UPSTREAM};
+        else if (iw_try_patch(sources, copy, recipe->patches[i].strip, passing, &tries->items[i],
+                              err) != 0)
             return -1;
         tries->count++;
         tries->conflicts += tries->items[i].result == IW_PATCH_CONFLICT;

@@ -12,7 +12,7 @@
 #include "upgrade/candidates.h"
 
 typedef struct iw_release {
-    iw_catalog *catalog;     /* of the tree; borrowed, as all but `to` and `moves` */
+    iw_catalog *catalog;     /* of the tree; borrowed, as all but what is said to be owned */
     const iw_plan *plan;     /* of the stack as it is */
     const iw_recipe *recipe; /* that the stack has now */
     iw_store *store;
@@ -22,11 +22,13 @@ typedef struct iw_release {
     iw_candidate_rules rules; /* python and glibc are filled in by iw_release_rules */
     json_t *report;           /* gets "passed_over", "source", "patches", "metadata", "with" */
     json_t *tools;            /* {name: version} of what is needed to build only, and moved along */
-    const json_t *selected;   /* {name: version} of what else moves at the same time, or NULL */
-    unsigned depth;           /* 0: the package itself; else such a tool */
-    char *to;                 /* the recipe's new version, once chosen; owned */
-    json_t *moves; /* [{source, version, file, sha256, url, commit}] once chosen; owned */
-    bool exists;   /* the tree has that recipe already: only pins change */
+    const iw_debian_releases *debian; /* of its source packages; NULL: to be asked for */
+    const json_t *selected; /* {name: version} of what else moves at the same time, or NULL */
+    unsigned depth;         /* 0: the package itself; else such a tool */
+    char *to;               /* the recipe's new version, once chosen; owned */
+    json_t *moves;          /* [{source, version, file, sha256, url, commit}] once chosen; owned */
+    json_t *debian_moves;   /* {Debian version: moves}, of a Debian source; owned */
+    bool exists;            /* the tree has that recipe already: only pins change */
 } iw_release;
 
 void iw_release_clear(iw_release *release);
@@ -36,8 +38,6 @@ void iw_release_rules(iw_release *release);
 /* All releases of the recipe's first source, newest first, with the reasons of those that can't be
  * taken; "passed_over" of the report. The caller frees the list. */
 int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err);
-/* Below, at or above 0 as a candidate's version is older than the recipe's, the same or newer. */
-int iw_release_order(const iw_recipe *recipe, const char *version);
 /* Asks where the recipe's first source comes from. Sets `to` and `moves`. IW_E_NOT_FOUND where
  * nothing can be taken; `report` has the reasons. */
 int iw_release_choose(iw_release *release, iw_error *err);
