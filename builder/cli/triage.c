@@ -114,7 +114,7 @@ static json_t *row_json(const asked *a, const iw_triage_row *row, const struct t
                         const char *what)
 {
     json_t *
-        notes = json_array(),
+        notes = iw_json_texts((const char *const *)row->notes.items, row->notes.count),
        *line = json_pack(
            "{s:s,s:s?,s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:s?,s:b,s:I,s:I,s:s,s:s?,s:b,s:o,s:o}",
            "package", row->package, "version", row->version, "sha256", row->sha256, "profile",

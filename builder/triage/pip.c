@@ -1,5 +1,5 @@
 /* pip: what it would bring, bringing that, and why it can't. */
-#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
-#include "build/checks_root.h"
+#include "store/archive.h"
 #include "triage/internal.h"
 
 #define SHORT_LIMIT 240 /* bytes of what somebody said, in a row */
@@ -121,7 +121,7 @@ static int run_pip(const iw_triage *t, const char *folder, const char *const *ar
                    const char *const *environment, char **out, iw_error *err)
 {
     iw_cleanup_free char *said = iw_path_join(folder, "pip.out"),
-                         *complained = iw_path_join(folder, "pip.err"), *text = NULL;
+                         *complained = iw_path_join(folder, "pip.err"), *text = NULL, *told = NULL;
     iw_command command = {.argv = argv,
                           .environment = environment,
                           .in = -1,
@@ -137,9 +137,11 @@ static int run_pip(const iw_triage *t, const char *folder, const char *const *ar
     if (command.error >= 0) close(command.error);
     if (result == 0 && status == 0)
         return out ? iw_read_file(said, IW_TRIAGE_REPORT_LIMIT, out, NULL, err) : 0;
-    if (result != 0 || iw_read_file(complained, IW_TRIAGE_REPORT_LIMIT, &text, NULL, err) != 0)
+    /* What clashes is told on the one, that something does on the other. */
+    if (result != 0 || iw_read_file(said, IW_TRIAGE_REPORT_LIMIT, &told, NULL, err) != 0 ||
+        iw_read_file(complained, IW_TRIAGE_REPORT_LIMIT, &text, NULL, err) != 0)
         return -1;
-    iw_cleanup_free char *why = why_not_brought(text);
+    iw_cleanup_free char *both = iw_format("%s\n%s", told, text), *why = why_not_brought(both);
     return iw_fail(err, IW_E_IO, "%s", why);
 }
 
@@ -281,7 +283,6 @@ int iw_triage_resolve(iw_attempt *a, char **version, char **digests, iw_error *e
                          *report = iw_path_join(a->folder, "report.json");
     iw_cleanup_strings iw_strings arguments = {0};
     const char *const words[] = {"install",
-                                 "--quiet",
                                  "--only-binary",
                                  ":all:",
                                  "--report",
@@ -393,20 +394,57 @@ static int gather_wheels(iw_attempt *a, const char *folder, iw_strings *wheels, 
     return iw_walk(folder, add_file, wheels, err);
 }
 
+/* Whether a wheel has files that belong elsewhere than where they were unpacked (but scripts, which
+ * nothing here runs, and headers). */
+static bool is_spread(const char *site)
+{
+    static const char *const parts[] = {"purelib", "platlib", "data"};
+    DIR *folder = opendir(site);
+    bool spread = false;
+    for (struct dirent *entry; folder && !spread && (entry = readdir(folder)) != NULL;)
+        for (size_t i = 0; i < 3 && iw_ends_with(entry->d_name, ".data"); i++) {
+            iw_cleanup_free char *part = iw_path_join3(site, entry->d_name, parts[i]);
+            spread = spread || iw_exists(part);
+        }
+    if (folder) closedir(folder);
+    return spread;
+}
+
+static int unpack_wheels(const iw_strings *wheels, const char *site, iw_error *err)
+{
+    static const iw_admission admission = {0};
+    for (size_t i = 0; i < wheels->count; i++) {
+        iw_cleanup_fd int fd = open(wheels->items[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", wheels->items[i]);
+        if (iw_archive_unpack(fd, iw_path_base(wheels->items[i]), site, &admission, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A wheel is a zip file that is unpacked; pip need be asked only where parts go elsewhere. */
+static int lay_wheels(iw_attempt *a, const iw_strings *wheels, iw_error *err)
+{
+    iw_cleanup_strings iw_strings arguments = {0};
+    const char *const words[] = {"install", "--quiet",      "--no-index", "--no-deps", "--target",
+                                 a->site,   "--no-compile", "--",         NULL};
+    if (unpack_wheels(wheels, a->site, err) != 0) return -1;
+    if (!is_spread(a->site)) return 0;
+    if (iw_remove_tree(a->site, err) != 0) return -1;
+    iw_strings_add_all(&arguments, words);
+    iw_strings_add_all(&arguments, (const char *const *)wheels->items);
+    return iw_triage_pip(a->triage, a->folder, &arguments, NULL, err);
+}
+
 int iw_triage_bring(iw_attempt *a, iw_error *err)
 {
     iw_cleanup_free char *folder = iw_path_join(a->folder, "wheels");
-    iw_cleanup_strings iw_strings wheels = {0}, arguments = {0};
-    const char *const words[] = {"install", "--quiet",      "--no-index", "--no-deps", "--target",
-                                 a->site,   "--no-compile", "--",         NULL};
+    iw_cleanup_strings iw_strings wheels = {0};
     if (iw_make_folders(folder, 0755, err) != 0) return -1;
     pthread_mutex_lock(&a->triage->lock);
     int status = gather_wheels(a, folder, &wheels, err);
     pthread_mutex_unlock(&a->triage->lock);
-    if (status != 0) return -1;
-    iw_strings_add_all(&arguments, words);
-    iw_strings_add_all(&arguments, (const char *const *)wheels.items);
-    return iw_triage_pip(a->triage, a->folder, &arguments, NULL, err);
+    return status == 0 ? lay_wheels(a, &wheels, err) : -1;
 }
 
 /* --- tools ---------------------------------------------------------------- */

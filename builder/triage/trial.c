@@ -160,8 +160,9 @@ static void name_test(json_t *item, json_t *running)
 {
     iw_cleanup_free char *pid =
         iw_format("%lld", (long long)json_integer_value(json_object_get(item, "pid")));
+    bool died = is(item, "end", "signal") || is(item, "end", "exit") || is(item, "end", "slow");
     if (is(item, "end", "start")) json_object_set(running, pid, json_object_get(item, "what"));
-    else if (is(item, "end", "signal") && json_object_get(running, pid))
+    else if (died && json_object_get(running, pid))
         json_object_set(item, "what", json_object_get(running, pid));
     else json_object_del(running, pid);
 }
