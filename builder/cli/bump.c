@@ -95,6 +95,15 @@ static int all(iw_context *context, const iw_bump_options *options, iw_error *er
     return kept_back && !iw_flag(context->arguments, "keep-going");
 }
 
+static int toolchain(iw_context *context, const iw_bump_options *options, iw_error *err)
+{
+    json_t *report = NULL;
+    int status = iw_bump_toolchain(options, &report, err);
+    if (status == 0) say(context, report);
+    json_decref(report);
+    return status;
+}
+
 static int one(iw_context *context, const iw_bump_options *options, iw_error *err)
 {
     json_t *report = NULL;
@@ -121,21 +130,23 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 {
     iw_bump_options options = {0};
     iw_cleanup_free char *name = NULL, *stack = NULL;
-    bool resume = iw_flag(arguments, "continue"), every = iw_flag(arguments, "all");
-    if (every && arguments->operand_count)
-        return iw_fail(err, IW_E_USAGE, "--all and a package: give one of them");
-    if (arguments->operand_count == 0 && !resume && !every)
+    bool resume = iw_flag(arguments, "continue"), every = iw_flag(arguments, "all"),
+         tools = iw_flag(arguments, "toolchain");
+    if ((every || tools) && (arguments->operand_count || (every && tools)))
+        return iw_fail(err, IW_E_USAGE, "--all, --toolchain, or a package: give one of them");
+    if (arguments->operand_count == 0 && !resume && !every && !tools)
         return iw_fail(err, IW_E_USAGE,
                        "bump wants a package: ironwheel bump NAME [VERSION], --all or --continue");
     if (arguments->operand_count > 1 && iw_flag(arguments, "newest"))
         return iw_fail(err, IW_E_USAGE, "--newest and a version: give one of them");
     if (start(context, err) != 0) return -1;
     fill(context, arguments, &options);
-    if (arguments->operand_count == 0 && !every) {
+    if (arguments->operand_count == 0 && !every && !tools) {
         if (find_unfinished(context, &options, &name, &stack, err) != 0) return -1;
         every = strcmp(name, "all") == 0;
-    } else if (every) {
+    } else if (every || tools) {
         if (iw_context_stack_option(context, &options.stack, err) != 0) return -1;
+        if (tools) return toolchain(context, &options, err);
     } else {
         options.name = arguments->operands[0];
         options.version = arguments->operand_count > 1 ? arguments->operands[1] : NULL;
@@ -149,6 +160,8 @@ static const iw_option options[] = {
     {"newest", 0, IW_OPTION_FLAG, NULL, "The newest release that can be taken (the default)", NULL},
     {"all", 0, IW_OPTION_FLAG, NULL,
      "Every package of the stack, to the newest releases that hold together", NULL},
+    {"toolchain", 0, IW_OPTION_FLAG, NULL,
+     "Only show what `toolchain update` would move, and what would be built anew", NULL},
     {"keep-going", 0, IW_OPTION_FLAG, NULL,
      "With --all: exit status 0 even where a package was tried and kept back", NULL},
     {"dry-run", 0, IW_OPTION_FLAG, NULL,

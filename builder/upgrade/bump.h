@@ -42,6 +42,10 @@ int iw_bump(const iw_bump_options *options, json_t **report, iw_error *err);
  * needs). *kept_back: whether something was. 0 too where nothing could be moved. */
 int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back, iw_error *err);
 
+/* What `toolchain update` would move in the stack's toolchain (packages: [{name, from, to}]), and
+ * what would be built anew for it ("rebuild", "seconds"). Nothing is written. */
+int iw_bump_toolchain(const iw_bump_options *options, json_t **report, iw_error *err);
+
 /* The package whose unfinished state is the latest of this tree and stack (`stack` NULL: any);
  * *name and *found_stack owned by the caller, IW_E_NOT_FOUND where there is none. */
 int iw_bump_unfinished(iw_store *store, const char *root, const char *stack, char **name,
