@@ -102,10 +102,11 @@ install_needed() {
     set -- $(needs_packages "$family" $lacking)
     if ! may_install "$family"; then
         command=$(install_command "$family")
-        die "$(host_name) lacks $# packages. ${command:+As root:
+        [ -n "$command" ] || die "$(host_name) lacks these libraries and programs: $*
+Install them, with what compiling against them needs, and then run ./bootstrap.sh again."
+        die "$(host_name) lacks packages. As root:
     $command $*
-and then ./bootstrap.sh again.}${command:-Install these libraries and programs, with what compiling against them needs: $*
-Then run ./bootstrap.sh again.}"
+and then ./bootstrap.sh again."
     fi
     say "Installing $# packages that this host lacks: $*"
     try_install "$family" "$@" || { tail -n 15 out/install.log >&2; die "the packages could not be installed; the whole output is in out/install.log"; }

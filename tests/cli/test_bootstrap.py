@@ -104,7 +104,11 @@ class Bootstrap(unittest.TestCase):
         self.file("release", RELEASES["fedora"])
         done = self.bootstrap("--deps", **self.without("bwrap", "zstd", "dnf"))
         self.assertEqual(done.returncode, 2)
-        self.assertIn("Fedora Linux 43 lacks 2 packages. As root:\n    dnf install bubblewrap zstd\n", done.stderr)
+        self.assertEqual(done.stderr, "bootstrap: Fedora Linux 43 lacks packages. As root:\n    dnf install bubblewrap zstd\nand then ./bootstrap.sh again.\n")
+        self.file("release", RELEASES[""])
+        done = self.bootstrap("--deps", PATH=str(self.bin))
+        self.assertEqual(done.stderr, "bootstrap: this system lacks these libraries and programs: bubblewrap zstd\n"
+                                      "Install them, with what compiling against them needs, and then run ./bootstrap.sh again.\n")
 
     def test_nothing_is_asked_for_where_all_is_there(self):
         self.assertEqual((self.bootstrap("--deps").returncode, self.bootstrap("--deps").stderr), (0, ""))
