@@ -52,9 +52,14 @@ static bool address_of_offset(const iw_image *image, uint64_t offset, uint64_t *
     return false;
 }
 
-/* Whether .init_array or the like leads into the function. */
+/* Whether .init_array or the like leads into the function, or a compiler called it a static
+ * initialiser, which such a one calls. */
 static bool is_constructor(const iw_image *image, const iw_function *function)
 {
+    static const char *const names[] = {"_GLOBAL__sub_I_", "_GLOBAL__I_",
+                                        "_Z41__static_initialization_and_destruction_0"};
+    for (size_t i = 0; function->name && i < sizeof names / sizeof *names; i++)
+        if (strncmp(function->name, names[i], strlen(names[i])) == 0) return true;
     for (size_t i = 0; i < image->root_count; i++) {
         const iw_root *root = &image->roots[i];
         if (!root->resolver && root->code == function->code && root->offset >= function->begin &&

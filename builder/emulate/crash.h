@@ -19,7 +19,8 @@ typedef struct iw_crash {
     uint64_t offset;     /* of the instruction in its own address space (as objdump shows it), where
                             there is a file */
     char *function;      /* symbol, or "sub_<hex>" for a range of .eh_frame; NULL: unknown */
-    bool constructor;    /* the function runs when the file is loaded: .init_array leads to it */
+    bool constructor;    /* the function runs when the file is loaded: .init_array leads to it, or
+                            it is a compiler's static initialiser */
     char *instruction;   /* "vpaddd ymm2, ymm1, ymm0"; NULL: it could not be read */
     const char *feature; /* static: what the profile lacks of what it needs; NULL: nothing */
 } iw_crash;

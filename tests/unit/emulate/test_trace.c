@@ -189,6 +189,27 @@ static void test_crash_record(void **state)
 }
 
 /* Records come from the program's own sandbox: whatever they hold is read to an end. */
+/* What a compiler called so is a static initialiser, though another one calls it. */
+static void test_static_initialiser(void **state)
+{
+    static const char initialiser[] =
+        "__attribute__((noinline)) void _GLOBAL__sub_I_probe(void) { __asm__ volatile(\"vpaddd "
+        "%ymm0, %ymm1, %ymm2\"); }\nint main(void) { _GLOBAL__sub_I_probe(); return 0; }\n";
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *records = iw_path_join(*state, "records"),
+                         *library = kit_helper("iw-crash.so"), *out = NULL;
+    kit_compile(*state, "starts", initialiser, "");
+    kit_text(*state, "records", "");
+    iw_cleanup_free char *script =
+        iw_format("LD_PRELOAD='%s' IRONWHEEL_CRASH='%s' ./starts", library, records);
+    kit_fails(traced(*state, script, &out, &err), IW_E_IO, "exit status 132");
+    iw_crash_report report;
+    kit_ok(iw_crash_read(records, k10(), NULL, NULL, &report, &err));
+    assert_int_equal(report.count, 1);
+    assert_true(report.crashes[0].constructor);
+    iw_crash_report_clear(&report);
+}
+
 /* Without a symbol, and in what runs before main: the function is a range of .eh_frame. */
 static void test_stripped_constructor(void **state)
 {
@@ -439,11 +460,16 @@ static void test_run_time_code(void **state)
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        with_folder(test_children),        with_folder(test_scripts),
-        with_folder(test_endings),         with_folder(test_processors),
-        with_folder(test_crash_record),    with_folder(test_stripped_constructor),
-        with_folder(test_hostile_records), with_folder(test_checks),
-        with_folder(test_several_at_once), with_folder(test_run_time_code)};
+    const struct CMUnitTest tests[] = {with_folder(test_children),
+                                       with_folder(test_scripts),
+                                       with_folder(test_endings),
+                                       with_folder(test_processors),
+                                       with_folder(test_crash_record),
+                                       with_folder(test_stripped_constructor),
+                                       with_folder(test_static_initialiser),
+                                       with_folder(test_hostile_records),
+                                       with_folder(test_checks),
+                                       with_folder(test_several_at_once),
+                                       with_folder(test_run_time_code)};
     return cmocka_run_group_tests_name("emulate trace", tests, NULL, NULL);
 }
