@@ -236,7 +236,7 @@ static void stop_watching(struct iw_watch *watch)
 {
     if (!watch) return;
     if (watch->stop[1] >= 0) {
-        (void)!write(watch->stop[1], "s", 1);
+        iw_close_fd(&watch->stop[1]); /* the thread sees the hang-up */
         pthread_join(watch->thread, NULL);
     }
     iw_signals_close();

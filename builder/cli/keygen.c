@@ -75,6 +75,7 @@ static void say(iw_context *context, const pair *p, bool alone)
                                          alone ? NULL : root));
         return;
     }
+    if (context->quiet) return;
     iw_print(context, "working key   %s\n  %s\n", working, p->working_path);
     if (alone)
         iw_print(context,

@@ -43,33 +43,44 @@ static int missing(const iw_remote *remote, const char *path, iw_error *err)
     return iw_fail(err, IW_E_NOT_FOUND, "%s holds no %s", remote->base, path);
 }
 
-/* Below the folder, without following links: what a stranger put there must not lead elsewhere. */
-static int open_below(const iw_remote *remote, const char *path, int *fd, iw_error *err)
+/* What a stranger put there must not lead elsewhere. */
+int iw_open_below(const char *base, const char *path, int *fd)
 {
-    iw_cleanup_fd int at = open(remote->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    iw_cleanup_fd int at = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
     iw_slice rest = iw_slice_of(path), part;
+    struct stat status;
     while (at >= 0 && iw_slice_next(&rest, '/', &part)) {
         iw_cleanup_free char *name = iw_strndup(part.data, part.length);
-        int flags =
-            O_NOFOLLOW | O_CLOEXEC | (rest.length ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK);
-        int next = openat(at, name, flags);
+        int flags = O_NOFOLLOW | O_CLOEXEC |
+                    (rest.length ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK),
+            next = iw_is_plain_name(name) ? openat(at, name, flags) : -1;
+        if (!iw_is_plain_name(name)) errno = ENOENT;
         iw_close_fd(&at);
         at = next;
     }
-    struct stat status;
-    if (at < 0 && errno == ENOENT) return missing(remote, path, err);
-    if (at < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s of %s", path, remote->base);
-    if (fstat(at, &status) != 0 || !S_ISREG(status.st_mode))
-        return iw_fail(err, IW_E_FORMAT, "%s of %s is no plain file", path, remote->base);
+    if (at < 0) return -1;
+    if (fstat(at, &status) != 0 || !S_ISREG(status.st_mode)) {
+        errno = ELOOP;
+        return -1;
+    }
     *fd = iw_steal_fd(&at);
     return 0;
+}
+
+static int open_file(const iw_remote *remote, const char *path, int *fd, iw_error *err)
+{
+    if (iw_open_below(remote->base, path, fd) == 0) return 0;
+    if (errno == ENOENT) return missing(remote, path, err);
+    if (errno == ELOOP || errno == ENOTDIR)
+        return iw_fail(err, IW_E_FORMAT, "%s of %s is no plain file", path, remote->base);
+    return iw_fail_errno(err, IW_E_IO, "can't open %s of %s", path, remote->base);
 }
 
 static int folder_read(iw_remote *remote, const char *path, uint64_t offset, size_t limit,
                        bool part, char **out, size_t *length, iw_error *err)
 {
     iw_cleanup_fd int fd = -1;
-    if (open_below(remote, path, &fd, err) != 0) return -1;
+    if (open_file(remote, path, &fd, err) != 0) return -1;
     char *data = iw_alloc(limit + 2);
     size_t got = 0;
     ssize_t piece = 0;
@@ -108,7 +119,7 @@ static int bring(iw_remote *remote, iw_remote_want *want, iw_error *err)
     iw_cleanup_fd int in = -1, out = -1;
     uint64_t have = iw_remote_have(want);
     struct stat status;
-    if (open_below(remote, want->path, &in, err) != 0) return -1;
+    if (open_file(remote, want->path, &in, err) != 0) return -1;
     if (fstat(in, &status) == 0 && (uint64_t)status.st_size != want->size)
         return iw_fail(err, IW_E_DIGEST,
                        "%s of %s has %lld bytes, but %llu were signed; it is not used", want->label,

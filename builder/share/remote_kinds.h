@@ -36,6 +36,9 @@ struct iw_remote {
 
 extern const iw_remote_kind iw_remote_folder, iw_remote_https, iw_remote_http, iw_remote_ssh;
 
+/* Opens a plain file by a path of plain names below `base`, without following links. -1 with errno;
+ * ELOOP and ENOTDIR for what is no such file. */
+int iw_open_below(const char *base, const char *path, int *fd);
 /* Checks a part file against what is wanted; fills done or err. Empties a wrong one. */
 void iw_remote_judge(iw_remote_want *want, const char *where);
 /* Bytes that `part` holds already of `size`; more than that is thrown away. */

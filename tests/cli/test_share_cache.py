@@ -1,6 +1,8 @@
 """`build` and `plan` with remotes: what is taken, what isn't, and that nothing of it ever breaks a build."""
 import json
 import pathlib
+import re
+import shlex
 import shutil
 import socket
 import sys
@@ -89,6 +91,27 @@ class Cache(unittest.TestCase):
             origin = json.loads(artifact["facts"])["origin"]
             self.assertEqual((origin["key"], origin["audit"]), (self.keys["working"], "clean"))
         self.assertEqual(self.world.run("plan", "words", env=self.rig).stdout.count("reuse "), 2)
+
+    def test_the_transcript_in_the_readme(self):
+        """The section "Three rigs", line by line, with this test's stack and folders."""
+        section = (fixture.ROOT / "README.md").read_text().split("## Three rigs", 1)[1].split("\n## ", 1)[0]
+        lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+        folder, said = self.place.folder / "transcript", {}
+        folder.mkdir()
+        for line in lines:
+            rig, command = line.split("$ ironwheel ")
+            for old, new in (("base", "words"), ("/mnt/nas/ironwheel", f"{folder}/nas"), ("-C /opt", f"-C {folder}/opt"), ("--recovery recovery.key", f"--recovery {folder}/recovery.key"),
+                             ("0123456789ABCDEF", said.get("key", ""))):
+                command = command.replace(old, new)
+            env = {"IRONWHEEL_CONFIG": folder / rig, "IRONWHEEL_CACHE": self.world.cache if rig == "fast" else folder / f"cache-{rig}"}
+            output = folder / rig / "dist" if rig == "third" else self.world.tree / "dist"
+            done = self.world.run(*shlex.split(command), *(["-o", output] if command.startswith("build") else []), env=env)
+            if command.startswith("keygen"):
+                said["key"] = re.search(r"recovery key\s+([0-9A-F]{16})", done.stdout)[1]
+            said[line] = done.stdout + done.stderr
+        self.assertEqual(len(lines), 8)
+        self.assertIn("it is taken, nothing is built", said[lines[-1]])
+        self.assertTrue((folder / "opt/words/bin/shout").exists())
 
     # --- not taken ---
 
