@@ -16,6 +16,7 @@ const iw_command_spec *const *iw_commands(void)
                                                  &iw_command_verify,
                                                  &iw_command_triage,
                                                  &iw_command_new,
+                                                 &iw_command_heal,
                                                  &iw_command_bump,
                                                  &iw_command_patches,
                                                  &iw_command_keygen,

@@ -28,7 +28,7 @@ static const struct { const char *module, *project; } modules[] = {
     {"pysqlite3", "pysqlite3"},  {"serial", "pyserial"},       {"usb", "pyusb"},
     {"zmq", "pyzmq"},            {"Crypto", "pycryptodome"},   {"OpenSSL", "pyopenssl"},
     {"git", "gitpython"},        {"markdown_it", "markdown-it-py"}, {"win32api", "pywin32"},
-    {"poetry", "poetry-core"},   {"scikit_build_core", "scikit-build-core"},
+    {"_cffi_backend", "cffi"},   {"poetry", "poetry-core"},   {"scikit_build_core", "scikit-build-core"},
 };
 
 /* A header's start, a pkg-config or CMake name, a library: who has it. `recipe` NULL: none here. */
@@ -229,8 +229,13 @@ static bool learn_module(const char *text, bool check, iw_lesson *out)
     if (!find("No module named '?([A-Za-z0-9_.]+)", text, &module, NULL) &&
         !find("Cannot import '([A-Za-z0-9_.]+)'", text, &module, NULL))
         return false;
-    out->kind = IW_LESSON_PYTHON_NEED;
     out->what = iw_module_project(module);
+    out->kind = *out->what && *out->what != '-' ? IW_LESSON_PYTHON_NEED : IW_LESSON_NONE;
+    if (out->kind == IW_LESSON_NONE) { /* an inner part of something */
+        free(out->what);
+        out->what = iw_format("its Python lacks the module %s", module);
+        return true;
+    }
     out->missing = iw_steal(&module);
     out->run = check;
     return true;
@@ -287,7 +292,7 @@ static bool learn_cpu(const char *log, iw_lesson *out)
 static bool learn_network(const char *message, iw_lesson *out)
 {
     iw_cleanup_free char *one = NULL;
-    if (!find("(tried to reach [^;\n ]+)", message, &one, NULL)) return false;
+    if (!find("(tried to reach [^;\n ]*[^;:,\n ])", message, &one, NULL)) return false;
     out->kind = IW_LESSON_QUESTION;
     out->what =
         iw_format("its build %s: what does it want there, and can a pinned source bring it?", one);

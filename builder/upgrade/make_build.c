@@ -148,7 +148,8 @@ static int try_once(iw_maker *maker, iw_entry *entry, struct failure *failure, b
     if (status == 0) status = build_only(&session, err);
     if (status == 0) status = read_installed(maker, &session, &entry->draft, &answer, err);
     if (status == 0) status = take_installed(maker, entry, answer, again, err);
-    if (status == 0 && !*again && entry->draft.todo.count == 0)
+    bool needed = maker->open.count > 1; /* then the bundle of what needs it checks it, too */
+    if (status == 0 && !*again && !needed && entry->draft.todo.count == 0)
         status = iw_session_bundle(&session, true, err);
     json_decref(answer);
     iw_session_close(&session);
@@ -316,8 +317,10 @@ static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *messag
         failure->subject && strchr(failure->subject, '/') && strcmp(failure->subject, self) != 0
             ? iw_format("its need %s doesn't build: %.*s", failure->subject, (int)first.length,
                         first.data)
-        : lesson->what ? iw_strdup(lesson->what)
-                       : iw_strndup(first.data, first.length);
+        : lesson->kind == IW_LESSON_NONE && lesson->what ? iw_strdup(lesson->what)
+        : lesson->missing ? iw_format("%s is still missing, though %s is among its needs",
+                                      lesson->missing, lesson->what ? lesson->what : "what has it")
+                          : iw_strndup(first.data, first.length);
     if (strstr(message, "hold instructions that")) {
         free(text);
         iw_slice_next(&rest, '\n', &first);

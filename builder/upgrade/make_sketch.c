@@ -350,6 +350,20 @@ static int fill(iw_maker *maker, const json_t *answer, iw_sketch *draft, iw_erro
     return 0;
 }
 
+int iw_maker_peek(iw_maker *maker, const char *project, const char *version, char **found,
+                  json_t **answer, iw_error *err)
+{
+    iw_candidates list = {0};
+    const iw_candidate *candidate = NULL;
+    int status = find_release(maker, project, version, NULL, &list, &candidate, err);
+    if (status == 0) status = fetch_source(maker, project, candidate, err);
+    if (status == 0)
+        status = iw_maker_read(maker, candidate->sha256, candidate->file, 1, "sdist", answer, err);
+    if (status == 0) *found = iw_strdup(candidate->version);
+    iw_candidates_free(&list);
+    return status;
+}
+
 int iw_maker_draft(iw_maker *maker, const char *project, const char *version,
                    const char *conditions, iw_sketch *draft, iw_error *err)
 {

@@ -177,9 +177,10 @@ static int publish(const iw_maker *maker, const iw_entry *asked, const char *roo
 {
     bool tree = maker->options->into && asked->built;
     if (tree && export_tree(maker, asked, err) != 0) return -1;
-    for (size_t i = 0; i < maker->count; i++) {
-        const iw_entry *entry = maker->entries[i];
+    for (size_t i = 0; i <= maker->count; i++) { /* what was asked for comes last */
+        const iw_entry *entry = i < maker->count ? maker->entries[i] : asked;
         char *path = NULL;
+        if (i < maker->count && entry == asked) continue;
         if (tree)
             path =
                 iw_format("%s/recipes/%s/%s.yaml", root, entry->draft.name, entry->draft.version);

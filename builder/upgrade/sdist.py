@@ -1,5 +1,5 @@
 # Reads an unpacked sdist, or an installed package, below /build/src, as data: nothing of it is imported or run. Writes /build/answer.json.
-import email, glob, hashlib, json, os, re, sys, tomllib
+import email, glob, hashlib, json, os, re, sys, tomllib, zipfile
 from pip._vendor.packaging.requirements import Requirement
 
 ROOT = "/build/src"
@@ -149,7 +149,8 @@ def sdist():
         pyproject, answer["trouble"] = {}, "pyproject.toml can't be read: " + str(why)[:200]
     info = email.message_from_string(text("PKG-INFO"))
     system, project, tool = table(pyproject.get("build-system")), table(pyproject.get("project")), table(pyproject.get("tool"))
-    requires = [str(line) for line in system.get("requires") or ["setuptools", "wheel"]]
+    asked = system.get("requires")
+    requires = [str(line) for line in asked] if isinstance(asked, list) else ["setuptools", "wheel"]
     egg, egg_known = egg_needs()
     dynamic = [line.lower() for line in (info.get_all("Dynamic") or [])]
     run = info.get_all("Requires-Dist") or egg or [str(line) for line in project.get("dependencies") or []]
@@ -167,6 +168,8 @@ def sdist():
     answer["homepage"] = next((url for url in pages if re.match(r"^https?://[^/?#@:\s][^\s\"<>\\^`{|}]*$", url) and url.isascii()), "")
     answer["licence"] = licence_of(info, project)
     answer["crates"], answer["languages"] = locks(), languages()
+    if "Cython" in answer["languages"] and system.get("backend-path") and not any(one["name"] == "cython" for one in answer["build"]):
+        answer["build"].append({"name": "cython", "spec": ""})  # such a backend asks for it only when it runs
     answer["manifest"] = str(table(tool.get("maturin")).get("manifest-path") or "")
     answer["root_modules"] = sorted(name[:-3] for name in os.listdir(ROOT) if name.endswith(".py") and name != "setup.py")[:50]
     return answer
@@ -213,5 +216,18 @@ def installed():
     return answer
 
 
+def stub():
+    """A wheel that holds nothing but metadata, for pip to resolve with: {name, version, run} of stub.json."""
+    with open("/build/stub.json") as file:
+        asked = json.load(file)
+    stem = asked["name"].replace("-", "_") + "-" + asked["version"]
+    metadata = "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (asked["name"], asked["version"]) + "".join("Requires-Dist: %s\n" % line for line in asked["run"])
+    files = {"METADATA": metadata, "WHEEL": "Wheel-Version: 1.0\nGenerator: ironwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    with zipfile.ZipFile("/build/" + stem + "-py3-none-any.whl", "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(zipfile.ZipInfo(stem + ".dist-info/" + name), content)
+    return {"file": stem + "-py3-none-any.whl"}
+
+
 with open("/build/answer.json", "w") as out:
-    json.dump({"sdist": sdist, "installed": installed}[sys.argv[1]](), out, sort_keys=True)
+    json.dump({"sdist": sdist, "installed": installed, "stub": stub}[sys.argv[1]](), out, sort_keys=True)

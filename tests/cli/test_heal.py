@@ -1,9 +1,12 @@
 """The fourth verdict, and what writes it."""
 import json
 import pathlib
+import subprocess
+import tempfile
 import unittest
 
 import fixture
+import pythons
 from fixture import sha256
 
 DARING = """\
@@ -72,6 +75,64 @@ class Tried(unittest.TestCase):
         where = self.world.folder / "tried/lib/libdaring.so"
         self.assertIn("tried for k10", self.world.run("audit", where, "--recipe", "daring").stdout)
         self.world.run("audit", where, "--recipe", "daring", "--strict", status=1)
+
+
+# As much of CPython's C interface as a module without functions takes; its headers needn't be installed.
+MODULE = """
+typedef struct object PyObject;
+typedef struct {{ long count; void *type; void *init; long index; void *copy; const char *name, *doc; long size; void *methods; void *rest[4]; }} Module;
+PyObject *PyModule_Create2(Module *, int);
+static Module module = {{1, 0, 0, 0, 0, "{name}", 0, -1, 0}};
+void beyond(void) {{ __asm__ volatile("pinsrq $1, %%rax, %%xmm0" ::: "xmm0"); }}
+PyObject *PyInit_{name}(void) {{ {on_import} return PyModule_Create2(&module, 1013); }}
+"""
+TAG = "cp311-cp311-linux_x86_64"
+
+
+def module(name, on_import=""):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "source.c")
+        path.write_text(MODULE.format(name=name, on_import=on_import))
+        subprocess.run(["gcc", "-O1", "-march=x86-64", "-shared", "-fPIC", "-w", "-o", f"{folder}/out.so", str(path)], check=True)
+        return pathlib.Path(folder, "out.so").read_bytes()
+
+
+class Heal(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = world = pythons.World()
+        cls.addClassCleanup(world.close)
+        suffix = ".cpython-311-x86_64-linux-gnu.so"
+        for version, on_import in (("1.0", ""), ("2.0", "beyond();")):
+            world.publish_wheel("crashy", version, {"crashy" + suffix: module("crashy", on_import)}, tag=TAG)
+        world.publish_wheel("plain", "1.0", {"plain/__init__.py": "import crashy\n"}, run=["crashy"])
+        world.publish_wheel("plain", "0.9", {"plain/__init__.py": ""})
+        world.publish_wheel("choosy", "3.0", {"choosy.py": ""}, run=["plain<1"])
+        world.publish_sdist("source-only", "1.0", {"source_only.py": "import plain\n"}, run=["plain"])
+
+    def ask(self, name, text):
+        (self.world.tree / name).write_text(text)
+        return name
+
+    def test_the_two_lines_that_clash(self):
+        path = self.ask("clash.txt", "choosy\nplain>=1\n")
+        said = self.world.run("heal", path, "--plan", status=1).stderr
+        self.assertIn("these can't stand together: ", said)
+        self.assertIn("plain>=1 (clash.txt:2)", said)
+        self.assertIn("choosy 3.0 depends on plain<1", said)
+
+    def test_lines_that_no_bundle_can_hold(self):
+        path = self.ask("odd.txt", "plain\n-e .\nthing @ git+https://example.org/thing\n")
+        said = self.world.run("heal", path, "--plan", status=2).stderr
+        self.assertIn("odd.txt:2", said)
+        self.assertIn("odd.txt:3", said)
+
+    def test_what_would_be_done(self):
+        path = self.ask("asked.txt", "plain\nsource-only ; python_version >= '3'\nnothing ; sys_platform == 'win32'\n")
+        planned = [json.loads(line) for line in self.world.run("heal", path, "--plan", "--json", timeout=1200).stdout.splitlines()]
+        fates = {row["package"]: (row["fate"], row["version"]) for row in planned if row["type"] == "package"}
+        self.assertEqual(fates, {"crashy": ("moved", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
+        self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
 
 
 if __name__ == "__main__":

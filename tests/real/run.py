@@ -5,6 +5,7 @@ A line of a list is a case: words, `#` begins a comment. What came of each is ke
 tried only with LARGE=1. Another list needs a function here: HANDLERS.
 
     triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-" where pip can't bring one
+    new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -36,7 +38,23 @@ def triage(words):
     return ("passed" if row["verdict"] in verdicts.split("|") and (not wanted or because in wanted) else "failed"), told
 
 
-HANDLERS = {"triage": triage}
+def new(words):
+    """A recipe from that sdist, into a folder of its own."""
+    name, version, sha256, _, expected = words
+    with tempfile.TemporaryDirectory() as folder:
+        into = pathlib.Path(folder, "into")
+        done = subprocess.run([PROGRAM, "-C", str(ROOT), "new", name, version, "--tree", "--json", "--into", str(into)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        rows = [row for row in map(json.loads, done.stdout.splitlines()) if row["type"] == "recipe"]
+        if not rows:
+            said = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
+            return ("gone" if "no sdist of" in said else "failed"), said
+        if sha256 not in pathlib.Path(rows[-1]["path"]).read_text():
+            return "gone", "another sdist lies there"
+        came = "built" if rows[-1]["built"] else "todo"
+        return ("passed" if expected in ("?", came) else "failed"), f"{came} {rows[-1]['cause'] or ''}".strip()
+
+
+HANDLERS = {"triage": triage, "new": new}
 
 
 def cases(path):

@@ -34,8 +34,7 @@ static const char sources[] =
     "Package: openblas\nVersion: 0.3.34+ds-1\nChecksums-Sha256:\n " DIGEST
     " 1 openblas_0.3.34+ds.orig.tar.gz\n\nPackage: openblas\nVersion: "
     "0.4~rc1-1\nChecksums-Sha256:\n " DIGEST " 1 openblas_0.4~rc1.orig.tar.gz\n\nPackage: "
-                                             "openblas\nVersion: 0.5-1\nChecksums-Sha256:\n " DIGEST
-    " 1 openblas_0.5-1.debian.tar.xz\n";
+    "openblas\nVersion: 0.5-1\nChecksums-Sha256:\n " DIGEST " 1 openblas_0.5-1.debian.tar.xz\n";
 
 static void test_candidates(void **state)
 {

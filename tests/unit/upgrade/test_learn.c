@@ -43,7 +43,8 @@ static void test_lessons(void **state)
         {"step", "/bin/sh: 1: swig: not found", IW_LESSON_TOOL, NULL, "swig", "swig", false},
         {"step", "Error: pg_config executable not found.", IW_LESSON_TOOL, NULL, "pg_config",
          "libpq-dev", false},
-        {"x/1 failed in compile: it tried to reach 192.0.2.7:443; what it needs must be a source",
+        {"x/1 failed in compile: a build step tried to reach 192.0.2.7:443: everything it needs "
+         "must be a source",
          "ModuleNotFoundError: No module named 'x'", IW_LESSON_QUESTION,
          "its build tried to reach 192.0.2.7:443: what does it want there, and can a pinned source "
          "bring it?",

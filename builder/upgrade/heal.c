@@ -1,0 +1,221 @@
+#include "upgrade/heal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "upgrade/healer.h"
+
+enum { LOCK_LIMIT = 16 << 20 };
+
+const char *iw_fate_name(iw_fate fate)
+{
+    static const char *const names[] = {"kept", "moved", "recipe", "made", "impossible"};
+    return names[fate];
+}
+
+void iw_heal_result_free(iw_heal_result *result)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        iw_healed *one = &result->items[i];
+        free(one->name), free(one->version), free(one->recipe), free(one->was), free(one->why);
+        iw_strings_free(&one->needed_by);
+    }
+    free(result->items);
+    free(result->stack);
+    free(result->lock);
+    *result = (iw_heal_result){0};
+}
+
+/* --- opening -------------------------------------------------------------- */
+
+static int open_healer(iw_healer *h, iw_error *err)
+{
+    h->making = (iw_new_options){.project = "",
+                                 .tree = true,
+                                 .profile = h->options->profiles[0],
+                                 .deliver = h->options->deliver};
+    if (iw_maker_open(&h->maker, h->catalog, h->store, &h->making, err) != 0) return -1;
+    char *folder = iw_path_join(h->maker.rig.folder, "resolve");
+    h->resolver = (iw_resolver){.root = h->maker.root,
+                                .folder = folder,
+                                .index = h->options->deliver.fetch.pypi_index,
+                                .requirements = &h->requirements,
+                                .cancel = h->options->deliver.cancel};
+    return iw_make_folders(folder, 0700, err);
+}
+
+static void close_healer(iw_healer *h)
+{
+    for (size_t i = 0; i < h->count; i++) {
+        iw_decision *one = &h->decisions[i];
+        free(one->name), free(one->version), free(one->recipe), free(one->was), free(one->why);
+    }
+    for (size_t i = 0; i < h->sketch_count; i++) iw_sketch_clear(&h->sketches[i]);
+    free(h->decisions);
+    free(h->sketches);
+    free((void *)(uintptr_t)h->resolver.folder);
+    iw_requirements_free(&h->requirements);
+    iw_resolution_free(&h->resolution);
+    iw_strings_free(&h->pins);
+    iw_strings_free(&h->libraries);
+    iw_maker_close(&h->maker);
+}
+
+/* --- what is told --------------------------------------------------------- */
+
+static void add_needed_by(const iw_healer *h, const char *name, iw_strings *out)
+{
+    for (size_t i = 0; i < h->resolution.count; i++)
+        if (iw_strings_has(&h->resolution.items[i].needs, name) &&
+            strcmp(h->resolution.items[i].name, name) != 0)
+            iw_strings_add(out, h->resolution.items[i].name);
+}
+
+static char *copy_of(const char *text)
+{
+    return text ? iw_strdup(text) : NULL;
+}
+
+static uint64_t holds_of(const iw_healer *h, const char *name, bool *tried)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < h->sketch_count; i++)
+        for (size_t k = 0; strcmp(h->sketches[i].name, name) == 0 && k < h->sketches[i].tried.count;
+             k++) {
+            const char *at = strrchr(h->sketches[i].tried.items[k], ' ');
+            *tried = true;
+            while ((at = strchr(at, ':'))) sum += strtoull(++at, NULL, 10);
+        }
+    return sum;
+}
+
+static void fill(const iw_healer *h, iw_heal_result *result)
+{
+    iw_heal_result_free(result);
+    result->items = iw_alloc((h->resolution.count + 1) * sizeof *result->items);
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_decision *decision = iw_healer_find(h, h->resolution.items[i].name);
+        if (!decision) continue;
+        iw_healed *one = &result->items[result->count++];
+        *one = (iw_healed){.name = iw_strdup(decision->name),
+                           .version = iw_strdup(decision->version),
+                           .recipe = copy_of(decision->recipe),
+                           .was = copy_of(decision->was),
+                           .why = copy_of(decision->why),
+                           .fate = decision->fate};
+        one->holds = holds_of(h, decision->name, &one->tried);
+        add_needed_by(h, decision->name, &one->needed_by);
+        result->impossible += one->fate == IW_FATE_IMPOSSIBLE;
+    }
+}
+
+/* Hours and bytes of what is to be built, from the plan. What is yet to be made isn't known: a
+ * quarter of an hour each. */
+static int estimate(const iw_healer *h, iw_heal_result *result, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    iw_session session = {0};
+    iw_deliver_options options = h->options->deliver;
+    options.root = h->maker.rig.tree;
+    int status = iw_catalog_open(h->maker.rig.tree, &catalog, err);
+    if (status == 0)
+        status = iw_session_open(catalog, h->store, h->options->name, &options, &session, err);
+    for (size_t i = 0; status == 0 && i < session.plan->node_count; i++) {
+        const iw_node *node = &session.plan->nodes[i];
+        if (node->action == IW_ACTION_REUSE) continue;
+        result->hours += node->expected_seconds / 3600;
+        result->disk += (uint64_t)(node->recipe->build.system == IW_SYSTEM_WHEEL ? 100 : 300) << 20;
+    }
+    iw_session_close(&session);
+    iw_catalog_free(catalog);
+    return status;
+}
+
+static int fail_impossible(const iw_heal_result *result, iw_error *err)
+{
+    iw_cleanup_buffer iw_buffer text = {0};
+    for (size_t i = 0; i < result->count; i++) {
+        const iw_healed *one = &result->items[i];
+        if (one->fate != IW_FATE_IMPOSSIBLE) continue;
+        iw_buffer_add_format(&text, "\n  %s %s: %s; ", one->name, one->version, one->why);
+        for (size_t k = 0; k < one->needed_by.count; k++)
+            iw_buffer_add_format(&text, "%s%s", k ? ", " : "needed by ", one->needed_by.items[k]);
+        if (!one->needed_by.count) iw_buffer_add_text(&text, "asked for");
+    }
+    return iw_fail(err, IW_E_CHECK, "%zu package%s can't be had for this CPU:%s",
+                   result->impossible, result->impossible == 1 ? "" : "s", text.data);
+}
+
+/* --- the whole ------------------------------------------------------------ */
+
+/* Recipes of the tree, wheels and what is made. With `plan` nothing is made: such packages stand in
+ * no stack yet. */
+static int plan_only(iw_healer *h, iw_heal_result *result, iw_error *err)
+{
+    size_t kept = 0, made = 0;
+    iw_resolution *all = &h->resolution, planned = {.items = all->items};
+    for (size_t i = 0; i < all->count; i++) {
+        const iw_decision *decision = iw_healer_find(h, all->items[i].name);
+        bool later = decision->fate == IW_FATE_MADE || decision->fate == IW_FATE_IMPOSSIBLE;
+        iw_dist swap = all->items[i];
+        made += later;
+        if (later) continue;
+        all->items[i] = all->items[kept];
+        all->items[kept++] = swap;
+    }
+    planned.count = kept;
+    size_t count = all->count;
+    all->count = planned.count;
+    int status = iw_healer_write(h, err);
+    all->count = count;
+    if (status == 0) fill(h, result);
+    if (status == 0) status = estimate(h, result, err);
+    result->hours += 0.25 * (double)made;
+    return status;
+}
+
+static int write_lock(iw_healer *h, iw_heal_result *result, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL, *there = NULL;
+    size_t length;
+    result->stack = iw_format("%s/recipes/stacks/%s.yaml", h->options->into, h->options->name);
+    result->lock = iw_path_join(h->options->into, "pylock.toml");
+    if (iw_healer_lock(h, &text, err) != 0) return -1;
+    if (iw_exists(result->lock) &&
+        iw_read_file(result->lock, LOCK_LIMIT, &there, &length, NULL) == 0 &&
+        strcmp(there, text) == 0)
+        return 0;
+    return iw_write_file(result->lock, text, strlen(text), 0644, err);
+}
+
+static int carry_out(iw_healer *h, void (*told)(void *, const iw_heal_result *), void *context,
+                     iw_heal_result *result, iw_error *err)
+{
+    if (told) told(context, result);
+    if (result->impossible) return fail_impossible(result, err);
+    if (h->options->plan) return 0;
+    if (iw_healer_write(h, err) != 0 || iw_healer_make(h, err) != 0) return -1;
+    fill(h, result);
+    if (result->impossible) return fail_impossible(result, err);
+    if (iw_healer_build(h, err) != 0) return -1;
+    fill(h, result);
+    return write_lock(h, result, err);
+}
+
+int iw_heal(iw_catalog *catalog, iw_store *store, const iw_heal_options *options,
+            void (*told)(void *context, const iw_heal_result *result), void *context,
+            iw_heal_result *result, iw_error *err)
+{
+    iw_healer h = {.options = options, .catalog = catalog, .store = store};
+    int status = open_healer(&h, err);
+    if (status == 0) status = iw_healer_read(&h, err);
+    if (status == 0) status = iw_healer_decide(&h, err);
+    if (status == 0) fill(&h, result);
+    if (status == 0 && options->plan) status = plan_only(&h, result, err);
+    if (status == 0) status = carry_out(&h, told, context, result, err);
+    close_healer(&h);
+    return status;
+}

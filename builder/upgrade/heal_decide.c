@@ -1,0 +1,492 @@
+/* Which wheels are kept, and what becomes of those that die. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/path.h"
+#include "build/checks_root.h"
+#include "triage/triage.h"
+#include "upgrade/ask.h"
+#include "upgrade/healer.h"
+#include "upgrade/version.h"
+
+enum { ROUNDS = 12 };
+
+iw_decision *iw_healer_find(const iw_healer *h, const char *name)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (strcmp(h->decisions[i].name, name) == 0) return &h->decisions[i];
+    return NULL;
+}
+
+static iw_decision *decide(iw_healer *h, const char *name)
+{
+    iw_decision *there = iw_healer_find(h, name);
+    if (there) return there;
+    iw_grow((void **)&h->decisions, &h->capacity, h->count + 1, sizeof *h->decisions);
+    h->decisions[h->count] = (iw_decision){.name = iw_strdup(name)};
+    return &h->decisions[h->count++];
+}
+
+static void set(char **where, const char *text)
+{
+    char *copy = text ? iw_strdup(text) : NULL;
+    free(*where);
+    *where = copy;
+}
+
+static void note(const iw_healer *h, const char *subject, const char *text)
+{
+    iw_emit(h->options->deliver.sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = subject, .detail = text});
+}
+
+/* --- requirements --------------------------------------------------------- */
+
+static int refuse_left(const iw_requirements *all, iw_error *err)
+{
+    iw_cleanup_buffer iw_buffer text = {0};
+    for (size_t i = 0; i < all->left_count && i < 20; i++) {
+        iw_cleanup_free char *place = iw_origin_text(&all->left[i].origin);
+        iw_buffer_add_format(&text, "\n  %s: %s: %s", place, all->left[i].text, all->left[i].why);
+    }
+    return iw_fail(err, IW_E_USAGE,
+                   "%zu line%s can't be part of a bundle:%s\nTake %s out, or give the same package "
+                   "from an index",
+                   all->left_count, all->left_count == 1 ? "" : "s", text.data,
+                   all->left_count == 1 ? "it" : "them");
+}
+
+int iw_healer_read(iw_healer *h, iw_error *err)
+{
+    iw_requirements *all = &h->requirements;
+    iw_cleanup_strings iw_strings python = {0}, environment = {0};
+    iw_checks_python(h->maker.root, &python, &environment);
+    for (size_t i = 0; i < h->options->file_count; i++) {
+        const char *path = h->options->files[i];
+        int status = iw_requirements_is_lock(path)
+                         ? iw_requirements_read_lock(all, path, &python, &environment, err)
+                         : iw_requirements_read(all, path, err);
+        if (status != 0) return -1;
+    }
+    if (all->left_count) return refuse_left(all, err);
+    if (iw_requirements_settle(all, &python, &environment, err) != 0) return -1;
+    for (size_t i = 0; i < all->left_count; i++) {
+        iw_cleanup_free char *place = iw_origin_text(&all->left[i].origin),
+                             *text = iw_format("%s: %s: %s", place, all->left[i].text,
+                                               all->left[i].why);
+        note(h, h->options->name, text);
+    }
+    return all->count ? 0 : iw_fail(err, IW_E_USAGE, "nothing is asked for");
+}
+
+/* --- resolving ------------------------------------------------------------ */
+
+static int resolve(iw_healer *h, iw_unresolved *how, char **what, iw_error *err)
+{
+    iw_emit(h->options->deliver.sink,
+            (iw_event){.type = IW_EVENT_STARTED, .subject = h->options->name, .phase = "resolve"});
+    iw_resolution_free(&h->resolution);
+    int status = iw_resolve(&h->resolver, &h->pins, &h->resolution, how, what, err);
+    iw_cleanup_free char *told =
+        iw_format("%zu packages", *how == IW_RESOLVED ? h->resolution.count : 0);
+    if (status == 0)
+        iw_emit(h->options->deliver.sink, (iw_event){.type = IW_EVENT_FINISHED,
+                                                     .subject = h->options->name,
+                                                     .phase = "resolve",
+                                                     .detail = told});
+    return status;
+}
+
+static void pin(iw_healer *h, const char *name, const char *version)
+{
+    iw_cleanup_free char *line = iw_format("%s==%s", name, version);
+    if (!iw_strings_has(&h->pins, line)) iw_strings_add(&h->pins, line);
+}
+
+static void unpin(iw_healer *h)
+{
+    free(h->pins.items[--h->pins.count]);
+    h->pins.items[h->pins.count] = NULL;
+}
+
+/* *fits: the requirements allow it. The resolution is that one then, else what it was. */
+static int try_pin(iw_healer *h, const char *name, const char *version, bool *fits, iw_error *err)
+{
+    iw_unresolved how;
+    iw_cleanup_free char *what = NULL, *again = NULL;
+    pin(h, name, version);
+    if (resolve(h, &how, &what, err) != 0) return -1;
+    *fits = how == IW_RESOLVED;
+    if (*fits) return 0;
+    unpin(h);
+    return resolve(h, &how, &again, err);
+}
+
+/* --- stand-ins ------------------------------------------------------------ */
+
+/* A wheel of nothing but metadata, which pip may choose: what a recipe builds and no index has. */
+static int write_stub(iw_healer *h, const char *name, const char *version, const json_t *run,
+                      iw_error *err)
+{
+    iw_cleanup_free char *folder = NULL;
+    json_t *lines = json_array(), *answer = NULL, *one;
+    size_t i;
+    json_array_foreach(run, i, one)
+    {
+        iw_cleanup_free char *line =
+            iw_format("%s%s", iw_json_get(one, "name"), iw_json_get(one, "spec"));
+        json_array_append_new(lines, json_string(line));
+    }
+    json_t *wanted = json_pack("{s:s,s:s,s:o}", "name", name, "version", version, "run", lines);
+    iw_cleanup_free char *text = json_dumps(wanted, JSON_COMPACT);
+    json_decref(wanted);
+    if (iw_temporary_folder(h->maker.rig.folder, "stub-", &folder, err) != 0) return -1;
+    iw_cleanup_free char *request = iw_path_join(folder, "stub.json"), *made = NULL, *to = NULL;
+    int status = iw_write_passing(request, text, strlen(text), 0644, err);
+    if (status == 0) status = iw_ask(h->maker.root, folder, "stub", &answer, err);
+    const char *file = status == 0 ? iw_json_get(answer, "file") : NULL;
+    if (file) {
+        made = iw_path_join(folder, file);
+        iw_cleanup_free char *stubs = iw_path_join(h->resolver.folder, "stubs");
+        to = iw_path_join(stubs, file);
+        status = iw_make_folders(stubs, 0755, err);
+        if (status == 0) status = iw_copy_file(made, to, err);
+    }
+    json_decref(answer);
+    iw_remove_tree(folder, NULL);
+    return status;
+}
+
+/* What the sdist of a project says, for a stand-in: *found false where there is none. */
+static int peek(iw_healer *h, const char *name, const char *version, char **found, iw_error *err)
+{
+    iw_error trouble = IW_ERROR_INIT;
+    json_t *answer = NULL;
+    *found = NULL;
+    int status = iw_maker_peek(&h->maker, name, version, found, &answer, &trouble);
+    if (status != 0 && trouble.kind == IW_E_CANCELLED)
+        return iw_fail(err, IW_E_CANCELLED, "stopped");
+    iw_error_clear(&trouble);
+    if (status == 0) status = write_stub(h, name, *found, json_object_get(answer, "run"), err);
+    else status = 0;
+    json_decref(answer);
+    return status;
+}
+
+/* --- recipes -------------------------------------------------------------- */
+
+/* Versions of the tree's recipes, newest first; a label counts after those without. Caller frees
+ * the list, not its items. */
+static int recipes_of(iw_healer *h, const char *name, iw_strings *out, iw_error *err)
+{
+    iw_list versions;
+    if (iw_catalog_versions(h->catalog, name, &versions, err) != 0) return -1;
+    for (size_t i = 0; i < versions.count; i++) iw_strings_add(out, versions.items[i]);
+    for (size_t i = 0; i < out->count; i++) /* few */
+        for (size_t k = i + 1; k < out->count; k++)
+            if (iw_version_compare_text(out->items[k], out->items[i]) > 0) {
+                char *swap = out->items[i];
+                out->items[i] = out->items[k];
+                out->items[k] = swap;
+            }
+    return 0;
+}
+
+static char *public_part(const char *version)
+{
+    return iw_strndup(version, strcspn(version, "+"));
+}
+
+static void settle(iw_healer *h, const char *name, const char *version, const char *recipe,
+                   iw_fate fate, const char *was, const char *why)
+{
+    iw_decision *decision = decide(h, name);
+    set(&decision->version, version);
+    set(&decision->recipe, recipe);
+    if (!decision->was && was && strcmp(was, version) != 0) set(&decision->was, was);
+    set(&decision->why, why);
+    decision->fate = fate;
+    decision->settled = true;
+}
+
+static int repair_by_recipe(iw_healer *h, const char *name, const char *died, const char *why,
+                            bool *done, iw_error *err)
+{
+    iw_cleanup_strings iw_strings recipes = {0};
+    if (recipes_of(h, name, &recipes, err) != 0) return -1;
+    for (size_t pass = 0; pass < 2 && !*done; pass++)
+        for (size_t i = 0; i < recipes.count && !*done; i++) {
+            iw_cleanup_free char *version = public_part(recipes.items[i]);
+            bool same = iw_version_compare_text(version, died) == 0;
+            if (same != (pass == 0)) continue;
+            if (try_pin(h, name, version, done, err) != 0) return -1;
+            if (*done) settle(h, name, version, recipes.items[i], IW_FATE_RECIPE, died, why);
+        }
+    return 0;
+}
+
+/* --- trying wheels -------------------------------------------------------- */
+
+struct trial {
+    iw_healer *healer;
+    json_t *rows; /* name: {verdict, why, beside} of the worst CPU */
+    const char *profile;
+};
+
+static char *why_of(const iw_triage_row *row, const char *profile)
+{
+    const char *what = row->what ? row->what : row->detail ? row->detail : "";
+    return iw_format("%s on %s%s%s", iw_triage_verdict_name(row->verdict), profile,
+                     *what ? ": " : "", what);
+}
+
+static void on_row(void *context, const iw_triage_row *row)
+{
+    struct trial *trial = context;
+    bool dies = row->verdict == IW_TRIAGE_DIES_AT_IMPORT || row->verdict == IW_TRIAGE_DIES_IN_USE;
+    const char *culprit = dies ? row->because.package : NULL;
+    iw_cleanup_free char *why = why_of(row, trial->profile);
+    if (culprit && row->because.beside)
+        json_object_set_new(json_object_get(trial->rows, "beside"), culprit,
+                            json_string(row->because.beside));
+    json_t *there = json_object_get(trial->rows, row->package);
+    if (there && json_is_true(json_object_get(there, "dies"))) return;
+    json_object_set_new(trial->rows, row->package,
+                        json_pack("{s:b,s:s,s:s?,s:s?}", "dies", dies, "why", why, "newest",
+                                  row->newest_working, "culprit", culprit));
+}
+
+/* The packages in question, with everything else held where it was resolved to. */
+static int write_question(iw_healer *h, const iw_strings *lines, bool loose, const char *path,
+                          iw_error *err)
+{
+    iw_cleanup_buffer iw_buffer text = {0}, limits = {0};
+    iw_cleanup_free char *constraints = iw_format("%s.constraints", path);
+    for (size_t i = 0; i < lines->count; i++) iw_buffer_add_format(&text, "%s\n", lines->items[i]);
+    iw_buffer_add_format(&text, "-c %s\n", iw_path_base(constraints));
+    iw_buffer_add_text(&limits, "");
+    for (size_t i = 0; i < h->resolution.count && !loose; i++)
+        if (!h->resolution.items[i].stub)
+            iw_buffer_add_format(&limits, "%s==%s\n", h->resolution.items[i].name,
+                                 h->resolution.items[i].version);
+    return iw_write_passing(path, text.data, text.length, 0600, err) ||
+                   iw_write_passing(constraints, limits.data, limits.length, 0600, err)
+               ? -1
+               : 0;
+}
+
+static int try_on(iw_healer *h, const char *profile, const iw_requirements *asked, bool newest,
+                  struct trial *trial, iw_error *err)
+{
+    iw_triage *triage = NULL;
+    const iw_deliver_options *d = &h->options->deliver;
+    iw_triage_options options = {.catalog = h->catalog,
+                                 .store = h->store,
+                                 .helpers = d->helpers,
+                                 .fetch = d->fetch,
+                                 .jobs = d->jobs,
+                                 .newest = newest};
+    options.fetch.sink = d->sink;
+    options.fetch.cancel = d->cancel;
+    trial->profile = profile;
+    if (iw_catalog_profile(h->catalog, profile, &options.profile, err) != 0 ||
+        iw_triage_open(&options, &triage, err) != 0)
+        return -1;
+    int status = iw_triage_run(triage, asked, on_row, trial, err);
+    iw_triage_close(triage);
+    return status;
+}
+
+/* *rows: what each of the lines does on all the CPUs; the caller has the reference. */
+static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t **rows,
+                      iw_error *err)
+{
+    iw_requirements asked = {0};
+    iw_cleanup_strings iw_strings python = {0}, environment = {0};
+    iw_cleanup_free char *path = iw_path_join(h->resolver.folder, "question.txt");
+    struct trial trial = {h, json_pack("{s:{}}", "beside"), NULL};
+    iw_checks_python(h->maker.root, &python, &environment);
+    int status = write_question(h, lines, newest, path, err);
+    if (status == 0) status = iw_requirements_read(&asked, path, err);
+    if (status == 0) status = iw_requirements_settle(&asked, &python, &environment, err);
+    for (size_t i = 0; i < h->options->profile_count && status == 0; i++)
+        status = try_on(h, h->options->profiles[i], &asked, newest, &trial, err);
+    iw_requirements_free(&asked);
+    *rows = trial.rows;
+    return status;
+}
+
+/* --- repairing ------------------------------------------------------------ */
+
+static int repair_by_moving(iw_healer *h, const char *name, const char *died, const char *why,
+                            const char *beside, bool *done, iw_error *err)
+{
+    iw_cleanup_strings iw_strings lines = {0};
+    json_t *rows = NULL;
+    if (beside && try_pin(h, name, beside, done, err) != 0) return -1;
+    if (*done) {
+        settle(h, name, beside, NULL, IW_FATE_MOVED, died, why);
+        return 0;
+    }
+    iw_strings_add(&lines, name);
+    int status = try_wheels(h, &lines, true, &rows, err);
+    const char *newest = iw_json_get(json_object_get(rows, name), "newest");
+    if (status == 0 && newest && strcmp(newest, died) != 0)
+        status = try_pin(h, name, newest, done, err);
+    if (status == 0 && *done) settle(h, name, newest, NULL, IW_FATE_MOVED, died, why);
+    json_decref(rows);
+    return status;
+}
+
+static int repair_by_making(iw_healer *h, const char *name, const char *died, const char *why,
+                            bool *done, iw_error *err)
+{
+    iw_cleanup_free char *version = NULL;
+    if (peek(h, name, died, &version, err) != 0) return -1;
+    if (!version) return 0;
+    pin(h, name, died);
+    settle(h, name, died, NULL, IW_FATE_MADE, died, why);
+    *done = true;
+    return 0;
+}
+
+/* In this order: a recipe, another wheel, its sdist. */
+static int repair(iw_healer *h, const char *name, const char *died, const char *why,
+                  const char *beside, iw_error *err)
+{
+    bool done = false;
+    iw_emit(
+        h->options->deliver.sink,
+        (iw_event){.type = IW_EVENT_STARTED, .subject = name, .phase = "repair", .detail = why});
+    if (repair_by_recipe(h, name, died, why, &done, err) != 0 ||
+        (!done && repair_by_moving(h, name, died, why, beside, &done, err) != 0) ||
+        (!done && repair_by_making(h, name, died, why, &done, err) != 0))
+        return -1;
+    if (!done) {
+        iw_cleanup_free char *text =
+            iw_format("%s; no recipe, no older wheel that the requirements allow, and no sdist",
+                      why);
+        settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
+    }
+    iw_emit(h->options->deliver.sink,
+            (iw_event){.type = IW_EVENT_FINISHED,
+                       .subject = name,
+                       .phase = "repair",
+                       .detail = iw_fate_name(iw_healer_find(h, name)->fate)});
+    return 0;
+}
+
+/* --- rounds --------------------------------------------------------------- */
+
+/* No wheel at all: a recipe, or what its sdist says. */
+static int bring_missing(iw_healer *h, const char *what, iw_error *err)
+{
+    iw_cleanup_free char *bare = iw_strndup(what, strcspn(what, "=<>!~;[ ")),
+                         *name = iw_project_name(bare), *version = NULL;
+    const char *exact = strstr(what, "==") && !strchr(what, ',') ? strstr(what, "==") + 2 : NULL;
+    iw_cleanup_strings iw_strings recipes = {0};
+    if (iw_healer_find(h, name))
+        return iw_fail(err, IW_E_CHECK,
+                       "no release of %s for Python 3.11 on Linux that the "
+                       "requirements allow",
+                       what);
+    if (recipes_of(h, name, &recipes, err) != 0) return -1;
+    for (size_t i = 0; i < recipes.count; i++) {
+        iw_cleanup_free char *public = public_part(recipes.items[i]);
+        if (exact && iw_version_compare_text(exact, public) != 0) continue;
+        settle(h, name, public, recipes.items[i], IW_FATE_RECIPE, NULL, "there is no wheel of it");
+        return write_stub(h, name, public, NULL, err);
+    }
+    if (peek(h, name, exact, &version, err) != 0) return -1;
+    if (!version)
+        return iw_fail(err, IW_E_CHECK, "no wheel and no sdist of %s for Python 3.11 on Linux",
+                       what);
+    settle(h, name, version, NULL, IW_FATE_MADE, NULL, "there is no wheel of it");
+    return 0;
+}
+
+static int resolve_all(iw_healer *h, iw_error *err)
+{
+    for (int round = 0; round < 40; round++) {
+        iw_unresolved how;
+        iw_cleanup_free char *what = NULL;
+        if (resolve(h, &how, &what, err) != 0) return -1;
+        if (how == IW_RESOLVED) return 0;
+        if (how == IW_UNRESOLVED_CLASH)
+            return iw_fail(err, IW_E_CHECK, "these can't stand together: %s", what);
+        if (bring_missing(h, what, err) != 0) return -1;
+    }
+    return iw_fail(err, IW_E_CHECK, "too many packages without a wheel");
+}
+
+/* Lines of what has code and wasn't tried in this version. */
+static void question_lines(const iw_healer *h, iw_strings *lines)
+{
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const iw_decision *decision = iw_healer_find(h, dist->name);
+        if (dist->pure || dist->stub) continue;
+        if (decision && decision->settled && strcmp(decision->version, dist->version) == 0)
+            continue;
+        iw_strings_add_format(lines, "%s==%s", dist->name, dist->version);
+    }
+}
+
+/* What runs, before what dies is repaired: pins may move all of it. What dies of another is tried
+ * again when that one is mended, and only else taken for ill itself (`blamed`). */
+static void settle_kept(iw_healer *h, const json_t *rows, iw_strings *dying, iw_strings *blamed)
+{
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const json_t *row = json_object_get(rows, dist->name);
+        const iw_decision *before = iw_healer_find(h, dist->name);
+        if (!row || dist->pure || dist->stub) continue;
+        if (json_is_true(json_object_get(row, "dies")))
+            iw_strings_add_format(iw_json_get(row, "culprit") ? blamed : dying, "%s %s", dist->name,
+                                  dist->version);
+        else if (!before || before->fate == IW_FATE_KEPT)
+            settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL, iw_json_get(row, "why"));
+    }
+}
+
+static int one_round(iw_healer *h, bool *moved, iw_error *err)
+{
+    iw_cleanup_strings iw_strings lines = {0}, dying = {0}, blamed = {0};
+    json_t *rows = NULL;
+    *moved = false;
+    question_lines(h, &lines);
+    if (lines.count == 0) return 0;
+    int status = try_wheels(h, &lines, false, &rows, err);
+    if (status == 0) settle_kept(h, rows, &dying, &blamed);
+    const iw_strings *ill = dying.count ? &dying : &blamed;
+    for (size_t i = 0; i < ill->count && status == 0; i++) {
+        const char *space = strchr(ill->items[i], ' ');
+        iw_cleanup_free char *name = iw_strndup(ill->items[i], (size_t)(space - ill->items[i]));
+        status = repair(h, name, space + 1, iw_json_get(json_object_get(rows, name), "why"),
+                        iw_json_get(json_object_get(rows, "beside"), name), err);
+        *moved = true;
+    }
+    json_decref(rows);
+    return status;
+}
+
+int iw_healer_decide(iw_healer *h, iw_error *err)
+{
+    bool moved = true;
+    if (resolve_all(h, err) != 0) return -1;
+    for (int round = 0; moved && round < ROUNDS; round++) {
+        if (one_round(h, &moved, err) != 0) return -1;
+        if (moved && resolve_all(h, err) != 0) return -1;
+    }
+    if (moved) note(h, h->options->name, "it still moved after many rounds");
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const iw_decision *there = iw_healer_find(h, dist->name);
+        if (!there || strcmp(there->version, dist->version) != 0)
+            settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL, NULL);
+    }
+    return 0;
+}

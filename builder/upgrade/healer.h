@@ -1,0 +1,54 @@
+/* One run of `heal`. Internal to the room. */
+#ifndef IW_UPGRADE_HEALER_H
+#define IW_UPGRADE_HEALER_H
+
+#include "upgrade/heal.h"
+#include "upgrade/maker.h"
+#include "upgrade/resolve.h"
+
+typedef struct iw_decision { /* about one package, kept over the rounds */
+    char *name, *version;
+    char *recipe; /* its recipe's version, where one builds it */
+    char *was;    /* what died */
+    iw_fate fate;
+    char *why;
+    bool settled; /* it was tried, or needs no trial */
+} iw_decision;
+
+typedef struct iw_healer {
+    const iw_heal_options *options;
+    iw_catalog *catalog; /* of the tree as it is */
+    iw_store *store;
+    iw_new_options making; /* for the maker */
+    iw_maker maker;
+    iw_requirements requirements;
+    iw_resolver resolver;
+    iw_resolution resolution;
+    iw_strings pins; /* "name==version" */
+    iw_decision *decisions;
+    size_t count, capacity;
+    iw_sketch *sketches; /* of the wheels that are kept */
+    size_t sketch_count, sketch_capacity;
+    iw_strings libraries; /* recipes of libraries that wheels expect from a system */
+    bool tried;
+} iw_healer;
+
+iw_decision *iw_healer_find(const iw_healer *healer, const char *name);
+
+/* --- heal_decide.c --- */
+/* Reads the requirements; IW_E_USAGE names every line that is refused. */
+int iw_healer_read(iw_healer *healer, iw_error *err);
+/* Resolves, tries, repairs, until nothing moves. */
+int iw_healer_decide(iw_healer *healer, iw_error *err);
+
+/* --- heal_write.c --- */
+/* Recipes of the wheels, and the stack, into the copy of the tree. */
+int iw_healer_write(iw_healer *healer, iw_error *err);
+/* Recipes that are to be made from sdists; a failure makes its decision impossible. */
+int iw_healer_make(iw_healer *healer, iw_error *err);
+/* Builds; counts what the wheels hold; writes the bundle. */
+int iw_healer_build(iw_healer *healer, iw_error *err);
+/* pylock.toml as text; caller frees. */
+int iw_healer_lock(iw_healer *healer, char **text, iw_error *err);
+
+#endif
