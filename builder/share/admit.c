@@ -54,15 +54,16 @@ static int judge(const auditing *a, const iw_plan *plan, const char **verdict, i
                    a->count, plan->profile->name, a->broken.data);
 }
 
-static int audit(const char *path, const iw_plan *plan, iw_audit_options *options,
+static int audit(const char *path, const iw_plan *plan, const iw_audit_options *options,
                  const iw_list *development, const char **verdict, iw_error *err)
 {
     auditing a = {.development = development};
     iw_audit_summary summary = {0};
-    options->profile = plan->profile;
-    options->file = on_file;
-    options->context = &a;
-    int status = iw_audit_paths((const char *const[]){path}, 1, options, &summary, err);
+    iw_audit_options own = *options;
+    own.profile = plan->profile;
+    own.file = on_file;
+    own.context = &a;
+    int status = iw_audit_paths((const char *const[]){path}, 1, &own, &summary, err);
     if (status == 0) status = judge(&a, plan, verdict, err);
     iw_audit_summary_clear(&summary);
     iw_buffer_free(&a.broken);

@@ -413,6 +413,38 @@ int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *
     return status;
 }
 
+/* --- comparing ------------------------------------------------------------ */
+
+/* What came from a remote says nothing about what this rig would make. */
+static bool is_own(const iw_node *node)
+{
+    json_t *facts = node->artifact.facts ? json_loads(node->artifact.facts, 0, NULL) : NULL;
+    bool own = node->action == IW_ACTION_REUSE && !json_object_get(facts, "origin");
+    json_decref(facts);
+    return own;
+}
+
+void iw_cache_challenge(iw_cache *cache, const iw_plan *plan,
+                        void (*each)(void *context, const iw_node *node, const char *remote,
+                                     const char *key, const char *here, const char *there),
+                        void *context)
+{
+    for (size_t n = 0; n < plan->node_count; n++) {
+        const iw_node *node = &plan->nodes[n];
+        for (size_t i = 0; is_own(node) && i < cache->count; i++) {
+            source *one = &cache->sources[i];
+            ask(cache, one);
+            for (size_t k = 0; !one->off && k < one->count; k++) {
+                const iw_offered *offered =
+                    iw_channel_artifact(one->readings[k].channel, node->artifact.build_key);
+                if (offered)
+                    each(context, node, one->name, one->readings[k].id, node->artifact.content,
+                         offered->content.sha256);
+            }
+        }
+    }
+}
+
 /* --- a whole bundle ------------------------------------------------------- */
 
 typedef struct bundle_find {

@@ -35,6 +35,13 @@ int iw_cache_bring(iw_cache *cache, const iw_plan *plan, size_t *brought, size_t
 int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *brought,
                        iw_error *err);
 
+/* What remotes say of the packages that this rig has built itself: one call for each package and
+ * key that offers its build key; `here` is the content digest here, `there` theirs. */
+void iw_cache_challenge(iw_cache *cache, const iw_plan *plan,
+                        void (*each)(void *context, const iw_node *node, const char *remote,
+                                     const char *key, const char *here, const char *there),
+                        void *context);
+
 /* The bundle of this very key (with its format), into `folder`, with .sha256 and .checks.json
  * beside it; audited. *manifest: its text. All three owned by the caller; *path NULL: no remote has
  * it. */

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import unittest
@@ -112,6 +113,27 @@ class Cache(unittest.TestCase):
         self.assertEqual(len(lines), 8)
         self.assertIn("it is taken, nothing is built", said[lines[-1]])
         self.assertTrue((folder / "opt/words/bin/shout").exists())
+
+    def test_challenge_compares_what_was_built_here(self):
+        self.second_rig()
+        self.rig["IRONWHEEL_CACHE"] = self.world.cache
+        self.assertEqual(self.world.run("challenge", "words", env=self.rig).stdout, "2 compared, 0 differ\n")
+        _, channel = sharing.channel_of(self.nas)
+        evil = self.place.folder / f"other{self.number}"
+        shutil.copytree(self.nas, evil)
+        for entry in channel["artifacts"].values():
+            entry["content"]["sha256"] = "0" * 64
+        channel["version"] += 1
+        text = json.dumps(channel, indent=1, sort_keys=True) + "\n"
+        path = evil / f"channels/{self.keys['working']}.json"
+        path.write_text(text)
+        (evil / "blobs/sha256" / sha256(text.encode())).write_text(text)
+        comment = f"ironwheel channel version={channel['version']} issued={channel['issued']} expires={channel['expires']} sha256={sha256(text.encode())} size={len(text)}"
+        subprocess.run(["minisign", "-S", "-s", self.config / "working.key", "-m", path, "-t", comment], check=True, stdout=subprocess.DEVNULL)
+        self.world.run("remote", "add", "nas", evil, env=self.rig)
+        done = self.world.run("challenge", "words", env=self.rig, status=1)
+        self.assertIn("2 compared, 2 differ", done.stdout)
+        self.assertIn(self.keys["working"], done.stdout)
 
     # --- not taken ---
 
