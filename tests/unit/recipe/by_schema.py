@@ -30,7 +30,7 @@ def wrong(kind, good):
     yield dict(good, zzz=1)
     for key in good:
         if kind != "recipe" or key in ("name", "version") or ("like" not in good and key in ("summary", "licence", "build")):
-            if key in ("tune", "also", "shunned", "include", "packages", "pins", "checks", "glibc", "hours", "disk", "pinned"):
+            if key in ("tune", "also", "shunned", "include", "packages", "pins", "checks", "glibc", "hours", "disk", "pinned", "tried"):
                 continue
             yield {k: v for k, v in good.items() if k != key}
         broken = copy.deepcopy(good)
