@@ -132,10 +132,10 @@ void iw_debian_releases_take(iw_debian_releases *list, const iw_strings *package
 /* Below, at or above 0 as Debian orders versions. */
 int iw_debian_compare_text(const char *a, const char *b);
 
-/* A small text, at most `limit` bytes, from an address that an index gave; nothing vouches for it.
- * *out owned by the caller. Blocks. */
+/* A small file, at most `limit` bytes, from an address that an index gave; nothing vouches for it.
+ * *out (NUL-terminated) owned by the caller; `length` may be NULL. Blocks. */
 int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,
-                  iw_error *err);
+                  size_t *length, iw_error *err);
 
 /* Writes the `packages` and `pinned` of the toolchain file at `path` anew (durable; all else in it
  * stays, and a file whose packages wouldn't change isn't written): the newest version, in `suite`,

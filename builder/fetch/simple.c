@@ -382,14 +382,15 @@ static iw_transfer_options transfer_of(const iw_fetch_options *options, const ch
 }
 
 int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,
-                  iw_error *err)
+                  size_t *length, iw_error *err)
 {
-    iw_cleanup_free char *certificates = iw_pypi_certificates();
+    iw_cleanup_free char *certificates = iw_pypi_certificates(), *shown = iw_transfer_shown(url);
     iw_transfer_options transfer = transfer_of(options, certificates);
-    size_t length;
+    size_t ignored;
     if (options->offline)
-        return iw_fail(err, IW_E_NETWORK, "%s must be asked, and --offline forbids it", url);
-    return iw_transfer_page(url, NULL, limit, &transfer, out, &length, NULL, NULL, err);
+        return iw_fail(err, IW_E_NETWORK, "%s must be asked, and --offline forbids it", shown);
+    return iw_transfer_page(url, NULL, limit, &transfer, out, length ? length : &ignored, NULL,
+                            NULL, err);
 }
 
 int iw_fetch_project(const char *project, const iw_fetch_options *options, iw_release_files *out,

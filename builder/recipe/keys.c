@@ -586,6 +586,10 @@ static const iw_key recipe_keys[] = {
     {"todo", IW_F_LIST, IW_T_TEXT, 0, AT(iw_recipe_draft, todo),
      .doc = "What a person must still settle. A recipe with such a line isn't built: the message "
             "quotes the first. `ironwheel new` writes them."},
+    {"watch", IW_F_TEXT, IW_T_TEXT, 0, RECIPE(watch),
+     .doc = "For `ironwheel bump`, where the first source is a `url`: an extended regular "
+            "expression for the last part of links, with a group for the version; before it, and a "
+            "space, the page's address. Default of that: the URL's folder."},
 };
 
 const iw_shape iw_shape_recipe = {.name = "recipe",

@@ -166,6 +166,7 @@ typedef struct iw_tried {
 
 typedef struct iw_recipe {
     const char *name, *version, *summary, *licence, *homepage;
+    const char *watch;  /* where newer releases of a `url` source are seen, or NULL */
     const char *path;   /* recipes/<name>/<version>.yaml, relative to the tree's root */
     const char *folder; /* absolute */
     iw_place place;

@@ -174,7 +174,7 @@ static int needs_of(void *context, const iw_choice *choice, size_t version, iw_s
     iw_metadata metadata = {0};
     iw_error why = IW_ERROR_INIT;
     if (!*url) return 0;
-    if (iw_fetch_text(url, METADATA_LIMIT, &all->fetch, &text, &why) != 0) {
+    if (iw_fetch_text(url, METADATA_LIMIT, &all->fetch, &text, NULL, &why) != 0) {
         bool stop = why.kind == IW_E_CANCELLED; /* without it, the sdist tells later */
         if (stop) iw_error_move(err, &why);
         iw_error_clear(&why);

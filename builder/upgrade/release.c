@@ -16,8 +16,11 @@
 #include "upgrade/metadata.h"
 #include "upgrade/patch_try.h"
 #include "upgrade/version.h"
+#include "upgrade/watch.h"
 
 #define RECIPE_LIMIT ((size_t)1 << 20)
+#define PAGE_LIMIT ((size_t)16 << 20)
+#define DOWNLOAD_LIMIT ((size_t)512 << 20)
 #define LOCK_LIMIT ((size_t)64 << 20)
 enum { TOLD_CANDIDATES = 30, PATH_LENGTH = 4096 };
 
@@ -175,6 +178,38 @@ static int debian_candidates(iw_release *release, iw_candidates *out, iw_error *
     return status;
 }
 
+static int url_candidates(iw_release *release, iw_candidates *out, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    iw_cleanup_free char *page = NULL, *html = NULL;
+    const char *pattern;
+    if (!recipe->watch)
+        return iw_fail(
+            err, IW_E_NOT_FOUND,
+            "%s:%d: nobody can be asked for newer releases of a `url` source; `watch` in "
+            "the recipe says where they are seen",
+            recipe->path, recipe->sources[0].place.line);
+    iw_watch_read(recipe, &page, &pattern);
+    if (iw_fetch_text(page, PAGE_LIMIT, release->fetch, &html, NULL, err) != 0) return -1;
+    return iw_candidates_watch(recipe, html, page, pattern, &release->rules, out, err);
+}
+
+/* Nobody tells the digest of what a page links to: it is that of what comes. */
+static int pin_download(iw_release *release, iw_error *err)
+{
+    json_t *move = json_array_get(release->moves, 0);
+    const char *url = iw_json_get(move, "url");
+    iw_cleanup_free char *data = NULL;
+    char digest[IW_SHA256_HEX];
+    size_t length;
+    if (iw_json_get(move, "sha256") || !url || release->exists) return 0;
+    if (iw_fetch_text(url, DOWNLOAD_LIMIT, release->fetch, &data, &length, err) != 0) return -1;
+    iw_hash_bytes(data, length, digest);
+    iw_json_set(move, "sha256", digest);
+    json_object_set_new(move, "unvouched", json_true());
+    return 0;
+}
+
 int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err)
 {
     const iw_recipe *recipe = release->recipe;
@@ -185,6 +220,7 @@ int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err
                        "%s has no source of which there could be a newer release", recipe->path);
     switch (recipe->sources[0].kind) {
     case IW_SOURCE_PYPI: status = pypi_candidates(release, out, err); break;
+    case IW_SOURCE_URL: status = url_candidates(release, out, err); break;
     case IW_SOURCE_DEBIAN: status = debian_candidates(release, out, err); break;
     default:
         return iw_fail(err, IW_E_NOT_FOUND,
@@ -225,7 +261,7 @@ int iw_release_choose(iw_release *release, iw_error *err)
     if (status == 0) take(release, one);
     if (status == 0) release->exists = tree_has(release, release->to);
     iw_candidates_free(&list);
-    return status;
+    return status == 0 ? pin_download(release, err) : -1;
 }
 
 /* --- the recipe's text ---------------------------------------------------- */

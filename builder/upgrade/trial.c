@@ -177,7 +177,7 @@ static int copy_beside(const char *from, const char *to, const char *ending, iw_
 
 int iw_trial_deliver(iw_trial *t, iw_error *err)
 {
-    iw_cleanup_free char *output = iw_session_output(&t->before), *sha256 = NULL,
+    iw_cleanup_free char *output = iw_session_output(&t->before),
                          *to = iw_path_join(output, iw_path_base(t->new_bundle)),
                          *report_from = iw_report_path(t->new_bundle),
                          *report_to = iw_report_path(to),

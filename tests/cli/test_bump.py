@@ -236,6 +236,18 @@ class Bump(unittest.TestCase):
         self.assertEqual(w.plan("horns")["tone"]["version"], "1.0")
         self.assertIn("pins:\n  tone: 1.0\n", self.text("recipes/stacks/horns.yaml"))
 
+    def test_links_of_a_page(self):
+        w = self.world
+        where = w.tree / "recipes/libword/1.0.yaml"
+        where.write_text(where.read_text() + f"watch: {w.server.url}/list/ libword-([0-9.]+)\\.tar\\.gz\n")
+        w.serve("/list/", b'<a href="../files/libword-1.0.tar.gz">x</a> <a href="/files/libword-1.1.tar.gz">x</a>')
+        digest = w.serve("/files/libword-1.1.tar.gz", fixture.tarball({name.replace("1.0", "1.1"): text for name, text in fixture.LIBWORD.items()}))
+        done = w.run("bump", "libword", "--stack", "words", "--dry-run")
+        self.assertIn("nobody vouches for it", done.stdout)
+        self.assertIn(f"+  - url: {w.server.url}/files/libword-1.1.tar.gz\n", done.stdout)
+        self.assertIn(f"+    sha256: {digest}\n", done.stdout)
+        self.assertIn("-  libword: 1.0\n+  libword: 1.1\n", done.stdout)
+
     # --- what the new release needs ---
 
     def tool(self, version, needs=""):

@@ -104,6 +104,7 @@ static const iw_change changes[] = {
     {"recipe", "checks", "  - {command: [bin/c], name: c-com, timeout: 12, network: none, requires: [q3]}\n", "", false},
     {"recipe", "audit", "policy: guarded", "policy: clean", false},
     {"recipe", "todo", "audit:\n", "todo: []\naudit:\n", false},
+    {"recipe", "watch", "audit:\n", "watch: x-([0-9.]+)\naudit:\n", false},
 
     {"sources: pypi", "pypi", "pypi: proj", "pypi: other", false},
     {"sources: pypi", "version", "version: 2", "version: 4", false},
