@@ -32,11 +32,12 @@ static int add_stack(iw_context *context, pushing *p, size_t i, const char *stac
 {
     iw_session *session = &p->sessions[i];
     iw_cleanup_free char *sha256 = NULL;
-    bool found = false, artifacts = iw_flag(context->arguments, "artifacts");
+    bool found = false, artifacts = iw_flag(context->arguments, "artifacts"),
+         wheels = iw_flag(context->arguments, "wheels");
     if (iw_context_session(context, stack, session, err) != 0 ||
         iw_session_find_ready(session, &p->paths[i], &sha256, &found, err) != 0)
         return -1;
-    if (!found && !artifacts)
+    if (!found && !artifacts && !wheels)
         return iw_fail(
             err, IW_E_NOT_FOUND,
             "stack %s has no bundle of its present recipes; `ironwheel build %s` makes it", stack,
@@ -44,8 +45,10 @@ static int add_stack(iw_context *context, pushing *p, size_t i, const char *stac
     p->keys[i] = iw_format("%s.%s", session->plan->bundle_key, IW_BUNDLE_FORMAT);
     p->items[i] = (iw_push_item){.bundle = found ? p->paths[i] : NULL,
                                  .bundle_key = p->keys[i],
-                                 .store = artifacts ? session->store : NULL,
-                                 .plan = artifacts ? session->plan : NULL};
+                                 .store = session->store,
+                                 .plan = session->plan,
+                                 .artifacts = artifacts,
+                                 .wheels = wheels};
     return 0;
 }
 
@@ -118,19 +121,20 @@ static void say(iw_context *context, const iw_remote *remote, const iw_pushed *d
                          *expires = done->expires ? iw_time_text(done->expires) : NULL;
     if (context->json) {
         iw_print_json(context,
-                      json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "type", "pushed", "to",
-                                iw_remote_where(remote), "key", done->key, "version",
+                      json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "type", "pushed",
+                                "to", iw_remote_where(remote), "key", done->key, "version",
                                 (json_int_t)done->version, "bytes", (json_int_t)done->sent,
                                 "bundles", (json_int_t)done->bundles, "artifacts",
                                 (json_int_t)done->artifacts, "deltas", (json_int_t)done->deltas,
-                                "expires", (json_int_t)done->expires, "unchanged",
-                                done->unchanged));
+                                "wheels", (json_int_t)done->wheels, "expires",
+                                (json_int_t)done->expires, "unchanged", done->unchanged));
         return;
     }
     if (context->quiet) return;
     iw_print(context, "%s: %s, channel %s version %llu%s%s\n", iw_remote_where(remote),
-             done->unchanged ? "nothing new" : sent, done->key, (unsigned long long)done->version,
-             expires ? ", good until " : "", expires ? expires : "");
+             done->unchanged && !done->sent ? "nothing new" : sent, done->key,
+             (unsigned long long)done->version, expires ? ", good until " : "",
+             expires ? expires : "");
 }
 
 /* What a rig that knows nothing yet has to be told, over a way that nobody listens in to. */
@@ -206,6 +210,11 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 static const iw_option options[] = {
     {"artifacts", 0, IW_OPTION_FLAG, NULL,
      "Also every package of the stacks, so that other rigs' builds take them", NULL},
+    {"wheels", 0, IW_OPTION_FLAG, NULL,
+     "Also wheels of the stacks' Python packages, for pip and uv (`--index-url PLACE/simple/k10`, "
+     "or "
+     "`-r PLACE/pylock.STACK-k10.toml`)",
+     NULL},
     {"sources", 0, IW_OPTION_FLAG, NULL,
      "Also what the stacks are built from, toolchain included (for `build --import PLACE/sources`)",
      NULL},
@@ -239,6 +248,7 @@ const iw_command_spec iw_command_push = {
         "old state or all of the new. What is there already isn't sent again.",
     .examples =
         "ironwheel push base /mnt/nas/ironwheel --artifacts\tbundle and packages\n"
+        "ironwheel push base /srv/www/ironwheel --wheels\tfor rigs that keep their own Python\n"
         "ironwheel push ssh://rig/srv/ironwheel --renew\tnothing new, but good for 90 days more\n",
     .options = options,
     .run = run,

@@ -33,10 +33,7 @@ static int write_text(const char *environment, const char *relative, const char 
 
 /* --- launcher ------------------------------------------------------------- */
 
-/* Newer CPUs have dropped these. gcc emits none of them by itself but 3DNow!, which profile k10
- * shuns, so that the audit finds it; PREFETCHW runs as no operation where it is missing. A bundle
- * for an old AMD CPU also runs on others. */
-static bool is_never_missed(const char *feature)
+bool iw_is_never_missed(const char *feature)
 {
     static const char *const names[] = {"3dnow",  "3dnowa", "sse4a",  "mwait",
                                         "mwaitx", "clzero", "prfchw", NULL};
@@ -53,7 +50,7 @@ static char *launcher_config(const iw_plan *plan, const char *floor)
     iw_buffer_add_format(&out, "stack %s-%s\nprofile %s\n", plan->stack->name, plan->stack->version,
                          plan->profile->name);
     for (size_t i = 0; i < plan->profile->features.count; i++)
-        if (!is_never_missed(plan->profile->features.items[i]))
+        if (!iw_is_never_missed(plan->profile->features.items[i]))
             iw_buffer_add_format(&out, "needs %s\n", plan->profile->features.items[i]);
     iw_buffer_add_format(&out, "glibc %s\n", floor);
     return iw_buffer_take(&out);

@@ -47,6 +47,11 @@ typedef struct iw_bundle_options {
 int iw_bundle_lay(iw_store *store, const iw_plan *plan, const iw_bundle_options *options,
                   char **environment, iw_error *err);
 
+/* Newer CPUs have dropped these. gcc emits none of them by itself but 3DNow!, which profile k10
+ * shuns, so that the audit finds it; PREFETCHW runs as no operation where it is missing. A bundle
+ * for an old AMD CPU also runs on others. */
+bool iw_is_never_missed(const char *feature);
+
 typedef struct iw_floor { /* measured glibc floor */
     char version[16];     /* "2.35" */
     char *symbols;        /* the symbols that set it, with their files; owned */

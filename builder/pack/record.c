@@ -92,3 +92,47 @@ int iw_record_fix(const char *tree, const char *relative, iw_error *err)
         if (add_line(&out, tree, folder, relative, iw_slice_trim(line), err) != 0) return -1;
     return iw_write_passing(path, out.data ? out.data : "", out.length, 0644, err);
 }
+
+int iw_record_read(const char *tree, const char *relative, iw_strings *out, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_path_join(tree, relative), *info = iw_path_parent(relative),
+                         *folder = iw_path_parent(info), *text = NULL;
+    if (iw_read_file(path, LIMIT, &text, NULL, err) != 0) return -1;
+    iw_slice rest = iw_slice_of(text), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_cleanup_free char *name = first_field(iw_slice_trim(line)),
+                             *joined = iw_path_join(folder, name), *clean = iw_path_clean(joined);
+        if (*name && iw_path_is_inside(clean)) iw_strings_add(out, clean);
+    }
+    return 0;
+}
+
+typedef struct making {
+    const char *record;
+    iw_buffer out;
+} making;
+
+static int add_file(void *context, const char *relative, const char *full,
+                    const struct stat *status, iw_error *err)
+{
+    making *m = context;
+    char digest[64];
+    size_t size;
+    if (!S_ISREG(status->st_mode) || strcmp(relative, m->record) == 0) return 0;
+    add_field(&m->out, relative);
+    if (digest_of(full, digest, &size, err) != 0) return -1;
+    iw_buffer_add_format(&m->out, ",sha256=%s,%zu\n", digest, size);
+    return 0;
+}
+
+int iw_record_make(const char *tree, const char *relative, iw_error *err)
+{
+    making m = {.record = relative};
+    iw_cleanup_free char *path = iw_path_join(tree, relative);
+    int status = iw_walk(tree, add_file, &m, err);
+    add_field(&m.out, relative);
+    iw_buffer_add_text(&m.out, ",,\n");
+    if (status == 0) status = iw_write_passing(path, m.out.data, m.out.length, 0644, err);
+    iw_buffer_free(&m.out);
+    return status;
+}

@@ -17,6 +17,7 @@
 #include "share/bundle_facts.h"
 #include "share/layout.h"
 #include "share/prune.h"
+#include "share/put_wheels.h"
 
 #define DELTAS 3 /* earlier bundles that one is made from */
 #define DAY UINT64_C(86400)
@@ -31,7 +32,7 @@ typedef struct pushing {
     iw_secret_key key;
     char *before;       /* the channel's text as it was, without version and dates */
     iw_strings dropped; /* blobs that the old channel named */
-    uint64_t now;
+    uint64_t now, wheel_bytes;
     iw_pushed *out;
 } pushing;
 
@@ -332,6 +333,32 @@ static int push_artifacts(pushing *p, const iw_push_item *item, iw_error *err)
     return 0;
 }
 
+/* --- wheels --------------------------------------------------------------- */
+
+static bool may_be_wheel(void *context, const iw_node *node)
+{
+    return may_go(context, node);
+}
+
+static int push_wheels(pushing *p, const iw_push_item *item, iw_error *err)
+{
+    iw_cleanup_free char *bundle =
+        item->bundle ? iw_strndup(iw_path_base(item->bundle),
+                                  strlen(iw_path_base(item->bundle)) - strlen(IW_BUNDLE_SUFFIX))
+                     : NULL;
+    iw_put_wheels put = {.store = item->store,
+                         .plan = item->plan,
+                         .key = &p->key,
+                         .work = p->options->work,
+                         .may_go = may_be_wheel,
+                         .context = p,
+                         .index = {.bundle = bundle,
+                                   .channel = p->channel,
+                                   .now = p->now,
+                                   .sink = p->options->sink}};
+    return iw_put_wheels_of(p->remote, &put, &p->out->wheels, &p->wheel_bytes, err);
+}
+
 /* --- the channel ---------------------------------------------------------- */
 
 /* Its text without what changes with every signing. Caller frees. */
@@ -414,7 +441,8 @@ static int push_items(pushing *p, const iw_push_item *items, size_t count, iw_er
 {
     for (size_t i = 0; i < count; i++) {
         if (items[i].bundle && push_bundle(p, &items[i], err) != 0) return -1;
-        if (items[i].plan && push_artifacts(p, &items[i], err) != 0) return -1;
+        if (items[i].artifacts && push_artifacts(p, &items[i], err) != 0) return -1;
+        if (items[i].wheels && push_wheels(p, &items[i], err) != 0) return -1;
     }
     if (p->options->prune) p->out->pruned = (size_t)drop_old(p);
     return iw_layout_finish(p->layout, err);
@@ -428,7 +456,7 @@ static int conclude(pushing *p, bool known, iw_error *err)
     if (!same && sign_channel(p, err) != 0) return -1;
     p->out->version = p->channel->version;
     p->out->expires = p->channel->expires;
-    p->out->sent = iw_layout_sent(p->layout);
+    p->out->sent = iw_layout_sent(p->layout) + p->wheel_bytes;
     return p->options->prune ? iw_prune(p->remote, p->channel, &p->dropped, p->options->sink, err)
                              : 0;
 }

@@ -8,8 +8,9 @@
 typedef struct iw_push_item {
     const char *bundle;     /* its file, or NULL */
     const char *bundle_key; /* with its format: what it was made from; or NULL */
-    iw_store *store;        /* with `plan`: the artifacts of its nodes are pushed, too; or NULL */
+    iw_store *store;        /* with `plan`: what is pushed of its nodes, too; or NULL */
     const iw_plan *plan;
+    bool artifacts, wheels;
 } iw_push_item;
 
 typedef struct iw_push_options {
@@ -26,7 +27,7 @@ typedef struct iw_push_options {
 
 typedef struct iw_pushed {
     uint64_t version, sent, expires; /* sent: bytes */
-    size_t bundles, artifacts, deltas, pruned;
+    size_t bundles, artifacts, deltas, wheels, pruned;
     bool unchanged;
     char key[IW_KEY_ID];
 } iw_pushed;

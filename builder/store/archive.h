@@ -71,6 +71,10 @@ int iw_archive_pack(const char *tree, int fd, const iw_packing *packing, iw_pack
 /* Content digest of a packed file: of its whole tar, uncompressed. IW_E_FORMAT where it is no whole
  * zstd stream. Reads from the start, whatever the descriptor's position. */
 int iw_archive_content(int fd, const char *name, char content[IW_SHA256_HEX], iw_error *err);
+/* Writes `tree` as a zip file: entries in the order of iw_walk, without folders, times of 1980,
+ * modes 0755/0644; the same tree gives the same bytes with the same libarchive and zlib. Links are
+ * an error (IW_E_FORMAT). Not durable. */
+int iw_archive_zip(const char *tree, const char *path, iw_error *err);
 /* Content digest of a tree, as if packed. */
 int iw_archive_digest(const char *tree, char content[IW_SHA256_HEX], iw_error *err);
 

@@ -173,9 +173,7 @@ static int open_reader(struct archive *archive, input *in, iw_error *err)
     return archive_read_open1(archive) == ARCHIVE_OK ? 0 : archive_failure(archive, in, err);
 }
 
-/* libarchive turns names from UTF-8 into the locale's: a locale of this thread that has UTF-8 keeps
- * them, whatever the user's is. */
-static locale_t enter_utf8(locale_t *old)
+locale_t iw_enter_utf8(locale_t *old)
 {
     static const char *const names[] = {"C.UTF-8", "C.utf8", "en_US.UTF-8"};
     locale_t locale = (locale_t)0;
@@ -185,7 +183,7 @@ static locale_t enter_utf8(locale_t *old)
     return locale;
 }
 
-static void leave_utf8(locale_t locale, locale_t old)
+void iw_leave_utf8(locale_t locale, locale_t old)
 {
     if (!locale) return;
     uselocale(old);
@@ -382,7 +380,7 @@ int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_adm
                       iw_error *err)
 {
     unpacker u = {.name = name};
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
     set_admission(&u, admission);
     open_input(&u.in, fd, name);
     u.archive = new_reader();
@@ -392,7 +390,7 @@ int iw_archive_unpack(int fd, const char *name, const char *folder, const iw_adm
     archive_read_free(u.archive);
     iw_placer_free(u.placer);
     free(u.in.buffer);
-    leave_utf8(utf8, old);
+    iw_leave_utf8(utf8, old);
     return status;
 }
 
@@ -425,7 +423,7 @@ int iw_archive_unpack_deb(int fd, const char *name, const char *folder,
                           const iw_admission *admission, iw_error *err)
 {
     unpacker u = {.name = name};
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
     set_admission(&u, admission);
     u.admission.root_links = true;
     open_input(&u.in, fd, name);
@@ -439,7 +437,7 @@ int iw_archive_unpack_deb(int fd, const char *name, const char *folder,
     archive_read_free(outer);
     iw_placer_free(u.placer);
     free(u.in.buffer);
-    leave_utf8(utf8, old);
+    iw_leave_utf8(utf8, old);
     return status;
 }
 
@@ -590,7 +588,7 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
     decoder d = {.fd = fd, .ring = ring};
     hasher h = {.ring = ring, .reader = 1};
     pthread_t threads[2];
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
     set_admission(&u, &admission);
     iw_error laid = IW_ERROR_INIT;
     int status = 0;
@@ -614,7 +612,7 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
     iw_error_clear(&laid);
     iw_placer_free(u.placer);
     iw_ring_free(ring);
-    leave_utf8(utf8, old);
+    iw_leave_utf8(utf8, old);
     return status;
 }
 
@@ -622,7 +620,7 @@ int iw_archive_members(int fd, const char *name, int (*each)(void *context, cons
                        void *context, iw_error *err)
 {
     input in;
-    locale_t old = (locale_t)0, utf8 = enter_utf8(&old);
+    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
     open_input(&in, fd, name);
     struct archive *archive = new_reader();
     struct archive_entry *entry;
@@ -639,7 +637,7 @@ int iw_archive_members(int fd, const char *name, int (*each)(void *context, cons
     if (status == 0 && read != ARCHIVE_EOF) status = archive_failure(archive, &in, err);
     archive_read_free(archive);
     free(in.buffer);
-    leave_utf8(utf8, old);
+    iw_leave_utf8(utf8, old);
     return status;
 }
 

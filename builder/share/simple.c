@@ -1,0 +1,403 @@
+#include "share/simple.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+
+#define PAGE_LIMIT ((size_t)16 << 20)
+#define OURS "_bundle" /* PEP 691: keys that begin so are an index's own */
+
+/* --- text for pages ------------------------------------------------------- */
+
+static void add_html(iw_buffer *out, const char *text)
+{
+    for (; *text; text++) {
+        const char *as = *text == '<'   ? "&lt;"
+                         : *text == '>' ? "&gt;"
+                         : *text == '&' ? "&amp;"
+                         : *text == '"' ? "&quot;"
+                                        : NULL;
+        if (as) iw_buffer_add_text(out, as);
+        else iw_buffer_add_char(out, *text);
+    }
+}
+
+/* A `+` in a path is a blank to some servers. Names are plain else. Caller frees. */
+static char *address(const char *sha256, const char *file)
+{
+    iw_cleanup_free char *place = iw_simple_place(sha256, file);
+    iw_buffer out = {0};
+    iw_buffer_add_text(&out, "../../../");
+    for (const char *c = place; *c; c++)
+        if (*c == '+') iw_buffer_add_text(&out, "%2B");
+        else iw_buffer_add_char(&out, *c);
+    return iw_buffer_take(&out);
+}
+
+static char *time_text(uint64_t when)
+{
+    char text[32];
+    struct tm parts;
+    time_t seconds = (time_t)when;
+    if (!gmtime_r(&seconds, &parts)) return iw_strdup("1980-01-01T00:00:00Z");
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return iw_strdup(text);
+}
+
+char *iw_simple_place(const char *sha256, const char *file)
+{
+    return iw_format("wheels/%.12s/%s", sha256, file);
+}
+
+/* --- a page's entries ----------------------------------------------------- */
+
+static json_t *new_entry(const char *file, const char *sha256, const char *metadata,
+                         const char *requires_python, uint64_t size, const char *uploaded,
+                         const char *bundle)
+{
+    iw_cleanup_free char *url = address(sha256, file);
+    json_t *hashes = json_pack("{s:s}", "sha256", metadata),
+           *entry = json_pack("{s:s,s:s,s:{s:s},s:I,s:s,s:b,s:O,s:o}", "filename", file, "url", url,
+                              "hashes", "sha256", sha256, "size", (json_int_t)size, "upload-time",
+                              uploaded, "yanked", 0, "core-metadata", hashes, "dist-info-metadata",
+                              hashes);
+    iw_json_put(entry, "requires-python", requires_python);
+    iw_json_put(entry, OURS, bundle);
+    return entry;
+}
+
+static bool is_time(const char *text)
+{
+    static const char form[] = "0000-00-00T00:00:00Z";
+    if (strlen(text) != strlen(form)) return false;
+    for (size_t i = 0; form[i]; i++)
+        if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i]) return false;
+    return true;
+}
+
+/* "numpy-1.26.4+k10-cp311-cp311-manylinux_2_34_x86_64.whl": of this project, with five parts. */
+static bool is_file_of(const char *file, const char *project)
+{
+    size_t parts = 1;
+    iw_cleanup_free char *name = iw_strndup(file, strcspn(file, "-")), *own = iw_project_name(name);
+    for (const char *c = file; *c; c++) parts += *c == '-';
+    return iw_is_plain_name(file) && iw_ends_with(file, ".whl") && parts == 5 &&
+           strcmp(own, project) == 0;
+}
+
+static bool is_specifier(const char *text)
+{
+    return strlen(text) <= 100 &&
+           strspn(text, "0123456789.*,<>=!~ abcdefghijklmnopqrstuvwxyz") == strlen(text);
+}
+
+/* Made anew of its parts, so that nothing else of it comes along; NULL where one isn't right. */
+static json_t *admit_entry(const json_t *entry, const char *project)
+{
+    const char *file = iw_json_get(entry, "filename"),
+               *sha256 = iw_json_get(json_object_get(entry, "hashes"), "sha256"),
+               *metadata = iw_json_get(json_object_get(entry, "core-metadata"), "sha256"),
+               *uploaded = iw_json_get(entry, "upload-time"),
+               *python = iw_json_get(entry, "requires-python"), *bundle = iw_json_get(entry, OURS);
+    uint64_t size;
+    if (!file || !is_file_of(file, project) || !sha256 || !iw_is_sha256(sha256) || !metadata ||
+        !iw_is_sha256(metadata) || !uploaded || !is_time(uploaded) ||
+        !iw_field_number(entry, "size", &size) || (python && !is_specifier(python)) ||
+        (bundle && !iw_is_plain_name(bundle)))
+        return NULL;
+    json_t *good = new_entry(file, sha256, metadata, python, size, uploaded, bundle);
+    const char *yanked = iw_json_get(entry, "yanked"); /* by whoever put it there */
+    if (yanked) json_object_set_new(good, "yanked", json_string(yanked));
+    return good;
+}
+
+json_t *iw_simple_admit(const char *text, size_t length, const char *project, size_t *bad)
+{
+    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL),
+           *files = json_object_get(root, "files"), *out = json_array(), *one;
+    size_t i;
+    *bad = !json_is_array(files);
+    json_array_foreach(files, i, one)
+    {
+        json_t *good = admit_entry(one, project);
+        if (good) json_array_append_new(out, good);
+        else ++*bad;
+    }
+    json_decref(root);
+    return out;
+}
+
+/* --- pages ---------------------------------------------------------------- */
+
+static void begin_html(iw_buffer *out, const char *title)
+{
+    iw_buffer_add_text(out, "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<meta "
+                            "name=\"pypi:repository-version\" content=\"1.1\">\n<title>");
+    add_html(out, title);
+    iw_buffer_add_text(out, "</title>\n</head>\n<body>\n");
+}
+
+static void add_attribute(iw_buffer *out, const char *name, const char *prefix, const char *value)
+{
+    if (!value) return;
+    iw_buffer_add_format(out, " %s=\"%s", name, prefix);
+    add_html(out, value);
+    iw_buffer_add_char(out, '"');
+}
+
+static void add_link(iw_buffer *out, const json_t *entry)
+{
+    const char *metadata = iw_json_get(json_object_get(entry, "core-metadata"), "sha256");
+    iw_buffer_add_format(out, "<a href=\"%s#sha256=%s\"", iw_json_get(entry, "url"),
+                         iw_json_get(json_object_get(entry, "hashes"), "sha256"));
+    add_attribute(out, "data-requires-python", "", iw_json_get(entry, "requires-python"));
+    add_attribute(out, "data-core-metadata", "sha256=", metadata);
+    add_attribute(out, "data-dist-info-metadata", "sha256=", metadata);
+    add_attribute(out, "data-yanked", "", iw_json_get(entry, "yanked"));
+    iw_buffer_add_char(out, '>');
+    add_html(out, iw_json_get(entry, "filename"));
+    iw_buffer_add_text(out, "</a><br>\n");
+}
+
+static char *project_html(const char *project, const json_t *files)
+{
+    iw_buffer out = {0};
+    const json_t *one;
+    size_t i;
+    begin_html(&out, project);
+    json_array_foreach(files, i, one) add_link(&out, one);
+    iw_buffer_add_text(&out, "</body>\n</html>\n");
+    return iw_buffer_take(&out);
+}
+
+static json_t *versions_of(const json_t *files)
+{
+    iw_cleanup_strings iw_strings found = {0};
+    const json_t *one;
+    size_t i;
+    json_array_foreach(files, i, one)
+    {
+        const char *file = iw_json_get(one, "filename"), *start = strchr(file, '-') + 1;
+        iw_cleanup_free char *version = iw_strndup(start, strcspn(start, "-"));
+        if (!iw_strings_has(&found, version)) iw_strings_add(&found, version);
+    }
+    iw_strings_sort(&found);
+    return iw_json_texts((const char *const *)found.items, found.count);
+}
+
+static int write_text(iw_remote *remote, const char *folder, const char *name, const char *text,
+                      iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s/%s", folder, name);
+    return iw_remote_write(remote, path, text, strlen(text), err);
+}
+
+/* Takes `root`. */
+static int write_page(iw_remote *remote, const char *folder, json_t *root, const char *html,
+                      iw_error *err)
+{
+    json_object_set_new(root, "meta", json_pack("{s:s}", "api-version", "1.1"));
+    iw_cleanup_free char *text = json_dumps(root, JSON_INDENT(1) | JSON_SORT_KEYS);
+    json_decref(root);
+    return write_text(remote, folder, "index.json", text, err) == 0
+               ? write_text(remote, folder, "index.html", html, err)
+               : -1;
+}
+
+static void note(const iw_simple *simple, const char *path, size_t bad)
+{
+    iw_cleanup_free char *text =
+        iw_format("%zu entries of %s there can't be read, and are left out of the new page", bad,
+                  path);
+    iw_emit(simple->sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = simple->label, .detail = text});
+}
+
+/* What the page holds by now; a new array. -1 only where the place can't be reached. */
+static int read_page(iw_remote *remote, const iw_simple *simple, const char *folder,
+                     const char *project, json_t **files, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s/index.json", folder), *text = NULL;
+    iw_error inner = IW_ERROR_INIT;
+    size_t length, bad = 0;
+    *files = NULL;
+    if (iw_remote_read(remote, path, PAGE_LIMIT, &text, &length, &inner) == 0)
+        *files = iw_simple_admit(text, length, project, &bad);
+    else if (inner.kind == IW_E_NOT_FOUND) *files = json_array();
+    else iw_error_move(err, &inner);
+    if (bad) note(simple, path, bad);
+    iw_error_clear(&inner);
+    return *files ? 0 : -1;
+}
+
+/* Withdrawn with the bundle that it came with: then pip takes it only where it is asked for by its
+ * version. */
+static void yank(const iw_simple *simple, json_t *entry)
+{
+    const char *bundle = iw_json_get(entry, OURS);
+    const iw_offer *offer = bundle ? iw_channel_bundle(simple->channel, bundle) : NULL;
+    if (offer)
+        json_object_set_new(entry, "yanked",
+                            *offer->withdrawn ? json_string(offer->withdrawn) : json_false());
+}
+
+/* Takes the entry of that name out of the list; NULL where there is none. A new reference. */
+static json_t *take_entry(json_t *files, const char *file)
+{
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        json_t *one = json_array_get(files, i);
+        if (strcmp(iw_json_get(one, "filename"), file) != 0) continue;
+        json_incref(one);
+        json_array_remove(files, i);
+        return one;
+    }
+    return NULL;
+}
+
+static void put_entry(const iw_simple *simple, json_t *files, const iw_wheel *wheel)
+{
+    char metadata[IW_SHA256_HEX];
+    iw_hash_bytes(wheel->metadata, strlen(wheel->metadata), metadata);
+    json_t *old = take_entry(files, wheel->file);
+    const char *sha256 = iw_json_get(json_object_get(old, "hashes"), "sha256");
+    bool same = sha256 && strcmp(sha256, wheel->sha256) == 0;
+    const iw_offer *offer =
+        simple->bundle ? iw_channel_bundle(simple->channel, simple->bundle) : NULL;
+    iw_cleanup_free char *now = time_text(offer ? offer->pushed : simple->now);
+    json_array_append_new(files,
+                          new_entry(wheel->file, wheel->sha256, metadata, wheel->requires_python,
+                                    wheel->size, same ? iw_json_get(old, "upload-time") : now,
+                                    simple->bundle));
+    json_decref(old);
+}
+
+static int by_filename(const void *a, const void *b)
+{
+    return strcmp(iw_json_get(*(json_t *const *)a, "filename"),
+                  iw_json_get(*(json_t *const *)b, "filename"));
+}
+
+static json_t *sorted(json_t *files)
+{
+    size_t count = json_array_size(files);
+    json_t **items = iw_alloc((count + 1) * sizeof *items), *out = json_array();
+    for (size_t i = 0; i < count; i++) items[i] = json_array_get(files, i);
+    qsort(items, count, sizeof *items, by_filename);
+    for (size_t i = 0; i < count; i++) json_array_append(out, items[i]);
+    free(items);
+    return out;
+}
+
+static int put_project(iw_remote *remote, const iw_simple *simple, const iw_wheel *wheels,
+                       size_t count, iw_error *err)
+{
+    const char *project = wheels->project;
+    iw_cleanup_free char *folder = iw_format("simple/%s/%s", simple->label, project);
+    json_t *files, *one;
+    size_t i;
+    if (read_page(remote, simple, folder, project, &files, err) != 0) return -1;
+    for (i = 0; i < count; i++) put_entry(simple, files, &wheels[i]);
+    json_array_foreach(files, i, one) yank(simple, one);
+    json_t *list = sorted(files);
+    json_decref(files);
+    iw_cleanup_free char *html = project_html(project, list);
+    return write_page(remote, folder,
+                      json_pack("{s:s,s:o,s:o}", "name", project, "versions", versions_of(list),
+                                "files", list),
+                      html, err);
+}
+
+/* --- the list of projects ------------------------------------------------- */
+
+static bool is_project(const char *name)
+{
+    return *name && strlen(name) <= 100 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) && *name != '-';
+}
+
+static int read_projects(iw_remote *remote, const char *folder, iw_strings *out, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s/index.json", folder), *text = NULL;
+    iw_error inner = IW_ERROR_INIT;
+    size_t length = 0, i;
+    json_t *one;
+    int status = iw_remote_read(remote, path, PAGE_LIMIT, &text, &length, &inner);
+    bool absent = inner.kind == IW_E_NOT_FOUND;
+    if (status != 0 && !absent) iw_error_move(err, &inner);
+    iw_error_clear(&inner);
+    if (status != 0) return absent ? 0 : -1;
+    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+    json_array_foreach(json_object_get(root, "projects"), i, one)
+    {
+        const char *name = iw_json_get(one, "name");
+        if (name && is_project(name) && !iw_strings_has(out, name)) iw_strings_add(out, name);
+    }
+    json_decref(root);
+    return 0;
+}
+
+static int put_projects(iw_remote *remote, const iw_simple *simple, const iw_wheels *wheels,
+                        iw_error *err)
+{
+    iw_cleanup_strings iw_strings names = {0};
+    iw_cleanup_free char *folder = iw_format("simple/%s", simple->label);
+    if (read_projects(remote, folder, &names, err) != 0) return -1;
+    for (size_t i = 0; i < wheels->count; i++)
+        if (!iw_strings_has(&names, wheels->items[i].project))
+            iw_strings_add(&names, wheels->items[i].project);
+    iw_strings_sort(&names);
+    iw_buffer html = {0};
+    json_t *list = json_array();
+    begin_html(&html, simple->label);
+    for (size_t i = 0; i < names.count; i++) {
+        json_array_append_new(list, json_pack("{s:s}", "name", names.items[i]));
+        iw_buffer_add_format(&html, "<a href=\"%s/\">%s</a><br>\n", names.items[i], names.items[i]);
+    }
+    iw_buffer_add_text(&html, "</body>\n</html>\n");
+    int status = write_page(remote, folder, json_pack("{s:o}", "projects", list), html.data, err);
+    iw_buffer_free(&html);
+    return status;
+}
+
+int iw_simple_put(iw_remote *remote, const iw_simple *simple, const iw_wheels *wheels,
+                  iw_error *err)
+{
+    for (size_t i = 0, end; i < wheels->count; i = end) {
+        for (end = i + 1; end < wheels->count &&
+                          strcmp(wheels->items[end].project, wheels->items[i].project) == 0;)
+            end++;
+        if (put_project(remote, simple, &wheels->items[i], end - i, err) != 0) return -1;
+    }
+    return put_projects(remote, simple, wheels, err);
+}
+
+/* --- the lock file -------------------------------------------------------- */
+
+char *iw_simple_lock(const iw_stack *stack, const iw_simple *simple, const iw_wheels *wheels)
+{
+    iw_buffer out = {0};
+    iw_buffer_add_format(&out,
+                         "# %s %s, compiled for %s: every wheel by its digest.\n"
+                         "lock-version = \"1.0\"\n"
+                         "created-by = \"ironwheel\"\n"
+                         "environments = [\"sys_platform == 'linux' and platform_machine == "
+                         "'x86_64'\"]\n"
+                         "requires-python = \"==3.11.*\"\n",
+                         stack->name, stack->version, simple->label);
+    for (size_t i = 0; i < wheels->count; i++) {
+        const iw_wheel *one = &wheels->items[i];
+        iw_cleanup_free char *place = iw_simple_place(one->sha256, one->file);
+        bool more = i && strcmp(wheels->items[i - 1].project, one->project) == 0;
+        if (!more)
+            iw_buffer_add_format(&out, "\n[[packages]]\nname = \"%s\"\nversion = \"%s\"\n",
+                                 one->project, one->version);
+        iw_buffer_add_format(&out,
+                             "[[packages.wheels]]\nname = \"%s\"\npath = \"%s\"\nsize = "
+                             "%llu\nhashes = { sha256 = \"%s\" }\n",
+                             one->file, place, (unsigned long long)one->size, one->sha256);
+    }
+    return iw_buffer_take(&out);
+}

@@ -1,0 +1,256 @@
+"""push --wheels: wheels of artifacts, their index, and what pip makes of both. The fixture's Python packages are written by hand: one that is plain, one with a library that stands in lib/."""
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+import zipfile
+
+from fixture import World, sha256
+from sharing import Place
+
+SITE = "lib/python3.11/site-packages"
+
+
+def info(name, version, tag, requires="", files=(), metadata_name=None):
+    """Shell text that writes a dist-info; `files` are below the prefix."""
+    folder = f"$DESTDIR$PREFIX/{SITE}/{name}-{version}.dist-info"
+    record = "".join(f"{os.path.relpath(path, SITE)},,\n" for path in files)
+    return f"""
+mkdir -p {folder}
+printf 'Metadata-Version: 2.1\\nName: {metadata_name or name}\\nVersion: {version}\\nSummary: For tests\\n{requires}Requires-Python: >=3.7\\n\\nVersion: not this one\\n' > {folder}/METADATA
+printf 'Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: {tag}\\n' > {folder}/WHEEL
+printf '[console_scripts]\\nshout-word = shoutpy:main\\n' > {folder}/entry_points.txt
+printf '{record}{name}-{version}.dist-info/METADATA,,\\n' > {folder}/RECORD
+"""
+
+
+SHOUTPY = '''import ctypes, os
+_core = ctypes.CDLL(os.path.join(os.path.dirname(__file__), "core.so"))
+_core.loud.restype = ctypes.c_char_p
+def main():
+    print(_core.loud().decode())
+'''
+
+
+def add_packages(world):
+    world.script("plainpy", version="1.5", install_script=f"""
+        mkdir -p $DESTDIR$PREFIX/{SITE}/plainpy
+        echo 'here = True' > $DESTDIR$PREFIX/{SITE}/plainpy/__init__.py
+        """ + info("plainpy", "1.5", "py2.py3-none-any", files=[f"{SITE}/plainpy/__init__.py"]))
+    world.script("shoutpy", version="2.0", needs="needs:\n  run: [libword, plainpy]\n",
+                 install_script=f"""
+        mkdir -p $DESTDIR$PREFIX/{SITE}/shoutpy $DESTDIR$PREFIX/bin $DESTDIR$PREFIX/share/shoutpy
+        printf '%s' '{SHOUTPY}' > $DESTDIR$PREFIX/{SITE}/shoutpy/__init__.py
+        printf '#include <word.h>\\nconst char *loud(void) {{ return word(); }}\\n' > core.c
+        gcc -shared -fPIC $CPPFLAGS -o $DESTDIR$PREFIX/{SITE}/shoutpy/core.so core.c $LDFLAGS -lword
+        printf '#!/bin/sh\\n' > $DESTDIR$PREFIX/bin/shout-word
+        printf '#!/bin/sh\\necho helper\\n' > $DESTDIR$PREFIX/bin/shout-helper
+        chmod 755 $DESTDIR$PREFIX/bin/*
+        echo data > $DESTDIR$PREFIX/share/shoutpy/data.txt
+        """ + info("shoutpy", "2.0", "py3-none-linux_x86_64", "Requires-Dist: plainpy (>=1)\\n",
+                   [f"{SITE}/shoutpy/__init__.py", f"{SITE}/shoutpy/core.so", "bin/shout-word", "bin/shout-helper", "share/shoutpy/data.txt"]))
+    world.stack("pys", {"shoutpy": "2.0"}, pins={"libword": "1.0", "plainpy": "1.5"})
+
+
+def wheels(place):
+    return {path.name: path for path in pathlib.Path(place, "wheels").glob("*/*.whl")}
+
+
+def entries(place, project):
+    return json.loads(pathlib.Path(place, f"simple/k10/{project}/index.json").read_text())["files"]
+
+
+class Wheels(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        add_packages(cls.world)
+        cls.world.build("pys")
+        cls.memory = Place()
+        cls.config = cls.memory.folder / "config"
+        cls.run_in("keygen", "--name", "Anna", "--recovery", cls.world.folder / "recovery.key")
+        cls.place = cls.memory.folder / "place"
+        cls.said = cls.push(cls.place)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.world.close()
+        cls.memory.close()
+
+    @classmethod
+    def run_in(cls, *arguments, **more):
+        env = {"IRONWHEEL_CONFIG": cls.config, "TMPDIR": cls.memory.folder, **more.pop("env", {})}
+        return cls.world.run(*arguments, env=env, **more)
+
+    @classmethod
+    def push(cls, place, stack="pys", **more):
+        return json.loads(cls.run_in("push", stack, place, "--wheels", "--json", **more).stdout.splitlines()[-1])
+
+    def serve(self, place, as_json=False):
+        """The folder on the world's server, JSON pages at the place of the HTML ones where asked for. Gives the index's URL."""
+        server = self.world.server
+        for path in pathlib.Path(place).rglob("*"):
+            if path.is_file():
+                name = "/" + str(path.relative_to(place)).replace("+", "%2B")
+                server.files[f"/{place.name}{name}"] = path.read_bytes()
+                page = f"/{place.name}{name.removesuffix('index.html')}"
+                if path.name == "index.html":
+                    server.files[page] = path.with_name("index.json" if as_json else "index.html").read_bytes()
+                    server.types[page] = "application/vnd.pypi.simple.v1+json" if as_json else "text/html"
+        return f"{server.url}/{place.name}/simple/k10/"
+
+    def venv(self, name):
+        where = self.memory.folder / name
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(where)], check=True)
+        return where
+
+    def pip(self, venv, *arguments, status=0):
+        """The host's pip, on that venv."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.world.home), "PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
+        done = subprocess.run([sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), *map(str, arguments)], env=environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, status, done.stdout)
+        return done.stdout
+
+    def python(self, venv, code):
+        return subprocess.run([str(venv / "bin/python"), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def test_names_and_contents(self):
+        found = wheels(self.place)
+        self.assertEqual(sorted(re.sub(r"manylinux_2_\d+", "manylinux", name) for name in found),
+                         ["iw_cpu-1+k10-py3-none-any.whl", "iw_libword-1.0+k10-py3-none-manylinux_x86_64.whl", "plainpy-1.5+k10-py2.py3-none-any.whl",
+                          "shoutpy-2.0+k10-py3-none-manylinux_x86_64.whl"])
+        self.assertEqual(self.said["wheels"], 4)
+        (shout,) = [path for name, path in found.items() if name.startswith("shoutpy")]
+        with zipfile.ZipFile(shout) as wheel:
+            names = wheel.namelist()
+            self.assertEqual(names, sorted(names, key=lambda name: name.split("/")))
+            self.assertEqual({entry.date_time for entry in wheel.infolist()}, {(1980, 1, 1, 0, 0, 0)})
+            self.assertIn("shoutpy-2.0+k10.data/scripts/shout-helper", names)
+            self.assertIn("shoutpy-2.0+k10.data/data/share/shoutpy/data.txt", names)
+            self.assertFalse([name for name in names if name.endswith("shout-word")], "pip makes it of its entry point")
+            metadata = wheel.read("shoutpy-2.0+k10.dist-info/METADATA").decode()
+            self.assertEqual(metadata, "Metadata-Version: 2.1\nName: shoutpy\nVersion: 2.0+k10\nSummary: For tests\nRequires-Dist: plainpy (>=1)\nRequires-Python: >=3.7\n"
+                             "Requires-Dist: iw-cpu==1+k10\nRequires-Dist: iw-libword==1.0+k10\n\nVersion: not this one\n")
+            rows = list(csv.reader(io.StringIO(wheel.read("shoutpy-2.0+k10.dist-info/RECORD").decode())))
+            self.assertEqual(sorted(row[0] for row in rows), sorted(names))
+            for name, digest, size in rows:
+                if digest:
+                    data = wheel.read(name)
+                    self.assertEqual((digest, int(size)), ("sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("="), len(data)))
+
+    def test_the_same_artifacts_give_the_same_bytes(self):
+        """In another place, time zone and locale."""
+        other = self.memory.folder / "other"
+        self.push(other, env={"TZ": "Pacific/Auckland", "LC_ALL": "C", "TMPDIR": self.world.home})
+        self.assertEqual({name: sha256(path.read_bytes()) for name, path in wheels(other).items()}, {name: sha256(path.read_bytes()) for name, path in wheels(self.place).items()})
+        self.assertEqual((other / "pylock.pys-k10.toml").read_bytes(), (self.place / "pylock.pys-k10.toml").read_bytes())
+
+    def test_pages(self):
+        html = (self.place / "simple/k10/shoutpy/index.html").read_text()
+        (entry,) = entries(self.place, "shoutpy")
+        file = self.place / "simple/k10/shoutpy" / entry["url"].replace("%2B", "+")
+        self.assertEqual(sha256(file.read_bytes()), entry["hashes"]["sha256"])
+        self.assertEqual(file.stat().st_size, entry["size"])
+        self.assertEqual(sha256(file.with_name(file.name + ".metadata").read_bytes()), entry["core-metadata"]["sha256"])
+        self.assertEqual((entry["yanked"], entry["requires-python"]), (False, ">=3.7"))
+        for text in (f'href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}"', 'data-requires-python="&gt;=3.7"', f'data-core-metadata="sha256={entry["core-metadata"]["sha256"]}"',
+                     f'data-dist-info-metadata="sha256={entry["core-metadata"]["sha256"]}"'):
+            self.assertIn(text, html)
+        self.assertEqual([one["name"] for one in json.loads((self.place / "simple/k10/index.json").read_text())["projects"]], ["iw-cpu", "iw-libword", "plainpy", "shoutpy"])
+
+    def test_pip_takes_it_from_html_and_json(self):
+        for kind in ("html", "json"):
+            with self.subTest(kind):
+                url, venv = self.serve(self.place, kind == "json"), self.venv(f"venv-{kind}")
+                self.world.server.seen.clear()
+                self.pip(venv, "install", "--index-url", url, "shoutpy")
+                asked = [path for path, _ in self.world.server.seen]
+                self.assertTrue([path for path in asked if path.endswith(".whl.metadata")])
+                self.assertIn("No broken requirements found", self.pip(venv, "check"))
+                self.assertEqual(self.python(venv, "import shoutpy, plainpy; shoutpy.main()").stdout, "wheel\n")
+                for program, said in (("shout-word", "wheel\n"), ("shout-helper", "helper\n")):
+                    self.assertEqual(subprocess.run([str(venv / "bin" / program)], stdout=subprocess.PIPE, text=True, check=True).stdout, said)
+
+    def test_a_changed_wheel_is_refused_by_pip(self):
+        url, venv = self.serve(self.place), self.venv("venv-changed")
+        path = next(path for path in self.world.server.files if path.startswith("/place/wheels/") and "/plainpy" in path and path.endswith(".whl"))
+        self.addCleanup(self.world.server.files.__setitem__, path, self.world.server.files[path])
+        data = bytearray(self.world.server.files[path])
+        data[100] ^= 1
+        self.world.server.files[path] = bytes(data)
+        self.assertIn("hash", self.pip(venv, "install", "--index-url", url, "plainpy", status=1).lower())
+
+    def test_another_cpu_is_told_at_import(self):
+        venv = self.venv("venv-cpu")
+        self.pip(venv, "install", "--index-url", self.serve(self.place), "shoutpy")
+        other = 'import _iw_cpu; _iw_cpu._cpu = lambda: ("Old CPU", {"sse2", "pni"}); _iw_cpu.start()\n'
+        said = self.python(venv, other + "import plainpy, json; print('plain', plainpy.here)\nimport shoutpy").stdout
+        self.assertIn("plain True", said)
+        self.assertRegex(said, r"ImportError: shoutpy 2\.0\+k10 was compiled for k10; this CPU \(Old CPU\) lacks .*abm.*popcnt")
+        own = self.python(venv, 'import _iw_cpu; _iw_cpu._cpu = lambda: ("Phenom", set(_iw_cpu.NEEDS.split())); _iw_cpu.start()\nimport shoutpy; shoutpy.main()')
+        self.assertEqual(own.stdout, "wheel\n")
+
+    def test_pushed_again_nothing_changes(self):
+        place = self.memory.folder / "again"
+        self.push(place)
+        before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file() and path.parts[-2] not in ("channels",)}
+        said = self.push(place)
+        self.assertEqual((said["bytes"], said["unchanged"]), (0, True))
+        self.assertEqual({path: path.read_bytes() for path in before}, before)
+
+    def test_others_files_stay_and_hostile_ones_go(self):
+        place = self.memory.folder / "shared"
+        self.push(place)
+        page = place / "simple/k10/plainpy/index.json"
+        found = json.loads(page.read_text())
+        digest = "a" * 64
+        friend = {**found["files"][0], "filename": "plainpy-1.4+k10-py3-none-any.whl", "hashes": {"sha256": digest}, "url": "https://evil.example/x.whl", "yanked": "<b>old", "_bundle": "friends-1"}
+        bad = [{**friend, **change} for change in ({"filename": "../plainpy-1.0-py3-none-any.whl"}, {"filename": "numpy-1.0-py3-none-any.whl"}, {"hashes": {"sha256": "x"}},
+                                                   {"requires-python": '"><script>'}, {"upload-time": "<script>"}, {"size": -1}, {"filename": "plainpy-1-\"<script>-none-any.whl"})]
+        page.write_text(json.dumps({**found, "files": [*found["files"], friend, *bad]}))
+        done = self.run_in("push", "pys", place, "--wheels")
+        self.assertIn("7 entries", done.stdout + done.stderr)
+        after = {one["filename"]: one for one in entries(place, "plainpy")}
+        self.assertEqual(sorted(after), ["plainpy-1.4+k10-py3-none-any.whl", "plainpy-1.5+k10-py2.py3-none-any.whl"])
+        self.assertEqual(after["plainpy-1.4+k10-py3-none-any.whl"]["url"], f"../../../wheels/{digest[:12]}/plainpy-1.4%2Bk10-py3-none-any.whl")
+        html = page.with_name("index.html").read_text()
+        self.assertNotIn("script", html)
+        self.assertIn('data-yanked="&lt;b&gt;old"', html)
+
+    def test_names_that_are_hostile_are_refused(self):
+        for number, (name, version, other) in enumerate((("liar", "1.0", "numpy"), ("odd", "1.0-../../up", None))):
+            with self.subTest(name):
+                folder_version = re.sub(r"[^0-9.]", "", version)
+                text = info(name, folder_version, "py3-none-any", metadata_name=other).replace(f"\\nVersion: {folder_version}\\n", f"\\nVersion: {version}\\n", 1)
+                self.world.script(name, install_script=text)
+                self.world.stack(f"hostile{number}", {name: "1"})
+                self.world.build(f"hostile{number}")
+                place = self.memory.folder / f"hostile{number}"
+                done = self.run_in("push", f"hostile{number}", place, "--wheels", status=1)
+                self.assertIn("no wheel is made of it", done.stderr)
+                self.assertFalse((place / "simple").exists())
+                self.assertFalse((place / "channels").exists())
+
+    def test_what_is_not_built_has_no_wheels(self):
+        self.world.script("unbuilt", install_script="true")
+        self.world.stack("unbuilt", {"unbuilt": "1"})
+        self.assertIn("ironwheel build unbuilt", self.run_in("push", "unbuilt", self.world.folder / "unbuilt", "--wheels", status=1).stderr)
+
+    def test_the_lock_file_is_signed_and_names_every_wheel(self):
+        text = (self.place / "pylock.pys-k10.toml").read_text()
+        for place, digest in re.findall(r'path = "([^"]+)"\nsize = \d+\nhashes = { sha256 = "([0-9a-f]{64})" }', text):
+            self.assertEqual(sha256((self.place / place).read_bytes()), digest)
+        self.assertEqual(text.count("[[packages.wheels]]"), 4)
+        self.assertIn("trusted comment: ironwheel lock pylock.pys-k10.toml", (self.place / "pylock.pys-k10.toml.minisig").read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
