@@ -11,8 +11,9 @@
 typedef struct iw_entry { /* one draft and what became of it */
     iw_sketch draft;
     bool built;
-    char *cause;      /* why it isn't, in one sentence */
-    iw_strings edits; /* what was learnt */
+    char *cause;        /* why it isn't, in one sentence */
+    iw_strings edits;   /* what was learnt */
+    iw_strings dropped; /* modules that its check leaves out */
 } iw_entry;
 
 typedef struct iw_maker {

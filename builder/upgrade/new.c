@@ -66,6 +66,7 @@ void iw_maker_close(iw_maker *maker)
         iw_sketch_clear(&maker->entries[i]->draft);
         free(maker->entries[i]->cause);
         iw_strings_free(&maker->entries[i]->edits);
+        iw_strings_free(&maker->entries[i]->dropped);
         free(maker->entries[i]);
     }
     free(maker->entries);
