@@ -61,7 +61,7 @@ const iw_command_spec iw_command_challenge = {
         "build key has the same content. A difference means that somebody doesn't build what the "
         "recipe says. To build again what was pulled: `ironwheel build STACK --no-remote --cache "
         "OTHER`, then challenge with that cache. Exit status 1 where anything differs.",
-    .examples = "ironwheel challenge base\t\n",
+    .examples = "ironwheel challenge base\tthe packages of stack base\n",
     .options = NULL,
     .run = run,
 };

@@ -39,7 +39,8 @@ const iw_command_spec iw_command_remote_add = {
         "PLACE is a folder, https://… or ssh://…. Only what keys trusted here have signed "
         "is taken from it (`ironwheel trust add NAME`), and only what passes this rig's "
         "own audit.",
-    .examples = "ironwheel remote add nas /mnt/nas/ironwheel\t\n",
+    .examples =
+        "ironwheel remote add nas /mnt/nas/ironwheel\tthen `ironwheel build` takes from there\n",
     .run = run_add,
 };
 
