@@ -4,7 +4,7 @@ A line of a list is a case: words, `#` begins a comment. What came of each is ke
 (`--again` forgets it). A case whose file left the index, or lies there with another digest, is reported gone, not passed. A line that begins with `large` brings gigabytes, and is
 tried only with LARGE=1. Another list needs a function here: HANDLERS.
 
-    triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-" where pip can't bring one
+    triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-": not pinned yet
     new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
 """
 import argparse
@@ -30,7 +30,7 @@ def triage(words):
     row = rows[0]
     because = (row["because"] or {}).get("package")
     told = " ".join(filter(None, (row["verdict"], because and f"because={because}", row["what"], row["signal"] or row["detail"])))
-    if row["version"] is None and sha256 != "-":
+    if row["version"] is None and "unknown" not in verdicts.split("|"):
         return "gone", row["detail"]
     if row["sha256"] != sha256 and sha256 != "-":
         return "gone", f"another wheel: {row['sha256']}"
