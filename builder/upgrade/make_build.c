@@ -88,9 +88,12 @@ static int take_installed(iw_maker *maker, iw_entry *entry, const json_t *answer
     const json_t *one = json_array_get(json_object_get(answer, "distributions"), 0), *item;
     size_t i;
     *changed = false;
-    json_array_foreach(json_object_get(one, "modules"), i,
-                       item) if (draft->modules.count < 24) *changed |=
-        iw_sketch_add(&draft->modules, json_string_value(item));
+    json_array_foreach(json_object_get(one, "modules"), i, item)
+    {
+        const char *module = json_string_value(item);
+        if (module && draft->modules.count < 24 && !iw_strings_has(&entry->dropped, module))
+            *changed |= iw_sketch_add(&draft->modules, module);
+    }
     json_array_foreach(json_object_get(one, "run"), i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name")),
@@ -271,8 +274,10 @@ static bool drop_module(iw_maker *maker, iw_entry *entry, const char *message)
     iw_cleanup_buffer iw_buffer text = {0};
     iw_buffer_add_text(&text, "not imported by its check, for want of what it doesn't ask for:");
     for (size_t i = 0; i < modules->count; i++)
-        if (!iw_strings_has(&kept, modules->items[i]))
+        if (!iw_strings_has(&kept, modules->items[i])) {
             iw_buffer_add_format(&text, " %s", modules->items[i]);
+            iw_strings_add(&entry->dropped, modules->items[i]);
+        }
     note(maker, entry, text.data);
     iw_strings_free(modules);
     *modules = kept;
