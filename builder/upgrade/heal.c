@@ -35,6 +35,7 @@ static int open_healer(iw_healer *h, iw_error *err)
 {
     h->making = (iw_new_options){.project = "",
                                  .tree = true,
+                                 .part = true,
                                  .profile = h->options->profiles[0],
                                  .deliver = h->options->deliver};
     if (iw_maker_open(&h->maker, h->catalog, h->store, &h->making, err) != 0) return -1;

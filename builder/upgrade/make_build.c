@@ -151,7 +151,8 @@ static int try_once(iw_maker *maker, iw_entry *entry, struct failure *failure, b
     if (status == 0) status = build_only(&session, err);
     if (status == 0) status = read_installed(maker, &session, &entry->draft, &answer, err);
     if (status == 0) status = take_installed(maker, entry, answer, again, err);
-    bool needed = maker->open.count > 1; /* then the bundle of what needs it checks it, too */
+    bool needed = maker->options->part ||
+                  maker->open.count > 1; /* then the bundle of what needs it checks it, too */
     if (status == 0 && !*again && !needed && entry->draft.todo.count == 0)
         status = iw_session_bundle(&session, true, err);
     json_decref(answer);

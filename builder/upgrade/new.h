@@ -10,7 +10,8 @@ typedef struct iw_new_options {
     const char *into;    /* folder that becomes a tree of its own; NULL: recipes/ of the tree */
     const char *profile; /* "k10" */
     uint64_t min_age;    /* seconds since the upload */
-    bool early;          /* pre-releases, too */
+    bool part;  /* of a larger stack, whose bundle audits and checks it: it is only built */
+    bool early; /* pre-releases, too */
     iw_deliver_options deliver; /* how it is built; `root` is the tree */
 } iw_new_options;
 
