@@ -122,30 +122,30 @@ test-programs: $(UNIT_TESTS)
 unit: $(UNIT_TESTS) helpers ## the unit tests of every room
 	@$(RUN_TESTS) $(UNIT_TESTS)
 test: test-deps ## everything that needs no long build: unit, command line, fixture packages (installs what it needs)
-	@$(MAKE) --no-print-directory layers all $(UNIT_TESTS)
+	@$(MAKE) --no-print-directory -j$(shell nproc) layers all $(UNIT_TESTS)
 	@$(RUN_TESTS) $(UNIT_TESTS) tests/cli
 test-asan: ## the unit tests under ASan and UBSan
 	@$(MAKE) --no-print-directory MODE=asan unit
 test-stack: test-deps ## build stack base, prove it from outside, compare its digest (half an hour with an empty store)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@$(RUN_TESTS)-stack tests/stack
 test-fleet: test-deps ## build stack base-fleet, which passes under Core 2, K10 and Nehalem alike, and prove that (as long as test-stack; not part of CI)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@$(RUN_TESTS)-fleet tests/fleet
 test-hosts: all ## bootstrap on fresh systems (HOSTS=…: bullseye bookworm trixie sid bare), each bundle compared with this host's (root, an hour; not part of CI)
 	@python3 tests/hosts/run.py $(HOSTS)
 prove: test-deps ## build one stack and prove it from outside, STACK=name (as long as that stack takes; not part of CI)
 	@test -n "$(STACK)" || { echo "which stack? make prove STACK=name; ./bootstrap.sh --list names them" >&2; exit 2; }
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@IW_STACK='$(STACK)' $(RUN_TESTS)-prove tests/prove
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
 	@mkdir -p $(@D)
 	$(CC) $(MODE_FLAGS_$(MODE)) $(CFLAGS) -o $@ $^ $(LDFLAGS) $(IW_LIBS)
 test-real: test-deps ## what stands in tests/real/*.list, with the package index (LISTS="triage", LARGE=1 for what brings gigabytes; goes on where it was)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/real/run.py $(if $(LARGE),--large) $(LISTS)
 bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper, the audit (FILES=…, default this host's largest library); side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
@@ -173,7 +173,9 @@ lint: ## cppcheck, a compile by clang with -Werror, and whether every C file is 
 	@$(MAKE) --no-print-directory CC=clang CI=1 O=$(O)/clang MODE=dev $(O)/clang/dev/libironwheel.a
 
 # --- pages that the program writes ----------------------------------------------------------------------------------------------
-.PHONY: docs-triage
+.PHONY: docs-triage docs-pictures
+docs-pictures: all ## docs/terminal.png and docs/report.png, from a real build of base and its report (chromium, tmux; some minutes)
+	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 docs/pictures.py
 docs-triage: all ## docs/triage.md, which published wheels run on a Phenom II (hours and some ten gigabytes the first time)
 	@sh docs/triage.sh $(B)/ironwheel > $(B)/triage.md && mv $(B)/triage.md docs/triage.md
 # --- installing ---------------------------------------------------------------------------------------------------------------
