@@ -60,7 +60,9 @@ static int put_all(iw_remote *remote, const iw_put_wheels *put, const char *work
     iw_simple index = put->index;
     iw_wheel_options options = {
         .work = work, .may_go = put->may_go, .context = put->context, .sink = index.sink};
+    const char *where = iw_remote_where(remote);
     index.label = label;
+    index.base = iw_starts_with(where, "http") && strstr(where, "://") ? where : NULL;
     if (iw_wheels_make(put->store, put->plan, &options, wheels, err) != 0) return -1;
     for (size_t i = 0; i < wheels->count; i++)
         if (put_wheel(remote, &wheels->items[i], sent, err) != 0) return -1;

@@ -25,12 +25,13 @@ static void add_html(iw_buffer *out, const char *text)
     }
 }
 
-/* A `+` in a path is a blank to some servers. Names are plain else. Caller frees. */
-static char *address(const char *sha256, const char *file)
+/* `base` ends in a slash. A `+` in a path is a blank to some servers. Names are plain else. Caller
+ * frees. */
+static char *address(const char *base, const char *sha256, const char *file)
 {
     iw_cleanup_free char *place = iw_simple_place(sha256, file);
     iw_buffer out = {0};
-    iw_buffer_add_text(&out, "../../../");
+    iw_buffer_add_text(&out, base);
     for (const char *c = place; *c; c++)
         if (*c == '+') iw_buffer_add_text(&out, "%2B");
         else iw_buffer_add_char(&out, *c);
@@ -58,7 +59,7 @@ static json_t *new_entry(const char *file, const char *sha256, const char *metad
                          const char *requires_python, uint64_t size, const char *uploaded,
                          const char *bundle)
 {
-    iw_cleanup_free char *url = address(sha256, file);
+    iw_cleanup_free char *url = address("../../../", sha256, file);
     json_t *hashes = json_pack("{s:s}", "sha256", metadata),
            *entry = json_pack("{s:s,s:s,s:{s:s},s:I,s:s,s:b,s:O,s:o}", "filename", file, "url", url,
                               "hashes", "sha256", sha256, "size", (json_int_t)size, "upload-time",
@@ -376,6 +377,16 @@ int iw_simple_put(iw_remote *remote, const iw_simple *simple, const iw_wheels *w
 
 /* --- the lock file -------------------------------------------------------- */
 
+/* A key and its value: where the wheel is. Caller frees. */
+static char *lock_place(const iw_simple *simple, const iw_wheel *wheel)
+{
+    bool plain = simple->base && !strpbrk(simple->base, "\"\\\n");
+    iw_cleanup_free char *base = iw_format("%s/", plain ? simple->base : ""),
+                         *url = address(base, wheel->sha256, wheel->file),
+                         *path = iw_simple_place(wheel->sha256, wheel->file);
+    return plain ? iw_format("url = \"%s\"", url) : iw_format("path = \"%s\"", path);
+}
+
 char *iw_simple_lock(const iw_stack *stack, const iw_simple *simple, const iw_wheels *wheels)
 {
     iw_buffer out = {0};
@@ -389,13 +400,13 @@ char *iw_simple_lock(const iw_stack *stack, const iw_simple *simple, const iw_wh
                          stack->name, stack->version, simple->label);
     for (size_t i = 0; i < wheels->count; i++) {
         const iw_wheel *one = &wheels->items[i];
-        iw_cleanup_free char *place = iw_simple_place(one->sha256, one->file);
+        iw_cleanup_free char *place = lock_place(simple, one);
         bool more = i && strcmp(wheels->items[i - 1].project, one->project) == 0;
         if (!more)
             iw_buffer_add_format(&out, "\n[[packages]]\nname = \"%s\"\nversion = \"%s\"\n",
                                  one->project, one->version);
         iw_buffer_add_format(&out,
-                             "[[packages.wheels]]\nname = \"%s\"\npath = \"%s\"\nsize = "
+                             "[[packages.wheels]]\nname = \"%s\"\n%s\nsize = "
                              "%llu\nhashes = { sha256 = \"%s\" }\n",
                              one->file, place, (unsigned long long)one->size, one->sha256);
     }

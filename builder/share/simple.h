@@ -19,6 +19,8 @@ typedef struct iw_simple {
     const char *label;
     const char *bundle;        /* that the wheels are of: withdrawn with it; or NULL */
     const iw_channel *channel; /* which bundles are withdrawn, and since when they are there */
+    const char *base; /* the place's URL, for the lock file: uv reads a path as one of its own host,
+                         though the lock file came by a URL; NULL: a folder, so paths */
     uint64_t now;
     const iw_sink *sink;
 } iw_simple;
