@@ -43,14 +43,17 @@ int iw_checks_root(iw_catalog *catalog, iw_store *store, const iw_fetch_options 
                    "emulator that this needs");
 }
 
-void iw_checks_python(const char *root, iw_strings *argv, iw_strings *environment)
+void iw_checks_python(const char *root, const char *bytecode, iw_strings *argv,
+                      iw_strings *environment)
 {
     iw_strings_add_format(argv, "%s/" LIBRARIES "/ld-linux-x86-64.so.2", root);
     iw_strings_add(argv, "--library-path");
     iw_strings_add_format(argv, "%s/" LIBRARIES, root);
     iw_strings_add_format(argv, "%s" IW_CHECKS_PYTHON, root);
+    if (bytecode) iw_strings_add(argv, "-X");
+    if (bytecode) iw_strings_add_format(argv, "pycache_prefix=%s", bytecode);
+    else iw_strings_add(argv, "-B"); /* which -I, unlike the variable, doesn't undo */
     iw_strings_add_format(environment, "PYTHONHOME=%s/usr", root);
-    iw_strings_add(environment, "PYTHONDONTWRITEBYTECODE=1");
     iw_strings_add(environment, "PYTHONNOUSERSITE=1");
     iw_strings_add(environment, "LC_ALL=C.UTF-8");
 }

@@ -16,8 +16,10 @@
 int iw_checks_root(iw_catalog *catalog, iw_store *store, const iw_fetch_options *options,
                    char **root, iw_error *err);
 /* Its Python outside a sandbox (pip, which needs the network): the words before its arguments, and
- * the variables that keep it to its own files and from writing there. */
-void iw_checks_python(const char *root, iw_strings *argv, iw_strings *environment);
+ * the variables that keep it to its own files. Bytecode goes to folder `bytecode`, or nowhere where
+ * that is NULL: never into the root, which must stay as it was unpacked. */
+void iw_checks_python(const char *root, const char *bytecode, iw_strings *argv,
+                      iw_strings *environment);
 
 /* Whether `toolchain` brings the very emulator that `checks` pins. */
 bool iw_checks_emulator_is(const iw_toolchain *checks, const iw_toolchain *toolchain);

@@ -91,7 +91,7 @@ static bool decode(iw_slice text, void *out, size_t length)
 
 void iw_key_line(const iw_public_key *key, char line[IW_KEY_LINE])
 {
-    public_file file = {.algorithm = "Ed"};
+    public_file file = {.algorithm = {'E', 'd'}};
     memcpy(file.number, key->number, sizeof file.number);
     memcpy(file.key, key->bytes, sizeof file.key);
     sodium_bin2base64(line, IW_KEY_LINE, (const uint8_t *)&file, sizeof file,
@@ -232,7 +232,7 @@ static int lock(secret_file *file, const char *passphrase, iw_error *err)
 int iw_key_write_secret(const iw_secret_key *key, const char *path, const char *passphrase,
                         iw_error *err)
 {
-    secret_file file = {.algorithm = "Ed", .checksum = "B2"};
+    secret_file file = {.algorithm = {'E', 'd'}, .checksum = {'B', '2'}};
     if (start(err) != 0) return -1;
     memcpy(file.hidden, key->open.number, 8);
     memcpy(file.hidden + 8, key->bytes, 64);
@@ -336,7 +336,7 @@ char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const c
 {
     uint8_t digest[64], whole_signature[64];
     size_t joined;
-    signature_file file = {.algorithm = "ED"};
+    signature_file file = {.algorithm = {'E', 'D'}};
     char id[IW_KEY_ID];
     iw_key_id(&key->open, id);
     memcpy(file.number, key->open.number, sizeof file.number);

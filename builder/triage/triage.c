@@ -126,9 +126,7 @@ void iw_triage_close(iw_triage *t)
 void iw_triage_python(const iw_triage *t, iw_strings *argv, iw_strings *environment)
 {
     if (!t->options.environment) {
-        iw_checks_python(t->root, argv, environment);
-        iw_strings_add(argv, "-X"); /* not into the root, which is as it was unpacked */
-        iw_strings_add_format(argv, "pycache_prefix=%s", t->cache);
+        iw_checks_python(t->root, t->cache, argv, environment);
         return;
     }
     iw_strings_add_format(argv, "%s/bin/python3", t->options.environment);

@@ -63,7 +63,7 @@ int iw_healer_read(iw_healer *h, iw_error *err)
 {
     iw_requirements *all = &h->requirements;
     iw_cleanup_strings iw_strings python = {0}, environment = {0};
-    iw_checks_python(h->maker.root, &python, &environment);
+    iw_checks_python(h->maker.root, NULL, &python, &environment);
     for (size_t i = 0; i < h->options->file_count; i++) {
         const char *path = h->options->files[i];
         int status = iw_requirements_is_lock(path)
@@ -308,7 +308,7 @@ static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t
     iw_cleanup_strings iw_strings python = {0}, environment = {0};
     iw_cleanup_free char *path = iw_path_join(h->resolver.folder, "question.txt");
     struct trial trial = {h, json_pack("{s:{}}", "beside"), NULL};
-    iw_checks_python(h->maker.root, &python, &environment);
+    iw_checks_python(h->maker.root, NULL, &python, &environment);
     int status = write_question(h, lines, newest, path, err);
     if (status == 0) status = iw_requirements_read(&asked, path, err);
     if (status == 0) status = iw_requirements_settle(&asked, &python, &environment, err);

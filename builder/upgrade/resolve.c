@@ -133,7 +133,7 @@ static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits,
                                  "--requirement",
                                  wanted,
                                  NULL};
-    iw_checks_python(r->root, &argv, &environment);
+    iw_checks_python(r->root, NULL, &argv, &environment);
     iw_strings_add_all(&argv, words);
     add_variables(r, &environment);
     return iw_make_folders(stubs, 0755, err) != 0 ? -1

@@ -267,10 +267,11 @@ static void checks_have_a_root_of_their_own(void **state)
         fail_msg("%s", iw_error_text(&p->err));
     expect(root, "usr/bin/dash", "shell");
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
-    iw_checks_python(root, &argv, &environment);
+    iw_checks_python(root, NULL, &argv, &environment);
     iw_cleanup_free char *home = iw_format("PYTHONHOME=%s/usr", root);
     assert_true(iw_strings_has(&environment, home));
     assert_true(iw_starts_with(argv.items[0], root));
+    assert_true(iw_strings_has(&argv, "-B")); /* even where -I follows: nothing is written there */
     iw_catalog_free(catalog);
 }
 
