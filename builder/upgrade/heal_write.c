@@ -407,6 +407,8 @@ static int add_sdist(const iw_healer *h, iw_catalog *catalog, const iw_decision 
     const iw_recipe *recipe;
     iw_release_files files = {0};
     iw_fetch_options fetch = h->options->deliver.fetch;
+    fetch.cancel = h->options->deliver.cancel;
+    fetch.sink = h->options->deliver.sink;
     *found = false;
     if (iw_catalog_recipe(catalog, decision->name, recipe_version(decision), &recipe, err) != 0)
         return -1;
