@@ -178,18 +178,34 @@ static int plan_only(iw_healer *h, iw_heal_result *result, iw_error *err)
     return status;
 }
 
-static int write_lock(iw_healer *h, iw_heal_result *result, iw_error *err)
+/* IW_E_USAGE where something else stands at `path`. *same: just that. */
+static int look_at_lock(const char *path, const char *text, bool *same, iw_error *err)
 {
-    iw_cleanup_free char *text = NULL, *there = NULL;
+    iw_cleanup_free char *there = NULL;
     size_t length;
+    *same = false;
+    if (!iw_exists(path)) return 0;
+    if (iw_read_file(path, LOCK_LIMIT, &there, &length, err) != 0) return -1;
+    *same = strcmp(there, text) == 0;
+    if (*same) return 0;
+    return iw_fail(err, IW_E_USAGE,
+                   "%s is there already, with something else in it: name another folder, or move "
+                   "it away",
+                   path);
+}
+
+/* Builds, unless `into` has another lock, and writes the lock last. */
+static int build_and_lock(iw_healer *h, iw_heal_result *result, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL, *path = iw_path_join(h->options->into, "pylock.toml");
+    bool same;
+    if (iw_healer_lock(h, &text, err) != 0 || look_at_lock(path, text, &same, err) != 0 ||
+        iw_healer_build(h, err) != 0)
+        return -1;
+    fill(h, result);
     result->stack = iw_format("%s/recipes/stacks/%s.yaml", h->options->into, h->options->name);
-    result->lock = iw_path_join(h->options->into, "pylock.toml");
-    if (iw_healer_lock(h, &text, err) != 0) return -1;
-    if (iw_exists(result->lock) &&
-        iw_read_file(result->lock, LOCK_LIMIT, &there, &length, NULL) == 0 &&
-        strcmp(there, text) == 0)
-        return 0;
-    return iw_write_file(result->lock, text, strlen(text), 0644, err);
+    result->lock = iw_steal(&path);
+    return same ? 0 : iw_write_file(result->lock, text, strlen(text), 0644, err);
 }
 
 static int carry_out(iw_healer *h, void (*told)(void *, const iw_heal_result *), void *context,
@@ -201,9 +217,7 @@ static int carry_out(iw_healer *h, void (*told)(void *, const iw_heal_result *),
     if (iw_healer_write(h, err) != 0 || iw_healer_make(h, err) != 0) return -1;
     fill(h, result);
     if (result->impossible) return fail_impossible(result, err);
-    if (iw_healer_build(h, err) != 0) return -1;
-    fill(h, result);
-    return write_lock(h, result, err);
+    return build_and_lock(h, result, err);
 }
 
 int iw_heal(iw_catalog *catalog, iw_store *store, const iw_heal_options *options,

@@ -134,6 +134,15 @@ class Heal(unittest.TestCase):
         self.assertEqual(fates, {"crashy": ("moved", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
         self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
 
+    def test_another_lock_is_left_alone(self):
+        path, lock = self.ask("locked.txt", "plain==0.9\n"), self.world.folder / "mine/pylock.toml"
+        lock.parent.mkdir()
+        lock.write_text("# mine\n")
+        said = self.world.run("heal", path, "--into", lock.parent, "--output", self.world.folder / "none", status=2).stderr
+        self.assertIn(f"{lock} is there already", said)
+        self.assertEqual([file.name for file in lock.parent.iterdir()], ["pylock.toml"])
+        self.assertEqual((lock.read_text(), (self.world.folder / "none").exists()), ("# mine\n", False))
+
 
 if __name__ == "__main__":
     unittest.main()
