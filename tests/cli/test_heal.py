@@ -3,6 +3,7 @@ import json
 import pathlib
 import subprocess
 import tempfile
+import tomllib
 import unittest
 
 import fixture
@@ -133,6 +134,53 @@ class Heal(unittest.TestCase):
         fates = {row["package"]: (row["fate"], row["version"]) for row in planned if row["type"] == "package"}
         self.assertEqual(fates, {"crashy": ("moved", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
         self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
+
+    def heal(self, path, into):
+        """Gives bundle, what `healed` says, and the files in `into`."""
+        out, into = self.world.folder / f"{into}-out", self.world.folder / into
+        done = self.world.run("heal", path, "--json", "--into", into, "--output", out, timeout=1200)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        bundle = pathlib.Path(next(row["bundle"] for row in rows if row["type"] == "result"))
+        self.assertEqual((bundle.parent, rows[-1]["type"]), (out, "healed"))
+        return bundle, rows[-1], {str(file.relative_to(into)): file.read_bytes() for file in into.rglob("*") if file.is_file()}
+
+    def test_from_requirements_to_a_bundle(self):
+        world = self.world
+        path = self.ask("whole.txt", "plain\nsource-only\n")
+        bundle, healed, files = self.heal(path, "rig")
+        self.assertEqual((healed["packages"], healed["impossible"], healed["tried"]), (3, 0, 1))
+
+        # What it wrote: the verdict by name, and a lock that any Python reads.
+        self.assertEqual((healed["stack"], healed["lock"]), (str(world.folder / "rig/recipes/stacks/whole.yaml"), str(world.folder / "rig/pylock.toml")))
+        self.assertIn("\ntried: true\n", files["recipes/stacks/whole.yaml"].decode())
+        crashy = files["recipes/crashy/1.0.yaml"].decode()
+        self.assertIn("policy: tried", crashy)
+        self.assertRegex(crashy, r"holds: \{sse4\.?_?1: 1\}")
+        lock = tomllib.loads(files["pylock.toml"].decode())
+        self.assertEqual(lock["lock-version"], "1.0")
+        locked = {row["name"]: row for row in lock["packages"]}
+        self.assertEqual(sorted((name, row["version"], "sdist" in row) for name, row in locked.items()), [("crashy", "1.0", False), ("plain", "1.0", False), ("source-only", "1.0", True)])
+        for file in (locked["crashy"]["wheels"][0], locked["plain"]["wheels"][0], locked["source-only"]["sdist"]):
+            served = world.server.files[file["url"].removeprefix(world.server.url)]
+            self.assertEqual(file["hashes"]["sha256"], sha256(served), file)
+
+        # What it built: it says what is only tried.
+        world.run("unpack", bundle, world.folder / "rig-unpacked")
+        audit = json.loads((world.folder / "rig-unpacked/manifest.json").read_text())["audit"]
+        self.assertEqual((audit["verdict"], audit["tried"]), ("tried", 1))
+        self.assertEqual([(row["verdict"], list(row["counts"].values())) for row in audit["not_clean"]], [("tried", [1])])
+
+        # The tree that it wrote stands by itself, and makes the same bundle.
+        self.assertIn("nothing to do", world.run("-C", world.folder / "rig", "build", "whole", "--output", bundle.parent).stdout)
+        again = world.folder / "rebuilt"
+        world.run("-C", world.folder / "rig", "build", "whole", "--output", again)
+        self.assertEqual(sha256((again / bundle.name).read_bytes()), sha256(bundle.read_bytes()))
+
+        # So does a second run.
+        other, _, others = self.heal(path, "other")
+        self.assertEqual(others, files)
+        self.assertEqual((other.name, sha256(other.read_bytes())), (bundle.name, sha256(bundle.read_bytes())))
+        self.assertEqual(sorted(file.name for file in other.parent.iterdir()), sorted(file.name for file in bundle.parent.iterdir()))
 
     def test_another_lock_is_left_alone(self):
         path, lock = self.ask("locked.txt", "plain==0.9\n"), self.world.folder / "mine/pylock.toml"
