@@ -210,9 +210,8 @@ static void learn_piece(iw_maker *maker, iw_entry *entry, const iw_lesson *lesso
 {
     iw_sketch *draft = &entry->draft;
     if (lesson->what && has_recipe(maker, lesson->what)) {
-        *changed = lesson->run ? iw_sketch_need(&draft->run, lesson->what)
-                               : iw_sketch_need(&draft->build, lesson->what) |
-                                     iw_sketch_need(&draft->run, lesson->what);
+        *changed = iw_sketch_need(&draft->run, lesson->what);
+        if (!lesson->run && iw_sketch_need(&draft->build, lesson->what)) *changed = true;
         iw_cleanup_free char *text =
             iw_format("%s is missing: %s has it", lesson->missing, lesson->what);
         if (*changed) note(maker, entry, text);
