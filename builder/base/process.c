@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -180,6 +181,20 @@ int iw_wait(pid_t pid, int *status, iw_error *err)
         if (errno != EINTR)
             return iw_fail_errno(err, IW_E_IO, "can't wait for process %d", (int)pid);
     return 0;
+}
+
+int iw_run_until(const iw_command *command, int cancel, const char *what, int *status,
+                 iw_error *err)
+{
+    pid_t pid;
+    if (iw_spawn(command, &pid, err) != 0) return -1;
+    iw_cleanup_fd int ended = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd polled[2] = {{ended, POLLIN, 0}, {cancel, POLLIN, 0}};
+    while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
+    bool stopped = polled[1].revents && !polled[0].revents;
+    if (stopped) kill(pid, SIGTERM);
+    if (iw_wait(pid, status, err) != 0) return -1;
+    return stopped ? iw_fail(err, IW_E_CANCELLED, "stopped while %s", what) : 0;
 }
 
 /* --- capture -------------------------------------------------------------- */

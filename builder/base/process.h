@@ -36,6 +36,10 @@ char *iw_find_program(const char *name);
 
 /* How it ended: status as waitpid gives it. Blocks; retries EINTR. */
 int iw_wait(pid_t pid, int *status, iw_error *err);
+/* Starts it and waits for it; once `cancel` (a descriptor, or -1) is readable it gets SIGTERM, and
+ * that is IW_E_CANCELLED: "stopped while `what`". */
+int iw_run_until(const iw_command *command, int cancel, const char *what, int *status,
+                 iw_error *err);
 
 /* Runs to the end with no input; *out (owned by the caller, may be NULL) gets standard output, at
  * most `limit` bytes; standard error is taken into the error message (its last lines) when it

@@ -2,11 +2,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -16,6 +13,7 @@
 #include "base/process.h"
 #include "store/archive.h"
 #include "triage/internal.h"
+#include "triage/pip.h"
 
 #define SHORT_LIMIT 240 /* bytes of what somebody said, in a row */
 
@@ -100,22 +98,6 @@ static char *why_not_brought(const char *said)
 
 /* --- running it ----------------------------------------------------------- */
 
-/* Ctrl-C ends it, too: a download of gigabytes isn't waited for. */
-static int run_until_stopped(const iw_triage *t, const iw_command *command, int *status,
-                             iw_error *err)
-{
-    pid_t pid;
-    if (iw_spawn(command, &pid, err) != 0) return -1;
-    int ended = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd polled[2] = {{ended, POLLIN, 0}, {t->options.fetch.cancel, POLLIN, 0}};
-    while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
-    bool stopped = polled[1].revents && !polled[0].revents;
-    if (stopped) kill(pid, SIGTERM);
-    iw_close_fd(&ended);
-    if (iw_wait(pid, status, err) != 0) return -1;
-    return stopped ? iw_fail(err, IW_E_CANCELLED, "stopped while pip ran") : 0;
-}
-
 /* What it prints goes to files: it may be long, and nobody reads it meanwhile. */
 static int run_pip(const iw_triage *t, const char *folder, const char *const *argv,
                    const char *const *environment, char **out, iw_error *err)
@@ -132,7 +114,8 @@ static int run_pip(const iw_triage *t, const char *folder, const char *const *ar
     command.error = open(complained, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (command.out < 0 || command.error < 0)
         iw_fail_errno(err, IW_E_IO, "can't write in %s", folder);
-    else result = run_until_stopped(t, &command, &status, err);
+    else /* Ctrl-C ends it, too: a download of gigabytes isn't waited for */
+        result = iw_run_until(&command, t->options.fetch.cancel, "pip ran", &status, err);
     if (command.out >= 0) close(command.out);
     if (command.error >= 0) close(command.error);
     if (result == 0 && status == 0)
@@ -145,23 +128,16 @@ static int run_pip(const iw_triage *t, const char *folder, const char *const *ar
     return iw_fail(err, IW_E_IO, "%s", why);
 }
 
-static void add_variables(const char *folder, iw_strings *environment)
+void iw_pip_environment(const char *index, const char *folder, iw_strings *environment)
 {
-    static const char *const kept[] = {"HOME",
-                                       "PATH",
-                                       "PIP_INDEX_URL",
-                                       "PIP_EXTRA_INDEX_URL",
-                                       "PIP_CONFIG_FILE",
-                                       "PIP_CERT",
-                                       "SSL_CERT_FILE",
-                                       "http_proxy",
-                                       "https_proxy",
-                                       "no_proxy",
-                                       "XDG_CONFIG_HOME",
-                                       "XDG_CACHE_HOME"};
+    static const char *const kept[] = {
+        "HOME",          "PATH",       "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT",
+        "SSL_CERT_FILE", "http_proxy", "https_proxy",         "no_proxy",        "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (getenv(kept[i])) iw_strings_add_format(environment, "%s=%s", kept[i], getenv(kept[i]));
-    /* Gigabytes, perhaps, that /tmp may not hold. */
+    if (!index) index = getenv("PIP_INDEX_URL");
+    if (index) iw_strings_add_format(environment, "PIP_INDEX_URL=%s", index);
     iw_strings_add_format(environment, "TMPDIR=%s", folder);
 }
 
@@ -174,9 +150,7 @@ int iw_triage_pip(const iw_triage *t, const char *folder, const iw_strings *argu
     iw_triage_python(t, &argv, &environment);
     iw_strings_add_all(&argv, always);
     iw_strings_add_all(&argv, (const char *const *)arguments->items);
-    if (t->options.fetch.pypi_index)
-        iw_strings_add_format(&environment, "PIP_INDEX_URL=%s", t->options.fetch.pypi_index);
-    add_variables(folder, &environment);
+    iw_pip_environment(t->options.fetch.pypi_index, folder, &environment);
     return run_pip(t, folder, (const char *const *)argv.items,
                    (const char *const *)environment.items, out, err);
 }

@@ -1,14 +1,10 @@
 #include "upgrade/resolve.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -17,6 +13,7 @@
 #include "base/path.h"
 #include "base/process.h"
 #include "build/checks_root.h"
+#include "triage/pip.h"
 
 enum { TEXT_LIMIT = 64 << 20 };
 
@@ -43,7 +40,7 @@ iw_dist *iw_resolution_find(const iw_resolution *resolution, const char *name)
 
 /* --- what is asked -------------------------------------------------------- */
 
-static int write_lines(const iw_resolver *r, const char *path, const iw_want *items, size_t count,
+static int write_lines(const char *path, const iw_want *items, size_t count,
                        const iw_strings *options, const iw_strings *pins, iw_error *err)
 {
     iw_cleanup_buffer iw_buffer text = {0};
@@ -52,49 +49,14 @@ static int write_lines(const iw_resolver *r, const char *path, const iw_want *it
     for (size_t i = 0; i < count; i++) iw_buffer_add_format(&text, "%s\n", items[i].text);
     for (size_t i = 0; pins && i < pins->count; i++)
         iw_buffer_add_format(&text, "%s\n", pins->items[i]);
-    (void)r;
     return iw_write_passing(path, text.data ? text.data : "", text.length, 0600, err);
-}
-
-static void add_variables(const iw_resolver *r, iw_strings *environment)
-{
-    static const char *const kept[] = {"HOME",
-                                       "PATH",
-                                       "PIP_INDEX_URL",
-                                       "PIP_EXTRA_INDEX_URL",
-                                       "PIP_CONFIG_FILE",
-                                       "PIP_CERT",
-                                       "SSL_CERT_FILE",
-                                       "http_proxy",
-                                       "https_proxy",
-                                       "no_proxy",
-                                       "XDG_CONFIG_HOME",
-                                       "XDG_CACHE_HOME"};
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (getenv(kept[i]) && !(r->index && strcmp(kept[i], "PIP_INDEX_URL") == 0))
-            iw_strings_add_format(environment, "%s=%s", kept[i], getenv(kept[i]));
-    if (r->index) iw_strings_add_format(environment, "PIP_INDEX_URL=%s", r->index);
-    iw_strings_add_format(environment, "TMPDIR=%s", r->folder);
 }
 
 /* --- running pip ---------------------------------------------------------- */
 
-static int wait_for(const iw_resolver *r, pid_t pid, int *status, iw_error *err)
-{
-    int ended = (int)syscall(SYS_pidfd_open, pid, 0);
-    struct pollfd polled[2] = {{ended, POLLIN, 0}, {r->cancel, POLLIN, 0}};
-    while (ended >= 0 && poll(polled, 2, -1) < 0 && errno == EINTR) continue;
-    bool stopped = polled[1].revents && !polled[0].revents;
-    if (stopped) kill(pid, SIGTERM);
-    if (ended >= 0) close(ended);
-    if (iw_wait(pid, status, err) != 0) return -1;
-    return stopped ? iw_fail(err, IW_E_CANCELLED, "stopped while pip resolved") : 0;
-}
-
 static int run(const iw_resolver *r, const iw_strings *argv, const iw_strings *environment,
                const char *said, int *status, iw_error *err)
 {
-    pid_t pid;
     iw_cleanup_fd int out = open(said, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (out < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", said);
     const iw_command command = {.argv = (const char *const *)argv->items,
@@ -104,7 +66,7 @@ static int run(const iw_resolver *r, const iw_strings *argv, const iw_strings *e
                                 .error = out,
                                 .own_group = true,
                                 .die_with_parent = true};
-    return iw_spawn(&command, &pid, err) != 0 ? -1 : wait_for(r, pid, status, err);
+    return iw_run_until(&command, r->cancel, "pip resolved", status, err);
 }
 
 static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits, const char *report,
@@ -135,7 +97,7 @@ static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits,
                                  NULL};
     iw_checks_python(r->root, NULL, &argv, &environment);
     iw_strings_add_all(&argv, words);
-    add_variables(r, &environment);
+    iw_pip_environment(r->index, r->folder, &environment);
     return iw_make_folders(stubs, 0755, err) != 0 ? -1
                                                   : run(r, &argv, &environment, said, status, err);
 }
@@ -253,7 +215,6 @@ static int take_dist(const iw_resolver *r, const json_t *item, iw_resolution *ou
                       .stub = iw_starts_with(url, "file://")};
     take_needs(metadata, &dist->needs);
     dist->pure = iw_ends_with(dist->file, "-none-any.whl");
-    (void)r;
     return dist->stub || sha256
                ? 0
                : iw_fail(err, IW_E_FORMAT, "the index tells no SHA-256 of %s", dist->file);
@@ -306,8 +267,8 @@ int iw_resolve(const iw_resolver *r, const iw_strings *pins, iw_resolution *out,
     int status = 0;
     *how = IW_RESOLVED;
     *what = NULL;
-    if (write_lines(r, wanted, all->items, all->count, &all->options, NULL, err) != 0 ||
-        write_lines(r, limits, all->constraints, all->constraint_count, NULL, pins, err) != 0 ||
+    if (write_lines(wanted, all->items, all->count, &all->options, NULL, err) != 0 ||
+        write_lines(limits, all->constraints, all->constraint_count, NULL, pins, err) != 0 ||
         ask_pip(r, wanted, limits, report, said, &status, err) != 0)
         return -1;
     return status == 0 ? read_report(r, report, out, err) : explain(r, said, how, what, err);

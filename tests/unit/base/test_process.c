@@ -494,6 +494,27 @@ static void test_emit(void **state)
 }
 
 #define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
+/* Stopped by its descriptor, or left to its own end. */
+static void test_run_until(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    const char *const forever[] = {"sleep", "60", NULL}, *const soon[] = {"sh", "-c", "exit 3",
+                                                                          NULL};
+    iw_command command = {.argv = forever, .in = -1, .out = -1, .error = -1};
+    int ends[2], status = 0;
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    command.argv = soon;
+    kit_ok(iw_run_until(&command, ends[0], "waiting", &status, &err));
+    assert_int_equal(WEXITSTATUS(status), 3);
+    assert_int_equal(write(ends[1], "c", 1), 1);
+    command.argv = forever;
+    kit_fails(iw_run_until(&command, ends[0], "waiting", &status, &err), IW_E_CANCELLED,
+              "stopped while waiting");
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+    close(ends[0]), close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +523,7 @@ int main(void)
         with_folder(test_inherits_nothing),
         with_folder(test_swapped),
         with_folder(test_closed_standard),
+        cmocka_unit_test(test_run_until),
         cmocka_unit_test(test_group_and_death),
         cmocka_unit_test(test_guarded),
         cmocka_unit_test(test_guarded_when_parent_dies),

@@ -1,0 +1,38 @@
+/* What pip sees of the caller's environment. */
+#include "../folder.h"
+
+#include "triage/pip.h"
+
+static size_t indexes(const iw_strings *environment)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < environment->count; i++)
+        count += iw_starts_with(environment->items[i], "PIP_INDEX_URL=");
+    return count;
+}
+
+/* Of two variables of one name Python takes the first: the caller's would win. */
+static void the_given_index_is_the_only_one(void **state)
+{
+    iw_cleanup_strings iw_strings given = {0}, own = {0}, none = {0};
+    (void)state;
+    setenv("PIP_INDEX_URL", "http://127.0.0.1:1/theirs", 1);
+    setenv("LD_PRELOAD_NOT", "x", 1);
+    iw_pip_environment("http://127.0.0.1:1/given", "/tmp/there", &given);
+    iw_pip_environment(NULL, "/tmp/there", &own);
+    unsetenv("PIP_INDEX_URL");
+    iw_pip_environment(NULL, "/tmp/there", &none);
+    assert_true(iw_strings_has(&given, "PIP_INDEX_URL=http://127.0.0.1:1/given"));
+    assert_int_equal(indexes(&given), 1);
+    assert_true(iw_strings_has(&own, "PIP_INDEX_URL=http://127.0.0.1:1/theirs"));
+    assert_int_equal(indexes(&own), 1);
+    assert_int_equal(indexes(&none), 0);
+    assert_true(iw_strings_has(&given, "TMPDIR=/tmp/there"));
+    assert_false(iw_strings_has(&given, "LD_PRELOAD_NOT=x"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_given_index_is_the_only_one)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
