@@ -195,7 +195,7 @@ static void take_needs(const json_t *metadata, iw_strings *names)
     iw_strings_sort(names);
 }
 
-static int take_dist(const iw_resolver *r, const json_t *item, iw_resolution *out, iw_error *err)
+static int take_dist(const json_t *item, iw_resolution *out, iw_error *err)
 {
     const json_t *metadata = json_object_get(item, "metadata"),
                  *download = json_object_get(item, "download_info"),
@@ -225,7 +225,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const iw_dist *)a)->name, ((const iw_dist *)b)->name);
 }
 
-static int read_report(const iw_resolver *r, const char *path, iw_resolution *out, iw_error *err)
+static int read_report(const char *path, iw_resolution *out, iw_error *err)
 {
     iw_cleanup_free char *text = NULL;
     if (iw_read_file(path, TEXT_LIMIT, &text, &(size_t){0}, err) != 0) return -1;
@@ -233,7 +233,7 @@ static int read_report(const iw_resolver *r, const char *path, iw_resolution *ou
     size_t i;
     int status = report ? 0 : iw_fail(err, IW_E_FORMAT, "pip's report can't be read");
     json_array_foreach(json_object_get(report, "install"), i, item) if (status == 0) status =
-        take_dist(r, item, out, err);
+        take_dist(item, out, err);
     json_decref(report);
     if (out->count) qsort(out->items, out->count, sizeof *out->items, by_name);
     return status;
@@ -271,5 +271,5 @@ int iw_resolve(const iw_resolver *r, const iw_strings *pins, iw_resolution *out,
         write_lines(limits, all->constraints, all->constraint_count, NULL, pins, err) != 0 ||
         ask_pip(r, wanted, limits, report, said, &status, err) != 0)
         return -1;
-    return status == 0 ? read_report(r, report, out, err) : explain(r, said, how, what, err);
+    return status == 0 ? read_report(report, out, err) : explain(r, said, how, what, err);
 }
