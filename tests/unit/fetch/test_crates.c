@@ -332,6 +332,36 @@ static void fetches_and_lays_crates(void **state)
     project_free(&p);
 }
 
+/* `fetch --check`: each crate once its lock is in the store, before that one line that says so. */
+static void asks_for_crates(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_store *store = kit_store(k);
+    iw_source_answers answers = {0};
+    project p;
+    make_project(k, &p, NULL);
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20};
+    kit_ok(iw_fetch_check(store, &p.wanted[1], 1, &options, &answers, &err));
+    assert_int_equal(answers.count, 1);
+    assert_string_equal(iw_source_state_name(answers.items[0].state), "unknown");
+    kit_has(answers.items[0].detail, "once its source is in the store");
+    iw_source_answers_free(&answers);
+    kit_ok(iw_fetch_all(store, p.wanted, 1, &options, &err));
+    iw_cleanup_free char *gone = kit_path(k, "files/crates/two/2.0.0/download");
+    assert_int_equal(unlink(gone), 0);
+    kit_forget(k);
+    kit_ok(iw_fetch_check(store, &p.wanted[1], 1, &options, &answers, &err));
+    assert_int_equal(answers.count, 2);
+    assert_string_equal(answers.items[0].name, "one-1.0.0.crate");
+    assert_string_equal(iw_source_state_name(answers.items[0].state), "there");
+    assert_string_equal(answers.items[1].name, "two-2.0.0.crate");
+    assert_string_equal(iw_source_state_name(answers.items[1].state), "gone");
+    assert_int_equal(kit_requests(k, "GET /plain/crates"), 0); /* nothing is downloaded */
+    iw_source_answers_free(&answers);
+    project_free(&p);
+}
+
 static void refuses_other_crates_and_locks(void **state)
 {
     kit *k = *state;
@@ -381,6 +411,7 @@ int main(void)
         cmocka_unit_test(says_why_a_registry_is_no_use),
         cmocka_unit_test(honours_cargos_configuration),
         cmocka_unit_test(fetches_and_lays_crates),
+        cmocka_unit_test(asks_for_crates),
         cmocka_unit_test(refuses_other_crates_and_locks),
     };
     return cmocka_run_group_tests_name("fetch: crates", tests, kit_group_setup, kit_group_teardown);

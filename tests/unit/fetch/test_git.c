@@ -468,6 +468,42 @@ static void bounds_submodules(void **state)
     iw_error_clear(&err);
 }
 
+/* `fetch --check` says of a repository what its list of branches and tags tells. */
+static void expect_answer(kit *k, const iw_source *source, const char *state, const char *compared,
+                          const char *detail)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_source_answers answers = {0};
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 30};
+    iw_recipe recipe = {.name = "g", .version = "1", .sources = source, .source_count = 1};
+    iw_wanted wanted = {.recipe = &recipe, .source = source};
+    kit_ok(iw_fetch_check(k->store, &wanted, 1, &options, &answers, &err));
+    assert_int_equal(answers.count, 1);
+    assert_string_equal(iw_source_state_name(answers.items[0].state), state);
+    assert_string_equal(answers.items[0].compared, compared);
+    if (detail) kit_has(answers.items[0].detail, detail);
+    else assert_null(answers.items[0].detail);
+    iw_source_answers_free(&answers);
+}
+
+static void asks_a_repository(void **state)
+{
+    kit *k = *state;
+    kit_store(k);
+    iw_cleanup_free char *commit = simple(k, "asked"), *work = kit_path(k, "git/asked"),
+                         *url = iw_format("%s/git/asked.git", k->url),
+                         *gone = iw_format("%s/plain/nothing.git", k->url);
+    static const char digest[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    iw_source at_an_end = source_of(url, commit, digest), lost = source_of(gone, commit, digest),
+              by_ssh = source_of("git@127.0.0.1:x.git", commit, digest);
+    expect_answer(k, &at_an_end, "there", "digest", NULL);
+    run_git(work, "commit -q --allow-empty -m two");
+    iw_cleanup_free char *later = publish(k, "asked");
+    expect_answer(k, &at_an_end, "there", "nothing", "known only by fetching");
+    expect_answer(k, &lost, "gone", "nothing", "404");
+    expect_answer(k, &by_ssh, "unknown", "nothing", "by ssh isn't asked");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -480,6 +516,7 @@ int main(void)
         cmocka_unit_test(fetches_again_what_was_damaged),
         cmocka_unit_test(refuses_hostile_trees),
         cmocka_unit_test(bounds_submodules),
+        cmocka_unit_test(asks_a_repository),
     };
     return cmocka_run_group_tests_name("fetch: git", tests, kit_group_setup, kit_group_teardown);
 }
