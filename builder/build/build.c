@@ -340,6 +340,7 @@ int iw_build_plan(iw_store *store, iw_plan *plan, const iw_build_options *option
                   .jobs = options->jobs ? options->jobs : iw_core_count()};
     b.limit = options->packages ? options->packages : b.jobs;
     b.schedule = iw_schedule_new(plan);
+    if (options->only) iw_schedule_only(b.schedule, options->only);
     b.workers = iw_alloc(b.limit * sizeof *b.workers);
     int status = run_loop(&b, err);
     if (status == 0) status = conclude(&b, err);

@@ -14,6 +14,7 @@ typedef struct iw_build_options {
     unsigned packages; /* built at once; 0: jobs */
     bool fail_fast;    /* after a failure start nothing more; else what doesn't need the failed one
                           goes on */
+    const iw_node *only; /* nothing but this node, whose laid ones are all done; NULL: all */
     const char *helpers; /* folder with iw-cc, iw-init, iw-trace */
     int cancel;          /* readable: stop cleanly; -1: none */
     const iw_sink *sink;

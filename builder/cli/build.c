@@ -1,11 +1,14 @@
 /* `ironwheel build STACK`. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
 #include "cli/commands.h"
+#include "cli/giving.h"
 #include "deliver/floor.h"
+#include "deliver/only.h"
 #include "share/cache.h"
 
 int iw_build_say_ready(iw_context *context, const char *stack, const char *path, const char *sha256)
@@ -39,18 +42,65 @@ static int check_floor(iw_context *context, const iw_session *session, iw_error 
                    session->stack->name);
 }
 
-static int make(iw_context *context, iw_session *session, iw_error *err)
+static void say_only(iw_context *context, const iw_node *node, iw_only_outcome outcome)
+{
+    static const char *const words[] = {"nothing to do, the remote has it",
+                                        "nothing to do, it is in the store", "pulled", "built"};
+    const iw_recipe *recipe = node->recipe;
+    if (context->json)
+        iw_print_json(context, json_pack("{s:s,s:s,s:s,s:s,s:s}", "type", "only", "package",
+                                         recipe->name, "version", recipe->version, "outcome",
+                                         iw_only_name(outcome), "key", node->build_key));
+    else if (!context->quiet)
+        iw_print(context, "%s/%s: %s\n", recipe->name, recipe->version, words[outcome]);
+}
+
+static int make_one(iw_context *context, iw_session *session, iw_giving *giving, iw_error *err)
+{
+    iw_only_outcome outcome;
+    iw_node *node;
+    const char *package = iw_text_option(context->arguments, "only");
+    if (iw_session_build_only(session, package, giving != NULL, &outcome, &node, err) != 0)
+        return -1;
+    say_only(context, node, outcome);
+    return giving && outcome != IW_ONLY_THERE ? iw_giving_push(context, giving, session, node, err)
+                                              : 0;
+}
+
+static int make_all(iw_context *context, iw_session *session, iw_giving *giving, iw_error *err)
+{
+    if (iw_session_build(session, err) != 0) return -1;
+    if (!giving) return 0;
+    return iw_session_replan(session, err) == 0
+               ? iw_giving_push(context, giving, session, NULL, err)
+               : -1;
+}
+
+/* With the remotes at hand, which are let go afterwards. */
+static int make_with(iw_context *context, iw_session *session, iw_giving *giving, iw_error *err)
 {
     iw_cache *cache = NULL;
-    if (check_floor(context, session, err) != 0) return -1;
-    if (iw_context_start(context, session, err) != 0 || iw_context_cache(context, &cache, err) != 0)
-        return -1;
+    if (iw_context_cache(context, &cache, err) != 0) return -1;
     session->options.cache = cache;
     session->options.offered = iw_cache_offers;
     session->options.check = iw_flag(context->arguments, "check");
-    int status = iw_session_build(session, err);
+    int status = iw_text_option(context->arguments, "only")
+                     ? make_one(context, session, giving, err)
+                     : make_all(context, session, giving, err);
     session->options.cache = NULL;
     iw_cache_close(cache);
+    return status;
+}
+
+static int make(iw_context *context, iw_session *session, iw_error *err)
+{
+    const char *place = iw_text_option(context->arguments, "push-to");
+    iw_giving giving = {.trust = NULL};
+    if (check_floor(context, session, err) != 0) return -1;
+    int status = place ? iw_giving_open(context, place, &giving, err) : 0;
+    if (status == 0) status = iw_context_start(context, session, err);
+    if (status == 0) status = make_with(context, session, place ? &giving : NULL, err);
+    iw_giving_close(&giving);
     if (status == 0) return 0;
     if (err->kind != IW_E_CANCELLED) return -1;
     return iw_fail(err, IW_E_CANCELLED,
@@ -59,11 +109,18 @@ static int make(iw_context *context, iw_session *session, iw_error *err)
                    session->stack->name);
 }
 
+/* What has to be done although the bundle may be there. */
+static bool asks_for_more(const iw_arguments *arguments)
+{
+    return iw_flag(arguments, "check") || iw_flag(arguments, "no-bundle") ||
+           iw_text_option(arguments, "only") || iw_text_option(arguments, "push-to");
+}
+
 int iw_build_find_ready(const iw_context *context, const iw_session *session, char **path,
                         char **sha256, bool *found, iw_error *err)
 {
     *found = false;
-    if (iw_flag(context->arguments, "check")) return 0;
+    if (asks_for_more(context->arguments)) return 0;
     return iw_session_find_ready(session, path, sha256, found, err);
 }
 
@@ -90,6 +147,11 @@ const iw_option iw_build_option_table[] = {
      "zstd level of the bundle (default: 12; another level gives other bytes)", NULL},
     {"anyway", 0, IW_OPTION_FLAG, NULL,
      "Build a bundle that needs a newer glibc than this host has", NULL},
+    {"only", 0, IW_OPTION_TEXT, "PACKAGE",
+     "Build this one package; what it is built on must be in the store or at a remote", "package"},
+    {"no-bundle", 0, IW_OPTION_FLAG, NULL, "Build the packages, and write no bundle", NULL},
+    {"push-to", 0, IW_OPTION_TEXT, "PLACE",
+     "Take what PLACE has, and give it what was built, signed as by `push`", "folder"},
     IW_BUILD_OPTIONS,
     IW_REMOTE_OPTIONS,
     IW_FETCH_OPTIONS,
@@ -116,11 +178,14 @@ const iw_command_spec iw_command_build = {
         "it is the same wherever the bundle was compressed), BUNDLE.tar.zst.checks.json, and a "
         "report, one HTML page: "
         "what is in it, what was patched and why, what the audit and the checks "
-        "found.",
+        "found.\n\n"
+        "With --only and --push-to several machines build one stack, each its own packages; "
+        "`ironwheel jobs` writes such jobs.",
     .examples =
         "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without "
         "a network, after `ironwheel fetch base`\n"
-        "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n",
+        "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n"
+        "ironwheel build base --only numpy --push-to /mnt/nas/ironwheel\tone package, for others\n",
     .options = iw_build_option_table,
     .run = run,
 };

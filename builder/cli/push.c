@@ -115,28 +115,6 @@ static int push_sources(iw_context *context, iw_session *session, iw_remote *rem
 
 /* --- all of it ------------------------------------------------------------ */
 
-static void say(iw_context *context, const iw_remote *remote, const iw_pushed *done)
-{
-    iw_cleanup_free char *sent = iw_format_bytes(done->sent),
-                         *expires = done->expires ? iw_time_text(done->expires) : NULL;
-    if (context->json) {
-        iw_print_json(context,
-                      json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "type", "pushed",
-                                "to", iw_remote_where(remote), "key", done->key, "version",
-                                (json_int_t)done->version, "bytes", (json_int_t)done->sent,
-                                "bundles", (json_int_t)done->bundles, "artifacts",
-                                (json_int_t)done->artifacts, "deltas", (json_int_t)done->deltas,
-                                "wheels", (json_int_t)done->wheels, "expires",
-                                (json_int_t)done->expires, "unchanged", done->unchanged));
-        return;
-    }
-    if (context->quiet) return;
-    iw_print(context, "%s: %s, channel %s version %llu%s%s\n", iw_remote_where(remote),
-             done->unchanged && !done->sent ? "nothing new" : sent, done->key,
-             (unsigned long long)done->version, expires ? ", good until " : "",
-             expires ? expires : "");
-}
-
 /* What a rig that knows nothing yet has to be told, over a way that nobody listens in to. */
 static void say_to_new_rigs(iw_context *context, const iw_trust *trust, const iw_remote *remote,
                             const iw_pushed *done)
@@ -160,7 +138,7 @@ static iw_push_options options_of(iw_context *context, const char *passphrase, c
                              .renew = iw_flag(a, "renew"),
                              .no_deltas = iw_flag(a, "no-deltas"),
                              .prune = iw_number_option(a, "prune", 0),
-                             .expires = iw_number_option(a, "expires", 90),
+                             .expires = iw_number_option(a, "expires", IW_PUSH_EXPIRES),
                              .sink = context->sink};
 }
 
@@ -177,7 +155,7 @@ static int push(iw_context *context, iw_trust *trust, iw_remote *remote, pushing
     for (size_t i = 0; status == 0 && i < p->count && iw_flag(context->arguments, "sources"); i++)
         if (p->sessions[i].plan) status = push_sources(context, &p->sessions[i], remote, work, err);
     if (status == 0) {
-        say(context, remote, &done);
+        iw_say_pushed(context, remote, &done);
         say_to_new_rigs(context, trust, remote, &done);
     }
     return status;

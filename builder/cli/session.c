@@ -21,6 +21,7 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
                   .pypi_index = iw_text_option(a, "index-url"),
                   .parallel = (unsigned)iw_number_option(a, "downloads", 0)},
         .no_sandbox = iw_flag(a, "no-sandbox"),
+        .no_bundle = iw_flag(a, "no-bundle"),
         .fail_fast = iw_flag(a, "fail-fast"),
         .jobs = (unsigned)iw_number_option(a, "jobs", 0),
         .packages = (unsigned)iw_number_option(a, "packages", 0),
@@ -56,7 +57,8 @@ int iw_context_cache(iw_context *context, iw_cache **out, iw_error *err)
     const iw_arguments *a = context->arguments;
     iw_cache_options options = {.sink = context->sink,
                                 .cancel = context->cancel,
-                                .signers = (unsigned)iw_number_option(a, "require-signers", 0)};
+                                .signers = (unsigned)iw_number_option(a, "require-signers", 0),
+                                .place = iw_text_option(a, "push-to")};
     *out = NULL;
     if (iw_flag(a, "no-remote") || iw_flag(a, "offline") || iw_flag(a, "no-sandbox")) return 0;
     return iw_context_store(context, &options.store, err) == 0 ? iw_cache_open(&options, out, err)

@@ -1,6 +1,7 @@
 #include "cli/sharing.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,4 +106,26 @@ char *iw_key_told(const iw_public_key *key)
     iw_key_id(key, id);
     iw_key_words(key, words);
     return iw_format("%s  (%s)", id, words);
+}
+
+void iw_say_pushed(iw_context *context, const iw_remote *remote, const iw_pushed *done)
+{
+    iw_cleanup_free char *sent = iw_format_bytes(done->sent),
+                         *expires = done->expires ? iw_time_text(done->expires) : NULL;
+    if (context->json) {
+        iw_print_json(context,
+                      json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "type", "pushed",
+                                "to", iw_remote_where(remote), "key", done->key, "version",
+                                (json_int_t)done->version, "bytes", (json_int_t)done->sent,
+                                "bundles", (json_int_t)done->bundles, "artifacts",
+                                (json_int_t)done->artifacts, "deltas", (json_int_t)done->deltas,
+                                "wheels", (json_int_t)done->wheels, "expires",
+                                (json_int_t)done->expires, "unchanged", done->unchanged));
+        return;
+    }
+    if (context->quiet) return;
+    iw_print(context, "%s: %s, channel %s version %llu%s%s\n", iw_remote_where(remote),
+             done->unchanged && !done->sent ? "nothing new" : sent, done->key,
+             (unsigned long long)done->version, expires ? ", good until " : "",
+             expires ? expires : "");
 }

@@ -3,6 +3,7 @@
 #define IW_CLI_SHARING_H
 
 #include "cli/context.h"
+#include "share/push.h"
 #include "share/trust.h"
 
 /* The passphrase of a key file: NULL where it has none, else IRONWHEEL_PASSPHRASE, else asked for
@@ -21,5 +22,7 @@ int iw_context_remote(iw_context *context, const iw_trust *trust, const char *na
                       iw_error *err);
 /* "id  words  owner" lines for people. Caller frees. */
 char *iw_key_told(const iw_public_key *key);
+/* What a push did: one line, or one of JSON. */
+void iw_say_pushed(iw_context *context, const iw_remote *remote, const iw_pushed *done);
 
 #endif

@@ -286,7 +286,9 @@ static int ask_remotes(iw_session *session, bool *taken, iw_error *err)
 {
     *taken = false;
     if (!session->options.cache || session->host) return 0;
-    if (!session->options.check && take_bundle(session, taken, err) != 0) return -1;
+    if (!session->options.check && !session->options.no_bundle &&
+        take_bundle(session, taken, err) != 0)
+        return -1;
     return *taken ? 0 : bring_packages(session, err);
 }
 
@@ -316,7 +318,7 @@ int iw_session_build(iw_session *session, iw_error *err)
                                 .bring = given->cache ? iw_cache_bring_one : NULL,
                                 .context = given->cache};
     int status = iw_build_plan(session->store, session->plan, &options, err);
-    if (status == 0) status = bundle(session, true, clock.built, err);
+    if (status == 0 && !given->no_bundle) status = bundle(session, true, clock.built, err);
     json_decref(clock.begun);
     json_decref(clock.built);
     return status;

@@ -64,6 +64,24 @@ static const iw_toolchain *checks_wanted(const iw_session *session, bool all)
     return all || !own ? checks : NULL;
 }
 
+static size_t add_toolchain(const iw_session *session, iw_wanted *list, size_t count)
+{
+    const iw_toolchain *toolchain = session->toolchain;
+    for (size_t i = 0; i < toolchain->package_count; i++)
+        list[count++] = (iw_wanted){.package = &toolchain->packages[i], .toolchain = toolchain};
+    return count;
+}
+
+/* A node's sources that come from elsewhere, added to the list. */
+static size_t add_sources(const iw_node *node, iw_wanted *list, size_t count)
+{
+    for (size_t k = 0; k < node->recipe->source_count; k++)
+        if (node->recipe->sources[k].kind != IW_SOURCE_LOCAL)
+            list[count++] =
+                (iw_wanted){.recipe = node->recipe, .source = &node->recipe->sources[k]};
+    return count;
+}
+
 size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw_wanted **wanted)
 {
     const iw_toolchain *checks = checks_wanted(session, all);
@@ -73,18 +91,13 @@ size_t iw_session_wanted(const iw_session *session, bool all, bool toolchain, iw
         most += session->plan->nodes[i].recipe->source_count;
     iw_wanted *list = iw_alloc(most * sizeof *list);
     if (all) count = iw_pinned_wanted(session->store, &session->pinned, list);
-    for (size_t i = 0; toolchain && i < session->toolchain->package_count; i++)
-        list[count++] = (iw_wanted){.package = &session->toolchain->packages[i],
-                                    .toolchain = session->toolchain};
+    if (toolchain) count = add_toolchain(session, list, count);
     for (size_t i = 0; checks && i < checks->package_count; i++)
         list[count++] = (iw_wanted){.package = &checks->packages[i], .toolchain = checks};
     for (size_t i = 0; i < session->plan->node_count; i++) {
         const iw_node *node = &session->plan->nodes[i];
         if (!all && iw_node_is_done(node)) continue;
-        for (size_t k = 0; k < node->recipe->source_count; k++)
-            if (node->recipe->sources[k].kind != IW_SOURCE_LOCAL)
-                list[count++] =
-                    (iw_wanted){.recipe = node->recipe, .source = &node->recipe->sources[k]};
+        count = add_sources(node, list, count);
     }
     *wanted = list;
     return count;
@@ -143,11 +156,19 @@ int iw_session_fetch(iw_session *session, bool all, iw_error *err)
 int iw_session_fetch_toolchain(iw_session *session, iw_error *err)
 {
     if (iw_session_has_toolchain(session)) return 0;
-    const iw_toolchain *toolchain = session->toolchain;
-    iw_wanted *wanted = iw_alloc((toolchain->package_count + 1) * sizeof *wanted);
-    for (size_t i = 0; i < toolchain->package_count; i++)
-        wanted[i] = (iw_wanted){.package = &toolchain->packages[i], .toolchain = toolchain};
-    int status = fetch(session, wanted, toolchain->package_count, err);
+    iw_wanted *wanted = iw_alloc((session->toolchain->package_count + 1) * sizeof *wanted);
+    int status = fetch(session, wanted, add_toolchain(session, wanted, 0), err);
+    free(wanted);
+    return status;
+}
+
+int iw_session_fetch_for(iw_session *session, const iw_node *node, iw_error *err)
+{
+    size_t most = session->toolchain->package_count + node->recipe->source_count, count;
+    iw_wanted *wanted = iw_alloc((most + 1) * sizeof *wanted);
+    count = add_sources(node, wanted, 0);
+    if (!iw_session_has_toolchain(session)) count = add_toolchain(session, wanted, count);
+    int status = fetch(session, wanted, count, err);
     free(wanted);
     return status;
 }

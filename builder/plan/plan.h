@@ -93,6 +93,9 @@ int iw_plan_why(const iw_plan *plan, iw_store *store, const char *name, char **o
 
 typedef struct iw_schedule iw_schedule;
 iw_schedule *iw_schedule_new(const iw_plan *plan); /* nodes with action REUSE count as done */
+/* Leaves out everything but `node`, which has all that it waits for. Before the first
+ * iw_schedule_next. */
+void iw_schedule_only(iw_schedule *schedule, const iw_node *node);
 void iw_schedule_free(iw_schedule *schedule);
 iw_node *iw_schedule_next(iw_schedule *schedule); /* a ready node (longest expected path first), now
                                                      running; NULL: none ready */

@@ -75,6 +75,17 @@ iw_schedule *iw_schedule_new(const iw_plan *plan)
     return s;
 }
 
+void iw_schedule_only(iw_schedule *s, const iw_node *node)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        run *r = &s->runs[i];
+        if (i == node->index) continue;
+        s->ready -= r->state == RUN_READY;
+        r->state = RUN_DONE;
+        r->waiting_count = 0;
+    }
+}
+
 void iw_schedule_free(iw_schedule *schedule)
 {
     if (!schedule) return;

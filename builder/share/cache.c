@@ -35,19 +35,30 @@ struct iw_cache {
 
 /* --- opening -------------------------------------------------------------- */
 
+static int add_source(iw_cache *cache, const char *name, const char *address, iw_error *err)
+{
+    iw_remote_options options = {.sink = cache->options.sink,
+                                 .cancel = cache->options.cancel,
+                                 .hurried = true};
+    source *one = &cache->sources[cache->count];
+    if (iw_remote_open(address, &options, &one->remote, err) != 0) return -1;
+    one->name = iw_strdup(name);
+    cache->count++;
+    return 0;
+}
+
 static int add_sources(iw_cache *cache, iw_error *err)
 {
     iw_cleanup_strings iw_strings names = {0}, addresses = {0};
-    if (iw_remotes_read(cache->trust, &names, &addresses, err) != 0) return -1;
+    const char *place = cache->options.place;
+    iw_cleanup_free char *first = place ? iw_remotes_resolve(cache->trust, place) : NULL;
+    if (!cache->options.place_only && iw_remotes_read(cache->trust, &names, &addresses, err) != 0)
+        return -1;
     cache->sources = iw_alloc((names.count + 1) * sizeof *cache->sources);
+    if (first && add_source(cache, place, first, err) != 0) return -1;
     for (size_t i = 0; i < names.count; i++) {
-        iw_remote_options options = {.sink = cache->options.sink,
-                                     .cancel = cache->options.cancel,
-                                     .hurried = true};
-        source *one = &cache->sources[cache->count];
-        if (iw_remote_open(addresses.items[i], &options, &one->remote, err) != 0) return -1;
-        one->name = iw_strdup(names.items[i]);
-        cache->count++;
+        bool known = first && strcmp(addresses.items[i], first) == 0;
+        if (!known && add_source(cache, names.items[i], addresses.items[i], err) != 0) return -1;
     }
     return 0;
 }
@@ -398,6 +409,32 @@ int iw_cache_bring(iw_cache *cache, const iw_plan *plan, size_t *brought, size_t
     int status = bring_nodes(cache, plan, nodes, count, brought, missed, err);
     free(nodes);
     return status;
+}
+
+int iw_cache_bring_for(iw_cache *cache, const iw_plan *plan, const iw_node *node, size_t *missed,
+                       iw_error *err)
+{
+    const iw_node **nodes = iw_alloc((node->laid_count + 1) * sizeof *nodes);
+    size_t count = 0, brought;
+    *missed = 0;
+    if (node->action == IW_ACTION_PULL) nodes[count++] = node;
+    for (size_t i = 0; !iw_node_is_done(node) && i < node->laid_count; i++)
+        if (node->laid[i]->action == IW_ACTION_PULL) nodes[count++] = node->laid[i];
+    int status = bring_nodes(cache, plan, nodes, count, &brought, missed, err);
+    free(nodes);
+    return status;
+}
+
+bool iw_cache_place_has(iw_cache *cache, const iw_plan *plan, const iw_node *node)
+{
+    source *one = cache->count ? &cache->sources[0] : NULL;
+    if (!one || !node->build_key[0]) return false;
+    ask(cache, one);
+    for (size_t k = 0; !one->off && k < one->count; k++) {
+        const iw_offered *offered = iw_channel_artifact(one->readings[k].channel, node->build_key);
+        if (offered && !one->readings[k].expired && is_of(offered, plan, node)) return true;
+    }
+    return false;
 }
 
 int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *brought,

@@ -13,10 +13,13 @@ typedef struct iw_cache_options {
     iw_store *store;
     const iw_sink *sink;
     int cancel;
-    unsigned signers; /* so many keys must offer the same content; 0: 1 */
+    unsigned signers;  /* so many keys must offer the same content; 0: 1 */
+    const char *place; /* asked first: an address, or a remote's name; or NULL */
+    bool place_only;   /* and no other */
 } iw_cache_options;
 
-/* The remotes of `remote add`. *out is NULL where there are none. Nothing is reached yet. */
+/* The remotes of `remote add`, and `place`. *out is NULL where there are none. Nothing is reached
+ * yet. */
 int iw_cache_open(const iw_cache_options *options, iw_cache **out, iw_error *err);
 void iw_cache_close(iw_cache *cache);
 /* From here on what is told goes there; for a display that was opened later. */
@@ -31,6 +34,11 @@ bool iw_cache_offers(void *context, const iw_plan *plan, const iw_node *node, iw
  * this rig's own store can't be written. */
 int iw_cache_bring(iw_cache *cache, const iw_plan *plan, size_t *brought, size_t *missed,
                    iw_error *err);
+/* The same of one node: itself where it is to be pulled, else what is laid for it. */
+int iw_cache_bring_for(iw_cache *cache, const iw_plan *plan, const iw_node *node, size_t *missed,
+                       iw_error *err);
+/* Whether the first place of all offers the node as it is planned, its build key being known. */
+bool iw_cache_place_has(iw_cache *cache, const iw_plan *plan, const iw_node *node);
 /* For iw_build_options.bring: one node, whose build key has become known. */
 int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *brought,
                        iw_error *err);

@@ -326,8 +326,8 @@ static int push_artifacts(pushing *p, const iw_push_item *item, iw_error *err)
 {
     for (size_t i = 0; i < item->plan->node_count; i++) {
         const iw_node *node = &item->plan->nodes[i];
-        if (node->action == IW_ACTION_REUSE && may_go(p, node) &&
-            push_artifact(p, item, node, err) != 0)
+        if (node->action == IW_ACTION_REUSE && (!item->only || item->only == node) &&
+            may_go(p, node) && push_artifact(p, item, node, err) != 0)
             return -1;
     }
     return 0;

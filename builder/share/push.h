@@ -10,8 +10,11 @@ typedef struct iw_push_item {
     const char *bundle_key; /* with its format: what it was made from; or NULL */
     iw_store *store;        /* with `plan`: what is pushed of its nodes, too; or NULL */
     const iw_plan *plan;
+    const iw_node *only; /* of its nodes this one alone; NULL: all */
     bool artifacts, wheels;
 } iw_push_item;
+
+#define IW_PUSH_EXPIRES 90 /* days, unless the user says otherwise */
 
 typedef struct iw_push_options {
     const char *passphrase; /* of the working key, or NULL */

@@ -46,6 +46,15 @@ static int read_state(const iw_trust *trust, const char *id, json_t **out, iw_er
                    path);
 }
 
+/* Processes of one user read and push side by side: what is read, changed and written again is one
+ * step. -1 where nothing can be written. */
+static int lock_seen(const iw_trust *trust, int *fd, iw_error *err)
+{
+    iw_cleanup_free char *folder = iw_trust_path(trust, "seen"),
+                         *path = iw_path_join(folder, "lock");
+    return iw_make_folders(folder, 0755, err) == 0 ? iw_lock_file(path, true, true, fd, err) : -1;
+}
+
 /* --- time ----------------------------------------------------------------- */
 
 uint64_t iw_seen_clock(const iw_trust *trust)
@@ -159,35 +168,56 @@ static bool is_known(const json_t *state, const char *where, const iw_stamp *sta
     return digest && strcmp(digest, stamp->sha256) == 0;
 }
 
-int iw_seen_note(const iw_trust *trust, const char *id, const char *where, const iw_stamp *stamp,
-                 const char *text, const char *signature, iw_error *err)
+static void forget_document(const iw_trust *trust, const char *sha256)
 {
-    json_t *state;
+    iw_cleanup_free char *name = iw_format("seen/%s", sha256), *path = iw_trust_path(trust, name);
+    unlink(path);
+}
+
+/* A later one that another process has noted meanwhile stays. */
+static void put_place(json_t *places, const char *where, const iw_stamp *stamp)
+{
+    const json_t *place = json_object_get(places, where);
+    if (json_integer_value(json_object_get(place, "version")) > (json_int_t)stamp->version) return;
+    json_object_set_new(places, where,
+                        json_pack("{s:I,s:s}", "version", (json_int_t)stamp->version, "sha256",
+                                  stamp->sha256));
+}
+
+static int note(const iw_trust *trust, const char *id, const char *where, const iw_stamp *stamp,
+                const char *text, json_t *state, iw_error *err)
+{
     char number[32];
-    (void)signature;
-    if (read_state(trust, id, &state, err) != 0) return -1;
-    if (is_known(state, where, stamp)) {
-        json_decref(state);
-        return 0;
-    }
     json_t *versions = json_object_get(state, "versions"),
            *places = json_object_get(state, "places");
     const char *old = json_string_value(json_object_get(json_object_get(places, where), "sha256"));
     iw_cleanup_free char *last = iw_strdup(old);
     snprintf(number, sizeof number, "%" PRIu64, stamp->version);
     json_object_set_new(versions, number, json_string(stamp->sha256));
-    json_object_set_new(places, where,
-                        json_pack("{s:I,s:s}", "version", (json_int_t)stamp->version, "sha256",
-                                  stamp->sha256));
+    put_place(places, where, stamp);
     trim(versions);
-    int status = write_seen(trust, stamp->sha256, text, strlen(text), err);
-    if (status == 0) status = write_state(trust, id, state, err);
-    if (status == 0) status = iw_seen_time(trust, stamp->issued, err);
+    if (write_seen(trust, stamp->sha256, text, strlen(text), err) != 0 ||
+        write_state(trust, id, state, err) != 0 || iw_seen_time(trust, stamp->issued, err) != 0)
+        return -1;
+    const char *current =
+        json_string_value(json_object_get(json_object_get(places, where), "sha256"));
+    if (last && *last && strcmp(last, current) != 0) forget_document(trust, last);
+    if (strcmp(current, stamp->sha256) != 0) forget_document(trust, stamp->sha256);
+    return 0;
+}
+
+int iw_seen_note(const iw_trust *trust, const char *id, const char *where, const iw_stamp *stamp,
+                 const char *text, iw_error *err)
+{
+    json_t *state;
+    iw_cleanup_fd int lock = -1;
+    if (read_state(trust, id, &state, err) != 0) return -1;
+    bool known = is_known(state, where, stamp);
     json_decref(state);
-    if (status == 0 && last) {
-        iw_cleanup_free char *name = iw_format("seen/%s", last), *path = iw_trust_path(trust, name);
-        unlink(path);
-    }
+    if (known) return 0;
+    if (lock_seen(trust, &lock, err) != 0 || read_state(trust, id, &state, err) != 0) return -1;
+    int status = note(trust, id, where, stamp, text, state, err);
+    json_decref(state);
     return status;
 }
 
@@ -195,7 +225,8 @@ int iw_seen_least(const iw_trust *trust, const char *id, const char *where, cons
                   iw_error *err)
 {
     json_t *state;
-    if (read_state(trust, id, &state, err) != 0) return -1;
+    iw_cleanup_fd int lock = -1;
+    if (lock_seen(trust, &lock, err) != 0 || read_state(trust, id, &state, err) != 0) return -1;
     json_t *places = json_object_get(state, "places");
     json_int_t known =
         json_integer_value(json_object_get(json_object_get(places, where), "version"));

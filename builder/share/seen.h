@@ -15,7 +15,7 @@ int iw_seen_judge(const iw_trust *trust, const char *id, const char *where, cons
                   const char *what, iw_error *err);
 /* Remembers it, durably: nothing is written where it was known. */
 int iw_seen_note(const iw_trust *trust, const char *id, const char *where, const iw_stamp *stamp,
-                 const char *text, const char *signature, iw_error *err);
+                 const char *text, iw_error *err);
 /* From now on at least that version must stand there; no more of the stamp is read. */
 int iw_seen_least(const iw_trust *trust, const char *id, const char *where, const iw_stamp *stamp,
                   iw_error *err);

@@ -15,6 +15,7 @@
 #include "share/seen.h"
 
 #define SIGNATURE_LIMIT ((size_t)4096)
+#define READS 4        /* of a channel that others write meanwhile */
 #define CHAIN_LIMIT 64 /* key files between the known one and the newest */
 
 char *iw_blob_path(const char *sha256)
@@ -545,7 +546,7 @@ static int channel_text(const iw_trust *trust, iw_remote *remote, const iw_stamp
 }
 
 static int take_channel(iw_trust *trust, iw_remote *remote, const iw_signature *signature,
-                        const char *signed_text, const char *where, iw_reading *out, iw_error *err)
+                        const char *where, iw_reading *out, iw_error *err)
 {
     iw_stamp stamp;
     iw_cleanup_free char *text = NULL;
@@ -567,22 +568,50 @@ static int take_channel(iw_trust *trust, iw_remote *remote, const iw_signature *
     if (c->version != stamp.version || c->issued != stamp.issued || c->expires != stamp.expires ||
         strcmp(c->key, out->id) != 0)
         return iw_fail(err, IW_E_DIGEST, "%s and its signature tell of different channels", where);
-    return iw_seen_note(trust, out->id, iw_remote_where(remote), &stamp, text, signed_text, err);
+    return iw_seen_note(trust, out->id, iw_remote_where(remote), &stamp, text, err);
 }
 
-/* *found false where the remote has no channel of that key. */
-static int read_one(iw_trust *trust, iw_remote *remote, iw_reading *out, bool *found, iw_error *err)
+/* *text stays NULL where the remote has no channel of that key. */
+static int try_one(iw_trust *trust, iw_remote *remote, const char *name, char **text,
+                   iw_reading *out, iw_error *err)
 {
-    iw_cleanup_free char *name = iw_format("channels/%s.json", out->id),
-                         *where = iw_format("%s/%s", iw_remote_where(remote), name), *text = NULL;
+    iw_cleanup_free char *where = iw_format("%s/%s", iw_remote_where(remote), name);
     iw_signature signature;
     iw_error inner = IW_ERROR_INIT;
-    *found = read_signature(remote, name, &text, &signature, &inner) == 0;
+    if (read_signature(remote, name, text, &signature, &inner) == 0)
+        return take_channel(trust, remote, &signature, where, out, err);
+    free(iw_steal(text));
     bool none = inner.kind == IW_E_NOT_FOUND;
-    if (!*found && !none) iw_error_move(err, &inner);
+    if (!none) iw_error_move(err, &inner);
     iw_error_clear(&inner);
-    if (!*found) return none ? 0 : -1;
-    return take_channel(trust, remote, &signature, text, where, out, err);
+    return none ? 0 : -1;
+}
+
+/* Beside other processes of this user: what one of them has pushed, and another read, in the moment
+ * between this one's reading and its judging, isn't a rollback. Then the place has other bytes now.
+ */
+static int read_one(iw_trust *trust, iw_remote *remote, iw_reading *out, bool *found, iw_error *err)
+{
+    iw_cleanup_free char *name = iw_format("channels/%s.json", out->id), *before = NULL;
+    for (int tries = 0;; tries++) {
+        iw_cleanup_free char *text = NULL;
+        iw_error inner = IW_ERROR_INIT;
+        int status = try_one(trust, remote, name, &text, out, &inner);
+        bool moved = text && before && strcmp(text, before) != 0;
+        *found = text != NULL;
+        if (status == 0) return 0;
+        if (inner.kind != IW_E_DIGEST || (tries && !moved) || tries == READS) {
+            iw_error_move(err, &inner);
+            return -1;
+        }
+        iw_error_clear(&inner);
+        iw_reading again = {.whom = out->whom, .key = out->key};
+        memcpy(again.id, out->id, sizeof again.id);
+        iw_reading_clear(out);
+        *out = again;
+        free(before);
+        before = iw_steal(&text);
+    }
 }
 
 struct readings {

@@ -162,9 +162,36 @@ static void test_critical_path(void **state)
     free(s);
 }
 
+/* One node alone, the others being left out, whatever they wait for. */
+static void test_only(void **state)
+{
+    (void)state;
+    uint64_t seed = 20261129;
+    sample *s = iw_alloc(sizeof *s);
+    for (int i = 0; i < ROUNDS; i++) {
+        make_sample(s, &seed);
+        iw_node *only = NULL;
+        for (size_t k = 0; k < s->plan.node_count && !only; k++)
+            if (s->nodes[k].action == IW_ACTION_BUILD) only = &s->nodes[k]; /* waits for none */
+        if (!only) continue;
+        iw_schedule *schedule = iw_schedule_new(&s->plan);
+        iw_schedule_only(schedule, only);
+        assert_ptr_equal(iw_schedule_next(schedule), only);
+        assert_null(iw_schedule_next(schedule));
+        if (i % 2) iw_schedule_failed(schedule, only);
+        else iw_schedule_done(schedule, only);
+        assert_null(iw_schedule_next(schedule));
+        assert_true(iw_schedule_finished(schedule));
+        assert_int_equal(iw_schedule_skipped(schedule, NULL, 0), 0);
+        iw_schedule_free(schedule);
+    }
+    free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_random),
-                                       cmocka_unit_test(test_critical_path)};
+                                       cmocka_unit_test(test_critical_path),
+                                       cmocka_unit_test(test_only)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
