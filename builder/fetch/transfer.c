@@ -36,6 +36,7 @@ typedef struct active {
     double retry_after; /* what the server asked for; 0: nothing */
     uint64_t offset;    /* bytes in the part file, all hashed */
     bool checked;       /* the answer's status was looked at */
+    bool headed;        /* its headers came whole */
     bool finished, running;
     char *validator; /* strong ETag or Last-Modified of what the part file holds */
     char *new_validator;
@@ -183,11 +184,18 @@ static void take_header(char **out, const char *line, size_t length, size_t name
     *out = iw_strndup(value.data, value.length);
 }
 
+void iw_transfer_see_header(const char *line, size_t length, bool *whole)
+{
+    if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) *whole = false;
+    else if (length && length <= 2 && line[length - 1] == '\n') *whole = true;
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *context)
 {
     active *one = context;
     size_t length = size * count;
     one->heard = iw_now();
+    iw_transfer_see_header(line, length, &one->headed);
     if (length > 5 && strncasecmp(line, "HTTP/", 5) == 0) { /* a new answer, as after a redirect */
         free(one->new_validator);
         one->new_validator = NULL;
@@ -347,7 +355,7 @@ static int begin(active *one, CURLM *multi)
     curl_easy_setopt(one->easy, CURLOPT_ERRORBUFFER, one->why);
     curl_easy_setopt(one->easy, CURLOPT_PRIVATE, one);
     one->start = one->headers ? one->offset : 0;
-    one->checked = one->too_large = one->no_space = false;
+    one->checked = one->headed = one->too_large = one->no_space = false;
     one->why[0] = 0;
     one->heard = iw_now();
     one->running = true;
@@ -438,6 +446,7 @@ static void ended(active *one, CURLcode code)
     long status = 0;
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
     one->running = false;
+    if (code == CURLE_OK && !one->headed) code = CURLE_PARTIAL_FILE;
     if (code == CURLE_OK && !one->checked) (void)!check_status(one); /* an empty file */
     if (code == CURLE_OK) {
         succeed(one);
@@ -632,7 +641,7 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
 struct page {
     iw_buffer text;
     size_t limit;
-    bool over;
+    bool over, headed;
     iw_transfer_guard guard;
 };
 
@@ -652,6 +661,13 @@ static size_t on_page(char *data, size_t size, size_t count, void *context)
     if (page->over) return 0;
     iw_buffer_add(&page->text, data, length);
     return length;
+}
+
+static size_t on_page_header(char *line, size_t size, size_t count, void *context)
+{
+    struct page *page = context;
+    iw_transfer_see_header(line, size * count, &page->headed);
+    return size * count;
 }
 
 static int page_error(const char *url, CURL *easy, CURLcode code, const struct page *page,
@@ -694,12 +710,16 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit,
         if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);
         curl_easy_setopt(easy, CURLOPT_WRITEDATA, &page);
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_page_header);
+        curl_easy_setopt(easy, CURLOPT_HEADERDATA, &page);
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why);
         curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
         curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_page_progress);
         curl_easy_setopt(easy, CURLOPT_XFERINFODATA, options);
         iw_buffer_clear(&page.text);
+        page.headed = false;
         code = curl_easy_perform(easy);
+        if (code == CURLE_OK && !page.headed) code = CURLE_PARTIAL_FILE;
         long status = 0;
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
         if (code == CURLE_OK || page.over || !iw_transfer_may_pass((int)code, status) ||

@@ -53,6 +53,9 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
 void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options);
 /* Has that looked after, for the next request of `easy`; `guard` must live until it has ended. */
 void iw_transfer_watch(void *easy, iw_transfer_guard *guard);
+/* For each line of an answer's headers: *whole once their end has come. libcurl calls an answer
+ * that breaks off in its headers an empty one. */
+void iw_transfer_see_header(const char *line, size_t length, bool *whole);
 /* Whether a failure (CURLcode, HTTP status or 0) may pass, so that it is worth another try. */
 bool iw_transfer_may_pass(int code, long status);
 bool iw_transfer_cancelled(const iw_transfer_options *options);

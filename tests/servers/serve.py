@@ -6,6 +6,7 @@ The first part of an address says how the file that follows is sent; LOG gets on
 
     /plain/FILE            with Range, If-Range, a strong ETag (the content's digest)
     /break/N/FILE          the first N answers end half way
+    /cut/N/FILE            the first answer ends after N bytes, those of its headers included
     /error/STATUS/N/FILE   the first N answers are that status (Retry-After: 0)
     /nohead/FILE           405 for HEAD
     /norange/FILE          Range is ignored; no ETag
@@ -22,6 +23,7 @@ The first part of an address says how the file that follows is sent; LOG gets on
 """
 import hashlib
 import http.server
+import io
 import os
 import pathlib
 import subprocess
@@ -92,6 +94,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         while cut == "stuck":
             time.sleep(0.1)
 
+    def send_cut(self, data, length):
+        connection, self.wfile = self.wfile, io.BytesIO()
+        self.send_file(data)
+        answer, self.wfile = self.wfile.getvalue(), connection
+        self.wfile.write(answer[:length])
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(2)
+
     def forever(self, block, **headers):
         self.head(200, **headers)
         self.close_connection = True
@@ -136,11 +147,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.refuse(int(rest[0]), Retry_After="0")
         if kind in TYPES and rest[-1] == "":
             rest = rest[:-1] + ["index." + kind]
-        data = self.read(rest[{"error": 2, "break": 1}.get(kind, 0):])
+        data = self.read(rest[{"error": 2, "break": 1, "cut": 1}.get(kind, 0):])
         if data is None:
             return self.refuse(404)
         if kind == "break":
             return self.send_file(data, cut="end" if self.turn() < int(rest[0]) else None)
+        if kind == "cut" and self.turn() == 0:
+            return self.send_cut(data, int(rest[0]))
         if kind == "longer":
             self.head(200)
             self.wfile.write(data + b"x")

@@ -101,6 +101,47 @@ static void goes_on_after_a_break(void **state)
     end(&o);
 }
 
+/* The answer, headers and all, is cut at each of its bytes: what came is kept, what is missing is
+ * asked for, and nothing comes twice. */
+#define SMALL 400
+#define CUTS 800 /* more than the answer has */
+
+static void prepare_cut(kit *k, iw_transfer *t, unsigned at, const char *sha256)
+{
+    t->label = iw_format("%u", at);
+    iw_strings_add_format(&t->urls, "%s/cut/%u/small", k->url, at);
+    snprintf(t->sha256, sizeof t->sha256, "%s", sha256);
+    t->size = SMALL;
+    iw_cleanup_free char *part = iw_format("cut-%u", at);
+    t->part = kit_path(k, part);
+}
+
+static void goes_on_from_every_byte(void **state)
+{
+    kit *k = *state;
+    char *data = kit_noise(SMALL, 77), sha256[IW_SHA256_HEX];
+    iw_transfer *all = iw_alloc(CUTS * sizeof *all);
+    iw_transfer_options options = {
+        .parallel = 8, .cancel = -1, .sink = &k->sink, .backoff = 0.001, .stall = 20};
+    iw_error err = IW_ERROR_INIT;
+    iw_hash_bytes(data, SMALL, sha256);
+    kit_write(k, "files/small", data, SMALL);
+    kit_forget(k);
+    for (unsigned i = 0; i < CUTS; i++) prepare_cut(k, &all[i], i, sha256);
+    kit_ok(iw_transfer_all(all, CUTS, &options, &err));
+    for (unsigned i = 0; i < CUTS; i++) {
+        if (!all[i].done) fail_msg("cut after %u bytes: %s", i, iw_error_text(&all[i].err));
+        unlink(all[i].part);
+        iw_transfer_clear(&all[i]);
+    }
+    for (unsigned at = 1; at < SMALL; at++) {
+        iw_cleanup_free char *range = iw_format("/small bytes=%u- ", at);
+        assert_int_equal(kit_requests(k, range), 1);
+    }
+    free(all);
+    free(data);
+}
+
 /* The part file of an earlier run is continued, hashed from its start. */
 static void goes_on_in_another_run(void **state)
 {
@@ -486,6 +527,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(brings_a_file),
         cmocka_unit_test(goes_on_after_a_break),
+        cmocka_unit_test(goes_on_from_every_byte),
         cmocka_unit_test(goes_on_in_another_run),
         cmocka_unit_test(starts_over_when_the_file_has_changed),
         cmocka_unit_test(starts_over_without_a_validator),
