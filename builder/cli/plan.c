@@ -77,17 +77,26 @@ static bool all_here(const iw_plan *plan)
     return true;
 }
 
+/* What remotes would give. What is the matter with one of them is told, but not among JSON's rows.
+ */
+static int ask_remotes(iw_context *context, iw_session *session, iw_cache **cache, iw_error *err)
+{
+    if (iw_context_cache(context, cache, err) != 0) return -1;
+    if (!*cache) return 0;
+    if (!context->json && iw_context_start(context, session, err) != 0) return -1;
+    iw_cache_listen(*cache, context->sink, context->cancel);
+    session->options.cache = *cache;
+    session->options.offered = iw_cache_offers;
+    return iw_session_replan(session, err);
+}
+
 static int run_plan(iw_context *context, const iw_arguments *arguments, iw_error *err)
 {
     iw_session session;
     iw_cache *cache = NULL;
     int status = iw_context_session(context, arguments->operands[0], &session, err);
-    if (status == 0 && !all_here(session.plan)) {
-        status = iw_context_cache(context, &cache, err);
-        session.options.cache = cache;
-        session.options.offered = iw_cache_offers;
-        if (status == 0 && cache) status = iw_session_replan(&session, err);
-    }
+    if (status == 0 && !all_here(session.plan))
+        status = ask_remotes(context, &session, &cache, err);
     if (status == 0 && context->json)
         for (size_t i = 0; i < session.plan->node_count; i++)
             print_json(context, &session.plan->nodes[i]);

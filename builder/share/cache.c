@@ -124,16 +124,22 @@ static void ask(iw_cache *cache, source *one)
     iw_error_clear(&err);
 }
 
+/* Not asked for this key again; and for nothing at all, once its connection has failed twice. */
+static void blame(iw_cache *cache, source *one, const char *key, const iw_error *err)
+{
+    iw_strings_add_format(&cache->refused, "%s %s", key, one->name);
+    if (err->kind == IW_E_NETWORK && ++one->failures == FAILURES)
+        turn_off(cache, one, "it failed twice");
+}
+
 /* Something of it could not be had. Not twice. */
 static void refuse(iw_cache *cache, source *one, const char *build_key, const iw_node *node,
                    const iw_error *err)
 {
     iw_cleanup_free char *text = iw_format("%s isn't taken from remote %s: %s", node->recipe->name,
                                            one->name, iw_error_text(err));
-    iw_strings_add_format(&cache->refused, "%s %s", build_key, one->name);
     note(cache, node->recipe->name, text);
-    if (err->kind == IW_E_NETWORK && ++one->failures >= FAILURES)
-        turn_off(cache, one, "it failed twice");
+    blame(cache, one, build_key, err);
 }
 
 static bool is_refused(const iw_cache *cache, const source *one, const char *build_key)
@@ -598,7 +604,7 @@ int iw_cache_take_bundle(iw_cache *cache, const iw_plan *plan, const char *bundl
     iw_wrap(&inner, "the bundle isn't taken from remote %s", f.from->name);
     if (ours) iw_error_move(err, &inner);
     else note(cache, plan->stack->name, iw_error_text(&inner));
-    iw_strings_add_format(&cache->refused, "%s %s", bundle_key, f.from->name);
+    blame(cache, f.from, bundle_key, &inner);
     iw_error_clear(&inner);
     return ours ? -1 : 0;
 }

@@ -19,13 +19,15 @@
 #define TRIES 3
 #define STALL 20u                    /* seconds without data */
 #define HURRIED_STALL 4u             /* the same in a build */
-#define HURRIED_SECONDS 8L           /* for a small file in a build */
+#define HURRIED_SECONDS 8.0          /* for all small files together in a build … */
+#define HURRIED_FREE 0.5             /* … where the first part of each isn't counted */
 #define ANSWER_LIMIT ((size_t)65536) /* bytes of an answer that nobody asked for */
 
 typedef struct https { /* remote->more */
     CURL *easy;        /* kept, so that its connection is */
     iw_transfer_options options;
     iw_transfer_guard guard;
+    double left; /* of HURRIED_SECONDS */
     char why[CURL_ERROR_SIZE];
 } https;
 
@@ -43,6 +45,7 @@ typedef struct request {
     iw_buffer answer;
     size_t limit;
     bool over, head;
+    bool headed; /* the answer's headers came whole */
     long status;
 } request;
 
@@ -56,6 +59,7 @@ static int https_open(iw_remote *remote, const char *where, iw_error *err)
                                           .stall = hurried ? HURRIED_STALL : STALL,
                                           .tries = hurried ? 1 : TRIES};
     size_t length = strlen(where);
+    more->left = HURRIED_SECONDS;
     while (length && where[length - 1] == '/') length--;
     remote->base = iw_strndup(where, length);
     remote->where = iw_transfer_shown(remote->base);
@@ -90,6 +94,13 @@ static size_t on_answer(char *data, size_t size, size_t count, void *context)
     if (r->over) return 0;
     iw_buffer_add(&r->answer, data, length);
     return length;
+}
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+    request *r = context;
+    iw_transfer_see_header(line, size * count, &r->headed);
+    return size * count;
 }
 
 static size_t on_body(char *out, size_t size, size_t count, void *context)
@@ -133,8 +144,24 @@ static void set_body(CURL *easy, request *r)
 static void rewind_body(request *r)
 {
     r->at = 0;
+    r->headed = false;
     if (r->file >= 0) (void)!lseek(r->file, 0, SEEK_SET);
     iw_buffer_clear(&r->answer);
+}
+
+static void limit_time(const iw_remote *remote, CURL *easy)
+{
+    const https *more = remote->more;
+    long limit = (long)((more->left + HURRIED_FREE) * 1000);
+    if (remote->options.hurried) curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, limit);
+}
+
+static void count_time(https *more, CURL *easy)
+{
+    double taken = 0;
+    curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME, &taken);
+    if (taken > HURRIED_FREE) more->left -= taken - HURRIED_FREE;
+    if (more->left < 0) more->left = 0;
 }
 
 static CURLcode try_once(iw_remote *remote, const char *url, request *r)
@@ -146,12 +173,14 @@ static CURLcode try_once(iw_remote *remote, const char *url, request *r)
     iw_transfer_prepare(easy, url, &more->options);
     iw_transfer_watch(easy, &more->guard);
     rewind_body(r);
-    if (remote->options.hurried) curl_easy_setopt(easy, CURLOPT_TIMEOUT, HURRIED_SECONDS);
+    limit_time(remote, easy);
     if (r->header) headers = curl_slist_append(NULL, r->header);
     if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     if (r->range) curl_easy_setopt(easy, CURLOPT_RANGE, r->range);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, more->why);
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
@@ -160,10 +189,11 @@ static CURLcode try_once(iw_remote *remote, const char *url, request *r)
     more->why[0] = 0;
     remote->requests++;
     CURLcode code = curl_easy_perform(easy);
+    count_time(more, easy);
     r->status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &r->status);
     curl_slist_free_all(headers);
-    return code;
+    return code == CURLE_OK && !r->headed ? CURLE_PARTIAL_FILE : code;
 }
 
 static bool may_work_later(CURLcode code, long status)

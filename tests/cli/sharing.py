@@ -69,6 +69,24 @@ def channel_of(remote):
     return path, json.loads(path.read_text())
 
 
+def resign(config, remote, change, version=None):
+    """The channel there with what `change` makes of its document, signed with that configuration's key, as a thief of it (or a rig that lies) would."""
+    path, document = channel_of(remote)
+    change(document)
+    document["version"] = version or document["version"] + 1
+    text = (json.dumps(document, indent=1, sort_keys=True, separators=(",", ": "), ensure_ascii=False) + "\n").encode()
+    path.write_bytes(text)
+    put_blob(remote, text)
+    comment = f"ironwheel channel version={document['version']} issued={document['issued']} expires={document['expires']} sha256={sha256(text)} size={len(text)}"
+    subprocess.run(["minisign", "-S", "-s", pathlib.Path(config, "working.key"), "-m", path, "-t", comment], check=True, stdout=subprocess.DEVNULL)
+    return document
+
+
+def put_blob(remote, data):
+    pathlib.Path(remote, "blobs/sha256", sha256(data)).write_bytes(data)
+    return {"sha256": sha256(data), "size": len(data)}
+
+
 def snapshot(folder):
     """Every path below the folder with what it is: for "nothing was changed"."""
     found = {}

@@ -1,4 +1,5 @@
 """`build` and `plan` with remotes: what is taken, what isn't, and that nothing of it ever breaks a build."""
+import concurrent.futures
 import json
 import pathlib
 import re
@@ -7,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -16,6 +18,29 @@ from fixture import sha256
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
 import remote  # noqa: E402
+
+
+class Silent:
+    """Takes connections, counts them, and never says a word."""
+
+    def __init__(self):
+        self.socket, self.count, self.open = socket.create_server(("127.0.0.1", 0)), 0, []
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        try:
+            while True:
+                self.open.append(self.socket.accept()[0])
+                self.count += 1
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for one in self.open:
+            one.close()
 
 
 class Cache(unittest.TestCase):
@@ -118,18 +143,13 @@ class Cache(unittest.TestCase):
         self.second_rig()
         self.rig["IRONWHEEL_CACHE"] = self.world.cache
         self.assertEqual(self.world.run("challenge", "words", env=self.rig).stdout, "2 compared, 0 differ\n")
-        _, channel = sharing.channel_of(self.nas)
         evil = self.place.folder / f"other{self.number}"
         shutil.copytree(self.nas, evil)
-        for entry in channel["artifacts"].values():
-            entry["content"]["sha256"] = "0" * 64
-        channel["version"] += 1
-        text = json.dumps(channel, indent=1, sort_keys=True) + "\n"
-        path = evil / f"channels/{self.keys['working']}.json"
-        path.write_text(text)
-        (evil / "blobs/sha256" / sha256(text.encode())).write_text(text)
-        comment = f"ironwheel channel version={channel['version']} issued={channel['issued']} expires={channel['expires']} sha256={sha256(text.encode())} size={len(text)}"
-        subprocess.run(["minisign", "-S", "-s", self.config / "working.key", "-m", path, "-t", comment], check=True, stdout=subprocess.DEVNULL)
+
+        def lie(document):
+            for entry in document["artifacts"].values():
+                entry["content"]["sha256"] = "0" * 64
+        sharing.resign(self.config, evil, lie)
         self.world.run("remote", "add", "nas", evil, env=self.rig)
         done = self.world.run("challenge", "words", env=self.rig, status=1)
         self.assertIn("2 compared, 2 differ", done.stdout)
@@ -137,16 +157,54 @@ class Cache(unittest.TestCase):
 
     # --- not taken ---
 
-    def test_a_dead_remote_is_one_line_and_at_most_ten_seconds(self):
-        silent = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(silent.close)
-        for address in ("http://127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}", "/mnt/absent", "http://nowhere.invalid"):
-            self.rig["IRONWHEEL_CONFIG"] = self.place.folder / f"config-{sha256(address.encode())[:8]}"
-            self.second_rig(address)
-            began = time.monotonic()
-            done = self.world.run("plan", "words", env=self.rig)
-            self.assertLess(time.monotonic() - began, 15, address)
-            self.assertIn("2 to build", done.stdout)
+    def test_a_dead_remote_is_one_line_and_asked_once(self):
+        """Each is dead in its own way, all at the same time: no answer, no connection, no TLS, an answer that never ends (A11, F5, F6). What is counted: connections, and lines that say so."""
+        silent, secure, full = Silent(), Silent(), socket.create_server(("127.0.0.1", 0), backlog=0)
+        slow = {"headers": remote.Remote(self.nas), "body": remote.Remote(self.nas), "every answer": remote.Remote(self.nas)}
+        crowd = [socket.socket() for _ in range(4)]
+        for one in crowd:  # a queue that is full drops what comes: a black hole
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        for one in (silent, secure, full, *slow.values(), *crowd):
+            self.addCleanup(one.close)
+        slow["headers"].rules = {"*": remote.slow_headers}
+        slow["body"].rules = {"*": remote.slow(0, 1, 1, give_up=20)}
+        slow["every answer"].rules = {"*": remote.slow(3.4, 100000, 0)}
+        dead = {"silent": f"http://127.0.0.1:{silent.port}", "tls": f"https://127.0.0.1:{secure.port}", "full": f"http://127.0.0.1:{full.getsockname()[1]}", "closed": "http://127.0.0.1:9",
+                "folder": "/mnt/absent", "dns": "http://nowhere.invalid", **{name: server.url for name, server in slow.items()}}
+        with concurrent.futures.ThreadPoolExecutor(len(dead)) as pool:
+            said = dict(zip(dead, pool.map(self.plan_with, dead, dead.values())))
+        for name, (seconds, done) in said.items():
+            with self.subTest(name):
+                self.assertIn("2 to build", done.stdout)
+                self.assertEqual((done.stdout + done.stderr).count("nothing is taken from remote nas in this run"), 1, done.stdout + done.stderr)
+                self.assertLess(seconds, 20, "ten, on a machine that does nothing else")
+        self.assertEqual((silent.count, secure.count), (1, 1))
+        self.assertEqual(len(slow["headers"].seen), 1)
+        self.assertLess(len(slow["every answer"].seen), 4, "eight seconds for all small files together")
+
+    def plan_with(self, name, address):
+        rig = {"IRONWHEEL_CONFIG": self.place.folder / f"dead-{name.replace(' ', '-')}", "IRONWHEEL_CACHE": self.place.folder / f"dead-cache-{name.replace(' ', '-')}"}
+        self.world.run("trust", "add", self.nas, "--key", self.keys["recovery"], env=rig)
+        self.world.run("remote", "add", "nas", address, env=rig)
+        began = time.monotonic()
+        done = self.world.run("plan", "words", "-v", env=rig)
+        return time.monotonic() - began, done
+
+    def test_a_remote_that_dies_later_is_left_after_two_failures(self):
+        """The channel is there, the blobs hang: one try for the bundle, one for the packages; and the build has the same bytes (F6)."""
+        self.second_rig()
+        self.server.rules = {f"blobs/sha256/{entry['file']['sha256']}": remote.slow(6, 100000, 0) for entry in self.offers()}
+        events, result = self.build()
+        self.assertEqual(result["sha256"], self.result["sha256"])
+        self.assertEqual(sorted(self.world.built(events)), ["libword", "shout"])
+        self.assertEqual(self.notes(events).count("nothing is taken from remote nas in this run: it failed twice"), 1)
+        asked = [path for _, path, _ in self.server.seen if path in self.server.rules]
+        self.assertEqual(len(asked), len(set(asked)), "nothing twice")
+
+    def offers(self):
+        _, channel = sharing.channel_of(self.nas)
+        return [*channel["bundles"].values(), *channel["artifacts"].values()]
 
     def test_what_is_broken_there_is_built_here(self):
         self.second_rig()
@@ -167,18 +225,71 @@ class Cache(unittest.TestCase):
         done = self.world.run("plan", "words", "-v", env=self.rig)
         self.assertIn("2 to build", done.stdout)
 
+    def lies(self, change):
+        """A place whose channel is rightly signed, and false."""
+        liar = self.place.folder / f"lies{self.number}"
+        shutil.copytree(self.nas, liar)
+        sharing.resign(self.config, liar, lambda document: change(liar, document))
+        self.second_rig(liar)
+        return liar
+
     def test_the_audit_refuses_the_wrong_cpu_and_says_by_whom_it_was_signed(self):
-        """An artifact of the right name and key, rightly signed, but compiled with AVX."""
+        """A package, and a bundle, of the right name and key, rightly signed, but compiled with AVX: both are refused by this rig's own audit, and built."""
+        def change(liar, document):
+            word = next(entry for entry in document["artifacts"].values() if entry["package"] == "libword")
+            raw, packed = self.with_avx(liar, word["file"]["sha256"], "lib/libword.so")
+            word |= {"file": sharing.put_blob(liar, packed), "content": {"sha256": sha256(raw), "size": len(raw)}}
+            (offer,) = document["bundles"].values()
+            raw, packed = self.with_avx(liar, offer["file"]["sha256"], f"{pathlib.Path(self.result['bundle']).name.removesuffix('.tar.zst')}/lib/libword.so")
+            offer |= {"file": sharing.put_blob(liar, packed), "tar": {"sha256": sha256(raw), "size": len(raw)}}
+        self.lies(change)
+        events, result = self.build()
+        self.assertEqual(result["sha256"], self.result["sha256"], "the true bytes")
+        self.assertEqual(self.world.built(events), ["libword"])
+        said = f"signed by key {self.keys['working']}, but refused by the audit here: 1 of its files hold instructions that k10 doesn't have: "
+        self.assertIn(f"libword isn't taken from remote nas: {said}lib/libword.so", self.notes(events))
+        self.assertRegex(self.notes(events), f"the bundle isn't taken from remote nas: {said}\\S+/lib/libword.so")
+        evil = [json.loads(path.read_text()) for path in (self.rig["IRONWHEEL_CACHE"] / "artifacts").glob("*.json")]
+        self.assertEqual(sorted((one["name"], "origin" in json.loads(one["facts"])) for one in evil), [("libword", False), ("shout", True)])
+
+    def test_one_package_in_the_place_of_another(self):
+        """Rightly signed, and still not what it is called (A8): of another package, another CPU, another version; and a bundle under a foreign key."""
+        def change(liar, document):
+            word, shout = (next(entry for entry in document["artifacts"].values() if entry["package"] == name) for name in ("libword", "shout"))
+            word |= {name: shout[name] for name in ("file", "content", "record")}
+            shout["profile"] = "core2"
+            document["bundles"] = {}
+        self.lies(change)
+        events, result = self.build()
+        self.assertEqual(result["sha256"], self.result["sha256"])
+        self.assertEqual(self.world.built(events), ["libword", "shout"])
+        self.assertIn("libword isn't taken from remote nas: its record isn't one of libword 1.0", self.notes(events))
+
+    def test_push_audits_too(self):
         liar = self.place.folder / f"liar{self.number}"
         env = {"IRONWHEEL_CONFIG": liar / "config", "IRONWHEEL_CACHE": liar / "cache"}
-        keys = json.loads(self.world.run("keygen", "--json", "--recovery", liar / "recovery.key", env=env).stdout) if liar.mkdir() is None else None
+        liar.mkdir()
+        self.world.run("keygen", "--recovery", liar / "recovery.key", env=env)
         shutil.copytree(self.world.cache, liar / "cache", symlinks=True, ignore=shutil.ignore_patterns("toolchains", "tmp", "objects"))
         self.plant_avx(liar)
         refused = self.world.run("push", "words", liar / "nas", "--artifacts", env=env, status=1)
-        self.assertIn("instructions that k10 doesn't have", refused.stderr, "push audits, too")
+        self.assertIn("instructions that k10 doesn't have", refused.stderr)
+
+    def with_avx(self, folder, blob, path):
+        """That blob with a library of AVX at the path: tar, and packed."""
+        work = folder / f"work-{sha256(path.encode())[:8]}"
+        work.mkdir()
+        subprocess.run(f"zstd -dcq --long=27 {folder}/blobs/sha256/{blob} | tar -xf - -C {work}", shell=True, check=True)
+        return self.pack_avx(work, path)
+
+    def pack_avx(self, work, path):
+        source = work.with_suffix(".c")
+        source.write_text("typedef float v __attribute__((vector_size(32)));\nv f(v a, v b) { return a * b; }\n")
+        subprocess.run(["gcc", "-mavx", "-O2", "-shared", "-fPIC", "-o", work / path, source], check=True)
+        raw = subprocess.run(["tar", "--sort=name", "--format=ustar", "-C", work, "-cf", "-", *sorted(one.name for one in work.iterdir())], stdout=subprocess.PIPE, check=True).stdout
+        return raw, subprocess.run(["zstd", "-q"], input=raw, stdout=subprocess.PIPE, check=True).stdout
 
     def plant_avx(self, liar):
-        import subprocess
         for record in (liar / "cache/artifacts").glob("*.json"):
             artifact = json.loads(record.read_text())
             if artifact["name"] != "libword":
@@ -187,11 +298,7 @@ class Cache(unittest.TestCase):
             work = liar / "work"
             work.mkdir()
             subprocess.run(f"zstd -dcq {tar} | tar -xf - -C {work}", shell=True, check=True)
-            (work / "w.c").write_text("typedef float v __attribute__((vector_size(32)));\nv f(v a, v b) { return a * b; }\n")
-            subprocess.run(["gcc", "-mavx", "-O2", "-shared", "-fPIC", "-o", work / "lib/libword.so", work / "w.c"], check=True)
-            (work / "w.c").unlink()
-            raw = subprocess.run(["tar", "--sort=name", "-C", work, "-cf", "-", "."], stdout=subprocess.PIPE, check=True).stdout
-            packed = subprocess.run(["zstd", "-q"], input=raw, stdout=subprocess.PIPE, check=True).stdout
+            raw, packed = self.pack_avx(work, "lib/libword.so")
             tar.chmod(0o644)
             tar.write_bytes(packed)
             artifact |= {"content": sha256(raw), "file_digest": sha256(packed), "file_size": len(packed), "content_size": len(raw)}

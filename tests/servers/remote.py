@@ -168,6 +168,20 @@ def slow(before, each, pause, give_up=30):
     return rule
 
 
+def slow_headers(handler, path, data):
+    """An answer whose headers come one by one, for ever."""
+    handler.close_connection = True
+    try:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for number in range(60):
+            handler.wfile.write(b"X-%d: x\r\n" % number)
+            handler.wfile.flush()
+            time.sleep(0.5)
+    except OSError:
+        pass
+    return True
+
+
 def endless(handler, path, data):
     handler.send_response(200)
     handler.send_header("Connection", "close")
