@@ -444,12 +444,30 @@ static int carry_out(pulling *p, iw_error *err)
     return 0;
 }
 
+/* One pull of a name at a time, where the file system knows locks (NFS may not). */
+static int lock(const pulling *p, int *fd, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_format("%s/.%s.lock", p->install->parent, p->install->name);
+    iw_error inner = IW_ERROR_INIT;
+    if (iw_make_folders(p->install->parent, 0755, err) != 0) return -1;
+    int status = iw_lock_file(path, true, true, fd, &inner);
+    bool unknown = status != 0 && (inner.sys == ENOLCK || inner.sys == EOPNOTSUPP);
+    if (unknown) {
+        iw_cleanup_free char *text = iw_format("%s can't be locked: don't pull %s twice at a time",
+                                               p->install->parent, p->install->name);
+        note(p, text);
+    } else if (status != 0) {
+        iw_error_move(err, &inner);
+    }
+    iw_error_clear(&inner);
+    return unknown ? 0 : status;
+}
+
 int iw_pull(iw_trust *trust, iw_remote *remote, iw_install *install, const iw_pull_options *options,
             iw_pulled *out, iw_error *err)
 {
     pulling p = {
         .trust = trust, .remote = remote, .install = install, .options = options, .out = out};
-    iw_cleanup_free char *lock = iw_format("%s/.%s.lock", install->parent, install->name);
     iw_cleanup_fd int fd = -1;
     *out = (iw_pulled){.folder = NULL};
     int status = iw_channels_read(trust, remote, &p.readings, &p.count, err);
@@ -458,11 +476,7 @@ int iw_pull(iw_trust *trust, iw_remote *remote, iw_install *install, const iw_pu
     if (status == 0) {
         decide(&p);
         announce(&p);
-        if (out->way != IW_PULL_NOTHING && !options->plan)
-            status = iw_make_folders(install->parent, 0755, err) == 0 &&
-                             iw_lock_file(lock, true, true, &fd, err) == 0
-                         ? 0
-                         : -1;
+        if (out->way != IW_PULL_NOTHING && !options->plan) status = lock(&p, &fd, err);
     }
     if (status == 0) status = carry_out(&p, err);
     iw_readings_free(p.readings, p.count);

@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 
 from fixture import PROGRAM, sha256
 
@@ -94,6 +96,29 @@ def snapshot(folder):
         where = str(path.relative_to(folder))
         found[where] = os.readlink(path) if path.is_symlink() else "folder" if path.is_dir() else sha256(path.read_bytes())
     return found
+
+
+class Silent:
+    """Takes connections, counts them, and never says a word."""
+
+    def __init__(self):
+        self.socket, self.count, self.open = socket.create_server(("127.0.0.1", 0)), 0, []
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        try:
+            while True:
+                self.open.append(self.socket.accept()[0])
+                self.count += 1
+        except OSError:
+            pass
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for one in self.open:
+            one.close()
 
 
 class Place:

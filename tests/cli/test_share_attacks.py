@@ -5,7 +5,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
@@ -97,6 +96,17 @@ class Attack(unittest.TestCase):
             with self.subTest(path):
                 self.server.rules = {path: remote.changed(flip)}
                 self.refused(word)
+
+    def test_a1_a_bit_in_a_delta(self):
+        """A note; the whole comes instead, and it is the signed one."""
+        nas, rig, _ = self.with_delta()
+        server = remote.Remote(nas)
+        self.addCleanup(server.close)
+        server.rules = {"blobs/sha256/" + sharing.channel_of(nas)[1]["deltas"][0]["file"]["sha256"]: remote.changed(flip)}
+        rig.trust(server.url, self.keys["recovery"])
+        done = rig.run("pull", "demo", server.url, "-C", rig.folder / "opt", "--json")
+        self.assertIn("the whole is brought instead of the delta", done.stdout)
+        self.assertEqual(json.loads(done.stdout.splitlines()[-1])["way"], "whole")
 
     # --- A2, A3: too short, too long, for ever ---
 
@@ -212,6 +222,31 @@ class Attack(unittest.TestCase):
             path.unlink()
         self.assertIn("laptop stolen", reader.run("pull", "demo", nas, status=1).stderr)
 
+    def test_a7_revoked_while_it_pulls(self):
+        """What was read before the key was revoked is what comes; the next pull knows."""
+        rig, nas = self.place.rig("late"), self.place.folder / "late nas"
+        keys = rig.keygen()
+        rig.push(self.first, nas)
+        server = remote.Remote(nas)
+        self.addCleanup(server.close)
+        reader = self.place.rig("late reader")
+        reader.trust(server.url, keys["recovery"])
+        turns = []
+
+        def revoke(handler, path, data):
+            if not turns:
+                turns.append(1)
+                rig.run("trust", "revoke", keys["working"], "--recovery", rig.folder / "recovery.key", "--why", "stolen just now")
+                for name in ("keys.json", "keys.json.minisig"):
+                    shutil.copy(rig.config / name, nas / name)
+                text = (nas / "keys.json").read_bytes()
+                sharing.put_blob(nas, text)
+            return False
+        server.rules = {"blobs/sha256/" + sha256(self.first.read_bytes()): revoke}
+        reader.run("pull", "demo", server.url)
+        self.assertIn("stolen just now", reader.run("pull", "demo", server.url, status=1).stderr)
+        self.assertTrue((reader.folder / "demo/bin/hello").exists())
+
     def test_a7_a_working_key_signs_no_key_file(self):
         """The thief of a working key makes a key file of his own."""
         evil = self.place.folder / f"thief{time.monotonic_ns()}"
@@ -237,6 +272,26 @@ class Attack(unittest.TestCase):
         old = json.loads((self.old / f"channels/{self.keys['working']}.json").read_text())["bundles"][NAME]["file"]["sha256"]
         self.server.rules = {self.file: remote.fixed((self.nas / "blobs/sha256" / old).read_bytes())}
         self.refused("it is not used")
+
+    def test_a8_a_bundle_that_is_not_what_its_name_says(self):
+        """Rightly signed, as by a thief or by mistake."""
+        def rename(document):
+            document["bundles"]["other-1-k10-glibc2.34-cp311"] = document["bundles"].pop(NAME)
+
+        def another_manifest(document):
+            document["bundles"][NAME]["manifest"] = {"sha256": "a" * 64, "size": 10}
+
+        def another_tar(document):
+            document["bundles"][NAME]["tar"]["sha256"] = "b" * 64
+        for change, word in ((rename, "isn't what its name says"), (another_manifest, "its manifest isn't the one that was signed"), (another_tar, "b" * 64)):
+            with self.subTest(word):
+                self.refused(word, where=self.resigned(change))
+
+    def resigned(self, change):
+        evil = self.place.folder / f"resigned{time.monotonic_ns()}"
+        shutil.copytree(self.nas, evil, symlinks=True)
+        sharing.resign(self.anna.config, evil, change, version=2000)
+        return evil
 
     # --- A9: numbers without end ---
 
@@ -290,6 +345,25 @@ class Attack(unittest.TestCase):
         for name in ("../demo", "/etc/passwd", "de\nmo", ".demo", "de mo", "de\\mo"):
             self.assertIn("is no name", self.victim.run("pull", name, self.server.url, status=2).stderr)
 
+    def test_a10_names_in_a_signed_channel(self):
+        for name in ("..", "../up", "a/b", "/etc/x", "a\\b", "a\nb", "a\u0000b", ".hidden", "-C"):
+            def change(document, name=name):
+                document["bundles"][name] = document["bundles"][NAME]
+            with self.subTest(name):
+                self.refused("bundle" if "\0" not in name else "json", where=self.resigned(change))
+
+    def test_a10_a_name_in_a_header_is_not_used(self):
+        data = (self.nas / self.file).read_bytes()
+        self.server.rules = {self.file: remote.fixed(data, Content_Disposition='attachment; filename="../../escaped"')}
+        self.victim.run("pull", "demo", self.server.url, "-C", self.opt)
+        self.assertFalse([path for path in self.place.folder.rglob("escaped")])
+
+    def test_a10_twins_that_differ_by_case(self):
+        """One of them would be written over the other where the file system knows no case; where it does, both are there."""
+        place = self.evil_bundle(f"{NAME}/BIN/HELLO", b"#!/bin/sh\necho twin\n")
+        self.victim.run("pull", "demo", place, "-C", self.opt)
+        self.assertEqual((self.opt / "demo/bin/hello").read_bytes(), b"#!/bin/sh\necho evil\n")
+
     # --- A11: slow ---
 
     def test_a11_slow_ones_cost_a_build_little(self):
@@ -312,6 +386,41 @@ class Attack(unittest.TestCase):
                 self.server.rules = {"*": remote.redirect(to)}
                 self.refused(word)
         self.assertEqual(inner.seen, [], "nobody else was asked")
+
+    def test_a12_no_password_goes_along(self):
+        """What .netrc has for a place goes to that place, and not to where it sends us."""
+        seen = {"first": [], "second": []}
+
+        def noting(name, then):
+            def rule(handler, path, data):
+                seen[name].append(handler.headers.get("Authorization"))
+                return then(handler, path, data)
+            return rule
+        other = remote.Remote(self.nas)
+        self.addCleanup(other.close)
+        host = "localhost"
+        self.server.rules = {"*": noting("first", remote.redirect(other.url.replace("127.0.0.1", host) + "/"))}
+        other.rules = {"*": noting("second", lambda *_: False)}
+        (self.victim.folder / ".netrc").write_text("machine 127.0.0.1 login anna password secret\n")
+        self.victim.run("pull", "demo", self.server.url, "-C", self.opt, "--plan", status=None)
+        self.assertTrue(all(seen["first"]) and seen["first"])
+        self.assertEqual(set(seen["second"]), {None})
+
+    def test_a12_from_https_never_to_http(self):
+        """No way down: a server with TLS that sends on to a plain one is left."""
+        folder = self.place.folder / f"tls{time.monotonic_ns()}"
+        folder.mkdir()
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / "key", "-out", folder / "cert", "-days", "2", "-subj", "/CN=x",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+        secure = remote.Remote(self.nas, certificate=(folder / "cert", folder / "key"))
+        self.addCleanup(secure.close)
+        env = {"SSL_CERT_FILE": folder / "cert"}
+        self.victim.run("pull", "demo", secure.url, "-C", self.opt, "--plan", env=env)
+        secure.rules = {"*": remote.redirect(self.server.url + "/")}
+        self.server.seen.clear()
+        self.refused("rotocol", where=secure.url, env=env)
+        self.assertEqual(self.server.seen, [])
+        self.assertRegex(self.victim.run("pull", "demo", secure.url, status=1, env={"SSL_CERT_FILE": "/dev/null"}).stderr, "(?i)certificate")
 
     # --- A13: documents ---
 
@@ -351,6 +460,8 @@ class Attack(unittest.TestCase):
                 asked = handler.headers.get("Range")
                 if kind == "other range":
                     handler.answer(206, data[500:], ETag='"x"', Content_Range=f"bytes 500-{size - 1}/{size}")
+                elif kind == "overlapping":
+                    handler.answer(206, data[999:], ETag='"x"', Content_Range=f"bytes 999-{size - 1}/{size}")
                 elif kind == "other bytes":
                     handler.answer(206, bytes(size - 1000), ETag=f'"{sha256(data)[:16]}"', Content_Range=f"bytes 1000-{size - 1}/{size}")
                 elif kind == "416":
@@ -361,9 +472,21 @@ class Attack(unittest.TestCase):
                     handler.answer(200, data + b"more" if asked else data)
                 return True
             return rule
-        for kind in ("other range", "other bytes", "416", "multipart", "longer"):
+        for kind in ("other range", "overlapping", "other bytes", "416", "multipart", "longer"):
             with self.subTest(kind):
                 self.server.rules = {blob: wrong(kind)}
+                self.refused()
+                shutil.rmtree(self.opt / ".ironwheel-parts", ignore_errors=True)
+
+    def test_a14_a_length_that_is_a_lie(self):
+        size = (self.nas / self.file).stat().st_size
+        for length in (0, 10, size - 1, size + 1000, 2 ** 62):
+            def rule(handler, path, data, length=length):
+                handler.close_connection = True
+                handler.answer(200, data, ETag='"x"', Content_Length=str(length))
+                return True
+            with self.subTest(length):
+                self.server.rules = {self.file: rule}
                 self.refused()
                 shutil.rmtree(self.opt / ".ironwheel-parts", ignore_errors=True)
 
@@ -393,7 +516,8 @@ class Attack(unittest.TestCase):
 
     # --- A18: deltas ---
 
-    def test_a18_a_delta_with_another_result(self):
+    def with_delta(self):
+        """A rig that has the first of two bundles; the channel offers a delta to the second."""
         nas = self.place.folder / f"delta{time.monotonic_ns()}"
         large = os.urandom(300000)
         rig = self.place.rig(f"delta rig{time.monotonic_ns()}")
@@ -401,26 +525,33 @@ class Attack(unittest.TestCase):
         self.anna.push(bundle(self.place.folder / "large1", {"bin/hello": b"#!/bin/sh\necho one\n", "large": large}), nas)
         rig.run("pull", "demo", nas, "-C", rig.folder / "opt")
         self.assertEqual(self.anna.push(bundle(self.place.folder / "large2", {"bin/hello": b"#!/bin/sh\necho two\n", "large": large}), nas)["deltas"], 1)
-        _, document = sharing.channel_of(nas)
-        blob = nas / "blobs/sha256" / document["deltas"][0]["file"]["sha256"]
-        with tempfile.TemporaryDirectory() as folder:
-            other = pathlib.Path(folder, "other")
-            other.write_bytes(b"something else entirely" * 100)
-            evil = subprocess.run(["zstd", "-qc", other], stdout=subprocess.PIPE, check=True).stdout
-        # rightly signed, as by a stolen key: digest and size of the evil delta in the channel
-        document["deltas"][0]["file"] = {"sha256": sha256(evil), "size": len(evil)}
-        document["version"] += 1
-        text = (json.dumps(document, indent=1, sort_keys=True, separators=(",", ": "), ensure_ascii=False) + "\n").encode()
-        (blob.parent / sha256(evil)).write_bytes(evil)
-        (blob.parent / sha256(text)).write_bytes(text)
-        path = nas / f"channels/{self.keys['working']}.json"
-        path.write_bytes(text)
-        comment = f"ironwheel channel version={document['version']} issued={document['issued']} expires={document['expires']} sha256={sha256(text)} size={len(text)}"
-        subprocess.run(["minisign", "-S", "-s", self.anna.config / "working.key", "-m", path, "-t", comment], check=True, stdout=subprocess.DEVNULL)
-        done = rig.run("pull", "demo", nas, "-C", rig.folder / "opt", "--json")
-        self.assertIn("the whole is brought instead of the delta", done.stdout)
+        return nas, rig, rig.folder / "opt"
+
+    def test_a18_hostile_deltas(self):
+        """Rightly signed, as by a stolen key: one that gives something else, one that wants a window of 2 GiB, one that unpacks without end, none at all."""
+        other = subprocess.run(["zstd", "-qc"], input=b"something else entirely" * 100, stdout=subprocess.PIPE, check=True).stdout
+        window = bytes.fromhex("28b52ffd00a8") + bytes.fromhex("190000") + b"abc"
+        bomb = subprocess.run("head -c 300000000 /dev/zero | zstd -q -19", shell=True, stdout=subprocess.PIPE, check=True).stdout
+        nas, rig, opt = self.with_delta()
+        subprocess.run(["cp", "-a", opt, rig.folder / "before"], check=True)
+        for name, evil in (("other", other), ("window", window), ("bomb", bomb), ("none", b"not zstd at all")):
+            with self.subTest(name):
+                shutil.rmtree(opt)
+                subprocess.run(["cp", "-a", rig.folder / "before", opt], check=True)
+                sharing.resign(self.anna.config, nas, lambda document, evil=evil: document["deltas"][0].update(file=sharing.put_blob(nas, evil)))
+                done = rig.run("pull", "demo", nas, "-C", opt, "--json")
+                self.assertIn("the whole is brought instead of the delta", done.stdout)
+                self.assertEqual(json.loads(done.stdout.splitlines()[-1])["way"], "whole")
+                self.assertEqual(subprocess.run([opt / "demo/bin/hello"], stdout=subprocess.PIPE, text=True, check=True).stdout, "two\n")
+
+    def test_a18_no_memory_for_the_window(self):
+        """On a rig whose free memory doesn't hold the window and the old tar, the whole comes."""
+        nas, rig, opt = self.with_delta()
+        meminfo = rig.folder / "meminfo"
+        meminfo.write_text("MemTotal: 4000000 kB\nMemFree: 900 kB\nMemAvailable: 900 kB\n")
+        done = subprocess.run(["bwrap", "--dev-bind", "/", "/", "--ro-bind", meminfo, "/proc/meminfo", sharing.PROGRAM, "pull", "demo", nas, "-C", opt, "--json"],
+                              env={"PATH": os.environ["PATH"], "HOME": str(rig.folder), "IRONWHEEL_CONFIG": str(rig.config)}, stdout=subprocess.PIPE, text=True, check=True)
         self.assertEqual(json.loads(done.stdout.splitlines()[-1])["way"], "whole")
-        self.assertEqual(subprocess.run([rig.folder / "opt/demo/bin/hello"], stdout=subprocess.PIPE, text=True, check=True).stdout, "two\n")
 
 
 if __name__ == "__main__":

@@ -8,39 +8,16 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
 import fixture
 import sharing
 from fixture import sha256
+from sharing import Silent
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
 import remote  # noqa: E402
-
-
-class Silent:
-    """Takes connections, counts them, and never says a word."""
-
-    def __init__(self):
-        self.socket, self.count, self.open = socket.create_server(("127.0.0.1", 0)), 0, []
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.take, daemon=True).start()
-
-    def take(self):
-        try:
-            while True:
-                self.open.append(self.socket.accept()[0])
-                self.count += 1
-        except OSError:
-            pass
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-        for one in self.open:
-            one.close()
 
 
 class Cache(unittest.TestCase):

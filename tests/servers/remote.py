@@ -5,6 +5,7 @@ import http.server
 import os
 import pathlib
 import socket
+import ssl
 import threading
 import time
 import urllib.parse
@@ -92,11 +93,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Remote(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, folder, address="127.0.0.1"):
+    def __init__(self, folder, address="127.0.0.1", certificate=None):
         super().__init__((address, 0), Handler)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.folder, self.lock = pathlib.Path(folder), threading.Lock()
         self.rules, self.put_rules, self.seen, self.ranges = {}, {}, [], True
-        self.url = f"http://{address}:{self.server_port}"
+        self.url = f"http{'s' if certificate else ''}://{address}:{self.server_port}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):
