@@ -14,11 +14,12 @@ static void tell_json(iw_context *context, const iw_healed *one)
 {
     json_t *needed_by =
         iw_json_texts((const char *const *)one->needed_by.items, one->needed_by.count);
-    iw_print_json(context, json_pack("{s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:o}", "type", "package",
-                                     "package", one->name, "version", one->version, "recipe",
-                                     one->recipe, "fate", iw_fate_name(one->fate), "was", one->was,
-                                     "why", one->why, "forbidden_instructions",
-                                     (json_int_t)one->holds, "needed_by", needed_by));
+    iw_print_json(context,
+                  json_pack("{s:s,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s?,s:I,s:o}", "type", "package",
+                            "package", one->name, "version", one->version, "recipe", one->recipe,
+                            "fate", iw_fate_name(one->fate), "was", one->was, "why", one->why,
+                            "hashes", one->hashes, "forbidden_instructions", (json_int_t)one->holds,
+                            "needed_by", needed_by));
 }
 
 static void tell(iw_context *context, const iw_healed *one)
@@ -30,6 +31,7 @@ static void tell(iw_context *context, const iw_healed *one)
     iw_print(context, "%-28s %-14s %s%s%s%s\n", one->name, one->version, what[one->fate],
              one->was ? " (pip would bring " : "", one->was ? one->was : "", one->was ? ")" : "");
     if (one->why && !plain) iw_print(context, "    %s\n", one->why);
+    if (one->hashes) iw_print(context, "    %s\n", one->hashes);
 }
 
 static void on_told(void *context, const iw_heal_result *result)

@@ -14,26 +14,31 @@
 
 /* uv.lock and pylock.toml (PEP 751) list [[package]] or [[packages]] with name and version. The
  * project itself (virtual, editable, a folder) is left out; what comes from elsewhere than an index
- * is named. One JSON array a package: name, version, marker, digests of its files, elsewhere. */
+ * is named. One JSON array a package: name, version, marker, digests of its files, elsewhere, line
+ * (0: not known). */
 static const char lock_code[] =
     "import json, sys, tomllib\n"
     "try:\n"
     "    with open(sys.argv[1], 'rb') as file:\n"
     "        lock = tomllib.load(file)\n"
-    "    for package in lock.get('package', []) + lock.get('packages', []):\n"
+    "    heads = [number for number, text in enumerate(open(sys.argv[1], encoding='utf-8'), 1)\n"
+    "             if text.strip() in ('[[package]]', '[[packages]]')]\n"
+    "    packages = lock.get('package', []) + lock.get('packages', [])\n"
+    "    lines = heads if len(heads) == len(packages) else [0] * len(packages)\n"
+    "    for package, line in zip(packages, lines):\n"
     "        source = set(package.get('source', package))\n"
     "        if {'virtual', 'editable', 'directory'} & source:\n"
     "            continue\n"
     "        elsewhere = bool({'git', 'url', 'path', 'vcs', 'archive'} & source)\n"
     "        hashes = []\n"
-    "        for wheel in package.get('wheels', []):\n"
-    "            if 'hash' in wheel:\n"
-    "                hashes.append(wheel['hash'].lower())\n"
-    "            hashes += [f'{kind}:{text}'.lower() for kind, text in wheel.get('hashes', "
+    "        for file in package.get('wheels', []) + [package.get('sdist', {})]:\n"
+    "            if 'hash' in file:\n"
+    "                hashes.append(file['hash'].lower())\n"
+    "            hashes += [f'{kind}:{text}'.lower() for kind, text in file.get('hashes', "
     "{}).items()]\n"
     "        if 'version' in package or elsewhere:\n"
     "            print(json.dumps([package['name'], package.get('version', ''), "
-    "package.get('marker', ''), hashes, elsewhere]))\n"
+    "package.get('marker', ''), hashes, elsewhere, line]))\n"
     "except Exception as why:\n"
     "    sys.exit(f'{type(why).__name__}: {why}')\n";
 
@@ -68,8 +73,10 @@ bool iw_requirements_is_lock(const char *path)
     return iw_ends_with(name, ".lock") || iw_ends_with(name, ".toml");
 }
 
-static void take_locked(iw_requirements *all, const iw_origin *origin, const json_t *entry)
+static void take_locked(iw_requirements *all, const char *path, const json_t *entry)
 {
+    const iw_origin origin = {.file = (char *)(uintptr_t)path,
+                              .line = (size_t)json_integer_value(json_array_get(entry, 5))};
     const char *name = json_string_value(json_array_get(entry, 0)),
                *version = json_string_value(json_array_get(entry, 1)),
                *marker = json_string_value(json_array_get(entry, 2));
@@ -78,13 +85,13 @@ static void take_locked(iw_requirements *all, const iw_origin *origin, const jso
         iw_format("%s==%s%s%s", name, version, *marker ? "; " : "", marker);
     if (json_is_true(json_array_get(entry, 4))) {
         iw_requirements_leave_out(
-            all, origin, text,
+            all, &origin, text,
             "it comes from a repository, a file or a URL, not from a package index");
         return;
     }
     size_t before = all->count, i;
     json_t *hash;
-    iw_requirements_add_line(all, text, origin, false);
+    iw_requirements_add_line(all, text, &origin, false);
     json_array_foreach(json_array_get(entry, 3), i, hash) if (all->count > before)
         iw_strings_add(&all->items[before].hashes, json_string_value(hash));
 }
@@ -93,14 +100,13 @@ int iw_requirements_read_lock(iw_requirements *all, const char *path, const iw_s
                               const iw_strings *environment, iw_error *err)
 {
     iw_cleanup_free char *text = NULL;
-    const iw_origin origin = {.file = (char *)(uintptr_t)path};
     size_t before = all->count;
     if (ask(python, environment, lock_code, path, &text, err) != 0)
         return iw_wrap(err, "reading the lock file %s", path);
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
         json_t *entry = json_loadb(line.data, line.length, 0, NULL);
-        take_locked(all, &origin, entry);
+        take_locked(all, path, entry);
         json_decref(entry);
     }
     return all->count > before ? 0

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "upgrade/heal_hashes.h"
 #include "upgrade/healer.h"
 
 enum { LOCK_LIMIT = 16 << 20 };
@@ -21,6 +22,7 @@ void iw_heal_result_free(iw_heal_result *result)
     for (size_t i = 0; i < result->count; i++) {
         iw_healed *one = &result->items[i];
         free(one->name), free(one->version), free(one->recipe), free(one->was), free(one->why);
+        free(one->hashes);
         iw_strings_free(&one->needed_by);
     }
     free(result->items);
@@ -53,6 +55,7 @@ static void close_healer(iw_healer *h)
     for (size_t i = 0; i < h->count; i++) {
         iw_decision *one = &h->decisions[i];
         free(one->name), free(one->version), free(one->recipe), free(one->was), free(one->why);
+        free(one->sha256);
     }
     for (size_t i = 0; i < h->sketch_count; i++) iw_sketch_clear(&h->sketches[i]);
     free(h->decisions);
@@ -93,6 +96,35 @@ static uint64_t holds_of(const iw_healer *h, const char *name, bool *tried)
     return sum;
 }
 
+/* The digest of what is taken, as far as an index has that file. Borrowed, or NULL. */
+static const char *digest_of(const iw_healer *h, const iw_decision *decision)
+{
+    iw_error ignored = IW_ERROR_INIT;
+    const iw_dist *dist = iw_resolution_find(&h->resolution, decision->name);
+    const iw_recipe *recipe = NULL;
+    if (decision->fate == IW_FATE_MOVED) return dist ? dist->sha256 : NULL;
+    if (decision->fate == IW_FATE_MADE) return decision->sha256;
+    if (decision->recipe &&
+        iw_catalog_recipe(h->catalog, decision->name, decision->recipe, &recipe, &ignored) != 0)
+        iw_error_clear(&ignored);
+    return recipe && recipe->source_count && recipe->sources[0].kind == IW_SOURCE_PYPI
+               ? recipe->sources[0].sha256
+               : NULL;
+}
+
+/* Caller frees; NULL where all that was asked for still holds. */
+static char *hashes_of(const iw_healer *h, const iw_decision *decision)
+{
+    iw_cleanup_free char *place = NULL;
+    if (decision->fate == IW_FATE_KEPT || decision->fate == IW_FATE_IMPOSSIBLE) return NULL;
+    iw_hashes what = iw_hashes_hold(&h->requirements, decision->name, decision->version,
+                                    digest_of(h, decision), &place);
+    if (what == IW_HASHES_NONE || what == IW_HASHES_KEPT) return NULL;
+    return iw_format("the hashes of %s no longer apply: %s", place,
+                     decision->fate == IW_FATE_MOVED ? "it is another version"
+                                                     : "it is built from source");
+}
+
 static void fill(const iw_healer *h, iw_heal_result *result)
 {
     iw_heal_result_free(result);
@@ -106,6 +138,7 @@ static void fill(const iw_healer *h, iw_heal_result *result)
                            .recipe = copy_of(decision->recipe),
                            .was = copy_of(decision->was),
                            .why = copy_of(decision->why),
+                           .hashes = hashes_of(h, decision),
                            .fate = decision->fate};
         one->holds = holds_of(h, decision->name, &one->tried);
         add_needed_by(h, decision->name, &one->needed_by);

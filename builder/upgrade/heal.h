@@ -33,6 +33,7 @@ typedef struct iw_healed { /* one package; strings owned */
     char *was;    /* what pip would have brought; NULL: the same */
     iw_fate fate;
     char *why;            /* one sentence; or NULL */
+    char *hashes;         /* one sentence: digests that were asked for and hold no more; or NULL */
     iw_strings needed_by; /* names */
     uint64_t holds;       /* instructions beyond the profiles in a wheel that is kept */
     bool tried;           /* so that its verdict is `tried` */
@@ -51,9 +52,10 @@ typedef struct iw_heal_result {
 void iw_heal_result_free(iw_heal_result *result);
 
 /* `told` (may be NULL) is called once all is decided, before anything is built. IW_E_CHECK where
- * the requirements clash: the two that do, with the lines that they stand on. IW_E_USAGE where a
- * line is refused, or `into` holds something else. Twice the same requirements and index give the
- * same bytes. An event IW_EVENT_RESULT names the bundle. Blocks. */
+ * the requirements clash: the two that do, with the lines that they stand on; or where a file has
+ * another digest than its line asks for. IW_E_USAGE where a line is refused, or `into` holds
+ * something else. Twice the same requirements and index give the same bytes. An event
+ * IW_EVENT_RESULT names the bundle. Blocks. */
 int iw_heal(iw_catalog *catalog, iw_store *store, const iw_heal_options *options,
             void (*told)(void *context, const iw_heal_result *result), void *context,
             iw_heal_result *result, iw_error *err);

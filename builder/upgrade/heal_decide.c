@@ -9,6 +9,7 @@
 #include "build/checks_root.h"
 #include "triage/triage.h"
 #include "upgrade/ask.h"
+#include "upgrade/heal_hashes.h"
 #include "upgrade/healer.h"
 #include "upgrade/version.h"
 
@@ -160,18 +161,42 @@ static int write_stub(iw_healer *h, const char *name, const char *version, const
     return status;
 }
 
-/* What the sdist of a project says, for a stand-in: *found false where there is none. */
-static int peek(iw_healer *h, const char *name, const char *version, char **found, iw_error *err)
+/* The sentence where a line names other digests than that file's; else NULL. Caller frees. */
+static char *refusal(const iw_healer *h, const char *name, const char *version, const char *file,
+                     const char *sha256)
+{
+    iw_cleanup_free char *place = NULL;
+    return iw_hashes_hold(&h->requirements, name, version, sha256, &place) == IW_HASHES_REFUSED
+               ? iw_format("%s: the SHA-256 of %s is %s, none of those that the line names", place,
+                           file, sha256)
+               : NULL;
+}
+
+/* An sdist that may be built, for a stand-in. *found: its version; NULL where there is none, or,
+ * with *refused (owned), where a line names other digests. */
+struct peeked {
+    char *found, *sha256, *refused;
+};
+
+static void peeked_clear(struct peeked *peeked)
+{
+    free(peeked->found), free(peeked->sha256), free(peeked->refused);
+}
+
+static int peek(iw_healer *h, const char *name, const char *version, struct peeked *out,
+                iw_error *err)
 {
     iw_error trouble = IW_ERROR_INIT;
     json_t *answer = NULL;
-    *found = NULL;
-    int status = iw_maker_peek(&h->maker, name, version, found, &answer, &trouble);
+    int status =
+        iw_maker_peek(&h->maker, name, version, &out->found, &out->sha256, &answer, &trouble);
     if (status != 0 && trouble.kind == IW_E_CANCELLED)
         return iw_fail(err, IW_E_CANCELLED, "stopped");
     iw_error_clear(&trouble);
-    if (status == 0) status = write_stub(h, name, *found, json_object_get(answer, "run"), err);
-    else status = 0;
+    if (status == 0) out->refused = refusal(h, name, out->found, "its sdist", out->sha256);
+    status = status == 0 && !out->refused
+                 ? write_stub(h, name, out->found, json_object_get(answer, "run"), err)
+                 : 0;
     json_decref(answer);
     return status;
 }
@@ -341,16 +366,31 @@ static int repair_by_moving(iw_healer *h, const char *name, const char *died, co
     return status;
 }
 
-static int repair_by_making(iw_healer *h, const char *name, const char *died, const char *why,
-                            bool *done, iw_error *err)
+/* From the sdist that was looked at. */
+static void settle_made(iw_healer *h, const char *name, const struct peeked *sdist,
+                        const char *died, const char *why)
 {
-    iw_cleanup_free char *version = NULL;
-    if (peek(h, name, died, &version, err) != 0) return -1;
-    if (!version) return 0;
-    pin(h, name, died);
-    settle(h, name, died, NULL, IW_FATE_MADE, died, why);
-    *done = true;
-    return 0;
+    settle(h, name, sdist->found, NULL, IW_FATE_MADE, died, why);
+    set(&iw_healer_find(h, name)->sha256, sdist->sha256);
+}
+
+/* The last resort: if that isn't possible either, nothing is. */
+static int repair_by_making(iw_healer *h, const char *name, const char *died, const char *why,
+                            iw_error *err)
+{
+    struct peeked sdist = {0};
+    int status = peek(h, name, died, &sdist, err);
+    if (status == 0 && sdist.found && !sdist.refused) {
+        pin(h, name, died);
+        settle_made(h, name, &sdist, died, why);
+    } else if (status == 0) {
+        iw_cleanup_free char *text =
+            iw_format("%s; no recipe, no older wheel that the requirements allow, and %s", why,
+                      sdist.refused ? sdist.refused : "no sdist");
+        settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
+    }
+    peeked_clear(&sdist);
+    return status;
 }
 
 /* In this order: a recipe, another wheel, its sdist. */
@@ -363,14 +403,8 @@ static int repair(iw_healer *h, const char *name, const char *died, const char *
         (iw_event){.type = IW_EVENT_STARTED, .subject = name, .phase = "repair", .detail = why});
     if (repair_by_recipe(h, name, died, why, &done, err) != 0 ||
         (!done && repair_by_moving(h, name, died, why, beside, &done, err) != 0) ||
-        (!done && repair_by_making(h, name, died, why, &done, err) != 0))
+        (!done && repair_by_making(h, name, died, why, err) != 0))
         return -1;
-    if (!done) {
-        iw_cleanup_free char *text =
-            iw_format("%s; no recipe, no older wheel that the requirements allow, and no sdist",
-                      why);
-        settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
-    }
     iw_emit(h->options->deliver.sink,
             (iw_event){.type = IW_EVENT_FINISHED,
                        .subject = name,
@@ -381,11 +415,25 @@ static int repair(iw_healer *h, const char *name, const char *died, const char *
 
 /* --- rounds --------------------------------------------------------------- */
 
+static int make_missing(iw_healer *h, const char *name, const char *exact, const char *what,
+                        iw_error *err)
+{
+    struct peeked sdist = {0};
+    int status = peek(h, name, exact, &sdist, err);
+    if (status == 0 && sdist.refused) status = iw_fail(err, IW_E_CHECK, "%s", sdist.refused);
+    else if (status == 0 && !sdist.found)
+        status =
+            iw_fail(err, IW_E_CHECK, "no wheel and no sdist of %s for Python 3.11 on Linux", what);
+    if (status == 0) settle_made(h, name, &sdist, NULL, "there is no wheel of it");
+    peeked_clear(&sdist);
+    return status;
+}
+
 /* No wheel at all: a recipe, or what its sdist says. */
 static int bring_missing(iw_healer *h, const char *what, iw_error *err)
 {
     iw_cleanup_free char *bare = iw_strndup(what, strcspn(what, "=<>!~;[ ")),
-                         *name = iw_project_name(bare), *version = NULL;
+                         *name = iw_project_name(bare);
     const char *exact = strstr(what, "==") && !strchr(what, ',') ? strstr(what, "==") + 2 : NULL;
     iw_cleanup_strings iw_strings recipes = {0};
     if (iw_healer_find(h, name))
@@ -400,12 +448,7 @@ static int bring_missing(iw_healer *h, const char *what, iw_error *err)
         settle(h, name, public, recipes.items[i], IW_FATE_RECIPE, NULL, "there is no wheel of it");
         return write_stub(h, name, public, NULL, err);
     }
-    if (peek(h, name, exact, &version, err) != 0) return -1;
-    if (!version)
-        return iw_fail(err, IW_E_CHECK, "no wheel and no sdist of %s for Python 3.11 on Linux",
-                       what);
-    settle(h, name, version, NULL, IW_FATE_MADE, NULL, "there is no wheel of it");
-    return 0;
+    return make_missing(h, name, exact, what, err);
 }
 
 static int resolve_all(iw_healer *h, iw_error *err)
@@ -473,13 +516,30 @@ static int one_round(iw_healer *h, bool *moved, iw_error *err)
     return status;
 }
 
+/* Wheels as published have one of the digests that their lines ask for. */
+static int check_hashes(const iw_healer *h, iw_error *err)
+{
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const iw_decision *decision = iw_healer_find(h, dist->name);
+        if (dist->stub || (decision && decision->fate != IW_FATE_KEPT)) continue;
+        iw_cleanup_free char *why = refusal(h, dist->name, dist->version, dist->file, dist->sha256);
+        if (why)
+            return iw_fail(err, IW_E_CHECK,
+                           "%s. Either the file isn't what it was, or the line is about another "
+                           "one: look there, and write it anew if it is all right",
+                           why);
+    }
+    return 0;
+}
+
 int iw_healer_decide(iw_healer *h, iw_error *err)
 {
     bool moved = true;
-    if (resolve_all(h, err) != 0) return -1;
+    if (resolve_all(h, err) != 0 || check_hashes(h, err) != 0) return -1;
     for (int round = 0; moved && round < ROUNDS; round++) {
         if (one_round(h, &moved, err) != 0) return -1;
-        if (moved && resolve_all(h, err) != 0) return -1;
+        if (moved && (resolve_all(h, err) != 0 || check_hashes(h, err) != 0)) return -1;
     }
     if (moved) note(h, h->options->name, "it still moved after many rounds");
     for (size_t i = 0; i < h->resolution.count; i++) {

@@ -13,6 +13,7 @@ typedef struct iw_decision { /* about one package, kept over the rounds */
     iw_fate fate;
     char *why;
     bool settled; /* it was tried, or needs no trial */
+    char *sha256; /* of the sdist that it is to be made from; or NULL */
 } iw_decision;
 
 typedef struct iw_healer {

@@ -351,7 +351,7 @@ static int fill(iw_maker *maker, const json_t *answer, iw_sketch *draft, iw_erro
 }
 
 int iw_maker_peek(iw_maker *maker, const char *project, const char *version, char **found,
-                  json_t **answer, iw_error *err)
+                  char **sha256, json_t **answer, iw_error *err)
 {
     iw_candidates list = {0};
     const iw_candidate *candidate = NULL;
@@ -359,7 +359,10 @@ int iw_maker_peek(iw_maker *maker, const char *project, const char *version, cha
     if (status == 0) status = fetch_source(maker, project, candidate, err);
     if (status == 0)
         status = iw_maker_read(maker, candidate->sha256, candidate->file, 1, "sdist", answer, err);
-    if (status == 0) *found = iw_strdup(candidate->version);
+    if (status == 0) {
+        *found = iw_strdup(candidate->version);
+        *sha256 = iw_strdup(candidate->sha256);
+    }
     iw_candidates_free(&list);
     return status;
 }

@@ -44,9 +44,10 @@ int iw_maker_read(iw_maker *maker, const char *sha256, const char *file, unsigne
 /* --- make_sketch.c: from metadata to a draft; needs are found or made on the way --- */
 int iw_maker_draft(iw_maker *maker, const char *project, const char *version,
                    const char *conditions, iw_sketch *draft, iw_error *err);
-/* Only what the sdist says: nothing is drafted or built. *found: its version, owned. */
+/* Only what the sdist says: nothing is drafted or built. *found: its version, *sha256: its digest,
+ * both owned. */
 int iw_maker_peek(iw_maker *maker, const char *project, const char *version, char **found,
-                  json_t **answer, iw_error *err);
+                  char **sha256, json_t **answer, iw_error *err);
 /* The version of a need that the copy of the tree has and that keeps the conditions, or a made one;
  * *need (owned) is "name", or "name/version" where the usual one won't do. NULL with `why` (owned)
  * where there is none. -1 only for trouble of our own. */

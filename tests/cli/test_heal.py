@@ -128,12 +128,25 @@ class Heal(unittest.TestCase):
         self.assertIn("odd.txt:2", said)
         self.assertIn("odd.txt:3", said)
 
+    def digest(self, project, start):
+        return next(digest for file, digest in self.world.projects[project].items() if file.startswith(start))
+
     def test_what_would_be_done(self):
-        path = self.ask("asked.txt", "plain\nsource-only ; python_version >= '3'\nnothing ; sys_platform == 'win32'\n")
+        moved, kept, made = self.digest("crashy", "crashy-2.0"), self.digest("plain", "plain-1.0"), self.digest("source-only", "source_only")
+        path = self.ask("asked.txt", f"plain --hash=sha256:{kept}\nsource-only==1.0 ; python_version >= '3' --hash=sha256:{made}\nnothing ; sys_platform == 'win32'\n"
+                                     f"crashy>=1 \\\n  --hash=sha256:{moved}\n")
         planned = [json.loads(line) for line in self.world.run("heal", path, "--plan", "--json", timeout=1200).stdout.splitlines()]
         fates = {row["package"]: (row["fate"], row["version"]) for row in planned if row["type"] == "package"}
         self.assertEqual(fates, {"crashy": ("moved", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
         self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
+        hashes = {row["package"]: row["hashes"] for row in planned if row["type"] == "package"}
+        self.assertEqual(hashes, {"crashy": "the hashes of asked.txt:4 no longer apply: it is another version", "plain": None, "source-only": None})
+
+    def test_files_of_another_digest(self):
+        for name, line, file in (("wheel", "plain==1.0", "plain-1.0-py3-none-any.whl"), ("sdist", "source-only==1.0", "its sdist")):
+            path = self.ask(f"{name}.txt", f"# ours\n{line} --hash=sha256:{'0' * 64} --hash=sha512:00\n")
+            said = self.world.run("heal", path, "--plan", status=1).stderr
+            self.assertIn(f"{name}.txt:2: the SHA-256 of {file} is {self.digest(line.split('=')[0], line.split('=')[0].replace('-', '_') + '-1.0')}, none of those", said)
 
     def heal(self, path, into):
         """Gives bundle, what `healed` says, and the files in `into`."""

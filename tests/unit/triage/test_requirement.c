@@ -193,18 +193,20 @@ static void test_locks(void **state)
     } locks[] = {
         {"uv.lock",
          "version = 1\n[[package]]\nname = \"pinned\"\nversion = \"1.0\"\nsource = { registry = "
-         "\"x\" }\nwheels = [{ url = \"y\", hash = \"sha256:AB\" }]\n[[package]]\nname = "
+         "\"x\" }\nwheels = [{ url = \"y\", hash = \"sha256:AB\" }]\nsdist = { url = \"y\", hash = "
+         "\"sha256:ef\" }\n[[package]]\nname = "
          "\"own\"\nversion = \"0\"\nsource = { virtual = \".\" }\n[[package]]\nname = "
          "\"far\"\nversion = \"1\"\nsource = { git = \"https://u:p@h/far\" }\n",
-         "uv.lock: pinned==1.0 = pinned [] ==1.0 pin 1.0 sha256:ab\nleft uv.lock: far==1\n"},
+         "uv.lock:2: pinned==1.0 = pinned [] ==1.0 pin 1.0 sha256:ab sha256:ef\nleft uv.lock:12: "
+         "far==1\n"},
         {"pylock.toml",
          "lock-version = \"1.0\"\n[[packages]]\nname = \"pinned\"\nversion = \"1.0\"\nmarker = "
          "\"os_name == 'posix'\"\n[[packages.wheels]]\nurl = \"y\"\nhashes = { sha256 = \"cd\" "
          "}\n[[packages]]\nname = \"own\"\n[packages.directory]\npath = \".\"\n[[packages]]\nname "
          "= "
          "\"a\\n--index-url=x\"\nversion = \"1\"\n",
-         "pylock.toml: pinned==1.0; os_name == 'posix' = pinned [] ==1.0 pin 1.0 sha256:cd\nleft "
-         "pylock.toml: a?--index-url=x==1\n"}};
+         "pylock.toml:2: pinned==1.0; os_name == 'posix' = pinned [] ==1.0 pin 1.0 sha256:cd\nleft "
+         "pylock.toml:13: a?--index-url=x==1\n"}};
     for (size_t i = 0; i < 2; i++) {
         iw_error err = IW_ERROR_INIT;
         iw_requirements all = {0};
