@@ -14,6 +14,7 @@
 #include "upgrade/release.h"
 #include "upgrade/solve.h"
 #include "upgrade/trial.h"
+#include "upgrade/version.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
 #define METADATA_LIMIT ((size_t)4 << 20)
@@ -33,6 +34,7 @@ struct all {
     size_t count;
     iw_choices choices; /* of all of them, by index */
     json_t *banned;     /* {name: why}: tried, and kept back */
+    json_t *limits;     /* {name: [{conditions, by}]}: what building others needs of it */
     json_t *tools, *selected;
     iw_debian_releases debian;
     iw_strings drafted; /* names that the draft moves */
@@ -69,6 +71,8 @@ static void take_state(struct all *all)
 
 /* --- what there is ---------------------------------------------------------------- */
 
+static bool give_way(void *context, const char *name, const char *conditions, const char *by);
+
 static iw_release release_of(const struct all *all, const struct package *package)
 {
     const iw_bump_options *o = all->trial.options;
@@ -84,6 +88,8 @@ static iw_release release_of(const struct all *all, const struct package *packag
                           .report = package->report,
                           .tools = all->tools,
                           .selected = all->selected,
+                          .give_way = give_way,
+                          .give_way_context = (void *)all,
                           .debian = all->debian.count ? &all->debian : NULL};
     iw_release_rules(&release);
     return release;
@@ -194,14 +200,75 @@ static bool known(void *context, const char *name)
            versions.count > 0;
 }
 
+/* The limit that the version breaks, or NULL. */
+static const json_t *broken_limit(const struct all *all, const char *name, const char *version)
+{
+    size_t i;
+    json_t *limit;
+    iw_version parsed;
+    if (!iw_version_parse(version, &parsed)) return NULL;
+    json_array_foreach(json_object_get(all->limits, name), i, limit)
+    {
+        if (!iw_version_meets(&parsed, iw_json_get(limit, "conditions"), NULL)) return limit;
+    }
+    return NULL;
+}
+
+/* Where the solver starts: the newest release, or the newest within the limits, or the stack's. */
+static void start_choice(const struct all *all, iw_choice *choice)
+{
+    size_t last = choice->versions.count - 1;
+    const json_t *limit = NULL, *broken;
+    choice->at = iw_json_get(all->banned, choice->name) ? last : 0;
+    free(choice->why);
+    choice->why = NULL;
+    while (choice->at < last &&
+           (broken = broken_limit(all, choice->name, iw_choice_version(choice)))) {
+        limit = broken;
+        choice->at++;
+    }
+    if (limit)
+        choice->why = iw_format("%s needs %s%s to build", iw_json_get(limit, "by"), choice->name,
+                                iw_json_get(limit, "conditions"));
+}
+
+/* Building another package asks for an older release of one that moves, too: it gives way where
+ * that is still newer than what the stack has. */
+static bool give_way(void *context, const char *name, const char *conditions, const char *by)
+{
+    struct all *all = context;
+    iw_choice *choice = iw_choices_find(&all->choices, name);
+    iw_version parsed;
+    if (!choice || iw_json_get(all->banned, name)) return false;
+    for (size_t i = choice->at + 1; i + 1 < choice->versions.count; i++) {
+        const char *version = choice->versions.items[i];
+        if (!iw_version_parse(version, &parsed) || !iw_version_meets(&parsed, conditions, NULL) ||
+            broken_limit(all, name, version))
+            continue;
+        if (!json_object_get(all->limits, name))
+            json_object_set_new(all->limits, name, json_array());
+        json_array_append_new(json_object_get(all->limits, name),
+                              json_pack("{s:s,s:s}", "conditions", conditions, "by", by));
+        return true;
+    }
+    return false;
+}
+
+static size_t limit_count(const struct all *all)
+{
+    size_t count = 0;
+    const char *name;
+    json_t *list;
+    json_object_foreach(all->limits, name, list)
+    {
+        count += json_array_size(list);
+    }
+    return count;
+}
+
 static int solve(struct all *all, iw_error *err)
 {
-    for (size_t i = 0; i < all->count; i++) {
-        iw_choice *choice = &all->choices.items[i];
-        choice->at = iw_json_get(all->banned, choice->name) ? choice->versions.count - 1 : 0;
-        free(choice->why);
-        choice->why = NULL;
-    }
+    for (size_t i = 0; i < all->count; i++) start_choice(all, &all->choices.items[i]);
     iw_solving solving = {iw_plan_python(all->trial.before.plan), needs_of, known, all};
     if (iw_solve(&all->choices, &solving, err) != 0) return -1;
     json_object_clear(all->selected);
@@ -217,29 +284,53 @@ static int solve(struct all *all, iw_error *err)
 
 static void ban(struct all *all, const char *name, const char *why)
 {
-    iw_cleanup_free char *line = iw_strndup(why, strcspn(why, "\n"));
+    size_t length = strcspn(why, "\n");
+    if (why[length] && length && why[length - 1] == ':') /* the next line says what */
+        length += 1 + strcspn(why + length + 1, "\n");
+    iw_cleanup_free char *line = iw_strndup(why, length);
+    char *newline = strchr(line, '\n');
+    if (newline) *newline = ' ';
     if (!iw_json_get(all->banned, name)) iw_json_set(all->banned, name, line);
 }
 
-/* One package's move in the draft; what is the release's fault keeps it back. */
-static int draft_one(struct all *all, struct package *package, const iw_choice *choice,
-                     bool *kept_back, iw_error *err)
+static bool is_releases_fault(const iw_error *why)
 {
+    return why->kind != IW_E_CANCELLED && why->kind != IW_E_ENVIRONMENT && why->kind != IW_E_IO;
+}
+
+/* Whether a draft that failed taught what the index doesn't tell, so that it is to be solved anew:
+ * a need of the sources', or a limit of another package. */
+static bool taught(const struct all *all, const iw_release *release, iw_choice *choice,
+                   size_t limits)
+{
+    bool learned = release->denied && iw_choice_learn(choice, release->run_needs);
+    return learned || limit_count(all) > limits;
+}
+
+/* One package's move in the draft; what is the release's fault keeps it back. *again: something
+ * was learned or kept back, and the draft is to be made anew. */
+static int draft_one(struct all *all, struct package *package, iw_choice *choice, bool *again,
+                     iw_error *err)
+{
+    const char *name = package->node->recipe->name;
     iw_release release = release_of(all, package);
+    iw_cleanup_strings iw_strings needs = {0};
     iw_error why = IW_ERROR_INIT;
+    size_t limits = limit_count(all);
     release.rules.only = iw_choice_version(choice);
-    iw_trial_tell(&all->trial, IW_EVENT_STARTED, "patches", package->node->recipe->name);
+    release.run_needs = &needs;
+    json_object_clear(all->tools);
+    iw_trial_tell(&all->trial, IW_EVENT_STARTED, "patches", name);
     int status = iw_release_choose(&release, &why);
     if (status == 0) status = iw_release_draft(&release, &why);
     if (status == 0) iw_json_set(package->report, "to", release.to);
-    if (status == 0) iw_strings_add(&all->drafted, package->node->recipe->name);
+    if (status == 0) iw_strings_add(&all->drafted, name);
+    *again = status != 0 && is_releases_fault(&why);
+    if (status != 0 && !*again) iw_error_move(err, &why);
+    if (*again && !taught(all, &release, choice, limits)) ban(all, name, iw_error_text(&why));
     iw_release_clear(&release);
-    *kept_back = status != 0 && why.kind != IW_E_CANCELLED && why.kind != IW_E_ENVIRONMENT &&
-                 why.kind != IW_E_IO;
-    if (*kept_back) ban(all, package->node->recipe->name, iw_error_text(&why));
-    else if (status != 0) iw_error_move(err, &why);
     iw_error_clear(&why);
-    return status == 0 || *kept_back ? 0 : -1;
+    return status == 0 || *again ? 0 : -1;
 }
 
 /* From the tree anew, until nothing more is kept back. */
@@ -249,7 +340,6 @@ static int draft_all(struct all *all, iw_error *err)
     while (again) {
         again = false;
         iw_strings_free(&all->drafted);
-        json_object_clear(all->tools);
         if (solve(all, err) != 0 ||
             iw_draft_make(all->trial.options->root, all->trial.draft, err) != 0)
             return -1;
@@ -457,6 +547,7 @@ static void close_all(struct all *all)
     free(all->packages);
     iw_choices_free(&all->choices);
     json_decref(all->banned);
+    json_decref(all->limits);
     json_decref(all->tools);
     json_decref(all->selected);
     iw_strings_free(&all->drafted);
@@ -471,6 +562,7 @@ int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back
     struct all all = {.trial = {.options = &own, .lock = -1},
                       .fetch = options->deliver.fetch,
                       .banned = json_object(),
+                      .limits = json_object(),
                       .tools = json_object(),
                       .selected = json_object()};
     all.fetch.cancel = options->deliver.cancel;

@@ -65,17 +65,34 @@ static const char *version_of(const iw_release *release, const char *name, const
 
 /* --- moving a tool along -------------------------------------------------------- */
 
-/* The newest recipe of the tree that will do. */
-static const char *existing(const iw_release *release, const char *name, const char *conditions)
+/* The newest recipe of the draft, which has all of the tree's, that will do. Caller frees. */
+static char *existing(const iw_release *release, const char *name, const char *conditions)
 {
+    iw_catalog *draft = NULL;
     iw_list versions;
     const char *best = NULL;
-    if (iw_catalog_versions(release->catalog, name, &versions, NULL) != 0) return NULL;
+    if (iw_catalog_open(release->draft, &draft, NULL) != 0) return NULL;
+    if (iw_catalog_versions(draft, name, &versions, NULL) != 0) versions.count = 0;
     for (size_t i = 0; i < versions.count; i++)
         if (meets(versions.items[i], conditions) &&
             (!best || iw_version_compare_text(versions.items[i], best) > 0))
             best = versions.items[i];
-    return best;
+    char *found = iw_strdup(best);
+    iw_catalog_free(draft);
+    return found;
+}
+
+/* What another release of a tool is made from: the recipe that the stack has, or the tree's last.
+ */
+static int recipe_of(const iw_release *release, const char *name, const char *have,
+                     const iw_recipe **out, iw_error *err)
+{
+    iw_list versions;
+    if (iw_catalog_versions(release->catalog, name, &versions, err) != 0) return -1;
+    const char *version = versions.count ? versions.items[versions.count - 1] : have;
+    for (size_t i = 0; i < versions.count; i++)
+        if (strcmp(versions.items[i], have) == 0) version = have;
+    return iw_catalog_recipe(release->catalog, name, version, out, err);
 }
 
 static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *conditions,
@@ -88,6 +105,7 @@ static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *
     tool.to = NULL;
     tool.moves = tool.debian_moves = NULL;
     tool.exists = false;
+    tool.run_needs = NULL;
     tool.depth++;
     tool.rules.only = NULL;
     tool.rules.meets = conditions;
@@ -109,19 +127,20 @@ static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *
 static int pull(iw_release *release, const char *name, const char *have, const char *conditions,
                 iw_error *err)
 {
-    const char *moved = iw_json_get(release->tools, name), *other;
+    const char *moved = iw_json_get(release->tools, name);
     const iw_recipe *recipe;
     if (moved)
         return iw_fail(err, IW_E_CHECK, "%s %s is wanted for one build, and %s%s for another", name,
                        moved, name, conditions);
-    if ((other = existing(release, name, conditions))) {
+    iw_cleanup_free char *other = existing(release, name, conditions);
+    if (other) {
         iw_json_set(release->tools, name, other);
         return 0;
     }
     if (release->depth >= DEEPEST)
         return iw_fail(err, IW_E_CHECK, "it needs %s%s to build, and that as many others again",
                        name, conditions);
-    if (iw_catalog_recipe(release->catalog, name, have, &recipe, err) != 0) return -1;
+    if (recipe_of(release, name, have, &recipe, err) != 0) return -1;
     if (draft_tool(release, recipe, conditions, err) == 0) return 0;
     return iw_wrap(err, "it needs %s%s to build, this tree has %s", name, conditions, have);
 }
@@ -196,7 +215,28 @@ static int take_new(iw_release *release, const iw_requirement *need, bool run, c
         iw_format("needs %s%s to %s, of which this tree has no recipe (`ironwheel new %s`)",
                   need->name, need->conditions, run ? "run" : "build", need->name);
     note_unmet(release, text);
+    release->denied = release->denied || run;
     return run ? iw_fail(err, IW_E_CHECK, "it %s", text) : 0;
+}
+
+/* A need to build that isn't met: another moving package gives way, else it is moved along. */
+static int take_tool(iw_release *release, const iw_requirement *need, const char *have,
+                     iw_error *err)
+{
+    bool moves = release->selected && iw_json_get(release->selected, need->name) &&
+                 !iw_json_get(release->tools, need->name);
+    if (moves && release->give_way &&
+        release->give_way(release->give_way_context, need->name, need->conditions,
+                          release->recipe->name))
+        return iw_fail(err, IW_E_CHECK, "it needs %s%s to build", need->name, need->conditions);
+    return pull(release, need->name, have, need->conditions, err);
+}
+
+static int deny(iw_release *release, const iw_requirement *need, const char *have, iw_error *err)
+{
+    release->denied = true;
+    return iw_fail(err, IW_E_CHECK, "it needs %s%s to run; the stack has %s", need->name,
+                   need->conditions, have);
 }
 
 static int take_one(iw_release *release, const iw_needs *listed, const char *text,
@@ -216,10 +256,7 @@ static int take_one(iw_release *release, const iw_needs *listed, const char *tex
     if (!ours && !old) status = take_new(release, &need, run, have, err);
     if (status == 0 && have && !denied && !meets(have, need.conditions)) {
         bool tool = !run || release->depth;
-        if (tool) status = pull(release, need.name, have, need.conditions, err);
-        else
-            status = iw_fail(err, IW_E_CHECK, "it needs %s%s to run; the stack has %s", need.name,
-                             need.conditions, have);
+        status = tool ? take_tool(release, &need, have, err) : deny(release, &need, have, err);
     }
     iw_requirement_clear(&need);
     return status;
@@ -243,6 +280,8 @@ static int take_all(iw_release *release, const iw_metadata *before, const iw_met
 int iw_release_needs(iw_release *release, const iw_metadata *before, const iw_metadata *after,
                      iw_error *err)
 {
+    if (release->run_needs)
+        iw_strings_add_all(release->run_needs, (const char *const *)after->run.items);
     if (take_all(release, before, after, err) != 0) return -1;
     return json_object_size(release->tools) ? name_tools(release, err) : 0;
 }

@@ -34,6 +34,8 @@ void iw_patch_try_clear(iw_patch_try *out)
 {
     for (size_t i = 0; i < out->hunk_count; i++) clear_hunk(&out->hunks[i]);
     free(out->hunks);
+    free(out->text);
+    iw_strings_free(&out->moved);
     *out = (iw_patch_try){0};
 }
 
@@ -213,6 +215,7 @@ static void read_trouble(struct reading *reading, const char *line)
         iw_hunk *hunk = add_hunk(reading->out, reading->file, 0);
         hunk->failed = true;
         hunk->why = iw_strdup(signs[i][1]);
+        hunk->missing = i == 0;
         return;
     }
 }
@@ -223,9 +226,7 @@ static void read_quoted(struct reading *reading, const char *line, unsigned stri
     iw_hunk *last =
         reading->out->hunk_count ? &reading->out->hunks[reading->out->hunk_count - 1] : NULL;
     iw_cleanup_free char *name = named_file(iw_slice_of(line + 1), strip);
-    if (!name || !last || last->number || strcmp(name, "/dev/null") == 0 || !last->why ||
-        strcmp(last->why, "the file isn't there") != 0)
-        return;
+    if (!name || !last || last->number || strcmp(name, "/dev/null") == 0 || !last->missing) return;
     free(last->file);
     last->file = iw_steal(&name);
 }

@@ -389,6 +389,10 @@ static json_t *describe_patch(const iw_patch *patch, const iw_patch_try *tried)
     for (size_t i = 0; i < tried->hunk_count; i++)
         json_array_append_new(hunks, describe_hunk(&tried->hunks[i]));
     if (json_array_size(hunks)) json_object_set(one, "hunks", hunks);
+    for (size_t i = 0; i < tried->moved.count; i++) {
+        if (!i) json_object_set_new(one, "moved", json_array());
+        json_array_append_new(json_object_get(one, "moved"), json_string(tried->moved.items[i]));
+    }
     json_decref(hunks);
     return one;
 }
@@ -417,11 +421,13 @@ static char *moved_text(const iw_patch_try *tried, const char *file)
 {
     iw_buffer out = {0};
     iw_buffer_add_format(&out, "from %s;", file);
+    for (size_t i = 0; i < tried->moved.count; i++)
+        iw_buffer_add_format(&out, "%s %s", i ? "," : "", tried->moved.items[i]);
     for (size_t i = 0; i < tried->hunk_count; i++)
         if (tried->hunks[i].offset)
-            iw_buffer_add_format(&out, "%s hunk %u of %s stands %ld lines %s", i ? "," : "",
-                                 tried->hunks[i].number, tried->hunks[i].file,
-                                 labs(tried->hunks[i].offset),
+            iw_buffer_add_format(&out, "%s hunk %u of %s stands %ld lines %s",
+                                 i || tried->moved.count ? "," : "", tried->hunks[i].number,
+                                 tried->hunks[i].file, labs(tried->hunks[i].offset),
                                  tried->hunks[i].offset > 0 ? "further down" : "further up");
     return iw_buffer_take(&out);
 }
@@ -435,7 +441,7 @@ static int refresh(const iw_release *release, const iw_patch *patch, const iw_pa
     iw_cleanup_free char *tree = iw_path_join(release->tree, path);
     if (iw_read_file(tree, IW_PATCH_LIMIT, &text, NULL, err) != 0) return -1;
     *name = refreshed_name(patch->file, from, to);
-    iw_cleanup_free char *fresh = iw_patch_refreshed(text, tried),
+    iw_cleanup_free char *fresh = iw_patch_refreshed(tried->text ? tried->text : text, tried),
                          *applies = iw_edit_header(fresh, "Applies-To", to),
                          *told = iw_edit_header(applies, "Refreshed", why),
                          *new_file = iw_path_join(folder, *name);
@@ -531,6 +537,14 @@ struct tries {
     size_t conflicts;
 };
 
+static int try_patch(const char *sources, const char *copy, const iw_patch *patch,
+                     const char *passing, iw_patch_try *out, iw_error *err)
+{
+    if (iw_try_patch(sources, copy, patch->strip, passing, out, err) != 0) return -1;
+    if (out->result != IW_PATCH_CONFLICT || patch->from) return 0; /* theirs isn't ours to edit */
+    return iw_try_moved_patch(sources, copy, patch->strip, passing, out, err);
+}
+
 static int try_all(const iw_release *release, const iw_recipe *recipe, const char *sources,
                    struct tries *tries, json_t *told, iw_error *err)
 {
@@ -543,8 +557,7 @@ static int try_all(const iw_release *release, const iw_recipe *recipe, const cha
         iw_cleanup_free char *copy = iw_format("%s/%04zu.patch", patches, i);
         if (!iw_exists(copy)) /* whoever carries it took it out: the release does without */
             tries->items[i] = (iw_patch_try){.result = IW_PATCH_UPSTREAM};
-        else if (iw_try_patch(sources, copy, recipe->patches[i].strip, passing, &tries->items[i],
-                              err) != 0)
+        else if (try_patch(sources, copy, &recipe->patches[i], passing, &tries->items[i], err) != 0)
             return -1;
         tries->count++;
         tries->conflicts += tries->items[i].result == IW_PATCH_CONFLICT;

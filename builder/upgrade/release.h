@@ -24,11 +24,17 @@ typedef struct iw_release {
     json_t *tools;            /* {name: version} of what is needed to build only, and moved along */
     const iw_debian_releases *debian; /* of its source packages; NULL: to be asked for */
     const json_t *selected; /* {name: version} of what else moves at the same time, or NULL */
-    unsigned depth;         /* 0: the package itself; else such a tool */
-    char *to;               /* the recipe's new version, once chosen; owned */
-    json_t *moves;          /* [{source, version, file, sha256, url, commit}] once chosen; owned */
-    json_t *debian_moves;   /* {Debian version: moves}, of a Debian source; owned */
-    bool exists;            /* the tree has that recipe already: only pins change */
+    /* Whether one of these can be an older release, which meets what building this one needs: the
+     * draft then fails, and is to be made anew. NULL: none can. */
+    bool (*give_way)(void *context, const char *name, const char *conditions, const char *by);
+    void *give_way_context;
+    iw_strings *run_needs; /* gets what the sources say that is needed to run, or NULL */
+    bool denied;           /* the draft failed because one of those isn't met */
+    unsigned depth;        /* 0: the package itself; else such a tool */
+    char *to;              /* the recipe's new version, once chosen; owned */
+    json_t *moves;         /* [{source, version, file, sha256, url, commit}] once chosen; owned */
+    json_t *debian_moves;  /* {Debian version: moves}, of a Debian source; owned */
+    bool exists;           /* the tree has that recipe already: only pins change */
 } iw_release;
 
 void iw_release_clear(iw_release *release);

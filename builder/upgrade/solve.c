@@ -41,6 +41,26 @@ const char *iw_choice_version(const iw_choice *choice)
     return choice->versions.items[choice->at];
 }
 
+static void start_asking(iw_choice *choice)
+{
+    if (choice->needs) return;
+    choice->needs = iw_alloc(choice->versions.count * sizeof *choice->needs);
+    choice->asked = iw_alloc(choice->versions.count * sizeof *choice->asked);
+}
+
+bool iw_choice_learn(iw_choice *choice, const iw_strings *needs)
+{
+    start_asking(choice);
+    iw_strings *known = &choice->needs[choice->at];
+    bool same = choice->asked[choice->at] && known->count == needs->count;
+    for (size_t i = 0; i < needs->count && same; i++)
+        same = strcmp(known->items[i], needs->items[i]) == 0;
+    iw_strings_free(known);
+    iw_strings_add_all(known, (const char *const *)needs->items);
+    choice->asked[choice->at] = true;
+    return !same;
+}
+
 static bool meets(const char *version, const char *conditions)
 {
     iw_version parsed;
@@ -52,10 +72,7 @@ static bool meets(const char *version, const char *conditions)
 static int needs_of(iw_choice *choice, size_t version, const iw_solving *solving,
                     const iw_strings **out, iw_error *err)
 {
-    if (!choice->needs) {
-        choice->needs = iw_alloc(choice->versions.count * sizeof *choice->needs);
-        choice->asked = iw_alloc(choice->versions.count * sizeof *choice->asked);
-    }
+    start_asking(choice);
     if (!choice->asked[version] &&
         solving->needs(solving->context, choice, version, &choice->needs[version], err) != 0)
         return -1;

@@ -36,6 +36,8 @@ void iw_choices_free(iw_choices *choices);
 iw_choice *iw_choices_add(iw_choices *choices, const char *name);
 iw_choice *iw_choices_find(const iw_choices *choices, const char *name);
 const char *iw_choice_version(const iw_choice *choice);
+/* What the chosen version needs to run, from its sources; whether that wasn't known already. */
+bool iw_choice_learn(iw_choice *choice, const iw_strings *needs);
 
 /* Moves choices down until nothing asks for what isn't chosen. Where a package asks for an older
  * release of another one, that one gives way; where there is none, it does itself. What the stack

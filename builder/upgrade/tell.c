@@ -85,6 +85,10 @@ static void tell_patches(iw_buffer *out, const json_t *report)
             out, "  patch      %s: %s%s%s%s%s%s\n", text_of(one, "file"), text_of(one, "result"),
             done ? ", " : "", done ? done : "", as ? " as " : "", as ? as : "",
             json_is_true(json_object_get(one, "both_ways")) ? " (it would go in both ways)" : "");
+        json_array_foreach(json_object_get(one, "moved"), k, hunk)
+        {
+            iw_buffer_add_format(out, "             %s\n", json_string_value(hunk));
+        }
         json_array_foreach(json_object_get(one, "hunks"), k, hunk)
         {
             tell_hunk(out, hunk);

@@ -336,6 +336,32 @@ class Bump(unittest.TestCase):
         report, _ = self.bump("--all", "--min-age", "0", "--no-proof", "--keep-going")
         self.assertEqual({one["name"]: one["verdict"] for one in report["packages"]}, {"tone": "nothing newer", "bell": "kept back"})
 
+    def test_all_by_what_the_sources_say(self):
+        """The index tells no needs here: what is read in the sources moves others, too."""
+        w = self.world
+        self.release("1.1", above="/* wants a chime */", info="Requires-Dist: bell>=2\n", project='[build-system]\nrequires = ["gong>=1.5,<3"]\n')
+        self.release("1.2", above="/* wants a newer bell than there is */", info="Requires-Dist: bell>=5\n")
+        self.publish()
+        for name in ("bell", "gong"):
+            links = ""
+            for version in ("1.0", "2.0", "3.0"):
+                file = f"{name}-{version}.tar.gz"
+                digest = w.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
+                                                                       f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
+                links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
+                if version == "1.0":
+                    w.write(f"recipes/{name}/1.0.yaml", f"name: {name}\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n"
+                                                        "build:\n  system: make\n")
+            w.server.files[f"/simple/{name}/"] = links.encode()
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [gong]\n  run: [bell]\nbuild:\n"))
+        w.stack("tones", {"tone": "1.0", "bell": "1.0", "gong": "1.0"})
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual({name: one.get("to") for name, one in found.items()}, {"tone": "1.1", "bell": "3.0", "gong": "2.0"})
+        self.assertEqual(found["tone"]["cause"], "1.2 needs bell>=5, and there is only 3.0")
+        self.assertEqual(found["gong"]["cause"], "tone needs gong>=1.5,<3 to build")
+
     # --- it doesn't hold ---
 
     def test_conflict(self):

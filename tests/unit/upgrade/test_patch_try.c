@@ -237,6 +237,56 @@ static void test_file_is_gone(void **state)
     iw_patch_try_clear(&out);
 }
 
+/* The patch on files that stand elsewhere now. */
+static iw_patch_try tried_moved(kit *k, const char *text)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *patch = iw_path_join(k->folder, "x.patch");
+    iw_patch_try out = tried(k, text);
+    assert_int_equal(out.result, IW_PATCH_CONFLICT);
+    kit_ok(iw_try_moved_patch(k->sources, patch, 1, k->work, &out, &err));
+    return out;
+}
+
+static void test_moved_files(void **state)
+{
+    kit *k = *state;
+    static const char patch[] = "Description: x\n---\n--- a/core/src/f\n+++ b/core/src/f\n"
+                                "@@ -7,7 +7,7 @@ 6\n 7\n 8\n 9\n-10\n+ten\n 11\n 12\n 13\n";
+    iw_cleanup_free char *old = numbers(1, 20, 0, ""), *further = numbers(-1, 20, 0, "");
+    lay(k, "_core/src/f", further);
+    lay(k, "other/f", old);
+    iw_patch_try out = tried_moved(k, patch);
+    assert_int_equal(out.result, IW_PATCH_OFFSET);
+    assert_int_equal(out.moved.count, 1);
+    assert_string_equal(out.moved.items[0], "core/src/f is _core/src/f now");
+    iw_cleanup_free char *fresh = iw_patch_refreshed(out.text, &out);
+    assert_non_null(strstr(fresh, "--- a/_core/src/f\n+++ b/_core/src/f\n@@ -8,7 +8,7 @@ 6\n"));
+    iw_patch_try_clear(&out);
+    expect(k, fresh, IW_PATCH_UPSTREAM); /* it went in */
+    out = tried_moved(k, patch);         /* upstream has it, elsewhere */
+    assert_int_equal(out.result, IW_PATCH_UPSTREAM);
+    iw_patch_try_clear(&out);
+}
+
+/* Two that stand equally near, or something else that is wrong: a person must look. */
+static void test_moved_nowhere(void **state)
+{
+    kit *k = *state;
+    static const char patch[] = "--- a/core/f\n+++ b/core/f\n@@ -1 +1 @@\n-1\n+one\n";
+    lay(k, "a/f", "1\n");
+    lay(k, "b/f", "1\n");
+    iw_patch_try out = tried_moved(k, patch);
+    assert_int_equal(out.result, IW_PATCH_CONFLICT);
+    assert_null(out.text);
+    iw_patch_try_clear(&out);
+    lay(k, "x/core/f", "something else\n");
+    out = tried_moved(k, patch);
+    assert_int_equal(out.result, IW_PATCH_CONFLICT);
+    assert_int_equal(out.moved.count, 0);
+    iw_patch_try_clear(&out);
+}
+
 static void test_binary(void **state)
 {
     kit *k = *state;
@@ -322,7 +372,8 @@ int main(void)
         TEST(test_conflict),         TEST(test_half_merged),
         TEST(test_one_hunk_moves),   TEST(test_line_ends),
         TEST(test_renames),          TEST(test_creations_and_deletions),
-        TEST(test_file_is_gone),     TEST(test_binary),
+        TEST(test_file_is_gone),     TEST(test_moved_files),
+        TEST(test_moved_nowhere),    TEST(test_binary),
         TEST(test_applies_twice),    TEST(test_the_nearer_place),
         TEST(test_a_pair),           TEST(test_same_file_twice),
         TEST(test_leads_out)};
