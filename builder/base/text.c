@@ -290,3 +290,18 @@ char *iw_format_seconds(double seconds)
     uint64_t minutes = (whole + 30) / 60;
     return iw_format("%" PRIu64 " h %02" PRIu64 " min", minutes / 60, minutes % 60);
 }
+
+char *iw_shell_quote(const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
+    if (*word && word[strspn(word, plain)] == '\0') return iw_strdup(word);
+    iw_buffer out = {0};
+    iw_buffer_add_char(&out, '\'');
+    for (const char *c = word; *c; c++) {
+        if (*c == '\'') iw_buffer_add_text(&out, "'\\''");
+        else iw_buffer_add_char(&out, *c);
+    }
+    iw_buffer_add_char(&out, '\'');
+    return iw_buffer_take(&out);
+}

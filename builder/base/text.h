@@ -70,6 +70,8 @@ char *iw_project_name(const char *project);
 /* Of `count` candidates the one nearest to `word` (edit distance at most a third of its length), or
  * NULL: for "did you mean". */
 const char *iw_nearest(const char *word, const char *const *candidates, size_t count);
+/* 'it'\''s' for sh; plain words stay as they are. Caller frees. */
+char *iw_shell_quote(const char *word);
 /* "1.4 GB", "312 kB", "12 B" (powers of ten), "1 h 05 min", "4 min 10 s", "3.2 s": caller frees. */
 char *iw_format_bytes(uint64_t bytes);
 char *iw_format_seconds(double seconds);

@@ -20,10 +20,6 @@
 #include "build/worker.h"
 #include "wrap/broker.h"
 
-/* Measured under these names: `seconds` is the number of such jobs, `peak_memory` the largest
- * one's. */
-#define COMPILE_JOB "compile-job"
-#define LINK_JOB "link-job"
 #define CANCEL_PATIENCE 5.0 /* seconds for workers to stop by themselves */
 
 typedef struct building {
@@ -129,8 +125,8 @@ static int open_slots(building *b, const iw_node *node, iw_error *err)
     const iw_recipe *recipe = node->recipe;
     iw_cleanup_free char *path = iw_format("/proc/self/fd/%d/%zu/broker", b->run_fd, node->index);
     return iw_broker_listen(b->broker, path, node->index,
-                            job_memory(b, recipe, COMPILE_JOB, recipe->build.memory),
-                            job_memory(b, recipe, LINK_JOB, recipe->build.link_memory), err);
+                            job_memory(b, recipe, IW_MEASURE_COMPILE, recipe->build.memory),
+                            job_memory(b, recipe, IW_MEASURE_LINK, recipe->build.link_memory), err);
 }
 
 static int start_worker(building *b, iw_node *node, iw_error *err)
@@ -150,8 +146,8 @@ static int start_worker(building *b, iw_node *node, iw_error *err)
     b->count++;
     iw_measure before;
     bool found = false;
-    if (iw_store_measured(b->store, node->recipe->name, node->recipe->version, COMPILE_JOB, &before,
-                          &found, NULL) == 0 &&
+    if (iw_store_measured(b->store, node->recipe->name, node->recipe->version, IW_MEASURE_COMPILE,
+                          &before, &found, NULL) == 0 &&
         found)
         worker->expected_compiles = (uint64_t)before.seconds;
     iw_emit(b->options->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = worker->subject});
@@ -200,8 +196,8 @@ static void take_counts(building *b, const iw_worker *worker)
 {
     iw_broker_count count = iw_broker_counted(b->broker, worker->node->index);
     if (worker->error.kind == IW_E_NONE && !worker->reused) {
-        learn(b, worker->node->recipe, COMPILE_JOB, count.compiles, count.compile_peak);
-        learn(b, worker->node->recipe, LINK_JOB, count.links, count.link_peak);
+        learn(b, worker->node->recipe, IW_MEASURE_COMPILE, count.compiles, count.compile_peak);
+        learn(b, worker->node->recipe, IW_MEASURE_LINK, count.links, count.link_peak);
     }
     iw_broker_forget(b->broker, worker->node->index);
 }

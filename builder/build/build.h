@@ -8,6 +8,11 @@
 #define IW_BUILD_FORMAT                                                                            \
     "1" /* part of every key: changes when steps, environment or finishing give other bytes */
 
+/* Measured under these names: `seconds` is the number of such jobs, `peak_memory` the largest
+ * one's. */
+#define IW_MEASURE_COMPILE "compile-job"
+#define IW_MEASURE_LINK "link-job"
+
 typedef struct iw_build_options {
     unsigned jobs;     /* 0: all cores */
     uint64_t memory;   /* MiB for all jobs; 0: measured */

@@ -13,21 +13,6 @@
 const iw_step_paths iw_step_paths_boxed = {IW_PREFIX, "/build", IW_PREFIX "/bin:/usr/bin:/bin",
                                            IW_RUN_FOLDER "/objects", NULL};
 
-char *iw_shell_quote(const char *word)
-{
-    static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%^";
-    if (*word && word[strspn(word, plain)] == '\0') return iw_strdup(word);
-    iw_buffer out = {0};
-    iw_buffer_add_char(&out, '\'');
-    for (const char *c = word; *c; c++) {
-        if (*c == '\'') iw_buffer_add_text(&out, "'\\''");
-        else iw_buffer_add_char(&out, *c);
-    }
-    iw_buffer_add_char(&out, '\'');
-    return iw_buffer_take(&out);
-}
-
 /* --- ${NAME} in a recipe's values ----------------------------------------- */
 
 typedef struct known {

@@ -36,7 +36,4 @@ void iw_steps_free(iw_step *steps, size_t count);
 void iw_step_environment(const iw_recipe *recipe, const iw_profile *profile,
                          const iw_step_paths *paths, unsigned jobs, iw_strings *out);
 
-/* 'it'\''s' for sh; plain words stay as they are. Caller frees. */
-char *iw_shell_quote(const char *word);
-
 #endif

@@ -32,6 +32,7 @@ const iw_command_spec *const *iw_commands(void)
                                                  &iw_command_remote_test,
                                                  &iw_command_serve,
                                                  &iw_command_challenge,
+                                                 &iw_command_jobs,
                                                  &iw_command_list,
                                                  &iw_command_profile,
                                                  &iw_command_toolchain_show,

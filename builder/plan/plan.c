@@ -200,14 +200,23 @@ static int expect(iw_catalog *catalog, iw_store *store, iw_node *node, iw_error 
     return 0;
 }
 
+int iw_plan_seconds(iw_catalog *catalog, iw_store *store, const iw_node *node, double *seconds,
+                    iw_error *err)
+{
+    iw_node copy = *node;
+    if (expect(catalog, store, &copy, err) != 0) return -1;
+    *seconds = copy.expected_seconds;
+    return 0;
+}
+
 int iw_plan_whole_seconds(const iw_plan *plan, iw_catalog *catalog, iw_store *store,
                           double *seconds, iw_error *err)
 {
+    double one;
     *seconds = 0;
     for (size_t i = 0; i < plan->node_count; i++) {
-        iw_node node = plan->nodes[i];
-        if (expect(catalog, store, &node, err) != 0) return -1;
-        *seconds += node.expected_seconds;
+        if (iw_plan_seconds(catalog, store, &plan->nodes[i], &one, err) != 0) return -1;
+        *seconds += one;
     }
     return 0;
 }

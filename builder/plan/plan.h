@@ -72,6 +72,9 @@ void iw_plan_free(iw_plan *plan);
 /* Seconds of work to build every package of it anew, what would be reused included. */
 int iw_plan_whole_seconds(const iw_plan *plan, iw_catalog *catalog, iw_store *store,
                           double *seconds, iw_error *err);
+/* Seconds of work to build the node anew: by earlier builds, else the recipe. */
+int iw_plan_seconds(iw_catalog *catalog, iw_store *store, const iw_node *node, double *seconds,
+                    iw_error *err);
 /* The build key of a node once the content digests of all its `laid` nodes are known: contents[i]
  * belongs to node->laid[i]. */
 void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents,

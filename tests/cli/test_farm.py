@@ -1,6 +1,7 @@
 """Beyond one machine: `build --only`, jobs for make, a box over ssh; with a remote between."""
 import json
 import pathlib
+import shlex
 import subprocess
 import unittest
 
@@ -8,7 +9,10 @@ import fixture
 import sharing
 
 
-class Only(unittest.TestCase):
+class Farm(unittest.TestCase):
+    """What the tests below stand on: a tree, a key, a store that has the toolchain, and the stack's bundle as one machine makes it."""
+    STACK = "words"
+
     @classmethod
     def setUpClass(cls):
         cls.world = fixture.World()
@@ -17,8 +21,13 @@ class Only(unittest.TestCase):
         cls.addClassCleanup(cls.place.close)
         cls.config = cls.place.folder / "config"
         cls.keys = json.loads(cls.world.run("keygen", "--json", "--recovery", cls.place.folder / "recovery.key", env={"IRONWHEEL_CONFIG": cls.config}).stdout)
-        cls.events, cls.alone = cls.world.build("words")
+        cls.lay()
+        cls.events, cls.alone = cls.world.build(cls.STACK)
         cls.number = 0
+
+    @classmethod
+    def lay(cls):
+        pass
 
     def setUp(self):
         type(self).number += 1
@@ -33,6 +42,8 @@ class Only(unittest.TestCase):
             subprocess.run(["cp", "-al", self.world.cache / "toolchains", cache], check=True)
         return {"IRONWHEEL_CONFIG": self.config, "IRONWHEEL_CACHE": cache}
 
+
+class Only(Farm):
     def only(self, rig, package, *options, status=0):
         done = self.world.run("build", "words", "--only", package, "--json", *options, env=self.rig(rig), status=status)
         return {event["type"]: event for event in map(json.loads, done.stdout.splitlines())}, done
@@ -81,6 +92,76 @@ class Only(unittest.TestCase):
         self.world.run("build", "words", "--no-bundle", "-o", dist, env=env)
         self.assertFalse(dist.exists())
         self.assertEqual(self.world.run("plan", "words", env=env).stdout.count("reuse "), 2)
+
+
+class Jobs(Farm):
+    """A stack whose middle can be built side by side, by jobs."""
+    STACK = "diamond"
+
+    @classmethod
+    def lay(cls):
+        for name, needs in (("left", "libword"), ("right", "libword"), ("top", "left, right")):
+            cls.world.script(name, needs=f"needs:\n  run: [{needs}]\n", install_script=f'mkdir -p "$DESTDIR$PREFIX/share"; ls "$PREFIX/share" > "$DESTDIR$PREFIX/share/{name}" 2>/dev/null || true')
+        cls.world.stack(cls.STACK, {"top": "1", "shout": "2.0"}, pins={"libword": "1.0", "left": "1", "right": "1"})
+        cls.tree = cls.world.folder / "a tree, 'quoted' $HOME #1"
+        cls.world.tree.rename(cls.tree)
+        cls.world.tree.symlink_to(cls.tree)
+
+    def jobs(self, *options, **more):
+        return self.world.run("jobs", self.STACK, "-C", self.tree, *options, env=self.rig("jobs"), **more).stdout
+
+    def test_what_is_written(self):
+        rows = [json.loads(line) for line in self.jobs("--json", "--remote", self.nas, "--cores", "3").splitlines()]
+        self.assertEqual({row["job"]: sorted(row["after"]) for row in rows},
+                         {"libword-1.0": [], "shout-2.0": ["libword-1.0"], "left-1": ["libword-1.0"], "right-1": ["libword-1.0"], "top-1": ["left-1", "right-1"],
+                          "bundle": ["left-1", "libword-1.0", "right-1", "shout-2.0", "top-1"]})
+        self.assertEqual(rows[0]["command"][1:5], ["build", self.STACK, "--only", "libword/1.0"])
+        for row in rows:
+            self.assertEqual(row["command"][row["command"].index("--push-to") + 1], str(self.nas))
+            self.assertLessEqual(row["cores"], 3)
+            self.assertGreater(row["memory"], 256)
+        self.assertIn("for what? --for make, or --for slurm", self.world.run("jobs", self.STACK, status=2).stderr)
+        self.assertIn("line break", self.world.run("jobs", self.STACK, "--for", "make", "--bundles", "/a\nb", status=2).stderr)
+        text = self.jobs("--for", "slurm", "--remote", self.nas)
+        words = [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("exec ")]
+        self.assertEqual([w[1:5] for w in words[:-1]], [row["command"][1:5] for row in rows[:-1]])
+        self.assertEqual([w[w.index("-C") + 1] for w in words], [str(self.tree)] * 6)
+
+    def test_measured_cores_and_memory(self):
+        """The store that has built it knows how much a compile took, and how many there are."""
+        rows = {row["job"]: row for row in (json.loads(line) for line in self.world.run("jobs", self.STACK, "--json", "--cores", "8").stdout.splitlines())}
+        self.assertEqual(rows["libword-1.0"]["cores"], 2, "nine compiles")
+        self.assertLess(rows["libword-1.0"]["memory"], 256 + 2 * 300, "less than the recipe's default")
+        self.assertEqual(rows["left-1"]["cores"], 1)
+
+    def test_make_over_two_stores_gives_the_bytes_of_one(self):
+        """Two machines, as far as Ironwheel can tell: each job takes the store that is free."""
+        makefile = self.place.folder / "diamond.mk"
+        dist = self.place.folder / "dist of all"
+        self.jobs("--for", "make", "--remote", self.nas, "-o", makefile, "--bundles", dist)
+        stores = [self.rig(name)["IRONWHEEL_CACHE"] for name in ("one", "two")]
+        pick = self.place.folder / "pick"
+        pick.write_text(f"""#!/bin/sh
+            exec 8> {stores[0]}.busy 9> {stores[1]}.busy
+            if flock -n 8; then export IRONWHEEL_CACHE={stores[0]}; else flock 9; export IRONWHEEL_CACHE={stores[1]}; fi
+            exec {fixture.PROGRAM} "$@" 8>&8 9>&9
+            """.replace("\n            ", "\n"))
+        pick.chmod(0o755)
+        environment = self.world.environment(**self.rig("one"))
+        done = subprocess.run(["make", "-j2", "-f", makefile, f"IRONWHEEL={pick}"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        built = [set(json.loads(path.read_text())["name"] for path in (store / "artifacts").glob("*.json")) for store in stores]
+        self.assertTrue(built[1], "the second store built, too")
+        (bundle,) = dist.glob("*.tar.zst")
+        self.assertEqual(fixture.sha256(bundle.read_bytes()), self.alone["sha256"])
+        self.assertEqual(sharing.digest_of_tar(bundle), self.alone["tar_sha256"])
+        origins = [facts["origin"]["key"] for store in stores for path in (store / "artifacts").glob("*.json") if "origin" in (facts := json.loads(json.loads(path.read_text())["facts"]))]
+        self.assertIn(self.keys["working"], origins)
+        # and again: nothing to do, whatever store is asked
+        again = subprocess.run(["make", "-j2", "-f", makefile], env=self.world.environment(**self.rig("three")), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+        self.assertEqual(again.returncode, 0, again.stdout)
+        self.assertEqual(again.stdout.count("nothing to do, the remote has it"), 5, again.stdout)
+        self.assertIn("it is taken, nothing is built", again.stdout)
 
 
 if __name__ == "__main__":
