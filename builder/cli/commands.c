@@ -26,6 +26,7 @@ const iw_command_spec *const *iw_commands(void)
                                                  &iw_command_trust_revoke,
                                                  &iw_command_push,
                                                  &iw_command_pull,
+                                                 &iw_command_withdraw,
                                                  &iw_command_remote_add,
                                                  &iw_command_remote_list,
                                                  &iw_command_remote_remove,

@@ -16,6 +16,6 @@ extern const iw_command_spec iw_command_build, iw_command_plan, iw_command_fetch
 extern const iw_command_spec iw_command_keygen, iw_command_trust_add, iw_command_trust_list,
     iw_command_trust_remove, iw_command_trust_revoke, iw_command_push, iw_command_pull,
     iw_command_remote_add, iw_command_remote_list, iw_command_remote_remove, iw_command_remote_test,
-    iw_command_serve, iw_command_challenge, iw_command_jobs;
+    iw_command_serve, iw_command_challenge, iw_command_jobs, iw_command_withdraw;
 
 #endif

@@ -185,7 +185,8 @@ static find look(iw_cache *cache, const iw_plan *plan, const iw_node *node)
         for (size_t k = 0; k < one->count; k++) {
             const iw_offered *offered =
                 iw_channel_artifact(one->readings[k].channel, node->build_key);
-            if (offered && !one->readings[k].expired && is_of(offered, plan, node))
+            if (offered && !one->readings[k].expired && !*offered->withdrawn &&
+                is_of(offered, plan, node))
                 count_offer(&f, one, &one->readings[k], offered);
         }
     }

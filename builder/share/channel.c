@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "share/channel_wheels.h"
 
 static const iw_blob no_blob = {.sha256 = ""};
 
@@ -82,7 +83,8 @@ static bool read_bundle(iw_arena *arena, const char *name, const json_t *object,
 
 static bool read_artifact(iw_arena *arena, const char *key, const json_t *object, iw_offered *out)
 {
-    *out = (iw_offered){.build_key = keep(arena, key)};
+    *out = (iw_offered){.build_key = keep(arena, key),
+                        .withdrawn = read_optional(arena, object, "withdrawn")};
     return iw_is_sha256(key) && read_blob(arena, object, "file", &out->file) &&
            read_blob(arena, object, "content", &out->content) &&
            read_blob(arena, object, "record", &out->record) &&
@@ -172,8 +174,12 @@ static int read_channel(iw_channel *c, const json_t *root, const char *where, iw
            *deltas = json_object_get(root, "deltas");
     if (!json_is_object(bundles) || !json_is_object(artifacts) || !json_is_array(deltas))
         return refuse(err, where, "the channel", "");
-    if (read_bundles(c, bundles, where, err) != 0) return -1;
-    return read_artifacts(c, artifacts, where, err) == 0 ? read_deltas(c, deltas, where, err) : -1;
+    if (read_bundles(c, bundles, where, err) != 0 ||
+        read_artifacts(c, artifacts, where, err) != 0 || read_deltas(c, deltas, where, err) != 0)
+        return -1;
+    return iw_channel_read_wheels(c, json_object_get(root, "wheels"))
+               ? 0
+               : refuse(err, where, "a wheel", "");
 }
 
 iw_channel *iw_channel_new(const char *key)
@@ -190,6 +196,7 @@ void iw_channel_free(iw_channel *channel)
     free(channel->bundles);
     free(channel->artifacts);
     free(channel->deltas);
+    free(channel->wheels);
     iw_arena_free(channel->arena);
     free(channel);
 }
@@ -254,6 +261,7 @@ static json_t *write_artifact(const iw_offered *a)
     put_text(object, "package", a->package);
     put_text(object, "version", a->version);
     put_text(object, "profile", a->profile);
+    put_text(object, "withdrawn", a->withdrawn);
     put_blob(object, "file", &a->file);
     put_blob(object, "content", &a->content);
     put_blob(object, "record", &a->record);
@@ -297,6 +305,7 @@ char *iw_channel_write(const iw_channel *channel)
     json_object_set_new(root, "bundles", bundles);
     json_object_set_new(root, "artifacts", artifacts);
     json_object_set_new(root, "deltas", deltas);
+    if (channel->wheel_count) json_object_set_new(root, "wheels", iw_channel_write_wheels(channel));
     return write_and_drop(root);
 }
 
@@ -378,6 +387,7 @@ void iw_channel_put_artifact(iw_channel *channel, const iw_offered *artifact)
                                          .package = keep(a, artifact->package),
                                          .version = keep(a, artifact->version),
                                          .profile = keep(a, artifact->profile),
+                                         .withdrawn = keep(a, artifact->withdrawn),
                                          .file = keep_blob(a, &artifact->file),
                                          .content = keep_blob(a, &artifact->content),
                                          .record = keep_blob(a, &artifact->record)};
@@ -396,7 +406,24 @@ void iw_channel_put_delta(iw_channel *channel, const iw_offered_delta *delta)
     if (i == channel->delta_count) channel->delta_count++;
 }
 
-/* Deltas that start or end at its tar go with it. */
+size_t iw_channel_withdraw(iw_channel *channel, const char *what, const char *why)
+{
+    const char *reason = keep(channel->arena, why);
+    size_t count = 0;
+    bool there;
+    size_t bundle = bundle_place(channel, what, &there);
+    if (there) channel->bundles[bundle].withdrawn = reason, count++;
+    for (size_t i = 0; i < channel->artifact_count; i++) {
+        iw_offered *one = &channel->artifacts[i];
+        iw_cleanup_free char *name = iw_format("%s/%s", one->package, one->version);
+        if (strcmp(what, one->build_key) != 0 && strcmp(what, name) != 0) continue;
+        one->withdrawn = reason;
+        count++;
+    }
+    return count;
+}
+
+/* Deltas that start or end at its tar go with it, and wheels that were of it alone are nobody's. */
 void iw_channel_drop_bundle(iw_channel *channel, const char *name)
 {
     bool there;
@@ -409,6 +436,7 @@ void iw_channel_drop_bundle(iw_channel *channel, const char *name)
         if (strcmp(channel->deltas[k].from, tar) != 0 && strcmp(channel->deltas[k].to, tar) != 0)
             channel->deltas[left++] = channel->deltas[k];
     channel->delta_count = left;
+    iw_channel_rename_wheels(channel, name, NULL);
 }
 
 static void tell_blob(const iw_blob *blob, void (*each)(void *, const iw_blob *), void *context)

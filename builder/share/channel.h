@@ -2,7 +2,8 @@
  * belong together, and which are revoked). Both are canonical JSON (canon.h). A channel:
  *
  *     format 1, type "channel", key, version, issued, expires (seconds since 1970; 0: never),
- *     keys_version; bundles {name: …}, artifacts {build key: …}, deltas [ … ]
+ *     keys_version; bundles {name: …}, artifacts {build key: …}, deltas [ … ],
+ *     wheels {SHA-256: …} (channel_wheels.h)
  *
  * and a key file: format 1, type "keys", version, issued, owner, recovery [line], working [line],
  * revoked {key id: {at, good, why}}. */
@@ -34,6 +35,7 @@ typedef struct iw_offer { /* a bundle */
 
 typedef struct iw_offered { /* an artifact */
     const char *build_key, *package, *version, *profile;
+    const char *withdrawn;         /* the reason, or "" */
     iw_blob file, content, record; /* content: the uncompressed tar */
 } iw_offered;
 
@@ -41,6 +43,13 @@ typedef struct iw_offered_delta {
     const char *from, *to; /* SHA-256s of bundles' tars */
     iw_blob file;
 } iw_offered_delta;
+
+typedef struct iw_offered_wheel {
+    const char *name, *label; /* its file's name; the index that it is in ("k10") */
+    const char *bundles;      /* that it is of, by spaces; "": nobody's any more; "*": stays */
+    uint64_t dropped;         /* since when it is nobody's; 0: it isn't */
+    iw_blob file;
+} iw_offered_wheel;
 
 typedef struct iw_channel { /* everything lives in the arena */
     iw_arena *arena;
@@ -52,6 +61,8 @@ typedef struct iw_channel { /* everything lives in the arena */
     size_t artifact_count, artifact_capacity;
     iw_offered_delta *deltas;
     size_t delta_count, delta_capacity;
+    iw_offered_wheel *wheels; /* sorted by SHA-256 */
+    size_t wheel_count, wheel_capacity;
 } iw_channel;
 
 iw_channel *iw_channel_new(const char *key);
@@ -67,6 +78,9 @@ void iw_channel_put_bundle(iw_channel *channel, const iw_offer *bundle);
 void iw_channel_put_artifact(iw_channel *channel, const iw_offered *artifact);
 void iw_channel_put_delta(iw_channel *channel, const iw_offered_delta *delta);
 void iw_channel_drop_bundle(iw_channel *channel, const char *name);
+/* Marks a bundle (by its full name), a package ("numpy/1.26.4") or one artifact (its build key) as
+ * withdrawn, for `why`; "": no longer. The number of entries that it stands for. */
+size_t iw_channel_withdraw(iw_channel *channel, const char *what, const char *why);
 /* Calls `each` with every blob that the channel names. */
 void iw_channel_blobs(const iw_channel *channel, void (*each)(void *context, const iw_blob *blob),
                       void *context);

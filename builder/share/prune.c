@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "share/simple.h"
 #include "share/trust.h"
 
 #define TEXT_LIMIT IW_CANON_LIMIT
@@ -47,6 +48,8 @@ static int name_channel(pruning *p, const char *path, iw_error *err)
         iw_channel_parse(text, length, path, &channel, err) != 0)
         return iw_wrap(err, "nothing was pruned, for a channel there can't be read");
     iw_channel_blobs(channel, add_blob, &p->named);
+    for (size_t i = 0; i < channel->wheel_count; i++)
+        if (*channel->wheels[i].bundles) add_blob(&p->named, &channel->wheels[i].file);
     iw_channel_free(channel);
     return 0;
 }
@@ -157,11 +160,28 @@ static int touch_dropped(pruning *p, const iw_strings *dropped, iw_error *err)
     return 0;
 }
 
-static int prune(pruning *p, const iw_strings *dropped, iw_error *err)
+/* Wheels that have been nobody's for long enough, and that no other channel names. */
+static int remove_wheels(pruning *p, const iw_channel *channel, iw_error *err)
+{
+    for (size_t i = 0; i < channel->wheel_count; i++) {
+        const iw_offered_wheel *one = &channel->wheels[i];
+        if (!one->dropped || (int64_t)one->dropped > p->before || is_named(p, one->file.sha256))
+            continue;
+        iw_cleanup_free char *path = iw_simple_place(one->file.sha256, one->name),
+                             *beside = iw_format("%s.metadata", path);
+        if (iw_remote_remove(p->remote, path, err) != 0 ||
+            iw_remote_remove(p->remote, beside, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int prune(pruning *p, const iw_channel *channel, const iw_strings *dropped, iw_error *err)
 {
     return name_all(p, err) == 0 && touch_dropped(p, dropped, err) == 0 &&
-                   iw_remote_list(p->remote, "blobs/sha256", judge, p, err) == 0
-               ? remove_gone(p, err)
+                   iw_remote_list(p->remote, "blobs/sha256", judge, p, err) == 0 &&
+                   remove_gone(p, err) == 0
+               ? remove_wheels(p, channel, err)
                : -1;
 }
 
@@ -171,7 +191,7 @@ int iw_prune(iw_remote *remote, const iw_channel *channel, const iw_strings *dro
     pruning p = {.remote = remote, .before = (int64_t)time(NULL) - IW_PRUNE_DAYS * 86400};
     iw_error inner = IW_ERROR_INIT;
     iw_channel_blobs(channel, add_blob, &p.named);
-    int status = prune(&p, dropped, &inner);
+    int status = prune(&p, channel, dropped, &inner);
     bool blind = inner.kind == IW_E_NOT_FOUND;
     if (blind)
         iw_emit(sink,

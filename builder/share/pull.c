@@ -112,15 +112,52 @@ static int nothing_fits(const pulling *p, iw_error *err)
                    p->install->name, names.length ? names.data : "nothing");
 }
 
+/* The newest of the same stack and CPU that wasn't; NULL: none. */
+static const iw_offer *instead_of(const pulling *p, const iw_offer *withdrawn)
+{
+    const iw_offer *best = NULL;
+    for (size_t i = 0; i < p->count; i++)
+        for (size_t k = 0; k < p->readings[i].channel->bundle_count; k++) {
+            const iw_offer *one = &p->readings[i].channel->bundles[k];
+            if (strcmp(one->stack, withdrawn->stack) == 0 && !*one->withdrawn &&
+                strcmp(one->profile, withdrawn->profile) == 0 &&
+                (!best || one->pushed > best->pushed ||
+                 (one->pushed == best->pushed && one->order > best->order)))
+                best = one;
+        }
+    return best;
+}
+
+static int refuse_withdrawn(const pulling *p, const iw_offer *offer, iw_error *err)
+{
+    const iw_offer *other = instead_of(p, offer);
+    return iw_fail(err, IW_E_NOT_FOUND, "%s was withdrawn by key %s: %s%s%s%s", offer->name,
+                   p->reading->id, offer->withdrawn, other ? " (`ironwheel pull " : "",
+                   other ? other->stack : "", other ? "` brings another one of that stack)" : "");
+}
+
+/* What is in use may have been withdrawn since. */
+static void warn_of_current(const pulling *p)
+{
+    for (size_t i = 0; p->install->tar && i < p->count; i++)
+        for (size_t k = 0; k < p->readings[i].channel->bundle_count; k++) {
+            const iw_offer *one = &p->readings[i].channel->bundles[k];
+            if (!*one->withdrawn || strcmp(one->tar.sha256, p->install->tar) != 0) continue;
+            iw_cleanup_free char *text =
+                iw_format("%s, which is in use, was withdrawn by key %s: %s", one->name,
+                          p->readings[i].id, one->withdrawn);
+            note(p, text);
+        }
+}
+
 static int choose(pulling *p, iw_error *err)
 {
+    warn_of_current(p);
     for (size_t i = 0; i < p->count; i++)
         for (size_t k = 0; k < p->readings[i].channel->bundle_count; k++)
             consider(p, &p->readings[i], &p->readings[i].channel->bundles[k]);
     if (!p->offer) return nothing_fits(p, err);
-    if (*p->offer->withdrawn)
-        return iw_fail(err, IW_E_NOT_FOUND, "%s was withdrawn: %s", p->offer->name,
-                       p->offer->withdrawn);
+    if (*p->offer->withdrawn) return refuse_withdrawn(p, p->offer, err);
     return refuse_ambiguous(p, err);
 }
 

@@ -15,6 +15,7 @@
 #include "base/path.h"
 #include "share/admit.h"
 #include "share/bundle_facts.h"
+#include "share/channel_wheels.h"
 #include "share/layout.h"
 #include "share/prune.h"
 #include "share/put_wheels.h"
@@ -217,6 +218,7 @@ static void keep_old(pushing *p, const iw_bundle_facts *f)
     iw_cleanup_free char *name = iw_format("%s~%.12s", old->name, old->tar.sha256);
     copy.name = name;
     iw_channel_put_bundle(p->channel, &copy);
+    iw_channel_rename_wheels(p->channel, f->name, name);
 }
 
 static void put_offer(pushing *p, const iw_push_item *item, const iw_bundle_facts *f,
@@ -352,6 +354,7 @@ static int push_wheels(pushing *p, const iw_push_item *item, iw_error *err)
                          .work = p->options->work,
                          .may_go = may_be_wheel,
                          .context = p,
+                         .channel = p->channel,
                          .index = {.bundle = bundle,
                                    .channel = p->channel,
                                    .now = p->now,
@@ -359,7 +362,29 @@ static int push_wheels(pushing *p, const iw_push_item *item, iw_error *err)
     return iw_put_wheels_of(p->remote, &put, &p->out->wheels, &p->wheel_bytes, err);
 }
 
+/* Pages no longer name wheels of bundles that are gone, and warn of withdrawn ones. */
+static int tidy_wheels(pushing *p, iw_error *err)
+{
+    iw_simple index = {.channel = p->channel, .now = p->now, .sink = p->options->sink};
+    if (iw_simple_refresh(p->remote, &index, p->options->withdraw, err) != 0) return -1;
+    iw_channel_age_wheels(p->channel, p->now);
+    return 0;
+}
+
 /* --- the channel ---------------------------------------------------------- */
+
+static int withdraw(pushing *p, iw_error *err)
+{
+    const char *what = p->options->withdraw;
+    if (!what) return 0;
+    p->out->withdrawn = iw_channel_withdraw(p->channel, what, p->options->why);
+    return p->out->withdrawn
+               ? 0
+               : iw_fail(err, IW_E_NOT_FOUND,
+                         "key %s offers no bundle %s at %s, nor a package or artifact of that name "
+                         "(numpy/1.26.4, or a build key)",
+                         p->channel->key, what, iw_remote_where(p->remote));
+}
 
 /* Its text without what changes with every signing. Caller frees. */
 static char *content_of(const iw_channel *channel)
@@ -387,7 +412,9 @@ static bool ages(const pushing *p)
 static int sign_channel(pushing *p, iw_error *err)
 {
     iw_channel *c = p->channel;
-    uint64_t days = p->options->expires;
+    uint64_t days = !p->options->withdraw ? p->options->expires
+                    : c->expires          ? (c->expires - c->issued) / DAY
+                                          : 0; /* as it was signed for before */
     if (iw_own_version(p->trust, c->version, &c->version, err) != 0) return -1;
     c->issued = p->now;
     c->expires = days ? p->now + days * DAY : 0;
@@ -444,7 +471,9 @@ static int push_items(pushing *p, const iw_push_item *items, size_t count, iw_er
         if (items[i].artifacts && push_artifacts(p, &items[i], err) != 0) return -1;
         if (items[i].wheels && push_wheels(p, &items[i], err) != 0) return -1;
     }
+    if (withdraw(p, err) != 0) return -1;
     if (p->options->prune) p->out->pruned = (size_t)drop_old(p);
+    if (tidy_wheels(p, err) != 0) return -1;
     return iw_layout_finish(p->layout, err);
 }
 

@@ -23,6 +23,8 @@ typedef struct iw_push_options {
     bool redistribute;      /* also what isn't free, also to others */
     bool renew;             /* sign anew though nothing changed */
     bool no_deltas;
+    const char *withdraw; /* with `why`: as iw_channel_withdraw; NULL: nothing */
+    const char *why;
     uint64_t prune;   /* bundles kept of each stack and profile; 0: all */
     uint64_t expires; /* days; 0: never */
     const iw_sink *sink;
@@ -30,7 +32,7 @@ typedef struct iw_push_options {
 
 typedef struct iw_pushed {
     uint64_t version, sent, expires; /* sent: bytes */
-    size_t bundles, artifacts, deltas, wheels, pruned;
+    size_t bundles, artifacts, deltas, wheels, pruned, withdrawn;
     bool unchanged;
     char key[IW_KEY_ID];
 } iw_pushed;

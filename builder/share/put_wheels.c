@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "share/admit.h"
+#include "share/channel_wheels.h"
 
 static int audit(const iw_put_wheels *put, iw_error *err)
 {
@@ -53,6 +54,20 @@ static int put_lock(iw_remote *remote, const iw_put_wheels *put, const iw_simple
                : -1;
 }
 
+/* What an earlier push of this bundle had made otherwise is nobody's from now on. */
+static void name_wheels(const iw_put_wheels *put, const char *label, const iw_wheels *wheels)
+{
+    const char *bundle = put->index.bundle;
+    if (bundle) iw_channel_rename_wheels(put->channel, bundle, NULL);
+    for (size_t i = 0; i < wheels->count; i++) {
+        const iw_wheel *one = &wheels->items[i];
+        iw_offered_wheel wheel = {.name = one->file,
+                                  .label = label,
+                                  .file = {one->sha256, one->size}};
+        iw_channel_put_wheel(put->channel, &wheel, bundle);
+    }
+}
+
 static int put_all(iw_remote *remote, const iw_put_wheels *put, const char *work, iw_wheels *wheels,
                    uint64_t *sent, iw_error *err)
 {
@@ -66,6 +81,7 @@ static int put_all(iw_remote *remote, const iw_put_wheels *put, const char *work
     if (iw_wheels_make(put->store, put->plan, &options, wheels, err) != 0) return -1;
     for (size_t i = 0; i < wheels->count; i++)
         if (put_wheel(remote, &wheels->items[i], sent, err) != 0) return -1;
+    name_wheels(put, label, wheels);
     return iw_simple_put(remote, &index, wheels, err) == 0
                ? put_lock(remote, put, &index, wheels, err)
                : -1;

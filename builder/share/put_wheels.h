@@ -13,7 +13,8 @@ typedef struct iw_put_wheels {
     const char *work;         /* folder for temporary files */
     bool (*may_go)(void *context, const iw_node *node);
     void *context;
-    iw_simple index; /* its label is filled in here */
+    iw_channel *channel; /* gets them */
+    iw_simple index;     /* its label is filled in here */
 } iw_put_wheels;
 
 /* Wheels first, then their metadata, the pages, the lock file: whoever installs meanwhile finds

@@ -6,6 +6,8 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/path.h"
+#include "share/channel_wheels.h"
 
 #define PAGE_LIMIT ((size_t)16 << 20)
 #define OURS "_bundle" /* PEP 691: keys that begin so are an index's own */
@@ -234,15 +236,20 @@ static int read_page(iw_remote *remote, const iw_simple *simple, const char *fol
     return *files ? 0 : -1;
 }
 
-/* Withdrawn with the bundle that it came with: then pip takes it only where it is asked for by its
- * version. */
-static void yank(const iw_simple *simple, json_t *entry)
+/* Withdrawn with all bundles that it is of: then pip takes it only where it is asked for by its
+ * version. False: it is nobody's, and goes. */
+static bool stays(const iw_simple *simple, json_t *entry)
 {
-    const char *bundle = iw_json_get(entry, OURS);
+    const char *bundle = iw_json_get(entry, OURS),
+               *sha256 = iw_json_get(json_object_get(entry, "hashes"), "sha256");
+    const iw_offered_wheel *wheel = iw_channel_wheel(simple->channel, sha256);
     const iw_offer *offer = bundle ? iw_channel_bundle(simple->channel, bundle) : NULL;
-    if (offer)
-        json_object_set_new(entry, "yanked",
-                            *offer->withdrawn ? json_string(offer->withdrawn) : json_false());
+    if (!wheel && !offer) return true;
+    const char *why = wheel               ? iw_channel_wheel_withdrawn(simple->channel, wheel)
+                      : *offer->withdrawn ? offer->withdrawn
+                                          : NULL;
+    json_object_set_new(entry, "yanked", why ? json_string(why) : json_false());
+    return !wheel || *wheel->bundles;
 }
 
 /* Takes the entry of that name out of the list; NULL where there is none. A new reference. */
@@ -281,28 +288,27 @@ static int by_filename(const void *a, const void *b)
                   iw_json_get(*(json_t *const *)b, "filename"));
 }
 
-static json_t *sorted(json_t *files)
+/* Those that stay, by their names. */
+static json_t *settled(const iw_simple *simple, json_t *files)
 {
     size_t count = json_array_size(files);
     json_t **items = iw_alloc((count + 1) * sizeof *items), *out = json_array();
     for (size_t i = 0; i < count; i++) items[i] = json_array_get(files, i);
     qsort(items, count, sizeof *items, by_filename);
-    for (size_t i = 0; i < count; i++) json_array_append(out, items[i]);
+    for (size_t i = 0; i < count; i++)
+        if (stays(simple, items[i])) json_array_append(out, items[i]);
     free(items);
     return out;
 }
 
-static int put_project(iw_remote *remote, const iw_simple *simple, const iw_wheel *wheels,
-                       size_t count, iw_error *err)
+static int put_project(iw_remote *remote, const iw_simple *simple, const char *project,
+                       const iw_wheel *wheels, size_t count, iw_error *err)
 {
-    const char *project = wheels->project;
     iw_cleanup_free char *folder = iw_format("simple/%s/%s", simple->label, project);
-    json_t *files, *one;
-    size_t i;
+    json_t *files;
     if (read_page(remote, simple, folder, project, &files, err) != 0) return -1;
-    for (i = 0; i < count; i++) put_entry(simple, files, &wheels[i]);
-    json_array_foreach(files, i, one) yank(simple, one);
-    json_t *list = sorted(files);
+    for (size_t i = 0; i < count; i++) put_entry(simple, files, &wheels[i]);
+    json_t *list = settled(simple, files);
     json_decref(files);
     iw_cleanup_free char *html = project_html(project, list);
     return write_page(remote, folder,
@@ -370,9 +376,38 @@ int iw_simple_put(iw_remote *remote, const iw_simple *simple, const iw_wheels *w
         for (end = i + 1; end < wheels->count &&
                           strcmp(wheels->items[end].project, wheels->items[i].project) == 0;)
             end++;
-        if (put_project(remote, simple, &wheels->items[i], end - i, err) != 0) return -1;
+        if (put_project(remote, simple, wheels->items[i].project, &wheels->items[i], end - i,
+                        err) != 0)
+            return -1;
     }
     return put_projects(remote, simple, wheels, err);
+}
+
+static bool is_stale(const iw_offered_wheel *wheel, const char *bundle)
+{
+    if (!*wheel->bundles) return !wheel->dropped;
+    iw_slice rest = iw_slice_of(wheel->bundles), one;
+    while (bundle && iw_slice_next(&rest, ' ', &one))
+        if (one.length == strlen(bundle) && memcmp(one.data, bundle, one.length) == 0) return true;
+    return false;
+}
+
+int iw_simple_refresh(iw_remote *remote, const iw_simple *simple, const char *bundle, iw_error *err)
+{
+    iw_cleanup_strings iw_strings done = {0};
+    const iw_channel *c = simple->channel;
+    for (size_t i = 0; i < c->wheel_count; i++) {
+        const iw_offered_wheel *wheel = &c->wheels[i];
+        iw_cleanup_free char *name = iw_strndup(wheel->name, strcspn(wheel->name, "-")),
+                             *project = iw_project_name(name),
+                             *page = iw_path_join(wheel->label, project);
+        iw_simple own = *simple;
+        own.label = wheel->label;
+        if (!is_stale(wheel, bundle) || iw_strings_has(&done, page)) continue;
+        if (put_project(remote, &own, project, NULL, 0, err) != 0) return -1;
+        iw_strings_add(&done, page);
+    }
+    return 0;
 }
 
 /* --- the lock file -------------------------------------------------------- */

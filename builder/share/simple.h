@@ -30,6 +30,10 @@ char *iw_simple_place(const char *sha256, const char *file);
 /* Merges the wheels, which are there already, into the pages. Each page is replaced as a whole. */
 int iw_simple_put(iw_remote *remote, const iw_simple *simple, const iw_wheels *wheels,
                   iw_error *err);
+/* Writes those pages anew that hold wheels which are nobody's any more, or (`bundle` not NULL) are
+ * of that bundle; the label is taken from the channel. */
+int iw_simple_refresh(iw_remote *remote, const iw_simple *simple, const char *bundle,
+                      iw_error *err);
 /* The lock file's text; caller frees. */
 char *iw_simple_lock(const iw_stack *stack, const iw_simple *simple, const iw_wheels *wheels);
 

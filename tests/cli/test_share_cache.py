@@ -134,6 +134,17 @@ class Cache(unittest.TestCase):
 
     # --- not taken ---
 
+    def test_a_withdrawn_package_is_built_here(self):
+        place = self.place.folder / f"withdrawn{self.number}"
+        shutil.copytree(self.nas, place)
+        self.second_rig(place)
+        self.world.run("withdraw", "libword/1.0", place, "--why", "it shouts", env=self.env)
+        self.world.run("withdraw", next(iter(sharing.channel_of(place)[1]["bundles"])), place, "--why", "it shouts", env=self.env)
+        plan = {row["package"]: row["action"] for row in map(json.loads, self.world.run("plan", "words", "--json", env=self.rig).stdout.splitlines())}
+        self.assertEqual(plan["libword"], "build")
+        events, _ = self.build()
+        self.assertEqual(self.world.built(events), ["libword"])
+
     def test_a_dead_remote_is_one_line_and_asked_once(self):
         """Each is dead in its own way, all at the same time: no answer, no connection, no TLS, an answer that never ends (A11, F5, F6). What is counted: connections, and lines that say so."""
         silent, secure, full = Silent(), Silent(), socket.create_server(("127.0.0.1", 0), backlog=0)

@@ -89,6 +89,39 @@ class Push(unittest.TestCase):
         shutil.copy(self.file, other)
         self.assertIn("calls itself demo-1", self.rig.run("push", other, self.nas, status=1).stderr)
 
+    # --- withdrawn ---
+
+    def test_withdrawn_is_refused_with_the_reason_and_the_newer_one_offered(self):
+        place, reader = self.place.folder / "withdrawn", self.place.rig("withdrawn reader")
+        bad = bundle(self.place.folder / "bad", {"bin/hello": b"#!/bin/sh\necho bad\n"}, name="demo-1-k10-glibc2.34-cp311")
+        good = bundle(self.place.folder / "good", {"bin/hello": b"#!/bin/sh\necho good\n"}, name="demo-2-k10-glibc2.34-cp311")
+        self.rig.push(bad, place, "--expires", "7")
+        reader.trust(place, self.keys["recovery"])
+        reader.run("pull", "demo", place)
+        name, version = bad.name.removesuffix(".tar.zst"), channel_of(place)[1]["version"]
+        self.assertIn("say why", self.rig.run("withdraw", name, place, status=2).stderr)
+        self.assertIn("offers no bundle nonsense", self.rig.run("withdraw", "nonsense", place, "--why", "x", status=1).stderr)
+        said = json.loads(self.rig.run("withdraw", name, place, "--why", "it has a hole", "--json").stdout.splitlines()[-1])
+        _, channel = channel_of(place)
+        self.assertEqual((said["entries"], channel["bundles"][name]["withdrawn"]), (1, "it has a hole"))
+        self.assertGreater(channel["version"], version)
+        self.assertEqual(channel["expires"] - channel["issued"], 7 * 86400, "good for as long as before")
+        before = sharing.snapshot(reader.folder / "demo")
+        refused = reader.run("pull", "demo", place, status=1).stderr
+        self.assertIn("was withdrawn: it has a hole", refused)
+        self.assertIn(f"{name}, which is in use, was withdrawn by key {self.keys['working']}: it has a hole", refused)
+        self.rig.push(good, place)
+        self.assertIn("it has a hole (`ironwheel pull demo` brings another one of that stack)", reader.run("pull", name, place, status=1).stderr)
+        self.assertEqual(sharing.snapshot(reader.folder / "demo"), before)
+        reader.run("pull", "demo", place)
+        self.assertEqual(subprocess.run([reader.folder / "demo/bin/hello"], stdout=subprocess.PIPE, check=True).stdout, b"good\n")
+        # the same file pushed again stays withdrawn; only the one who did it takes it back
+        self.rig.push(bad, place)
+        self.assertIn("withdrawn", channel_of(place)[1]["bundles"][name])
+        self.rig.run("withdraw", name, place, "--undo")
+        self.assertNotIn("withdrawn", channel_of(place)[1]["bundles"][name])
+        reader.run("pull", name, place)
+
     def test_killed_at_every_write_it_leaves_a_readable_place(self):
         """strace's fault injection kills at the n-th rename, link, write …: each time the channel that is there verifies, and the next push ends well."""
         reader = self.place.rig("reader")

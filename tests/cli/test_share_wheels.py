@@ -7,13 +7,15 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import time
 import unittest
 import zipfile
 
 from fixture import World, sha256
-from sharing import Place
+from sharing import Place, channel_of
 
 SITE = "lib/python3.11/site-packages"
 
@@ -205,6 +207,52 @@ class Wheels(unittest.TestCase):
         said = self.push(place)
         self.assertEqual((said["bytes"], said["unchanged"]), (0, True))
         self.assertEqual({path: path.read_bytes() for path in before}, before)
+
+    def test_the_channel_names_wheels_and_prune_knows_them(self):
+        place = self.memory.folder / "pruned"
+        self.push(place)
+        _, channel = channel_of(place)
+        (name,) = channel["bundles"]
+        found = {sha256(path.read_bytes()): path for path in wheels(place).values()}
+        self.assertEqual({digest: (one["file"], one["label"], one["bundles"], one["size"]) for digest, one in channel["wheels"].items()},
+                         {digest: (path.name, "k10", name, path.stat().st_size) for digest, path in found.items()})
+        # a bundle that takes its place, of other packages
+        self.world.stack("pys", {"plainpy": "1.5"})
+        stack = self.world.tree / "recipes/stacks/pys.yaml"
+        stack.write_text(stack.read_text().replace("version: 1\n", "version: 2\n"))
+        self.addCleanup(self.world.stack, "pys", {"shoutpy": "2.0"}, pins={"libword": "1.0", "plainpy": "1.5"})
+        self.world.build("pys")
+        self.push(place)
+        self.assertEqual(len(entries(place, "shoutpy")), 1, "both bundles are offered")
+        self.run_in("push", place, "--prune", "1")
+        _, channel = channel_of(place)
+        gone = {one["file"] for one in channel["wheels"].values() if "bundles" not in one}
+        self.assertEqual(sorted(name.split("-")[0] for name in gone), ["iw_cpu", "iw_libword", "shoutpy"])
+        self.assertEqual((entries(place, "shoutpy"), len(entries(place, "plainpy"))), ([], 1))
+        self.assertEqual(len(wheels(place)), 4, "who read the old page still finds them")
+        self.run_in("push", place, "--prune", "1", env=self.at(time.time() + 8 * 86400))
+        self.assertEqual(list(wheels(place)), ["plainpy-1.5+k10-py2.py3-none-any.whl"])
+        self.run_in("push", place, "--prune", "1", "--renew", env=self.at(time.time() + 40 * 86400))
+        self.assertEqual(len(channel_of(place)[1]["wheels"]), 1)
+
+    def at(self, when):
+        library = self.memory.folder / "clock.so"
+        if not library.exists():
+            source = "#include <stdlib.h>\n#include <time.h>\ntime_t time(time_t *out) { time_t now = atoll(getenv(\"TEST_NOW\")); if (out) *out = now; return now; }\n"
+            subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=source.encode(), check=True)
+        later = self.memory.folder / "later"  # a configuration that has seen the future
+        shutil.copytree(self.config, later, dirs_exist_ok=True)
+        return {"LD_PRELOAD": library, "TEST_NOW": int(when), "IRONWHEEL_CONFIG": later}
+
+    def test_wheels_of_a_withdrawn_bundle_are_yanked(self):
+        place = self.memory.folder / "yanked"
+        self.push(place)
+        (name,) = channel_of(place)[1]["bundles"]
+        self.run_in("withdraw", name, place, "--why", "it <shouts>")
+        self.assertEqual({project: entries(place, project)[0]["yanked"] for project in ("shoutpy", "plainpy")}, {"shoutpy": "it <shouts>", "plainpy": "it <shouts>"})
+        self.assertIn('data-yanked="it &lt;shouts&gt;"', (place / "simple/k10/shoutpy/index.html").read_text())
+        self.run_in("withdraw", name, place, "--undo")
+        self.assertEqual(entries(place, "shoutpy")[0]["yanked"], False)
 
     def test_others_files_stay_and_hostile_ones_go(self):
         place = self.memory.folder / "shared"
