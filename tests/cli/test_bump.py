@@ -296,6 +296,21 @@ class Bump(unittest.TestCase):
         found = [json.loads(line) for line in w.run("patches", "tones", "--prove", "--json", status=1).stdout.splitlines()]
         self.assertEqual({one["patch"]: one["result"] for one in found if "patch" in one}, {"0001-louder.patch": "needed", "0002-remark.patch": "needless"})
 
+    def test_proof_by_the_audit(self):
+        w = self.world
+        change = lambda sign, other: NEEDLESS.replace("Applies-To: 1.0", "Applies-To: 1.0\n    Proof: " + other).replace("README", "tone.c").replace(
+            "@@ -1 +1 @@\n    -read me\n    +do read me", "@@ -1,2 +1,3 @@\n     #include <stdio.h>\n    +void new_cpu(void) { __asm__ volatile(\".byte 0x0f, 0x01, 0xd0\" ::: \"eax\", \"edx\"); }\n     " if sign == "+" else
+            "@@ -1,3 +1,2 @@\n     #include <stdio.h>\n    -void new_cpu(void) { __asm__ volatile(\".byte 0x0f, 0x01, 0xd0\" ::: \"eax\", \"edx\"); }\n     ")
+        w.write("patches/tone/0002-in.patch", change("+", "none (for the one behind it)"))
+        w.write("patches/tone/0003-out.patch", change("-", "audit"))
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("[0001-louder.patch]", "[0002-in.patch, 0003-out.patch, 0001-louder.patch]"))
+        found = [json.loads(line) for line in w.run("patches", "tones", "--prove", "--json").stdout.splitlines()]
+        result = {one["patch"]: one for one in found if "patch" in one}
+        self.assertEqual(result["0003-out.patch"]["result"], "needed")
+        self.assertIn("hold instructions that k10 doesn't have", result["0003-out.patch"]["why"])
+        self.assertEqual(result["0002-in.patch"]["result"], "needed")     # 0003 doesn't go in then
+
     def test_needless_on_one_cpu_only(self):
         w = self.world
         shutil.copy(fixture.ROOT / "recipes/profiles/core2.yaml", w.tree / "recipes/profiles")
