@@ -142,7 +142,8 @@ const iw_command_spec iw_command_pull = {
     .summary = "Bring a bundle from where somebody pushed it, and switch to it",
     .description =
         "NAME is a stack, whose newest bundle is meant, or a bundle's full name; PLACE a folder, "
-        "https://…, ssh://… or a remote's name (default: where it came from before). Signature and "
+        "https://…, ssh://…, oci://registry/name or a remote's name (default: where it came from "
+        "before). Signature and "
         "size are checked first, then bytes, and only then is anything unpacked. Where a delta "
         "from "
         "the bundle in use is smaller, that is brought. DIR/NAME is a link, moved in one step to "

@@ -142,6 +142,18 @@ static iw_push_options options_of(iw_context *context, const char *passphrase, c
                              .sink = context->sink};
 }
 
+/* pip and `--import` want plain files by their names. */
+static int check_kinds(const iw_context *context, const iw_remote *remote, iw_error *err)
+{
+    const iw_arguments *a = context->arguments;
+    bool files = iw_flag(a, "wheels") || iw_flag(a, "sources");
+    if (!files || !iw_remote_is_registry(remote)) return 0;
+    return iw_fail(err, IW_E_USAGE,
+                   "%s is a registry, which can't hold the files of --%s: push them to a folder, "
+                   "a web server or over ssh",
+                   iw_remote_where(remote), iw_flag(a, "wheels") ? "wheels" : "sources");
+}
+
 static int push(iw_context *context, iw_trust *trust, iw_remote *remote, pushing *p,
                 const char *work, iw_error *err)
 {
@@ -175,6 +187,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         status = iw_context_watch_signals(context, err);
     }
     if (status == 0) status = iw_context_remote(context, trust, to, &remote, err);
+    if (status == 0) status = check_kinds(context, remote, err);
     if (status == 0)
         status = iw_temporary_folder(tmp && *tmp ? tmp : "/var/tmp", "ironwheel-push-", &work, err);
     if (status == 0) status = push(context, trust, remote, &p, work, err);
@@ -220,13 +233,16 @@ const iw_command_spec iw_command_push = {
     .complete = "stack",
     .summary = "Put bundles, and what they were built of, where other rigs find them",
     .description =
-        "PLACE is a folder (a NAS, a stick), https:// with PUT, ssh://[user@]host/folder, or a "
-        "remote's name. It gets an OCI image layout with names for people beside the blobs, and a "
+        "PLACE is a folder (a NAS, a stick), https:// with PUT, ssh://[user@]host/folder, "
+        "oci://registry/name, or a remote's name. It gets an OCI image layout with names for "
+        "people beside the blobs, and a "
         "channel signed by this rig's working key, last: whoever reads meanwhile sees all of the "
         "old state or all of the new. What is there already isn't sent again.",
     .examples =
         "ironwheel push base /mnt/nas/ironwheel --artifacts\tbundle and packages\n"
         "ironwheel push base /srv/www/ironwheel --wheels\tfor rigs that keep their own Python\n"
+        "ironwheel push base oci://registry.example/anna/ironwheel\tlogged in with skopeo or "
+        "docker\n"
         "ironwheel push ssh://rig/srv/ironwheel --renew\tnothing new, but good for 90 days more\n",
     .options = options,
     .run = run,

@@ -95,8 +95,9 @@ int iw_confirm(iw_context *context, const char *question, const char *instead, b
 int iw_context_remote(iw_context *context, const iw_trust *trust, const char *name, iw_remote **out,
                       iw_error *err)
 {
-    iw_cleanup_free char *address = iw_remotes_resolve(trust, name);
-    iw_remote_options options = {.sink = context->sink, .cancel = context->cancel};
+    iw_cleanup_free char *address = iw_remotes_resolve(trust, name),
+                         *state = iw_trust_path(trust, "uploads");
+    iw_remote_options options = {.sink = context->sink, .cancel = context->cancel, .state = state};
     return iw_remote_open(address, &options, out, err);
 }
 

@@ -38,7 +38,8 @@ typedef struct active {
     bool checked;       /* the answer's status was looked at */
     bool headed;        /* its headers came whole */
     bool finished, running;
-    char *validator; /* strong ETag or Last-Modified of what the part file holds */
+    bool ranged, mended; /* this try asked for a range; it was begun anew for a wrong digest */
+    char *validator;     /* strong ETag or Last-Modified of what the part file holds */
     char *new_validator;
     iw_buffer failures;     /* one line per failed address */
     double reported, heard; /* when progress was told, and when something came */
@@ -149,7 +150,7 @@ static bool check_status(active *one)
     long status = 0;
     one->checked = true;
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 206 && one->headers && one->sent_from == one->offset) return true;
+    if (status == 206 && one->ranged && one->sent_from == one->offset) return true;
     if (start_over(one) != 0 || status == 206) return false;
     one->start = 0;
     write_side(one);
@@ -252,19 +253,37 @@ static bool is_private(const char *address)
            (six.s6_addr[0] & 0xfe) == 0xfc;
 }
 
+static bool is_of_this_host(const char *address)
+{
+    static const char *const those[] = {"127.", "0.", "169.254.", "::", "fe80:"};
+    for (size_t i = 0; i < sizeof those / sizeof *those; i++)
+        if (iw_starts_with(address, those[i])) return true;
+    return false;
+}
+
+/* A host of a home or company may send on to another one there, where it said so by itself and not
+ * by a redirect: a registry and its token service. */
+static bool leads_inside(const iw_transfer_guard *guard, const char *address)
+{
+    if (strcmp(guard->first, address) == 0 || !is_private(address)) return false;
+    return !guard->known || !is_private(guard->first) || is_of_this_host(guard->first) ||
+           is_of_this_host(address);
+}
+
 #if LIBCURL_VERSION_NUM >= 0x075000
 static int on_connected(void *context, char *address, char *local, int port, int local_port)
 {
     (void)local, (void)port, (void)local_port;
     iw_transfer_guard *guard = context;
     if (!guard->first[0]) snprintf(guard->first, sizeof guard->first, "%s", address);
-    guard->refused = strcmp(guard->first, address) != 0 && is_private(address);
+    guard->refused = leads_inside(guard, address);
     return guard->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
-void iw_transfer_watch(void *easy, iw_transfer_guard *guard)
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard, const char *from)
 {
-    *guard = (iw_transfer_guard){.refused = false};
+    *guard = (iw_transfer_guard){.known = from};
+    if (from) snprintf(guard->first, sizeof guard->first, "%s", from);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, guard);
 }
@@ -282,15 +301,16 @@ static curl_socket_t on_connect(void *context, curlsocktype purpose, struct curl
                             : (const void *)&((struct sockaddr_in6 *)&to->addr)->sin6_addr;
     inet_ntop(to->family, bytes, address, sizeof address);
     curl_easy_getinfo(guard->easy, CURLINFO_REDIRECT_COUNT, &redirects);
-    if (redirects == 0) snprintf(guard->first, sizeof guard->first, "%s", address);
-    guard->refused = strcmp(guard->first, address) != 0 && is_private(address);
+    if (redirects == 0 && !guard->known) snprintf(guard->first, sizeof guard->first, "%s", address);
+    guard->refused = leads_inside(guard, address);
     return guard->refused ? CURL_SOCKET_BAD
                           : socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-void iw_transfer_watch(void *easy, iw_transfer_guard *guard)
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard, const char *from)
 {
-    *guard = (iw_transfer_guard){.easy = easy};
+    *guard = (iw_transfer_guard){.easy = easy, .known = from};
+    if (from) snprintf(guard->first, sizeof guard->first, "%s", from);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_connect);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, guard);
 }
@@ -329,6 +349,30 @@ void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options 
     if (certificates && *certificates) curl_easy_setopt(easy, CURLOPT_CAINFO, certificates);
 }
 
+static void add_header(active *one, const char *line)
+{
+    one->headers = curl_slist_append(one->headers, line);
+}
+
+/* Without a validator the part file stays as it is until an answer brings data: another address may
+ * continue it. */
+static void set_headers(active *one)
+{
+    curl_slist_free_all(one->headers);
+    one->headers = NULL;
+    one->ranged = one->offset && (one->validator || one->transfer->named);
+    if (one->ranged) {
+        iw_cleanup_free char *range =
+            iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
+        add_header(one, range);
+    }
+    if (one->ranged && !one->transfer->named) {
+        iw_cleanup_free char *same = iw_format("If-Range: %s", one->validator);
+        add_header(one, same);
+    }
+    if (one->transfer->authorization) add_header(one, one->transfer->authorization);
+}
+
 static int begin(active *one, CURLM *multi)
 {
     const char *url = one->transfer->urls.items[one->url];
@@ -337,16 +381,8 @@ static int begin(active *one, CURLM *multi)
     if (!one->easy) return iw_fail(&one->transfer->err, IW_E_MEMORY, "no memory for a download");
     read_side(one);
     iw_transfer_prepare(one->easy, url, one->options);
-    iw_transfer_watch(one->easy, &one->guard);
-    curl_slist_free_all(one->headers);
-    one->headers = NULL;
-    if (one->offset && one->validator) { /* else the part file stays as it is until an answer brings
-                                            data: another address may continue it */
-        iw_cleanup_free char *range =
-            iw_format("Range: bytes=%llu-", (unsigned long long)one->offset);
-        iw_cleanup_free char *same = iw_format("If-Range: %s", one->validator);
-        one->headers = curl_slist_append(curl_slist_append(NULL, range), same);
-    }
+    iw_transfer_watch(one->easy, &one->guard, NULL);
+    set_headers(one);
     if (one->headers) curl_easy_setopt(one->easy, CURLOPT_HTTPHEADER, one->headers);
     curl_easy_setopt(one->easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(one->easy, CURLOPT_WRITEDATA, one);
@@ -354,7 +390,7 @@ static int begin(active *one, CURLM *multi)
     curl_easy_setopt(one->easy, CURLOPT_HEADERDATA, one);
     curl_easy_setopt(one->easy, CURLOPT_ERRORBUFFER, one->why);
     curl_easy_setopt(one->easy, CURLOPT_PRIVATE, one);
-    one->start = one->headers ? one->offset : 0;
+    one->start = one->ranged ? one->offset : 0;
     one->checked = one->headed = one->too_large = one->no_space = false;
     one->why[0] = 0;
     one->heard = iw_now();
@@ -400,6 +436,10 @@ static void succeed(active *one)
             iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest,
                       one->transfer->sha256, (unsigned long long)one->offset);
         (void)!start_over(one);
+        if (one->start && one->transfer->named && !one->mended) { /* what was there may be wrong */
+            one->mended = true;
+            return;
+        }
         next_address(one, why, false);
         if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
         return;
@@ -447,6 +487,7 @@ static void ended(active *one, CURLcode code)
     curl_easy_getinfo(one->easy, CURLINFO_RESPONSE_CODE, &status);
     one->running = false;
     if (code == CURLE_OK && !one->headed) code = CURLE_PARTIAL_FILE;
+    one->transfer->status = status >= 400 ? status : 0;
     if (code == CURLE_OK && !one->checked) (void)!check_status(one); /* an empty file */
     if (code == CURLE_OK) {
         succeed(one);
@@ -705,7 +746,7 @@ int iw_transfer_page(const char *url, const char *accept, size_t limit,
     for (unsigned attempt = 0; attempt < 3; attempt++) {
         curl_easy_reset(easy);
         iw_transfer_prepare(easy, url, options);
-        iw_transfer_watch(easy, &page.guard);
+        iw_transfer_watch(easy, &page.guard, NULL);
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
         if (headers) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_page);

@@ -15,11 +15,15 @@ typedef struct iw_transfer {
     char *label;     /* file name, for messages */
     iw_strings urls; /* tried in order; a local path ("/…") is copied */
     char sha256[IW_SHA256_HEX];
-    uint64_t size; /* exact, where known; else 0 */
-    char *part;    /* where it is written; kept when it breaks off, and continued */
-    bool quiet;    /* no event where it fails: there is another way yet */
-    bool done;     /* verified and complete at `part` */
-    iw_error err;  /* why not; IW_E_NOT_FOUND: every address answers that it isn't there */
+    uint64_t size;             /* exact, where known; else 0 */
+    char *part;                /* where it is written; kept when it breaks off, and continued */
+    const char *authorization; /* "Authorization: …", never sent to another host; or NULL */
+    bool named;   /* its address names its bytes: what is there is continued without asking whether
+                     the file has changed */
+    bool quiet;   /* no event where it fails: there is another way yet */
+    bool done;    /* verified and complete at `part` */
+    long status;  /* the last answer, where that was an error */
+    iw_error err; /* why not; IW_E_NOT_FOUND: every address answers that it isn't there */
 } iw_transfer;
 
 void iw_transfer_clear(iw_transfer *transfer);
@@ -39,6 +43,7 @@ typedef struct iw_transfer_options {
 typedef struct iw_transfer_guard {
     void *easy; /* with a curl before 7.80 */
     char first[64];
+    bool known; /* `first` is whose address led here */
     bool refused;
 } iw_transfer_guard;
 
@@ -51,8 +56,9 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
 
 /* What every request of ours has; `easy` is a fresh CURL handle. */
 void iw_transfer_prepare(void *easy, const char *url, const iw_transfer_options *options);
-/* Has that looked after, for the next request of `easy`; `guard` must live until it has ended. */
-void iw_transfer_watch(void *easy, iw_transfer_guard *guard);
+/* Has that looked after, for the next request of `easy`; `guard` must live until it has ended.
+ * `from`: the address of the host that led here, from a request before; or NULL. */
+void iw_transfer_watch(void *easy, iw_transfer_guard *guard, const char *from);
 /* For each line of an answer's headers: *whole once their end has come. libcurl calls an answer
  * that breaks off in its headers an empty one. */
 void iw_transfer_see_header(const char *line, size_t length, bool *whole);

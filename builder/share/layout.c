@@ -10,14 +10,11 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "share/oci.h"
 #include "share/trust.h"
 
 #define END_BYTES ((size_t)1 << 20) /* read back of each end */
 #define INDEX_LIMIT ((size_t)8 << 20)
-#define MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define INDEX "application/vnd.oci.image.index.v1+json"
-#define EMPTY "application/vnd.oci.empty.v1+json"
-#define EMPTY_DIGEST "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 struct iw_layout {
     iw_remote *remote;
@@ -42,11 +39,13 @@ int iw_layout_open(iw_remote *remote, bool verify, iw_layout **out, iw_error *er
     bool found;
     uint64_t size;
     *out = NULL;
-    if (make_place(remote, err) != 0 ||
-        iw_remote_stat(remote, "oci-layout", &found, &size, err) != 0)
-        return -1;
-    if (!found && iw_remote_write(remote, "oci-layout", version, strlen(version), err) != 0)
-        return -1;
+    if (!iw_remote_is_registry(remote)) {
+        if (make_place(remote, err) != 0 ||
+            iw_remote_stat(remote, "oci-layout", &found, &size, err) != 0)
+            return -1;
+        if (!found && iw_remote_write(remote, "oci-layout", version, strlen(version), err) != 0)
+            return -1;
+    }
     *out = iw_alloc(sizeof **out);
     (*out)->remote = remote;
     (*out)->verify = verify;
@@ -188,51 +187,130 @@ int iw_layout_name(iw_layout *layout, const char *sha256, const char *name, iw_e
 
 /* --- manifests ------------------------------------------------------------ */
 
-static json_t *descriptor(const char *media, const char *sha256, uint64_t size, const char *title)
-{
-    iw_cleanup_free char *digest = iw_format("sha256:%s", sha256);
-    json_t *object =
-        json_pack("{s:s,s:s,s:I}", "mediaType", media, "digest", digest, "size", (json_int_t)size);
-    if (title)
-        json_object_set_new(object, "annotations",
-                            json_pack("{s:s}", "org.opencontainers.image.title", title));
-    return object;
-}
-
-char *iw_layout_manifest_text(const char *type, const iw_layer *layers, size_t count)
+char *iw_layout_manifest_text(const char *type, const iw_layer *layers, size_t count,
+                              const iw_layer *subject)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, descriptor(layers[i].media, layers[i].sha256, layers[i].size,
-                                               layers[i].title));
-    json_t *root = json_pack("{s:i,s:s,s:s,s:o,s:o}", "schemaVersion", 2, "mediaType", MANIFEST,
-                             "artifactType", type, "config",
-                             descriptor(EMPTY, EMPTY_DIGEST, 2, NULL), "layers", list);
+        json_array_append_new(list, iw_oci_descriptor(layers[i].media, layers[i].sha256,
+                                                      layers[i].size, layers[i].title, NULL));
+    json_t *root = json_pack("{s:i,s:s,s:s,s:o,s:o}", "schemaVersion", 2, "mediaType",
+                             IW_OCI_MANIFEST, "artifactType", type, "config",
+                             iw_oci_descriptor(IW_OCI_EMPTY, IW_OCI_EMPTY_SHA256, 2, NULL, NULL),
+                             "layers", list);
+    if (subject)
+        json_object_set_new(root, "subject",
+                            iw_oci_descriptor(subject->media, subject->sha256, subject->size, NULL,
+                                              NULL));
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(root);
     return text;
 }
 
-int iw_layout_manifest(iw_layout *layout, const char *name, const char *type,
-                       const iw_layer *layers, size_t count, iw_error *err)
+/* For index.json. */
+static int add_manifest(iw_layout *layout, const char *name, const char *type, const char *text,
+                        iw_error *err)
 {
-    iw_cleanup_free char *text = iw_layout_manifest_text(type, layers, count);
-    char sha256[IW_SHA256_HEX], empty[IW_SHA256_HEX];
-    if (iw_layout_put_bytes(layout, "{}", 2, empty, err) != 0 ||
-        iw_layout_put_bytes(layout, text, strlen(text), sha256, err) != 0)
-        return -1;
-    json_t *object = descriptor(MANIFEST, sha256, strlen(text), NULL);
-    json_object_set_new(object, "artifactType", json_string(type));
+    char sha256[IW_SHA256_HEX];
+    if (iw_layout_put_bytes(layout, text, strlen(text), sha256, err) != 0) return -1;
+    json_t *object = iw_oci_descriptor(IW_OCI_MANIFEST, sha256, strlen(text), NULL, type);
     json_object_set_new(object, "annotations",
                         json_pack("{s:s}", "org.opencontainers.image.ref.name", name));
-    iw_layout_forget(layout, name);
+    iw_strings_add(&layout->forgotten, name);
     json_array_append_new(layout->added, object);
     return 0;
 }
 
+int iw_layout_manifest(iw_layout *layout, const char *name, const char *type,
+                       const iw_layer *layers, size_t count, iw_error *err)
+{
+    iw_cleanup_free char *text = iw_layout_manifest_text(type, layers, count, NULL);
+    char empty[IW_SHA256_HEX];
+    if (iw_layout_put_bytes(layout, "{}", 2, empty, err) != 0) return -1;
+    return iw_remote_is_registry(layout->remote)
+               ? iw_remote_manifest(layout->remote, name, text, strlen(text), NULL, err)
+               : add_manifest(layout, name, type, text, err);
+}
+
+int iw_layout_attach(iw_layout *layout, const char *to, const char *type, const iw_layer *layers,
+                     size_t count, iw_error *err)
+{
+    if (!iw_remote_is_registry(layout->remote)) return 0;
+    char sha256[IW_SHA256_HEX];
+    iw_hash_bytes(to, strlen(to), sha256);
+    iw_layer subject = {IW_OCI_MANIFEST, sha256, NULL, strlen(to)};
+    iw_cleanup_free char *text = iw_layout_manifest_text(type, layers, count, &subject);
+    return iw_remote_manifest(layout->remote, NULL, text, strlen(text), sha256, err);
+}
+
+/* --- what nothing else names ---------------------------------------------- */
+
+typedef struct keeping {
+    iw_layout *layout;
+    const char *key;
+    iw_layer *layers;
+    size_t count;
+    unsigned part;
+} keeping;
+
+/* Those that are gone from there can't be named. */
+static void leave_out_gone(keeping *k)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < k->count; i++) {
+        iw_cleanup_free char *path = iw_blob_path(k->layers[i].sha256);
+        bool found = false;
+        uint64_t size;
+        if (iw_remote_stat(k->layout->remote, path, &found, &size, NULL) == 0 && found)
+            k->layers[kept++] = k->layers[i];
+    }
+    k->count = kept;
+}
+
+static int keep_part(keeping *k, iw_error *err)
+{
+    iw_cleanup_free char *name =
+        ++k->part == 1 ? iw_format("blobs-%s", k->key) : iw_format("blobs-%s-%u", k->key, k->part);
+    iw_error inner = IW_ERROR_INIT;
+    int status = iw_layout_manifest(k->layout, name, IW_MEDIA_BLOBS, k->layers, k->count, &inner);
+    if (status != 0 && inner.kind == IW_E_NOT_FOUND) {
+        leave_out_gone(k);
+        status = iw_layout_manifest(k->layout, name, IW_MEDIA_BLOBS, k->layers, k->count, err);
+    } else if (status != 0) iw_error_move(err, &inner);
+    iw_error_clear(&inner);
+    k->count = 0;
+    return status;
+}
+
+static int by_sha256(const void *a, const void *b)
+{
+    return strcmp(((const iw_blob *)a)->sha256, ((const iw_blob *)b)->sha256);
+}
+
+int iw_layout_keep(iw_layout *layout, const char *key, iw_blob *blobs, size_t count, iw_error *err)
+{
+    keeping k = {.layout = layout, .key = key};
+    if (!iw_remote_is_registry(layout->remote) || !count) return 0;
+    k.layers = iw_alloc(IW_OCI_LAYERS * sizeof *k.layers);
+    qsort(blobs, count, sizeof *blobs, by_sha256);
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < count; i++) {
+        if (!*blobs[i].sha256 || (i && strcmp(blobs[i].sha256, blobs[i - 1].sha256) == 0)) continue;
+        k.layers[k.count++] =
+            (iw_layer){"application/octet-stream", blobs[i].sha256, NULL, blobs[i].size};
+        if (k.count == IW_OCI_LAYERS) status = keep_part(&k, err);
+    }
+    if (status == 0 && k.count) status = keep_part(&k, err);
+    free(k.layers);
+    return status;
+}
+
+/* --- index.json ----------------------------------------------------------- */
+
 void iw_layout_forget(iw_layout *layout, const char *name)
 {
-    iw_strings_add(&layout->forgotten, name);
+    if (iw_remote_is_registry(layout->remote)) (void)!iw_remote_forget(layout->remote, name, NULL);
+    else iw_strings_add(&layout->forgotten, name);
 }
 
 static const char *name_of(const json_t *manifest)
@@ -252,7 +330,7 @@ static json_t *read_index(iw_layout *layout)
         root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_array(json_object_get(root, "manifests"))) return root;
     json_decref(root);
-    return json_pack("{s:i,s:s,s:[]}", "schemaVersion", 2, "mediaType", INDEX, "manifests");
+    return json_pack("{s:i,s:s,s:[]}", "schemaVersion", 2, "mediaType", IW_OCI_INDEX, "manifests");
 }
 
 static int by_name(const void *a, const void *b)

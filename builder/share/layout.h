@@ -10,6 +10,9 @@
 #define IW_MEDIA_BUNDLE "application/vnd.ironwheel.bundle.v1"
 #define IW_MEDIA_LAYER "application/vnd.oci.image.layer.v1.tar+zstd"
 #define IW_MEDIA_SIGNATURE "application/vnd.ironwheel.signature.v1"
+#define IW_MEDIA_BLOBS "application/vnd.ironwheel.blobs.v1"
+#define IW_MEDIA_PROOF "application/vnd.ironwheel.proof.v1"
+#define IW_MEDIA_JSON "application/json"
 
 typedef struct iw_layout iw_layout;
 
@@ -35,11 +38,18 @@ typedef struct iw_layer {
  * iw_layout_finish puts it into index.json, beside what others have there. */
 int iw_layout_manifest(iw_layout *layout, const char *name, const char *type,
                        const iw_layer *layers, size_t count, iw_error *err);
+/* At a registry: a referrer of that manifest (its text), with these layers. Elsewhere nothing. */
+int iw_layout_attach(iw_layout *layout, const char *to, const char *type, const iw_layer *layers,
+                     size_t count, iw_error *err);
+/* At a registry: manifests that name all these, so that its garbage collection leaves them; sorts
+ * them. Elsewhere nothing: there prune looks into the channels. */
+int iw_layout_keep(iw_layout *layout, const char *key, iw_blob *blobs, size_t count, iw_error *err);
 void iw_layout_forget(iw_layout *layout, const char *name); /* no longer in index.json */
 int iw_layout_finish(iw_layout *layout, iw_error *err);
 uint64_t iw_layout_sent(const iw_layout *layout); /* bytes */
 
-/* The bytes of such a manifest; caller frees. */
-char *iw_layout_manifest_text(const char *type, const iw_layer *layers, size_t count);
+/* The bytes of such a manifest; `subject` (what it refers to) may be NULL. Caller frees. */
+char *iw_layout_manifest_text(const char *type, const iw_layer *layers, size_t count,
+                              const iw_layer *subject);
 
 #endif

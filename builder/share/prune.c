@@ -197,7 +197,11 @@ int iw_prune(iw_remote *remote, const iw_channel *channel, const iw_strings *dro
         iw_emit(sink,
                 (iw_event){.type = IW_EVENT_NOTE,
                            .subject = "prune",
-                           .detail = "this place can't be listed: the channel is shorter, the "
+                           .detail =
+                               iw_remote_is_registry(remote)
+                                   ? "the channel is shorter; after the next push nothing names "
+                                     "the rest, and the registry's garbage collection takes it"
+                                   : "this place can't be listed: the channel is shorter, the "
                                      "blobs stay; run the same on the folder itself"});
     else if (status != 0) iw_error_move(err, &inner);
     iw_error_clear(&inner);

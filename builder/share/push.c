@@ -33,6 +33,8 @@ typedef struct pushing {
     iw_secret_key key;
     char *before;       /* the channel's text as it was, without version and dates */
     iw_strings dropped; /* blobs that the old channel named */
+    iw_blob *named;     /* those, and what is named now; the channels' arenas hold their texts */
+    size_t named_count, named_capacity;
     uint64_t now, wheel_bytes;
     iw_pushed *out;
 } pushing;
@@ -75,11 +77,13 @@ static int write_named(pushing *p, const char *name, const char *ending, const c
                        iw_error *err)
 {
     iw_cleanup_free char *path = iw_format("%s%s%s", name, IW_BUNDLE_SUFFIX, ending);
+    if (iw_remote_is_registry(p->remote)) return 0;
     return iw_remote_write(p->remote, path, text, strlen(text), err);
 }
 
 /* <name>.tar.zst, .sha256, .minisig, and the manifest for OCI's clients. */
-static int put_names(pushing *p, const char *path, const iw_bundle_facts *f, iw_error *err)
+static int put_names(pushing *p, const char *path, const iw_bundle_facts *f, char **text,
+                     iw_error *err)
 {
     iw_cleanup_free char *signature = sign_file(p, path, f, err),
                          *file = iw_format("%s%s", f->name, IW_BUNDLE_SUFFIX),
@@ -91,12 +95,23 @@ static int put_names(pushing *p, const char *path, const iw_bundle_facts *f, iw_
         return -1;
     iw_layer layers[] = {{IW_MEDIA_LAYER, f->digests.file, file, f->digests.file_size},
                          {IW_MEDIA_SIGNATURE, digest, beside, strlen(signature)}};
+    *text = iw_layout_manifest_text(IW_MEDIA_BUNDLE, layers, 2, NULL);
     return write_named(p, f->name, ".sha256", line, err) == 0 &&
                    write_named(p, f->name, ".minisig", signature, err) == 0 &&
                    iw_layout_name(p->layout, f->digests.file, file, err) == 0 &&
                    iw_layout_manifest(p->layout, f->name, IW_MEDIA_BUNDLE, layers, 2, err) == 0
                ? 0
                : -1;
+}
+
+/* What was audited and checked, where a registry's clients look for it. */
+static int put_proof(pushing *p, const char *bundle, const iw_blob *manifest, const iw_blob *checks,
+                     iw_error *err)
+{
+    iw_layer layers[] = {{IW_MEDIA_JSON, manifest->sha256, "manifest.json", manifest->size},
+                         {IW_MEDIA_JSON, checks->sha256, "checks.json", checks->size}};
+    return iw_layout_attach(p->layout, bundle, IW_MEDIA_PROOF, layers, *checks->sha256 ? 2 : 1,
+                            err);
 }
 
 static int put_checks(pushing *p, const char *path, char sha256[IW_SHA256_HEX], uint64_t *size,
@@ -251,12 +266,16 @@ static int push_facts(pushing *p, const iw_push_item *item, const iw_bundle_fact
 {
     char manifest[IW_SHA256_HEX], checks[IW_SHA256_HEX];
     uint64_t checks_size;
+    iw_cleanup_free char *text = NULL;
     if (refuse_restricted(p, f, err) != 0 ||
         iw_layout_put_file(p->layout, item->bundle, f->digests.file, f->digests.file_size, err) !=
             0 ||
         iw_layout_put_bytes(p->layout, f->manifest, f->manifest_length, manifest, err) != 0 ||
         put_checks(p, item->bundle, checks, &checks_size, err) != 0 ||
-        put_names(p, item->bundle, f, err) != 0 || put_deltas(p, item->bundle, f, err) != 0)
+        put_names(p, item->bundle, f, &text, err) != 0 ||
+        put_proof(p, text, &(iw_blob){manifest, f->manifest_length},
+                  &(iw_blob){checks, checks_size}, err) != 0 ||
+        put_deltas(p, item->bundle, f, err) != 0)
         return -1;
     keep_old(p, f);
     put_offer(p, item, f, manifest, checks, checks_size);
@@ -464,6 +483,20 @@ static void add_blob(void *context, const iw_blob *blob)
     iw_strings_add(context, blob->sha256);
 }
 
+static void add_named(void *context, const iw_blob *blob)
+{
+    pushing *p = context;
+    iw_grow((void **)&p->named, &p->named_capacity, p->named_count + 1, sizeof *p->named);
+    p->named[p->named_count++] = *blob;
+}
+
+/* Also what the channel before named, for rigs that are still at it. */
+static int keep_named(pushing *p, iw_error *err)
+{
+    iw_channel_blobs(p->channel, add_named, p);
+    return iw_layout_keep(p->layout, p->out->key, p->named, p->named_count, err);
+}
+
 static int push_items(pushing *p, const iw_push_item *items, size_t count, iw_error *err)
 {
     for (size_t i = 0; i < count; i++) {
@@ -482,7 +515,7 @@ static int conclude(pushing *p, bool known, iw_error *err)
     iw_cleanup_free char *after = content_of(p->channel);
     bool same = known && strcmp(p->before, after) == 0 && !p->options->renew && !ages(p);
     p->out->unchanged = same;
-    if (!same && sign_channel(p, err) != 0) return -1;
+    if (!same && (keep_named(p, err) != 0 || sign_channel(p, err) != 0)) return -1;
     p->out->version = p->channel->version;
     p->out->expires = p->channel->expires;
     p->out->sent = iw_layout_sent(p->layout) + p->wheel_bytes;
@@ -502,6 +535,7 @@ static int push(pushing *p, const iw_push_item *items, size_t count, iw_error *e
         return -1;
     p->before = content_of(p->channel);
     iw_channel_blobs(p->channel, add_blob, &p->dropped);
+    iw_channel_blobs(p->channel, add_named, p);
     return push_items(p, items, count, err) == 0 ? conclude(p, known, err) : -1;
 }
 
@@ -525,5 +559,6 @@ int iw_push(iw_trust *trust, iw_remote *remote, const iw_push_item *items, size_
     iw_channel_free(p.channel);
     iw_strings_free(&p.dropped);
     free(p.before);
+    free(p.named);
     return status;
 }

@@ -12,8 +12,9 @@
 #include "share/canon.h"
 #include "share/remote_kinds.h"
 
-static const iw_remote_kind *const kinds[] = {&iw_remote_https, &iw_remote_http, &iw_remote_ssh,
-                                              &iw_remote_folder};
+static const iw_remote_kind *const kinds[] = {&iw_remote_https,     &iw_remote_http,
+                                              &iw_remote_ssh,       &iw_remote_oci,
+                                              &iw_remote_oci_plain, &iw_remote_folder};
 
 static const iw_remote_kind *kind_of(const char *where)
 {
@@ -29,13 +30,16 @@ int iw_remote_open(const char *where, const iw_remote_options *options, iw_remot
     const iw_remote_kind *kind = kind_of(where);
     if (kind == &iw_remote_folder && strstr(where, "://"))
         return iw_fail(err, IW_E_USAGE,
-                       "%s: a place is a folder, https://…, http://… or ssh://host/folder", where);
+                       "%s: a place is a folder, https://…, http://…, ssh://host/folder or "
+                       "oci://registry/name",
+                       where);
     for (const char *c = where; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
             return iw_fail(err, IW_E_USAGE, "an address may not hold control characters");
     iw_remote *remote = iw_alloc(sizeof *remote);
     remote->kind = kind;
     remote->options = *options;
+    remote->options.state = remote->state = iw_strdup(options->state);
     if (kind->open(remote, where, err) == 0) {
         *out = remote;
         return 0;
@@ -50,6 +54,7 @@ void iw_remote_close(iw_remote *remote)
     if (remote->kind->close) remote->kind->close(remote);
     free(remote->where);
     free(remote->base);
+    free(remote->state);
     free(remote);
 }
 
@@ -68,6 +73,11 @@ void iw_remote_listen(iw_remote *remote, const iw_sink *sink, int cancel)
 bool iw_remote_is_folder(const iw_remote *remote)
 {
     return remote->kind == &iw_remote_folder;
+}
+
+bool iw_remote_is_registry(const iw_remote *remote)
+{
+    return remote->kind->manifest;
 }
 
 unsigned iw_remote_requests(const iw_remote *remote)
@@ -160,6 +170,17 @@ int iw_remote_touch(iw_remote *remote, const char *path, iw_error *err)
 {
     if (check_path(path, err) != 0) return -1;
     return remote->kind->touch ? remote->kind->touch(remote, path, err) : 0;
+}
+
+int iw_remote_manifest(iw_remote *remote, const char *name, const char *text, size_t length,
+                       const char *subject, iw_error *err)
+{
+    return remote->kind->manifest(remote, name, text, length, subject, err);
+}
+
+int iw_remote_forget(iw_remote *remote, const char *name, iw_error *err)
+{
+    return remote->kind->forget(remote, name, err);
 }
 
 /* --- for the kinds -------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* Places that hold what is shared: a folder, https:// (http:// too), ssh://[user@]host[:port]/dir.
+/* Places that hold what is shared: a folder, https:// (http:// too), ssh://[user@]host[:port]/dir,
+ * oci://registry[:port]/name (oci+http:// unencrypted).
  * All names are relative paths of plain components. A write replaces a file as a whole or not at
  * all, wherever the place can do that. */
 #ifndef IW_SHARE_REMOTE_H
@@ -18,6 +19,8 @@ typedef struct iw_remote_options {
     bool hurried;      /* for a build's cache: what takes longer than some seconds is an error, and
                           nothing is tried twice */
     unsigned parallel; /* downloads at once; 0: 6 */
+    const char *state; /* folder for uploads that broke off, to go on with later (registries);
+                          made where needed; or NULL */
 } iw_remote_options;
 
 typedef struct iw_remote iw_remote;
@@ -46,6 +49,8 @@ const char *iw_remote_where(const iw_remote *remote); /* cleaned, without a pass
 /* From here on progress is told there, and that descriptor stops it. */
 void iw_remote_listen(iw_remote *remote, const iw_sink *sink, int cancel);
 bool iw_remote_is_folder(const iw_remote *remote);
+/* It has manifests (below), and of files only blobs and signed documents. */
+bool iw_remote_is_registry(const iw_remote *remote);
 
 /* A small file, at most `limit` bytes; IW_E_NOT_FOUND where there is none, IW_E_NETWORK where the
  * place can't be reached. *out owned by the caller. */
@@ -75,6 +80,13 @@ int iw_remote_list(iw_remote *remote, const char *folder,
 int iw_remote_remove(iw_remote *remote, const char *path, iw_error *err); /* missing: no error */
 /* Gives a file today's time, so that nobody prunes it as an old one. */
 int iw_remote_touch(iw_remote *remote, const char *path, iw_error *err);
+/* For registries. An OCI manifest whose blobs are there, under the name of a bundle or the like;
+ * or, where `name` is NULL, as a referrer of the manifest with the digest `subject`. IW_E_FORMAT
+ * above 4 MiB; IW_E_NOT_FOUND where a blob that it names isn't there. */
+int iw_remote_manifest(iw_remote *remote, const char *name, const char *text, size_t length,
+                       const char *subject, iw_error *err);
+/* Takes a name away again, where the registry lets one. */
+int iw_remote_forget(iw_remote *remote, const char *name, iw_error *err);
 /* Requests made so far (https), commands run (ssh). */
 unsigned iw_remote_requests(const iw_remote *remote);
 

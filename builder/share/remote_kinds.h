@@ -23,6 +23,10 @@ typedef struct iw_remote_kind {
                 void *context, iw_error *err);
     int (*remove)(iw_remote *remote, const char *path, iw_error *err);
     int (*touch)(iw_remote *remote, const char *path, iw_error *err);
+    /* Registries have these two, and nothing but blobs and signed documents as files. */
+    int (*manifest)(iw_remote *remote, const char *name, const char *text, size_t length,
+                    const char *subject, iw_error *err);
+    int (*forget)(iw_remote *remote, const char *name, iw_error *err);
 } iw_remote_kind;
 
 struct iw_remote {
@@ -30,11 +34,13 @@ struct iw_remote {
     iw_remote_options options;
     char *where; /* for messages and for remembering it */
     char *base;  /* folder, or URL */
+    char *state; /* options' */
     void *more;  /* the kind's own */
     unsigned requests;
 };
 
-extern const iw_remote_kind iw_remote_folder, iw_remote_https, iw_remote_http, iw_remote_ssh;
+extern const iw_remote_kind iw_remote_folder, iw_remote_https, iw_remote_http, iw_remote_ssh,
+    iw_remote_oci, iw_remote_oci_plain;
 
 /* Opens a plain file by a path of plain names below `base`, without following links. -1 with errno;
  * ELOOP and ENOTDIR for what is no such file. */

@@ -10,7 +10,8 @@
  *     seen/clock                      the newest time that a believed signature named
  *     seen/<sha256>                   channels, as they were last read
  *     evidence/                       two channels of one version, where a key signed such
- *     remotes.json                    {name: address} */
+ *     remotes.json                    {name: address}
+ *     uploads/                        where uploads to registries broke off */
 #ifndef IW_SHARE_TRUST_H
 #define IW_SHARE_TRUST_H
 

@@ -1,4 +1,5 @@
 """`build` and `plan` with remotes: what is taken, what isn't, and that nothing of it ever breaks a build."""
+import base64
 import concurrent.futures
 import json
 import pathlib
@@ -17,6 +18,7 @@ from fixture import sha256
 from sharing import Silent
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
+import registry  # noqa: E402
 import remote  # noqa: E402
 
 
@@ -74,6 +76,19 @@ class Cache(unittest.TestCase):
         self.assertEqual((checks[0]["name"], checks[-1]["pulled"]["key"], checks[-1]["pulled"]["audit"]), ("shouts", self.keys["working"], "clean"))
         self.assertTrue(pathlib.Path(result["report"]).is_file())
         self.assertIn("nothing to do", self.world.run("build", "words", "-o", self.dist, env=self.rig).stdout)
+
+    def test_a_registry_is_a_remote_like_any_other(self):
+        server = registry.Registry(auth="token")
+        self.addCleanup(server.close)
+        login = self.place.folder / "auth.json"
+        login.write_text(json.dumps({"auths": {server.host: {"auth": base64.b64encode(server.login.encode()).decode()}}}))
+        self.world.run("push", "words", server.place(), "--artifacts", env=self.env | {"REGISTRY_AUTH_FILE": login})
+        for options, pulled in (((), []), (("--check",), ["libword/1.0", "shout/2.0"])):
+            self.setUp()
+            self.second_rig(server.place())
+            events, result = self.build(*options)
+            self.assertEqual((result["sha256"], self.world.built(events), [path for path in self.fetched() if "tools" not in path]), (self.result["sha256"], [], []))
+            self.assertEqual([event["subject"] for event in events if event["type"] == "finished" and event.get("detail") == "pulled"], pulled)
 
     def test_plan_says_pull_and_from_whom(self):
         self.second_rig()
