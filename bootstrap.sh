@@ -9,8 +9,8 @@
 set -eu
 cd -- "$(dirname -- "$0")"
 
-test_packages="binutils chromium clang clang-format cmake cppcheck fish g++ gfortran git gnupg libcmocka-dev minisign openssh-client openssh-server patch patchelf procps
-python3-jsonschema python3-yaml qemu-user qemu-user-static rustc cargo strace tcsh zsh"
+test_packages="binutils chromium clang clang-format cmake cppcheck docker-registry fish g++ gfortran git gnupg libcmocka-dev minisign openssh-client openssh-server patch patchelf procps
+python3-jsonschema python3-yaml qemu-user qemu-user-static rustc cargo skopeo strace tcsh zsh"
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "bootstrap: $*"; exit 2; }
