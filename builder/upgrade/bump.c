@@ -22,15 +22,18 @@
 struct bump {
     iw_trial trial;
     iw_release release;
+    char drafted[IW_SHA256_HEX]; /* digest of the copy as this program left it; "" before */
+    bool edited;                 /* somebody changed the copy since */
 };
 
-/* What must not change when the run goes on: the choice. */
+/* What must not change when the run goes on: the choice; and what was drafted, from what. */
 static int keep_state(const struct bump *b, iw_error *err)
 {
     const iw_bump_options *o = b->trial.options;
-    json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:b,s:O?,s:O}", "root", o->root, "stack", o->stack,
-                              "name", o->name, "to", b->release.to, "exists", b->release.exists,
-                              "moves", b->release.moves, "report", b->trial.report);
+    json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:b,s:O?,s:O,s:s,s:s}", "root", o->root, "stack",
+                              o->stack, "name", o->name, "to", b->release.to, "exists",
+                              b->release.exists, "moves", b->release.moves, "report",
+                              b->trial.report, "tree", b->trial.tree_digest, "drafted", b->drafted);
     iw_cleanup_free char *path = iw_path_join(b->trial.folder, STATE),
                          *text = json_dumps(state, JSON_INDENT(1) | JSON_SORT_KEYS);
     int status = iw_write_file(path, text, strlen(text), 0644, err);
@@ -48,20 +51,39 @@ static json_t *read_state(const char *folder)
     return NULL;
 }
 
-/* The choice of an earlier run, where it is to go on. */
-static bool take_state(struct bump *b)
+/* Whether the copy that an earlier run drafted isn't as it was left: a person's work. It counts as
+ * long as the tree is what the copy was made from. */
+static int find_edits(struct bump *b, const json_t *state, iw_error *err)
 {
-    json_t *state = b->trial.options->resume ? read_state(b->trial.folder) : NULL;
+    const char *tree = iw_json_get(state, "tree"), *drafted = iw_json_get(state, "drafted");
+    char now[IW_SHA256_HEX];
+    if (!tree || !drafted || strlen(drafted) + 1 != sizeof b->drafted || !iw_exists(b->trial.draft))
+        return 0;
+    if (iw_draft_digest(b->trial.draft, now, err) != 0 ||
+        iw_draft_digest(b->trial.options->root, b->trial.tree_digest, err) != 0)
+        return -1;
+    b->edited = strcmp(now, drafted) != 0;
+    if (b->edited) memcpy(b->drafted, drafted, strlen(drafted) + 1);
+    if (!b->edited || strcmp(b->trial.tree_digest, tree) == 0) return 0;
+    return iw_fail(err, IW_E_CHECK,
+                   "%s was edited, and the tree that it is a copy of has changed since: keep your "
+                   "edits elsewhere, and start anew without --continue",
+                   b->trial.draft);
+}
+
+/* The choice of an earlier run, where it is to go on. */
+static bool take_state(struct bump *b, const json_t *state)
+{
     if (!state) return false;
     b->release.to = iw_strdup(iw_json_get(state, "to"));
     b->release.exists = json_is_true(json_object_get(state, "exists"));
     b->release.moves = json_incref(json_object_get(state, "moves"));
     json_t *report = json_object_get(state, "report");
-    static const char *const kept[] = {"passed_over", "source", NULL};
+    static const char *const kept[] = {"passed_over", "source",   "patches", "with",
+                                       "unmet",       "metadata", NULL};
     for (size_t i = 0; kept[i]; i++)
-        if (json_object_get(report, kept[i]))
+        if (json_object_get(report, kept[i]) && (i < 2 || b->edited))
             json_object_set(b->trial.report, kept[i], json_object_get(report, kept[i]));
-    json_decref(state);
     return true;
 }
 
@@ -92,7 +114,12 @@ static int choose(struct bump *b, iw_error *err)
 {
     iw_trial_tell(&b->trial, IW_EVENT_STARTED, "candidates", NULL);
     iw_release_rules(&b->release);
-    if (!take_state(b) && iw_release_choose(&b->release, err) != 0) return -1;
+    json_t *state = b->trial.options->resume ? read_state(b->trial.folder) : NULL;
+    int status = state ? find_edits(b, state, err) : 0;
+    bool taken = status == 0 && take_state(b, state);
+    json_decref(state);
+    if (status == 0 && !taken) status = iw_release_choose(&b->release, err);
+    if (status != 0) return -1;
     iw_json_set(b->trial.report, "to", b->release.to);
     iw_trial_tell(&b->trial, IW_EVENT_FINISHED, "candidates", b->release.to);
     return keep_state(b, err);
@@ -100,12 +127,29 @@ static int choose(struct bump *b, iw_error *err)
 
 static int draft(struct bump *b, iw_error *err)
 {
+    if (b->edited) {
+        json_object_set_new(b->trial.report, "edited", json_true());
+        iw_trial_tell(&b->trial, IW_EVENT_NOTE, "patches", "the copy was edited: it is taken");
+        return 0;
+    }
     iw_trial_tell(&b->trial, IW_EVENT_STARTED, "patches", NULL);
     if (iw_draft_digest(b->trial.options->root, b->trial.tree_digest, err) != 0 ||
         iw_draft_make(b->trial.options->root, b->trial.draft, err) != 0 ||
-        iw_release_draft(&b->release, err) != 0)
+        iw_release_draft(&b->release, err) != 0 ||
+        iw_draft_digest(b->trial.draft, b->drafted, err) != 0)
         return -1;
     iw_trial_tell(&b->trial, IW_EVENT_FINISHED, "patches", "tried");
+    return keep_state(b, err);
+}
+
+/* What is changed here isn't to be taken for a person's work, wherever it stops. */
+static int drop_needless(struct bump *b, const json_t *proofs, bool *redo, iw_error *err)
+{
+    bool drafted = b->drafted[0];
+    b->drafted[0] = '\0';
+    if (keep_state(b, err) != 0 || iw_release_drop_needless(&b->release, proofs, redo, err) != 0)
+        return -1;
+    if (drafted && iw_draft_digest(b->trial.draft, b->drafted, err) != 0) return -1;
     return keep_state(b, err);
 }
 
@@ -121,7 +165,7 @@ static int prove(struct bump *b, bool *redo, iw_error *err)
     json_t *proofs = NULL;
     int status = iw_prove_patches(&proof, &proofs, err);
     if (status == 0) json_object_set(b->trial.report, "proofs", proofs);
-    if (status == 0) status = iw_release_drop_needless(&b->release, proofs, redo, err);
+    if (status == 0) status = drop_needless(b, proofs, redo, err);
     json_decref(proofs);
     return status;
 }

@@ -282,6 +282,8 @@ char *iw_bump_text(const json_t *report)
                              from ? from : "?", to ? " → " : "", to ? to : "",
                              text_of(report, "stack"));
     tell_passed(&out, report);
+    if (json_is_true(json_object_get(report, "edited")))
+        iw_buffer_add_text(&out, "  edited     the copy as a person left it\n");
     tell_source(&out, report);
     tell_patches(&out, report);
     tell_with(&out, report);
@@ -292,6 +294,12 @@ char *iw_bump_text(const json_t *report)
         iw_buffer_add_format(&out, "  bundle     %s\n", text_of(report, "bundle"));
     if (iw_json_get(report, "page"))
         iw_buffer_add_format(&out, "  report     %s\n", text_of(report, "page"));
+    if (iw_json_get(report, "kept") && to)
+        iw_buffer_add_format(&out,
+                             "  kept       %s/tree: edit recipes/%s/%s.yaml there, and `ironwheel "
+                             "bump --continue %s` goes on with it\n",
+                             text_of(report, "kept"), text_of(report, "name"), to,
+                             text_of(report, "name"));
     iw_buffer_add_format(&out, "%s: %s\n", text_of(report, "name"), text_of(report, "verdict"));
     return iw_buffer_take(&out);
 }

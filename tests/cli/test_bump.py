@@ -408,6 +408,27 @@ class Bump(unittest.TestCase):
         _, done = self.bump("--continue", status=1)
         self.assertIn("nothing to go on with", done.stderr)
 
+    def test_edited_by_hand(self):
+        self.release("1.1", status=3, above="/* wants a hand */")
+        self.publish()
+        report, done = self.bump("tone", status=1)
+        self.assertIn("loud", report["cause"])
+        where = pathlib.Path(report["kept"], "tree/recipes/tone/1.1.yaml")
+        where.write_text(where.read_text().replace("  system: make\n", "  system: make\n  prepare: sed -i 's/return 3/return 0/' tone.c   # by hand\n"))
+        # A tree that has changed since is a reason to stop.
+        other = self.world.tree / "recipes/other/1.yaml"
+        other.parent.mkdir()
+        other.write_text("name: other\nversion: 1\nsummary: x\nlicence: MIT\nbuild:\n  system: script\n  finish: mkdir share\n")
+        _, done = self.bump("--continue", status=1)
+        self.assertIn("keep your edits elsewhere", done.stderr)
+        shutil.rmtree(other.parent)
+        self.unchanged()
+        report, _ = self.bump("--continue")
+        self.assertEqual((report["verdict"], report["edited"]), ("bumped", True))
+        self.assertEqual([one["result"] for one in report["patches"]], ["clean"])
+        self.assertIn("# by hand\n", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn("  tone: 1.1\n", self.text("recipes/stacks/tones.yaml"))
+
     def test_usage(self):
         self.publish()
         for options in ([], ["tone", "1.0", "--newest"], ["tone", "1", "2"]):
