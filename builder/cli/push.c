@@ -6,14 +6,16 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "cli/commands.h"
+#include "cli/published.h"
 #include "cli/sharing.h"
 #include "pack/pack.h"
 #include "share/push.h"
 
 typedef struct pushing {
     iw_push_item *items;
-    iw_session *sessions; /* of the stacks among them; as many */
-    char **paths, **keys; /* owned */
+    iw_session *sessions;   /* of the stacks among them; as many */
+    iw_known_wheels *known; /* as many */
+    char **paths, **keys;   /* owned */
     size_t count;
 } pushing;
 
@@ -23,8 +25,9 @@ static void pushing_clear(pushing *p)
         free(p->paths[i]);
         free(p->keys[i]);
         iw_session_close(&p->sessions[i]);
+        iw_known_wheels_clear(&p->known[i]);
     }
-    free(p->items), free(p->sessions), free(p->paths), free(p->keys);
+    free(p->items), free(p->sessions), free(p->paths), free(p->keys), free(p->known);
 }
 
 /* The bundle of a stack, as the last build left it. */
@@ -52,6 +55,20 @@ static int add_stack(iw_context *context, pushing *p, size_t i, const char *stac
     return 0;
 }
 
+/* After the display was opened, for notes. */
+static int add_known(iw_context *context, pushing *p, iw_error *err)
+{
+    bool wanted = iw_flag(context->arguments, "with-upstream");
+    if (wanted && !iw_flag(context->arguments, "wheels"))
+        return iw_fail(err, IW_E_USAGE, "--with-upstream is about the index of --wheels");
+    for (size_t i = 0; wanted && i < p->count; i++)
+        if (p->items[i].plan &&
+            iw_known_wheels_read(context, p->items[i].store, p->items[i].plan->profile,
+                                 &p->known[i], &p->items[i].published, err) != 0)
+            return -1;
+    return 0;
+}
+
 static int add_item(iw_context *context, pushing *p, size_t i, const char *what, iw_error *err)
 {
     if (!iw_ends_with(what, IW_BUNDLE_SUFFIX)) return add_stack(context, p, i, what, err);
@@ -67,6 +84,7 @@ static int gather(iw_context *context, pushing *p, iw_error *err)
     size_t most = a->operand_count;
     p->items = iw_alloc(most * sizeof *p->items);
     p->sessions = iw_alloc(most * sizeof *p->sessions);
+    p->known = iw_alloc(most * sizeof *p->known);
     p->paths = iw_alloc(most * sizeof *p->paths);
     p->keys = iw_alloc(most * sizeof *p->keys);
     for (; p->count + 1 < most; p->count++)
@@ -186,6 +204,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
         iw_context_show(context);
         status = iw_context_watch_signals(context, err);
     }
+    if (status == 0) status = add_known(context, &p, err);
     if (status == 0) status = iw_context_remote(context, trust, to, &remote, err);
     if (status == 0) status = check_kinds(context, remote, err);
     if (status == 0)
@@ -205,6 +224,10 @@ static const iw_option options[] = {
      "Also wheels of the stacks' Python packages, for pip and uv (`--index-url PLACE/simple/k10`, "
      "or "
      "`-r PLACE/pylock.STACK-k10.toml`)",
+     NULL},
+    {"with-upstream", 0, IW_OPTION_FLAG, NULL,
+     "With --wheels: the index also lists the published wheels that `triage` saw working on that "
+     "CPU, for projects that have none of ours: what isn't listed, pip can't bring from there",
      NULL},
     {"sources", 0, IW_OPTION_FLAG, NULL,
      "Also what the stacks are built from, toolchain included (for `build --import PLACE/sources`)",

@@ -375,6 +375,7 @@ static int push_wheels(pushing *p, const iw_push_item *item, iw_error *err)
                          .context = p,
                          .channel = p->channel,
                          .index = {.bundle = bundle,
+                                   .published = item->published,
                                    .channel = p->channel,
                                    .now = p->now,
                                    .sink = p->options->sink}};

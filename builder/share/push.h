@@ -3,6 +3,7 @@
 #define IW_SHARE_PUSH_H
 
 #include "plan/plan.h"
+#include "share/published.h"
 #include "share/trust.h"
 
 typedef struct iw_push_item {
@@ -12,6 +13,7 @@ typedef struct iw_push_item {
     const iw_plan *plan;
     const iw_node *only; /* of its nodes this one alone; NULL: all */
     bool artifacts, wheels;
+    iw_published_list published; /* for the pages of these wheels */
 } iw_push_item;
 
 #define IW_PUSH_EXPIRES 90 /* days, unless the user says otherwise */

@@ -11,6 +11,7 @@
 
 #define PAGE_LIMIT ((size_t)16 << 20)
 #define OURS "_bundle" /* PEP 691: keys that begin so are an index's own */
+#define THEIRS "_published"
 
 /* --- text for pages ------------------------------------------------------- */
 
@@ -72,6 +73,32 @@ static json_t *new_entry(const char *file, const char *sha256, const char *metad
     return entry;
 }
 
+static json_t *published_entry(const char *file, const char *url, const char *sha256,
+                               const char *requires_python, uint64_t size, const char *seen)
+{
+    json_t *entry = json_pack("{s:s,s:s,s:{s:s},s:I,s:s,s:b,s:b}", "filename", file, "url", url,
+                              "hashes", "sha256", sha256, "size", (json_int_t)size, "upload-time",
+                              seen, "yanked", 0, THEIRS, 1);
+    iw_json_put(entry, "requires-python", requires_python);
+    return entry;
+}
+
+static bool is_published(const json_t *entry)
+{
+    return json_is_true(json_object_get(entry, THEIRS));
+}
+
+/* Plain, without a user, and without anything that a page would have to quote. */
+static bool is_address(const char *url)
+{
+    static const char taken[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._~-+%=:";
+    const char *rest = iw_starts_with(url, "https://")  ? url + 8
+                       : iw_starts_with(url, "http://") ? url + 7
+                                                        : "";
+    return *rest && *rest != '/' && strlen(url) < 2000 && strspn(rest, taken) == strlen(rest);
+}
+
 static bool is_time(const char *text)
 {
     static const char form[] = "0000-00-00T00:00:00Z";
@@ -106,11 +133,16 @@ static json_t *admit_entry(const json_t *entry, const char *project)
                *uploaded = iw_json_get(entry, "upload-time"),
                *python = iw_json_get(entry, "requires-python"), *bundle = iw_json_get(entry, OURS);
     uint64_t size;
-    if (!file || !is_file_of(file, project) || !sha256 || !iw_is_sha256(sha256) || !metadata ||
-        !iw_is_sha256(metadata) || !uploaded || !is_time(uploaded) ||
-        !iw_field_number(entry, "size", &size) || (python && !is_specifier(python)) ||
-        (bundle && !iw_is_plain_name(bundle)))
+    if (!file || !is_file_of(file, project) || !sha256 || !iw_is_sha256(sha256) || !uploaded ||
+        !is_time(uploaded) || !iw_field_number(entry, "size", &size) ||
+        (python && !is_specifier(python)))
         return NULL;
+    if (is_published(entry)) {
+        const char *url = iw_json_get(entry, "url");
+        return url && is_address(url) ? published_entry(file, url, sha256, python, size, uploaded)
+                                      : NULL;
+    }
+    if (!metadata || !iw_is_sha256(metadata) || (bundle && !iw_is_plain_name(bundle))) return NULL;
     json_t *good = new_entry(file, sha256, metadata, python, size, uploaded, bundle);
     const char *yanked = iw_json_get(entry, "yanked"); /* by whoever put it there */
     if (yanked) json_object_set_new(good, "yanked", json_string(yanked));
@@ -288,17 +320,41 @@ static int by_filename(const void *a, const void *b)
                   iw_json_get(*(json_t *const *)b, "filename"));
 }
 
+/* Wheels of ours leave no room for others'. */
+static bool has_ours(const json_t *files)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(files, i, one) if (!is_published(one)) return true;
+    return false;
+}
+
 /* Those that stay, by their names. */
 static json_t *settled(const iw_simple *simple, json_t *files)
 {
+    bool ours = has_ours(files);
     size_t count = json_array_size(files);
     json_t **items = iw_alloc((count + 1) * sizeof *items), *out = json_array();
     for (size_t i = 0; i < count; i++) items[i] = json_array_get(files, i);
     qsort(items, count, sizeof *items, by_filename);
     for (size_t i = 0; i < count; i++)
-        if (stays(simple, items[i])) json_array_append(out, items[i]);
+        if (stays(simple, items[i]) && !(ours && is_published(items[i])))
+            json_array_append(out, items[i]);
     free(items);
     return out;
+}
+
+/* Takes `files`. */
+static int write_project(iw_remote *remote, const iw_simple *simple, const char *folder,
+                         const char *project, json_t *files, iw_error *err)
+{
+    json_t *list = settled(simple, files);
+    json_decref(files);
+    iw_cleanup_free char *html = project_html(project, list);
+    return write_page(remote, folder,
+                      json_pack("{s:s,s:o,s:o}", "name", project, "versions", versions_of(list),
+                                "files", list),
+                      html, err);
 }
 
 static int put_project(iw_remote *remote, const iw_simple *simple, const char *project,
@@ -308,13 +364,69 @@ static int put_project(iw_remote *remote, const iw_simple *simple, const char *p
     json_t *files;
     if (read_page(remote, simple, folder, project, &files, err) != 0) return -1;
     for (size_t i = 0; i < count; i++) put_entry(simple, files, &wheels[i]);
-    json_t *list = settled(simple, files);
+    return write_project(remote, simple, folder, project, files, err);
+}
+
+/* --- what others published ------------------------------------------------ */
+
+static void put_other(const iw_simple *simple, json_t *files, const iw_published *one)
+{
+    json_t *old = take_entry(files, one->file);
+    const char *seen = iw_json_get(old, "upload-time");
+    iw_cleanup_free char *now = time_text(simple->now);
+    bool python = one->requires_python && is_specifier(one->requires_python);
+    if (!one->dies)
+        json_array_append_new(files, published_entry(one->file, one->url, one->sha256,
+                                                     python ? one->requires_python : NULL,
+                                                     one->size, seen ? seen : now));
+    json_decref(old);
+}
+
+static bool may_stand(const iw_published *one)
+{
+    return is_file_of(one->file, one->project) && iw_is_sha256(one->sha256) &&
+           is_address(one->url) && (one->size || one->dies);
+}
+
+/* *listed: a page of that project is there now. */
+static int put_others(iw_remote *remote, const iw_simple *simple, const iw_published *all,
+                      size_t count, bool *listed, iw_error *err)
+{
+    const char *project = all->project;
+    iw_cleanup_free char *folder = iw_format("simple/%s/%s", simple->label, project);
+    json_t *files;
+    if (read_page(remote, simple, folder, project, &files, err) != 0) return -1;
+    *listed = json_array_size(files) > 0;
+    for (size_t i = 0; i < count && !has_ours(files); i++)
+        if (may_stand(&all[i])) put_other(simple, files, &all[i]);
+    *listed = *listed || json_array_size(files) > 0;
+    if (*listed) return write_project(remote, simple, folder, project, files, err);
     json_decref(files);
-    iw_cleanup_free char *html = project_html(project, list);
-    return write_page(remote, folder,
-                      json_pack("{s:s,s:o,s:o}", "name", project, "versions", versions_of(list),
-                                "files", list),
-                      html, err);
+    return 0;
+}
+
+static bool is_ours(const iw_wheels *wheels, const char *project)
+{
+    for (size_t i = 0; i < wheels->count; i++)
+        if (strcmp(wheels->items[i].project, project) == 0) return true;
+    return false;
+}
+
+/* *names gets the projects. */
+static int put_published(iw_remote *remote, const iw_simple *simple, const iw_wheels *wheels,
+                         iw_strings *names, iw_error *err)
+{
+    const iw_published *all = simple->published.items;
+    for (size_t i = 0, end; i < simple->published.count; i = end) {
+        bool listed = false;
+        for (end = i + 1;
+             end < simple->published.count && strcmp(all[end].project, all[i].project) == 0;)
+            end++;
+        if (is_ours(wheels, all[i].project)) continue;
+        if (put_others(remote, simple, &all[i], end - i, &listed, err) != 0) return -1;
+        if (listed) iw_strings_add(names, all[i].project);
+    }
+    return 0;
 }
 
 /* --- the list of projects ------------------------------------------------- */
@@ -347,7 +459,7 @@ static int read_projects(iw_remote *remote, const char *folder, iw_strings *out,
 }
 
 static int put_projects(iw_remote *remote, const iw_simple *simple, const iw_wheels *wheels,
-                        iw_error *err)
+                        const iw_strings *others, iw_error *err)
 {
     iw_cleanup_strings iw_strings names = {0};
     iw_cleanup_free char *folder = iw_format("simple/%s", simple->label);
@@ -355,6 +467,8 @@ static int put_projects(iw_remote *remote, const iw_simple *simple, const iw_whe
     for (size_t i = 0; i < wheels->count; i++)
         if (!iw_strings_has(&names, wheels->items[i].project))
             iw_strings_add(&names, wheels->items[i].project);
+    for (size_t i = 0; i < others->count; i++)
+        if (!iw_strings_has(&names, others->items[i])) iw_strings_add(&names, others->items[i]);
     iw_strings_sort(&names);
     iw_buffer html = {0};
     json_t *list = json_array();
@@ -380,7 +494,10 @@ int iw_simple_put(iw_remote *remote, const iw_simple *simple, const iw_wheels *w
                         err) != 0)
             return -1;
     }
-    return put_projects(remote, simple, wheels, err);
+    iw_cleanup_strings iw_strings others = {0};
+    return put_published(remote, simple, wheels, &others, err) == 0
+               ? put_projects(remote, simple, wheels, &others, err)
+               : -1;
 }
 
 static bool is_stale(const iw_offered_wheel *wheel, const char *bundle)

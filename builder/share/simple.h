@@ -6,12 +6,15 @@
  *     wheels/<first 12 digits of the SHA-256>/<file>, <file>.metadata
  *     pylock.<stack>-<label>.toml
  *
- * A file that was built anew has another address: no cache mixes the two up. Pages hold what others
- * pushed, too; what isn't to be read of them is told and left out. Internal to `share`. */
+ * A page may also name wheels that others published, by their address (`_published`): all or none
+ * of a project's are ours. A file that was built anew has another address: no cache mixes the two
+ * up. Pages hold what others pushed, too; what isn't to be read of them is told and left out.
+ * Internal to `share`. */
 #ifndef IW_SHARE_SIMPLE_H
 #define IW_SHARE_SIMPLE_H
 
 #include "share/channel.h"
+#include "share/published.h"
 #include "share/remote.h"
 #include "share/wheel.h"
 
@@ -23,6 +26,7 @@ typedef struct iw_simple {
                          though the lock file came by a URL; NULL: a folder, so paths */
     uint64_t now;
     const iw_sink *sink;
+    iw_published_list published; /* of projects that have no wheel of ours, to be listed, too */
 } iw_simple;
 
 /* "wheels/0123456789ab/numpy-1.26.4+k10-….whl"; caller frees. */

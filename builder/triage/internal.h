@@ -57,6 +57,10 @@ int iw_triage_pip(const iw_triage *triage, const char *folder, const iw_strings 
  * nothing), the digests of all wheels, one a line and sorted, into *digests ("" where one isn't
  * told). */
 int iw_triage_resolve(iw_attempt *attempt, char **version, char **digests, iw_error *err);
+/* The wheel's digest in an item of that report, as the index told it; NULL where it didn't. */
+const char *iw_triage_digest(const json_t *item);
+/* The last part of an address, as a wheel's file name; NULL where it is none. Caller frees. */
+char *iw_triage_file(const char *url);
 /* Downloads these very wheels, each once for all, and lays them into the site. */
 int iw_triage_bring(iw_attempt *attempt, iw_error *err);
 /* The folder of pytest, brought once; NULL where no index has it. Borrowed. */
@@ -64,6 +68,12 @@ const char *iw_triage_tools(iw_triage *triage);
 /* The lines of a requirements file: options and what is asked for. */
 int iw_ask_write(const iw_ask *ask, const char *requirements, const char *constraints,
                  iw_error *err);
+
+/* --- kept.c --- */
+/* What a result for this CPU is for, whatever the wheels. */
+void iw_triage_for(const iw_profile *profile, char key[IW_SHA256_HEX]);
+/* An array of what pip chose: project, version, file, url, sha256, size, requires_python. */
+json_t *iw_triage_wheels_of(const iw_attempt *attempt);
 
 /* --- sdist.c --- */
 /* Looks for the tests in the sdist of that version; attempt->tests. A package

@@ -208,8 +208,7 @@ static const json_t *archive_of(const json_t *item)
     return json_object_get(json_object_get(item, "download_info"), "archive_info");
 }
 
-/* The wheel's digest as the index told it; NULL where it didn't. */
-static const char *digest_of(const json_t *item)
+const char *iw_triage_digest(const json_t *item)
 {
     return iw_json_get(json_object_get(archive_of(item), "hashes"), "sha256");
 }
@@ -239,9 +238,9 @@ static void read_choice(const iw_attempt *a, char **version, char **digests)
         iw_cleanup_free char *plain = name ? iw_plain_name(name) : NULL;
         if (plain && own && strcmp(plain, a->ask->package) == 0 && !*version)
             *version = iw_strdup(own);
-        whole = whole && digest_of(item);
+        whole = whole && iw_triage_digest(item);
         iw_strings_add_format(&lines, "%s %s", plain ? plain : "",
-                              digest_of(item) ? digest_of(item) : "");
+                              iw_triage_digest(item) ? iw_triage_digest(item) : "");
     }
     iw_strings_sort(&lines);
     iw_buffer all = {0};
@@ -279,8 +278,7 @@ int iw_triage_resolve(iw_attempt *a, char **version, char **digests, iw_error *e
 
 /* --- bringing it ---------------------------------------------------------- */
 
-/* The last part of an address, as a file's name; NULL where it is none. Caller frees. */
-static char *file_of(const char *url)
+char *iw_triage_file(const char *url)
 {
     iw_cleanup_free char *plain = url ? iw_strndup(url, strcspn(url, "?#")) : NULL;
     const char *name = plain ? iw_path_base(plain) : "";
@@ -306,8 +304,8 @@ static int link_wheel(iw_attempt *a, const json_t *item, const char *folder, iw_
                       iw_error *err)
 {
     const char *url = iw_json_get(json_object_get(item, "download_info"), "url"),
-               *sha256 = digest_of(item);
-    iw_cleanup_free char *file = file_of(url);
+               *sha256 = iw_triage_digest(item);
+    iw_cleanup_free char *file = iw_triage_file(url);
     if (!file || !sha256 || !iw_is_sha256(sha256) || !strstr(url, "://") ||
         iw_starts_with(url, "file:"))
         return iw_fail(err, IW_E_NOT_FOUND, "no address or digest");

@@ -83,6 +83,25 @@ int iw_triage_run(iw_triage *triage, const iw_requirements *all,
                   void (*row)(void *context, const iw_triage_row *row), void *context,
                   iw_error *err);
 
+/* A wheel of results that are kept. */
+typedef struct iw_triage_wheel { /* all owned */
+    char *project, *version, *file, *url, *sha256;
+    char *requires_python; /* or NULL */
+    uint64_t size;         /* 0: not known any more */
+    bool dies;             /* else it works */
+} iw_triage_wheel;
+
+typedef struct iw_triage_wheels {
+    iw_triage_wheel *items; /* sorted by project and file */
+    size_t count, capacity;
+} iw_triage_wheels;
+
+/* The published wheels that are known to work, or to die, on that CPU: each that was tried, and
+ * what is pure Python of what one that works needs. `out` must be zeroed. */
+int iw_triage_kept(iw_store *store, const iw_profile *profile, iw_triage_wheels *out,
+                   iw_error *err);
+void iw_triage_wheels_free(iw_triage_wheels *all);
+
 /* As PEP 503 compares names, without what follows the name. Caller frees. */
 char *iw_plain_name(const char *requirement);
 

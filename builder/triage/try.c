@@ -115,7 +115,7 @@ static uint64_t number(const json_t *object, const char *key)
 static bool take_kept(const char *path, iw_triage_row *row)
 {
     iw_cleanup_free char *text = NULL;
-    if (iw_read_file(path, 1 << 20, &text, NULL, NULL) != 0) return false;
+    if (iw_read_file(path, 1 << 22, &text, NULL, NULL) != 0) return false;
     json_t *object = json_loads(text, 0, NULL), *one;
     const char *verdict = iw_json_get(object, "verdict");
     size_t i = 0, count = sizeof verdicts / sizeof *verdicts;
@@ -141,8 +141,20 @@ static bool take_kept(const char *path, iw_triage_row *row)
     return i < count;
 }
 
-static int keep(const char *path, const iw_triage_row *row, iw_error *err)
+/* An earlier program's result doesn't tell which wheels it is about. */
+static bool tells_wheels(const char *path)
 {
+    iw_cleanup_free char *text = NULL;
+    if (iw_read_file(path, 1 << 22, &text, NULL, NULL) != 0) return false;
+    json_t *object = json_loads(text, 0, NULL);
+    bool tells = json_is_array(json_object_get(object, "wheels"));
+    json_decref(object);
+    return tells;
+}
+
+static int keep(const iw_attempt *a, const char *path, const iw_triage_row *row, iw_error *err)
+{
+    char about[IW_SHA256_HEX];
     iw_cleanup_free char *folder = iw_path_parent(path);
     json_t *notes = iw_json_texts((const char *const *)row->notes.items, row->notes.count);
     json_t *object =
@@ -154,6 +166,9 @@ static int keep(const char *path, const iw_triage_row *row, iw_error *err)
                   (json_int_t)row->own, "imported", (int)row->imported, "loaded", (int)row->loaded,
                   "called", (int)row->called, "tested", (int)row->tested, "checked",
                   (int)row->checked, "notes", notes);
+    iw_triage_for(a->triage->options.profile, about);
+    json_object_set_new(object, "for", json_string(about));
+    json_object_set_new(object, "wheels", iw_triage_wheels_of(a));
     iw_cleanup_free char *text = json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(object);
     if (!text) return 0; /* not UTF-8: tried again next time */
@@ -247,10 +262,11 @@ static int try_in(iw_attempt *a, iw_triage_row *row, iw_error *err)
         return 0;
     }
     path = result_path(t, row->package, digests);
-    if (!t->options.again && *digests && take_kept(path, row)) return 0;
+    if (!t->options.again && *digests && take_kept(path, row))
+        return tells_wheels(path) ? 0 : keep(a, path, row, err);
     if (try_anew(a, row, err) != 0) return -1;
     bool known = row->verdict != IW_TRIAGE_UNKNOWN || row->imported || row->detail;
-    return *digests && known ? keep(path, row, err) : 0;
+    return *digests && known ? keep(a, path, row, err) : 0;
 }
 
 static int try_once(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)

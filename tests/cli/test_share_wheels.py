@@ -14,6 +14,8 @@ import time
 import unittest
 import zipfile
 
+import pythons
+import test_triage
 from fixture import World, sha256
 from sharing import Place, channel_of
 
@@ -298,6 +300,76 @@ class Wheels(unittest.TestCase):
             self.assertEqual(sha256((self.place / place).read_bytes()), digest)
         self.assertEqual(text.count("[[packages.wheels]]"), 4)
         self.assertIn("trusted comment: ironwheel lock pylock.pys-k10.toml", (self.place / "pylock.pys-k10.toml.minisig").read_text())
+
+
+class Curious(pythons.World):
+    """The small world with an index of published wheels, which triage tries."""
+    compile, module, one, wheel, triage = (getattr(test_triage.World, name) for name in ("compile", "module", "one", "wheel", "triage"))
+
+
+class Curated(unittest.TestCase):
+    """`push --wheels --with-upstream`: from our index alone pip takes what works, and can't bring what dies."""
+    serve, venv, pip, python = Wheels.serve, Wheels.venv, Wheels.pip, Wheels.python
+
+    def setUp(self):
+        self.world, self.memory = Curious(), Place()
+        self.addCleanup(self.world.close)
+        self.addCleanup(self.memory.close)
+        self.config = self.memory.folder / "config"
+
+    def run_in(self, *arguments, **more):
+        return self.world.run(*arguments, env={"IRONWHEEL_CONFIG": self.config, "TMPDIR": self.memory.folder}, **more)
+
+    def test_what_works_is_listed_and_what_dies_is_not(self):
+        world, place = self.world, self.memory.folder / "curated"
+        suffix, dying = test_triage.SUFFIX, test_triage.PINSRQ
+        add_packages(world)
+        world.build("pys")
+        world.publish_wheel("helper", "1.0", {"helper.py": "here = True\n"})
+        world.publish_wheel("plainpy", "9.0", {"plainpy.py": "here = False\n"})
+        world.wheel("lives", {f"lives{suffix}": world.module("lives")}, requires=["helper"])
+        world.wheel("mixed", {f"mixed{suffix}": world.module("mixed")})
+        world.wheel("mixed", {f"mixed{suffix}": world.module("mixed", on_import=dying)}, version="2.0")
+        world.wheel("dies", {f"dies{suffix}": world.module("dies", on_import=dying)})
+        world.wheel("untried", {f"untried{suffix}": world.module("untried")})
+        self.run_in("keygen", "--recovery", self.memory.folder / "recovery.key")
+        self.assertIn("no published wheel is known to work on k10", self.run_in("push", "pys", place, "--wheels", "--with-upstream").stderr)
+        self.assertIn("about the index of --wheels", self.run_in("push", "pys", place, "--with-upstream", status=2).stderr)
+        rows = world.triage("-p", "k10", "lives", "mixed==1.0", "dies", "plainpy")
+        self.assertEqual({name: row["verdict"] for name, row in rows.items()}, {"lives": "imports", "mixed": "imports", "dies": "dies-at-import", "plainpy": "imports"})
+        world.triage("-p", "k10", "mixed")
+        self.run_in("push", "pys", place, "--wheels", "--with-upstream")
+        listed = {one["name"]: [file["filename"] for file in entries(place, one["name"])] for one in json.loads((place / "simple/k10/index.json").read_text())["projects"]}
+        self.assertEqual({name: files for name, files in listed.items() if not name.startswith("iw-")},
+                         {"helper": ["helper-1.0-py3-none-any.whl"], "lives": [f"lives-1.0-{test_triage.PLATFORM}.whl"], "mixed": [f"mixed-1.0-{test_triage.PLATFORM}.whl"],
+                          "plainpy": ["plainpy-1.5+k10-py2.py3-none-any.whl"], "shoutpy": [file for file in listed["shoutpy"] if file.startswith("shoutpy-2.0+k10-")]})
+        (entry,) = entries(place, "lives")
+        self.assertEqual((entry["url"], entry["hashes"]["sha256"], entry["size"], entry["_published"]),
+                         (f"{world.server.url}/files/{entry['filename']}", sha256(world.server.files[f"/files/{entry['filename']}"]), len(world.server.files[f"/files/{entry['filename']}"]), True))
+        # with this index alone
+        venv, url = self.venv("venv"), self.serve(place)
+        self.pip(venv, "install", "--index-url", url, "lives", "mixed", "shoutpy")
+        self.assertIn("No broken requirements found", self.pip(venv, "check"))
+        self.assertEqual(self.python(venv, "import lives, mixed, helper, plainpy; print(plainpy.here)").stdout, "True\n")
+        for name in ("dies", "untried", "mixed==2.0"):
+            self.assertRegex(self.pip(venv, "download", "--index-url", url, name, status=1), "No matching distribution")
+        # the bytes must be those that were tried
+        path = f"/files/{entry['filename']}"
+        world.server.files[path] = world.server.files[path] + b"more"
+        self.assertIn("hash", self.pip(self.venv("other"), "install", "--index-url", url, "lives", status=1).lower())
+        # what dies after all goes; and a stranger's entry with an address that no page may hold, too
+        page = place / "simple/k10/mixed/index.json"
+        found = json.loads(page.read_text())
+        evil = [{**found["files"][0], "url": url} for url in ("javascript:alert(1)", 'https://x/"><script>', "http://user@host/x", "file:///etc/passwd", "//x/y")]
+        page.write_text(json.dumps({**found, "files": [*found["files"], *evil]}))
+        world.cache.joinpath("history/triage").mkdir(exist_ok=True)
+        for kept in world.cache.glob("history/triage/*.json"):
+            result = json.loads(kept.read_text())
+            if result["package"] == "mixed" and result["version"] == "1.0":
+                kept.write_text(json.dumps({**result, "verdict": "dies-in-use"}))
+        said = self.run_in("push", "pys", place, "--wheels", "--with-upstream")
+        self.assertIn("5 entries", said.stdout + said.stderr)
+        self.assertEqual(entries(place, "mixed"), [])
 
 
 if __name__ == "__main__":
