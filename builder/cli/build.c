@@ -69,11 +69,15 @@ static int make_one(iw_context *context, iw_session *session, iw_giving *giving,
 
 static int make_all(iw_context *context, iw_session *session, iw_giving *giving, iw_error *err)
 {
-    if (iw_session_build(session, err) != 0) return -1;
-    if (!giving) return 0;
-    return iw_session_replan(session, err) == 0
-               ? iw_giving_push(context, giving, session, NULL, err)
-               : -1;
+    iw_error failure = IW_ERROR_INIT;
+    int status = iw_session_build(session, &failure);
+    /* What was built isn't lost to the others by what wasn't. */
+    bool give = giving && (status == 0 || failure.kind == IW_E_BUILD);
+    if (give && (iw_session_replan(session, err) != 0 ||
+                 iw_giving_push(context, giving, session, NULL, err) != 0))
+        status = -1;
+    if (failure.kind != IW_E_NONE) iw_error_move(err, &failure);
+    return status;
 }
 
 /* With the remotes at hand, which are let go afterwards. */
@@ -92,11 +96,21 @@ static int make_with(iw_context *context, iw_session *session, iw_giving *giving
     return status;
 }
 
+static int check_box(const iw_context *context, iw_error *err)
+{
+    const iw_arguments *a = context->arguments;
+    if (!iw_text_option(a, "on") || !(iw_text_option(a, "only") || iw_flag(a, "no-sandbox")))
+        return 0;
+    return iw_fail(err, IW_E_USAGE,
+                   "--on has a box build the whole stack in its sandbox: it goes neither with "
+                   "--only nor with --no-sandbox");
+}
+
 static int make(iw_context *context, iw_session *session, iw_error *err)
 {
     const char *place = iw_text_option(context->arguments, "push-to");
     iw_giving giving = {.trust = NULL};
-    if (check_floor(context, session, err) != 0) return -1;
+    if (check_box(context, err) != 0 || check_floor(context, session, err) != 0) return -1;
     int status = place ? iw_giving_open(context, place, &giving, err) : 0;
     if (status == 0) status = iw_context_start(context, session, err);
     if (status == 0) status = make_with(context, session, place ? &giving : NULL, err);
@@ -149,6 +163,8 @@ const iw_option iw_build_option_table[] = {
      "Build a bundle that needs a newer glibc than this host has", NULL},
     {"only", 0, IW_OPTION_TEXT, "PACKAGE",
      "Build this one package; what it is built on must be in the store or at a remote", "package"},
+    {"on", 0, IW_OPTION_TEXT, "ssh://BOX[/DIR]",
+     "Have this machine build, over ssh; what it can't is built here", NULL},
     {"no-bundle", 0, IW_OPTION_FLAG, NULL, "Build the packages, and write no bundle", NULL},
     {"push-to", 0, IW_OPTION_TEXT, "PLACE",
      "Take what PLACE has, and give it what was built, signed as by `push`", "folder"},
@@ -180,11 +196,18 @@ const iw_command_spec iw_command_build = {
         "what is in it, what was patched and why, what the audit and the checks "
         "found.\n\n"
         "With --only and --push-to several machines build one stack, each its own packages; "
-        "`ironwheel jobs` writes such jobs.",
+        "`ironwheel jobs` writes such jobs.\n\n"
+        "With --on a faster machine builds: it has Ironwheel in its PATH, or a link to it in DIR "
+        "(default: ~/ironwheel-box there), and needs no keys, recipes or settings. Recipes go "
+        "there, with a key made for this run, and what is here of sources and packages; what comes "
+        "back is audited as from any remote. A box that is off, doesn't answer or drops out means "
+        "that it is built here. Ctrl-C here stops there, too. IRONWHEEL_SSH names another ssh with "
+        "its options.",
     .examples =
         "ironwheel build base\tbuild stack base\nironwheel build base --offline\tthe same without "
         "a network, after `ironwheel fetch base`\n"
         "ironwheel build base --json\tevents as JSON lines, the bundle's path and SHA-256 last\n"
+        "ironwheel build base --on ssh://fast\tbuild there, check and pack here\n"
         "ironwheel build base --only numpy --push-to /mnt/nas/ironwheel\tone package, for others\n",
     .options = iw_build_option_table,
     .run = run,

@@ -21,6 +21,7 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
                   .pypi_index = iw_text_option(a, "index-url"),
                   .parallel = (unsigned)iw_number_option(a, "downloads", 0)},
         .no_sandbox = iw_flag(a, "no-sandbox"),
+        .on = iw_text_option(a, "on"),
         .no_bundle = iw_flag(a, "no-bundle"),
         .fail_fast = iw_flag(a, "fail-fast"),
         .jobs = (unsigned)iw_number_option(a, "jobs", 0),

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/build.h"
+#include "deliver/away.h"
 #include "deliver/floor.h"
 #include "deliver/reporting.h"
 #include "deliver/session.h"
@@ -271,7 +272,7 @@ static int take_bundle(iw_session *session, bool *taken, iw_error *err)
 
 /* Packages that remotes have, before any source or compiler is fetched. What could not be had isn't
  * offered in the next round. */
-static int bring_packages(iw_session *session, iw_error *err)
+int iw_session_bring(iw_session *session, iw_error *err)
 {
     size_t brought, missed;
     do {
@@ -289,7 +290,7 @@ static int ask_remotes(iw_session *session, bool *taken, iw_error *err)
     if (!session->options.check && !session->options.no_bundle &&
         take_bundle(session, taken, err) != 0)
         return -1;
-    return *taken ? 0 : bring_packages(session, err);
+    return *taken ? 0 : iw_session_bring(session, err);
 }
 
 int iw_session_build(iw_session *session, iw_error *err)
@@ -298,6 +299,7 @@ int iw_session_build(iw_session *session, iw_error *err)
     bool blocked = false, taken;
     if (ask_remotes(session, &taken, err) != 0) return -1;
     if (taken) return 0;
+    if (given->on && iw_session_build_away(session, given->on, err) != 0) return -1;
     for (size_t i = 0; i < session->plan->node_count; i++)
         blocked = blocked || session->plan->nodes[i].action == IW_ACTION_FETCH_BLOCKED;
     if (iw_session_fetch(session, false, err) != 0) return -1;

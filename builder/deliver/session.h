@@ -23,6 +23,7 @@ typedef struct iw_deliver_options {
     bool (*offered)(void *context, const iw_plan *plan, const iw_node *node, iw_artifact *out,
                     char **reason);
     bool check;          /* run the checks also on a bundle that a remote has */
+    const char *on;      /* address of a box that builds first; or NULL */
     bool no_bundle;      /* build the packages, and no more */
     int cancel;          /* readable once the user wants to stop, or -1 */
     const iw_sink *sink; /* or NULL */
@@ -70,6 +71,8 @@ int iw_session_fetch_for(iw_session *session, const iw_node *node, iw_error *err
 /* Fetches and builds what is to be built, lays the environment, audits it, runs the checks, writes
  * the bundle with its report; an event IW_EVENT_RESULT names it. With no_bundle only the first. */
 int iw_session_build(iw_session *session, iw_error *err);
+/* Brings what options.cache offers of what is needed; the plan is a new one afterwards. */
+int iw_session_bring(iw_session *session, iw_error *err);
 /* Lays and writes the bundle from what the store holds. `checks`: audit and run them first. */
 int iw_session_bundle(iw_session *session, bool checks, iw_error *err);
 /* Audits an unpacked environment of the session's stack and runs its checks there, for every

@@ -55,7 +55,8 @@ static int add_sources(iw_cache *cache, iw_error *err)
     if (!cache->options.place_only && iw_remotes_read(cache->trust, &names, &addresses, err) != 0)
         return -1;
     cache->sources = iw_alloc((names.count + 1) * sizeof *cache->sources);
-    if (first && add_source(cache, place, first, err) != 0) return -1;
+    const char *called = cache->options.called ? cache->options.called : place;
+    if (first && add_source(cache, called, first, err) != 0) return -1;
     for (size_t i = 0; i < names.count; i++) {
         bool known = first && strcmp(addresses.items[i], first) == 0;
         if (!known && add_source(cache, names.items[i], addresses.items[i], err) != 0) return -1;
@@ -67,7 +68,8 @@ int iw_cache_open(const iw_cache_options *options, iw_cache **out, iw_error *err
 {
     iw_cache *cache = iw_alloc(sizeof *cache);
     cache->options = *options;
-    int status = iw_trust_open(&cache->trust, err);
+    int status = options->config ? iw_trust_open_at(options->config, &cache->trust, err)
+                                 : iw_trust_open(&cache->trust, err);
     if (status == 0) status = add_sources(cache, err);
     *out = status == 0 && cache->count ? cache : NULL;
     if (!*out) iw_cache_close(cache);

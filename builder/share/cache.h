@@ -13,9 +13,11 @@ typedef struct iw_cache_options {
     iw_store *store;
     const iw_sink *sink;
     int cancel;
-    unsigned signers;  /* so many keys must offer the same content; 0: 1 */
-    const char *place; /* asked first: an address, or a remote's name; or NULL */
-    bool place_only;   /* and no other */
+    unsigned signers;   /* so many keys must offer the same content; 0: 1 */
+    const char *place;  /* asked first: an address, or a remote's name; or NULL */
+    const char *called; /* the place, in messages; NULL: as it is given */
+    const char *config; /* whom to trust; NULL: whom this user trusts */
+    bool place_only;    /* and no other */
 } iw_cache_options;
 
 /* The remotes of `remote add`, and `place`. *out is NULL where there are none. Nothing is reached

@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/process.h"
+#include "share/box.h"
 #include "share/remote_kinds.h"
 
 #define PIECE ((size_t)1 << 18)
@@ -426,3 +427,115 @@ const iw_remote_kind iw_remote_ssh = {
     .remove = ssh_remove,
     .touch = ssh_touch,
 };
+
+/* --- a program over there (box.h) ----------------------------------------- */
+
+#define LINE_LIMIT ((size_t)1 << 20)
+#define SAID_KEPT ((size_t)2048)
+#define FAREWELL 10 /* seconds for it to end once its input has */
+
+typedef struct there {
+    iw_remote *remote;
+    const iw_box_run *run;
+    iw_buffer line, said;
+    bool stopped;
+} there;
+
+static int take_lines(there *t, const char *data, size_t length, iw_error *err)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] != '\n') {
+            iw_buffer_add_char(&t->line, data[i]);
+            continue;
+        }
+        if (t->run->line) t->run->line(t->run->context, t->line.data ? t->line.data : "");
+        iw_buffer_clear(&t->line);
+    }
+    return t->line.length <= LINE_LIMIT
+               ? 0
+               : iw_fail(err, IW_E_FORMAT, "%s: a line without an end", t->remote->where);
+}
+
+/* The last of what it said. */
+static void take_said(there *t, const char *data, size_t length)
+{
+    iw_buffer_add(&t->said, data, length);
+    if (t->said.length < 4 * SAID_KEPT) return;
+    memmove(t->said.data, t->said.data + t->said.length - SAID_KEPT, SAID_KEPT + 1);
+    t->said.length = SAID_KEPT;
+}
+
+/* False at its end. */
+static bool drain(there *t, int *fd, bool output, iw_error *err)
+{
+    char data[1 << 14];
+    ssize_t got = read(*fd, data, sizeof data);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+    if (got <= 0) {
+        iw_close_fd(fd);
+        return false;
+    }
+    if (!output) take_said(t, data, (size_t)got);
+    else if (take_lines(t, data, (size_t)got, err) != 0) return false;
+    return true;
+}
+
+/* Until its output ends; its input is closed where the user stops, and then it has some seconds. */
+static int follow(there *t, int *in, int *out, int *said, iw_error *err)
+{
+    while (*out >= 0) {
+        unsigned patience = t->stopped ? FAREWELL : t->run->patience;
+        struct pollfd fds[3] = {{*out, POLLIN, 0},
+                                {*said, POLLIN, 0},
+                                {t->stopped ? -1 : t->remote->options.cancel, POLLIN, 0}};
+        int ready = poll(fds, 3, patience ? (int)patience * 1000 : -1);
+        if (ready < 0 && errno != EINTR) return iw_fail_errno(err, IW_E_IO, "waiting for ssh");
+        if (ready == 0)
+            return iw_fail(err, IW_E_NETWORK, "it doesn't answer: nothing came for %u seconds",
+                           patience);
+        if (ready > 0 && fds[2].revents) {
+            t->stopped = true;
+            iw_close_fd(in);
+        }
+        if (ready > 0 && fds[1].revents) drain(t, said, false, NULL);
+        if (ready > 0 && fds[0].revents && !drain(t, out, true, err) && *out >= 0) return -1;
+    }
+    while (*said >= 0 && drain(t, said, false, NULL)) continue;
+    return 0;
+}
+
+/* What a script of ours, or the program in it, ended with. */
+static int judge_end(const there *t, int ended, int *status, iw_error *err)
+{
+    iw_slice said = iw_slice_trim((iw_slice){t->said.data ? t->said.data : "", t->said.length});
+    if (status) *status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+    if (ended == 0) return 0;
+    if (!WIFEXITED(ended) || WEXITSTATUS(ended) == 255)
+        return iw_fail(err, IW_E_NETWORK, "%.*s", said.length ? (int)said.length : 21,
+                       said.length ? said.data : "the connection broke");
+    iw_cleanup_free char *how = iw_status_text(ended);
+    return iw_fail(err, IW_E_BUILD, "%.*s (%s)", (int)said.length, said.data, how);
+}
+
+int iw_box_run_there(iw_remote *remote, const iw_box_run *how, int *status, iw_error *err)
+{
+    int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}}, ended = 0;
+    pid_t pid = -1;
+    there t = {.remote = remote, .run = how};
+    run r = {.remote = remote};
+    if (remote->kind != &iw_remote_ssh)
+        return iw_fail(err, IW_E_USAGE, "%s: a box is ssh://[user@]host[:port][/folder]",
+                       remote->where);
+    iw_cleanup_free char *script =
+        iw_format("mkdir -p %s && cd %s || exit 1\n%s", remote->base, remote->base, how->script);
+    int done = start(&r, script, pipes, &pid, err);
+    if (done == 0) done = follow(&t, &pipes[0][1], &pipes[1][0], &pipes[2][0], err);
+    if (pid > 0 && done != 0) kill(pid, SIGTERM);
+    for (int i = 0; i < 6; i++) iw_close_fd(&pipes[i / 2][i % 2]);
+    if (pid > 0 && iw_wait(pid, &ended, done == 0 ? err : NULL) != 0) done = -1;
+    if (t.stopped) done = iw_fail(err, IW_E_CANCELLED, "stopped, there too");
+    else if (done == 0) done = judge_end(&t, ended, status, err);
+    iw_buffer_free(&t.line);
+    iw_buffer_free(&t.said);
+    return done;
+}

@@ -120,8 +120,14 @@ static int reload(iw_trust *trust, iw_error *err)
 
 int iw_trust_open(iw_trust **out, iw_error *err)
 {
+    iw_cleanup_free char *folder = config_folder();
+    return iw_trust_open_at(folder, out, err);
+}
+
+int iw_trust_open_at(const char *folder, iw_trust **out, iw_error *err)
+{
     iw_trust *trust = iw_alloc(sizeof *trust);
-    trust->folder = config_folder();
+    trust->folder = iw_strdup(folder);
     *out = trust;
     if (load_all(trust, err) == 0) return 0;
     iw_trust_close(trust);

@@ -35,6 +35,8 @@ typedef struct iw_trust {
 
 /* Reads the folder, which need not exist. A damaged file is an error that names it. */
 int iw_trust_open(iw_trust **out, iw_error *err);
+/* The same of a folder that isn't this user's own. */
+int iw_trust_open_at(const char *folder, iw_trust **out, iw_error *err);
 void iw_trust_close(iw_trust *trust);
 char *iw_trust_path(const iw_trust *trust, const char *name); /* caller frees */
 

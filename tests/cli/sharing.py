@@ -1,4 +1,5 @@
 """What the tests about sharing stand on: rigs with keys and stores of their own, bundles made without a build, and a remote folder that a server on 127.0.0.1 shows."""
+import getpass
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 from fixture import PROGRAM, sha256
 
@@ -138,3 +140,27 @@ class Place:
 
 def digest_of_tar(path):
     return hashlib.sha256(subprocess.run(["zstd", "-dcq", "--long=27", str(path)], stdout=subprocess.PIPE, check=True).stdout).hexdigest()
+
+
+def sshd(case, folder):
+    """An sshd of this user on 127.0.0.1 until the test has ended: its address, what finds it, its folder."""
+    folder.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    shutil.copy(folder / "user.pub", folder / "authorized")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (folder / "sshd_config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nPidFile {folder}/pid\nStrictModes no\nUsePAM no\n"
+                                        "PasswordAuthentication no\n")
+    pathlib.Path("/run/sshd").mkdir(exist_ok=True)
+    server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
+    case.addCleanup(server.wait)
+    case.addCleanup(server.terminate)
+    (folder / "known").write_text(f"[127.0.0.1]:{port} " + (folder / "host.pub").read_text())
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    env = {"IRONWHEEL_SSH": f"ssh -F none -o IdentityFile={folder}/user -o UserKnownHostsFile={folder}/known -o GlobalKnownHostsFile=/dev/null", "USER": getpass.getuser()}
+    return f"ssh://{getpass.getuser()}@127.0.0.1:{port}", env, folder

@@ -2,7 +2,11 @@
 import json
 import pathlib
 import shlex
+import shutil
+import signal
+import socket
 import subprocess
+import time
 import unittest
 
 import fixture
@@ -86,6 +90,13 @@ class Only(Farm):
         self.assertIn("keygen", done.stderr)
         self.assertEqual(list((env["IRONWHEEL_CACHE"] / "artifacts").glob("*.zst")), [])
 
+    def test_what_was_built_beside_a_failure_is_given(self):
+        self.world.script("wreck", compile="echo no such luck >&2; exit 3")
+        self.world.stack("half", {"libword": "1.0", "wreck": "1"})
+        done = self.world.run("build", "half", "--push-to", self.nas, env=self.rig("one"), status=1)
+        self.assertIn("wreck/1 failed in compile", done.stderr)
+        self.assertEqual([entry["package"] for entry in sharing.channel_of(self.nas)[1]["artifacts"].values()], ["libword"])
+
     def test_packages_without_a_bundle(self):
         env = self.rig("one")
         dist = self.place.folder / "no dist"
@@ -162,6 +173,142 @@ class Jobs(Farm):
         self.assertEqual(again.returncode, 0, again.stdout)
         self.assertEqual(again.stdout.count("nothing to do, the remote has it"), 5, again.stdout)
         self.assertIn("it is taken, nothing is built", again.stdout)
+
+
+class Box(Farm):
+    """`build --on ssh://box`, with a real sshd on 127.0.0.1; the box's Ironwheel is a script that may do more than it should."""
+
+    def setUp(self):
+        super().setUp()
+        self.address, self.ssh, folder = sharing.sshd(self, self.world.folder / f"ssh{self.number}")
+        self.box = folder / "box"
+        (self.box / "cache").mkdir(parents=True)
+        subprocess.run(["cp", "-al", self.world.cache / "toolchains", self.box / "cache"], check=True)
+        self.program()
+
+    def program(self, before="", after=""):
+        """What stands in the box's PATH; `before` and `after` are done when it is to build."""
+        path = self.box / "ironwheel"
+        path.write_text(f"#!/bin/sh\nif test \"$1\" != build; then exec {fixture.PROGRAM} \"$@\"; fi\n{before}\n{fixture.PROGRAM} \"$@\" || exit\n{after}\n")
+        path.chmod(0o755)
+
+    def build(self, rig="here", address=None, status=0, prepare=True):
+        env = self.rig(rig) | self.ssh
+        if prepare:
+            self.world.run("fetch", "words", env=env)  # then all of it is here, and the box has no network that it could use
+        began = time.monotonic()
+        done = self.world.run("build", "words", "--json", "--on", address or f"{self.address}{self.box}", "-o", self.place.folder / f"dist-{self.number}-{rig}", env=env, status=status)
+        self.took = time.monotonic() - began
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        notes = [event["detail"] for event in events if event["type"] == "note" and event["subject"].startswith("ssh://")]
+        there = [event["subject"].split("/")[0] for event in events if event["type"] == "finished" and event.get("detail") == "built there"]
+        return events, there, notes
+
+    def same(self, events):
+        self.assertEqual((events[-1]["sha256"], events[-1]["tar_sha256"]), (self.alone["sha256"], self.alone["tar_sha256"]))
+
+    def test_the_box_builds_and_this_rig_packs(self):
+        events, there, notes = self.build()
+        self.assertEqual((there, self.world.built(events), notes), (["libword", "shout"], [], []))
+        self.same(events)
+        for path in (self.rig("here")["IRONWHEEL_CACHE"] / "artifacts").glob("*.json"):
+            origin = json.loads(json.loads(path.read_text())["facts"])["origin"]
+            self.assertTrue(origin["remote"].startswith(self.address))
+            self.assertEqual(origin["audit"], "clean")
+        self.assertEqual(list((self.box / "runs").iterdir()), [], "nothing of the run is left, its key least of all")
+        # a second rig that has built one of the two: that goes there, and comes from the box's own store else
+        shutil.rmtree(self.box / "cache/artifacts")
+        (self.box / "cache/index.sqlite").unlink()
+        self.only_libword("second")
+        events, there, notes = self.build("second", prepare=False)
+        self.assertEqual((there, self.world.built(events), notes), (["shout"], [], []))
+        self.same(events)
+
+    def only_libword(self, rig):
+        self.world.run("fetch", "words", env=self.rig(rig))
+        self.world.run("build", "words", "--only", "libword", env=self.rig(rig))
+
+    def test_a_box_that_is_off_or_silent_or_lacks_the_program(self):
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            off = probe.getsockname()[1]
+        for name, address, why in (("off", f"ssh://127.0.0.1:{off}/x", "refused"), ("silent", f"ssh://127.0.0.1:{silent.getsockname()[1]}/x", "")):
+            events, there, notes = self.build(name, address)
+            self.assertEqual((there, self.world.built(events), len(notes)), ([], ["libword", "shout"], 1), notes)
+            self.assertIn(why, notes[0])
+            self.assertIn("what is missing is built here", notes[0])
+            self.assertLess(self.took, 60)
+            self.same(events)
+        (self.box / "ironwheel").unlink()
+        self.ssh["IRONWHEEL_SSH"] += f" -o SetEnv=PATH={self.box}"
+        events, there, notes = self.build("lacks", prepare=False)
+        self.assertRegex(notes[0], "neither in its PATH nor at|it is built here|built here")
+        self.same(events)
+
+    def test_a_box_that_drops_out_in_the_middle(self):
+        self.program(before="kill -9 $(ps -o ppid= -p $PPID)")  # the sshd of this connection
+        events, there, notes = self.build()
+        self.assertEqual((there, self.world.built(events), len(notes)), ([], ["libword", "shout"], 1), notes)
+        self.same(events)
+
+    def test_a_box_that_builds_a_part(self):
+        """That is taken, though the box ended with a failure."""
+        self.program(before=f'{fixture.PROGRAM} "$@" --only libword; echo the disk is full >&2; exit 1')
+        events, there, notes = self.build()
+        self.assertEqual((there, self.world.built(events)), (["libword"], ["shout"]))
+        self.assertEqual(notes, [f"{self.address}{self.box}: the disk is full (exit status 1); what is missing is built here"])
+        self.same(events)
+
+    def test_a_box_that_lies(self):
+        """Rightly signed by the run's key, but of AVX."""
+        tamper = self.place.folder / f"tamper{self.number}.py"
+        tamper.write_text(f"""import os, pathlib, subprocess, sys
+sys.path.insert(0, {str(pathlib.Path(__file__).resolve().parent)!r})
+import sharing
+config = pathlib.Path(os.environ["IRONWHEEL_CONFIG"])
+shared = config.parent / "shared"
+def change(document):
+    word = next(entry for entry in document["artifacts"].values() if entry["package"] == "libword")
+    work = config.parent / "work"
+    work.mkdir()
+    subprocess.run(f"zstd -dcq --long=27 {{shared}}/blobs/sha256/{{word['file']['sha256']}} | tar -xf - -C {{work}}", shell=True, check=True)
+    (config.parent / "avx.c").write_text("typedef float v __attribute__((vector_size(32)));\\nv f(v a, v b) {{ return a * b; }}\\n")
+    subprocess.run(["gcc", "-mavx", "-O2", "-shared", "-fPIC", "-o", work / "lib/libword.so", config.parent / "avx.c"], check=True)
+    raw = subprocess.run(["tar", "--sort=name", "--format=ustar", "-C", work, "-cf", "-", *sorted(one.name for one in work.iterdir())], stdout=subprocess.PIPE, check=True).stdout
+    packed = subprocess.run(["zstd", "-q"], input=raw, stdout=subprocess.PIPE, check=True).stdout
+    word |= {{"file": sharing.put_blob(shared, packed), "content": {{"sha256": sharing.sha256(raw), "size": len(raw)}}}}
+sharing.resign(config, shared, change)
+""")
+        self.program(after=f"exec python3 -B {tamper}")
+        events, there, notes = self.build()
+        self.assertEqual((there, self.world.built(events)), (["libword", "shout"], ["libword", "shout"]))
+        said = " ".join(event.get("detail", "") for event in events if event["type"] == "note")
+        self.assertRegex(said, r"libword isn't taken from remote ssh://\S+: signed by key [0-9A-F]{16}, but refused by the audit here")
+        self.same(events)
+
+    def test_stopping_here_stops_there(self):
+        started, stopped = self.box / "started", self.box / "stopped"
+        self.program(before=f"trap 'echo > {stopped}; exit 1' TERM\necho > {started}\nwhile :; do sleep 0.1; done")
+        process = subprocess.Popen([fixture.PROGRAM, "build", "words", "--on", f"{self.address}{self.box}", "-o", str(self.place.folder / "dist")], cwd=self.world.tree,
+                                   env=self.world.environment(**self.rig("here"), **self.ssh), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(600):
+            if started.exists():
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, said)
+        for _ in range(50):
+            if stopped.exists():
+                break
+            time.sleep(0.1)
+        self.assertTrue(stopped.exists())
+        self.assertEqual(list((self.box / "runs").iterdir()), [])
+
+    def test_what_is_no_box(self):
+        for options in (("--on", "https://host/x"), ("--on", self.address, "--only", "libword"), ("--on", self.address, "--no-sandbox")):
+            self.world.run("build", "words", *options, env=self.rig("here") | self.ssh, status=2)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
 """The kinds of places: our own server, http with PUT, ssh with a real sshd; and a README's transcript."""
-import getpass
 import json
 import os
 import pathlib
@@ -156,27 +155,7 @@ class Places(unittest.TestCase):
     # --- ssh ---
 
     def sshd(self):
-        folder = self.place.folder / f"ssh{time.monotonic_ns()}"
-        folder.mkdir(mode=0o700)
-        for name in ("host", "user"):
-            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-        shutil.copy(folder / "user.pub", folder / "authorized")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        (folder / "sshd_config").write_text(f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nPidFile {folder}/pid\nStrictModes no\nUsePAM no\n"
-                                            "PasswordAuthentication no\n")
-        pathlib.Path("/run/sshd").mkdir(exist_ok=True)
-        server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.terminate)
-        (folder / "known").write_text(f"[127.0.0.1]:{port} " + (folder / "host.pub").read_text())
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        env = {"IRONWHEEL_SSH": f"ssh -F none -o IdentityFile={folder}/user -o UserKnownHostsFile={folder}/known -o GlobalKnownHostsFile=/dev/null", "USER": getpass.getuser()}
-        return f"ssh://{getpass.getuser()}@127.0.0.1:{port}", env, folder
+        return sharing.sshd(self, self.place.folder / f"ssh{time.monotonic_ns()}")
 
     def test_ssh_both_ways(self):
         address, env, folder = self.sshd()
