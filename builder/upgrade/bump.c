@@ -130,16 +130,20 @@ static int draft(struct bump *b, iw_error *err)
     if (b->edited) {
         json_object_set_new(b->trial.report, "edited", json_true());
         iw_trial_tell(&b->trial, IW_EVENT_NOTE, "patches", "the copy was edited: it is taken");
-        return 0;
+        return iw_release_pin(&b->release, err);
     }
     iw_trial_tell(&b->trial, IW_EVENT_STARTED, "patches", NULL);
     if (iw_draft_digest(b->trial.options->root, b->trial.tree_digest, err) != 0 ||
-        iw_draft_make(b->trial.options->root, b->trial.draft, err) != 0 ||
-        iw_release_draft(&b->release, err) != 0 ||
-        iw_draft_digest(b->trial.draft, b->drafted, err) != 0)
+        iw_draft_make(b->trial.options->root, b->trial.draft, err) != 0)
         return -1;
-    iw_trial_tell(&b->trial, IW_EVENT_FINISHED, "patches", "tried");
-    return keep_state(b, err);
+    int status = iw_release_draft(&b->release, err);
+    if (status != 0 && err->kind != IW_E_CHECK && err->kind != IW_E_RECIPE) return -1;
+    if (b->release.to) iw_json_set(b->trial.report, "to", b->release.to);
+    iw_error *later = status == 0 ? err : NULL; /* also a draft that failed can be edited */
+    if (iw_draft_digest(b->trial.draft, b->drafted, later) != 0 || keep_state(b, later) != 0)
+        return -1;
+    if (status == 0) iw_trial_tell(&b->trial, IW_EVENT_FINISHED, "patches", "tried");
+    return status;
 }
 
 /* What is changed here isn't to be taken for a person's work, wherever it stops. */

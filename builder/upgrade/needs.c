@@ -95,8 +95,10 @@ static int recipe_of(const iw_release *release, const char *name, const char *ha
     return iw_catalog_recipe(release->catalog, name, version, out, err);
 }
 
-static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *conditions,
-                      iw_error *err)
+/* Another package that moves along with `release`: of the releases that meet `conditions`, or
+ * exactly `only`, which the stack is pinned to then. */
+static int draft_along(iw_release *release, const iw_recipe *recipe, const char *conditions,
+                       const char *only, iw_error *err)
 {
     iw_cleanup_free char *work = iw_path_join(release->work, recipe->name);
     iw_release tool = *release;
@@ -107,11 +109,14 @@ static int draft_tool(iw_release *release, const iw_recipe *recipe, const char *
     tool.exists = false;
     tool.run_needs = NULL;
     tool.depth++;
-    tool.rules.only = NULL;
+    tool.rules.only = only;
     tool.rules.meets = conditions;
     tool.report = json_pack("{s:s,s:s}", "name", recipe->name, "from", recipe->version);
+    if (only) json_object_set_new(tool.report, "pinned", json_true());
     int status = iw_release_choose(&tool, err);
     if (status == 0) status = iw_release_draft(&tool, err);
+    tool.depth--;
+    if (status == 0 && only) status = iw_release_pin(&tool, err);
     if (status == 0) {
         iw_json_set(tool.report, "to", tool.to);
         iw_json_set(release->tools, recipe->name, tool.to);
@@ -141,7 +146,7 @@ static int pull(iw_release *release, const char *name, const char *have, const c
         return iw_fail(err, IW_E_CHECK, "it needs %s%s to build, and that as many others again",
                        name, conditions);
     if (recipe_of(release, name, have, &recipe, err) != 0) return -1;
-    if (draft_tool(release, recipe, conditions, err) == 0) return 0;
+    if (draft_along(release, recipe, conditions, NULL, err) == 0) return 0;
     return iw_wrap(err, "it needs %s%s to build, this tree has %s", name, conditions, have);
 }
 
@@ -232,8 +237,24 @@ static int take_tool(iw_release *release, const iw_requirement *need, const char
     return pull(release, need->name, have, need->conditions, err);
 }
 
+/* What a published wheel pins exactly (torch its triton) moves along, where nothing else decides.
+ */
+static bool pins_exactly(const iw_release *release, const iw_requirement *need)
+{
+    return release->recipe->sources[0].wheel && !release->selected && release->depth == 0 &&
+           iw_starts_with(need->conditions, "==") && !strpbrk(need->conditions, ",*") &&
+           !iw_json_get(release->tools, need->name);
+}
+
 static int deny(iw_release *release, const iw_requirement *need, const char *have, iw_error *err)
 {
+    const iw_recipe *recipe;
+    if (pins_exactly(release, need)) {
+        if (recipe_of(release, need->name, have, &recipe, err) == 0 &&
+            draft_along(release, recipe, NULL, need->conditions + 2, err) == 0)
+            return 0;
+        return iw_wrap(err, "it needs %s%s to run", need->name, need->conditions);
+    }
     release->denied = true;
     return iw_fail(err, IW_E_CHECK, "it needs %s%s to run; the stack has %s", need->name,
                    need->conditions, have);
@@ -282,6 +303,8 @@ int iw_release_needs(iw_release *release, const iw_metadata *before, const iw_me
 {
     if (release->run_needs)
         iw_strings_add_all(release->run_needs, (const char *const *)after->run.items);
-    if (take_all(release, before, after, err) != 0) return -1;
+    if (iw_release_companions(release, before, after, err) != 0 ||
+        take_all(release, before, after, err) != 0)
+        return -1;
     return json_object_size(release->tools) ? name_tools(release, err) : 0;
 }

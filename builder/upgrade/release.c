@@ -783,16 +783,24 @@ static int try_sources(iw_release *release, iw_error *err)
     return status;
 }
 
+int iw_release_pin(const iw_release *release, iw_error *err)
+{
+    if (release->depth == 0 && put_pin(release, release->plan->stack, release->to, err) != 0)
+        return -1;
+    return pin_others(release, err);
+}
+
+int iw_release_put(const iw_release *release, iw_error *err)
+{
+    if (!tree_has(release, release->to) && write_new(release, err) != 0) return -1;
+    return iw_release_pin(release, err);
+}
+
 int iw_release_draft(iw_release *release, iw_error *err)
 {
-    int status = 0;
-    if (!release->exists) {
-        status = write_new(release, err);
-        if (status == 0) status = try_sources(release, err);
-    }
-    if (status == 0 && release->depth == 0)
-        status = put_pin(release, release->plan->stack, release->to, err);
-    return status == 0 ? pin_others(release, err) : -1;
+    if (!release->exists && (write_new(release, err) != 0 || try_sources(release, err) != 0))
+        return -1;
+    return iw_release_pin(release, err);
 }
 
 /* --- what the proof found -------------------------------------------------- */

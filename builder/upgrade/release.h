@@ -20,7 +20,8 @@ typedef struct iw_release {
     const char *work;         /* for unpacked sources: src, old */
     const iw_fetch_options *fetch;
     iw_candidate_rules rules; /* python and glibc are filled in by iw_release_rules */
-    json_t *report;           /* gets "passed_over", "source", "patches", "metadata", "with" */
+    json_t *report;           /* gets "passed_over", "source", "patches", "metadata", "with",
+                                 "companions", "cuda" */
     json_t *tools;            /* {name: version} of what is needed to build only, and moved along */
     const iw_debian_releases *debian; /* of its source packages; NULL: to be asked for */
     const json_t *selected; /* {name: version} of what else moves at the same time, or NULL */
@@ -66,6 +67,18 @@ struct iw_metadata;
  */
 int iw_release_needs(iw_release *release, const struct iw_metadata *before,
                      const struct iw_metadata *after, iw_error *err);
+
+/* A published wheel's companions (companions.c): a package that is put together from wheels which
+ * this one pins exactly gets a recipe with the new pins, and the stack's pin. Other projects than
+ * before are IW_E_CHECK. A label that names the CUDA says the new one. "companions" of the report:
+ * [{recipe, name, change, from, to, as}], change is "moved", "renamed", "dropped" or "new"; "cuda":
+ * {from, to, driver, driver_before}. */
+int iw_release_companions(iw_release *release, const struct iw_metadata *before,
+                          const struct iw_metadata *after, iw_error *err);
+/* Writes the recipe of `to` with `moves`, and pins it in the stack and in those that had no pin. */
+int iw_release_put(const iw_release *release, iw_error *err);
+/* The pins alone. */
+int iw_release_pin(const iw_release *release, iw_error *err);
 
 /* Takes the patches out of the draft's recipe that `proofs` (proof.h) calls needless; *any: whether
  * there were some. */

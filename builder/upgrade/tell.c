@@ -108,10 +108,37 @@ static void tell_with(iw_buffer *out, const json_t *report)
     json_t *one;
     json_array_foreach(json_object_get(report, "with"), i, one)
     {
-        iw_buffer_add_format(out, "  with       %s %s → %s, to build it\n", text_of(one, "name"),
-                             text_of(one, "from"), text_of(one, "to"));
+        bool pinned = json_is_true(json_object_get(one, "pinned"));
+        iw_buffer_add_format(out, "  with       %s %s → %s, %s\n", text_of(one, "name"),
+                             text_of(one, "from"), text_of(one, "to"),
+                             pinned ? "which it pins" : "to build it");
         tell_with(out, one);
     }
+}
+
+/* --- what a wheel brings along --- */
+
+static void tell_companions(iw_buffer *out, const json_t *report)
+{
+    const json_t *cuda = json_object_get(report, "cuda");
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "companions"), i, one)
+    {
+        const char *from = text_of(one, "from"), *to = text_of(one, "to");
+        iw_buffer_add_format(out, "  %-10s %s %s%s%s%s%s\n", text_of(one, "change"),
+                             text_of(one, "name"), from, *from && *to ? " → " : "",
+                             iw_json_get(one, "as") ? text_of(one, "as") : "",
+                             iw_json_get(one, "as") ? " " : "", to);
+    }
+    if (!cuda) return;
+    iw_buffer_add_format(out, "  CUDA       %s%s%s", text_of(cuda, "from"),
+                         iw_json_get(cuda, "from") ? " → " : "", text_of(cuda, "to"));
+    if (iw_json_get(cuda, "driver"))
+        iw_buffer_add_format(out, ": asks for driver >= %s", text_of(cuda, "driver"));
+    if (iw_json_get(cuda, "driver_before"))
+        iw_buffer_add_format(out, ", before >= %s", text_of(cuda, "driver_before"));
+    iw_buffer_add_char(out, '\n');
 }
 
 /* --- metadata --------------------------------------------------------------------- */
@@ -287,6 +314,7 @@ char *iw_bump_text(const json_t *report)
     tell_source(&out, report);
     tell_patches(&out, report);
     tell_with(&out, report);
+    tell_companions(&out, report);
     tell_metadata(&out, report);
     tell_rebuild(&out, report);
     tell_difference(&out, report);

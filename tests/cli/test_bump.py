@@ -1,5 +1,6 @@
 """`bump`: a package of a stack moves to another release, or nothing changes."""
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import subprocess
 import textwrap
 import time
 import unittest
+import zipfile
 
 import fixture
 
@@ -283,6 +285,73 @@ class Bump(unittest.TestCase):
         self.assertEqual(digest_of(self.world.tree), before)
         self.assertIn("needs nothing-here>=2 to run", report["cause"])
         self.assertIn("ironwheel new nothing-here", report["cause"])
+
+    # --- published wheels and what they pin ---
+
+    def wheel(self, name, version, needs=()):
+        """A file of the index, and its digest."""
+        project, data = name.replace("-", "_"), io.BytesIO()
+        file = f"{project}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(data, "w") as out:
+            out.writestr(f"{project}-{version}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(f"Requires-Dist: {need}\n" for need in needs))
+        digest = self.world.serve(f"/packages/{file}", data.getvalue())
+        page = f"/simple/{name}/"
+        self.world.server.files[page] = self.world.server.files.get(page, b"") + f'<a href="/packages/{file}#sha256={digest}">{file}</a>'.encode()
+        return {"file": file, "sha256": digest}
+
+    def glow(self, needs):
+        """A wheel recipe with companions, and a release that needs those."""
+        w = self.world
+        for page in ("glow", "nvidia-cuda-runtime-cu12", "nvidia-blas-cu12", "triangle"):
+            w.server.files.pop(f"/simple/{page}/", None)
+        first = self.wheel("glow", "1.0", ["nvidia-cuda-runtime-cu12==12.6.77", "nvidia-blas-cu12==3.1", "triangle==3.3"])
+        self.wheel("glow", "2.0", needs)
+        runtime, blas, triangle = self.wheel("nvidia-cuda-runtime-cu12", "12.6.77"), self.wheel("nvidia-blas-cu12", "3.1"), self.wheel("triangle", "3.3")
+        fresh = self.wheel("nvidia-cuda-runtime-cu12", "12.8.90"), self.wheel("nvidia-blas-cu12", "3.4"), self.wheel("triangle", "3.4")
+        of = lambda name, file, version="": f"  - pypi: {name}\n    kind: wheel\n{version}    file: {file['file']}\n    sha256: {file['sha256']}\n"
+        script = "build:\n  system: script\n  finish: mkdir share\n"
+        head = lambda name, version: f"name: {name}\nversion: {version}\nsummary: x\nlicence: MIT\nsources:\n"
+        w.write("recipes/glow/1.0+cu126.yaml", head("glow", "1.0+cu126") + of("glow", first) + "needs:\n  run: [nvidia-small, triangle]\n" + script)
+        w.write("recipes/nvidia-small/12.6.yaml", head("nvidia-small", "12.6") + of("nvidia-cuda-runtime-cu12", runtime, "    version: 12.6.77\n") +
+                of("nvidia-blas-cu12", blas, "    version: 3.1   # as pinned\n") + script)
+        w.write("recipes/triangle/3.3.yaml", head("triangle", "3.3") + of("triangle", triangle) + script)
+        w.stack("tones", {"glow": "1.0+cu126"})
+        return fresh
+
+    def test_companions_follow(self):
+        runtime, blas, triangle = self.glow(["nvidia-cuda-runtime-cu12==12.8.90", "nvidia-blas-cu12==3.4", "triangle==3.4"])
+        before = digest_of(self.world.tree)
+        report, _ = self.bump("glow", "--min-age", "0", "--dry-run")
+        self.assertEqual(digest_of(self.world.tree), before)
+        self.assertEqual((report["verdict"], report["to"]), ("would be bumped", "2.0+cu128"))
+        self.assertEqual([(one["change"], one["name"], one["from"], one["to"]) for one in report["companions"]],
+                         [("moved", "nvidia-cuda-runtime-cu12", "12.6.77", "12.8.90"), ("moved", "nvidia-blas-cu12", "3.1", "3.4")])
+        self.assertEqual(report["cuda"], {"from": "12.6", "to": "12.8", "driver": "525.60.13"})
+        self.assertEqual([(one["name"], one["to"]) for one in report["with"]], [("triangle", "3.4")])
+        for line in ("+version: 2.0+cu128", "+version: 12.8", f"+    sha256: {runtime['sha256']}", "+    version: 3.4   # as pinned", f"+    sha256: {blas['sha256']}",
+                     f"+    sha256: {triangle['sha256']}", "+  glow: 2.0+cu128", "+  nvidia-small: 12.8", "+  triangle: 3.4"):
+            self.assertIn(line + "\n", report["diff"])
+
+    def test_other_companions_are_a_persons_work(self):
+        self.glow(["nvidia-cuda-runtime==13.0.96", "nvidia-new==1", "triangle==3.3"])
+        before = digest_of(self.world.tree)
+        done = self.world.run("bump", "glow", "--min-age", "0", "--dry-run", "--stack", "tones", status=1)
+        self.assertEqual(digest_of(self.world.tree), before)
+        for line in ("renamed    nvidia-cuda-runtime-cu12 12.6.77 → nvidia-cuda-runtime 13.0.96", "dropped    nvidia-blas-cu12 3.1", "new        nvidia-new 1",
+                     "CUDA       12.6 → 13.0: asks for driver >= 580.65.06, before >= 525.60.13"):
+            self.assertIn(f"  {line}", done.stdout)
+        self.assertIn("edit recipes/glow/2.0+cu130.yaml there", done.stdout)
+        self.assertIn("it comes with other packages than nvidia-small 12.6 is made of", done.stderr)
+        # Somebody writes that recipe in the copy.
+        kept = pathlib.Path(done.stdout.split("  kept       ")[1].split(":")[0])
+        mine = kept / "recipes/nvidia-smaller/13.0.yaml"
+        mine.parent.mkdir()
+        mine.write_text("name: nvidia-smaller\nversion: 13.0\nsummary: x\nlicence: MIT\nbuild:\n  system: script\n  finish: mkdir share\n")
+        where = kept / "recipes/glow/2.0+cu130.yaml"
+        where.write_text(where.read_text().replace("nvidia-small,", "nvidia-smaller,"))
+        report, _ = self.bump("glow", "--dry-run", "--continue")
+        self.assertEqual((report["verdict"], report["edited"]), ("would be bumped", True))
+        self.assertIn("+  glow: 2.0+cu130\n", report["diff"])
 
     # --- patches of the tree as it is ---
 
