@@ -212,15 +212,44 @@ static int oci_manifest(iw_remote *remote, const char *name, const char *text, s
     return status;
 }
 
-/* Many registries let nobody delete: then the name stays. */
-static int oci_forget(iw_remote *remote, const char *name, iw_error *err)
+/* The digest of what a name stands for, or NULL; caller frees. */
+static char *digest_of(iw_remote *remote, const char *tag)
 {
-    iw_cleanup_free char *tag = iw_oci_tag(name), *url = manifest_url(remote, tag);
+    iw_cleanup_free char *url = manifest_url(remote, tag);
+    iw_registry_request q = {.method = "HEAD", .url = url, .accept = ACCEPT, .file = -1};
+    iw_reply reply = {.status = 0};
+    char *digest = NULL;
+    if (iw_registry_ask(remote->more, &q, &reply, NULL) == 0 && reply.status == 200 &&
+        reply.digest && iw_starts_with(reply.digest, "sha256:") && iw_is_sha256(reply.digest + 7))
+        digest = iw_steal(&reply.digest);
+    iw_reply_clear(&reply);
+    return digest;
+}
+
+static int drop(iw_remote *remote, const char *reference, bool *done, iw_error *err)
+{
+    iw_cleanup_free char *url = manifest_url(remote, reference);
     iw_registry_request q = {.method = "DELETE", .url = url, .data = "", .file = -1, .push = true};
     iw_reply reply = {.status = 0};
     int status = iw_registry_ask(remote->more, &q, &reply, err);
+    *done = status == 0 && reply.status == 202;
     iw_reply_clear(&reply);
     return status;
+}
+
+/* By the name; where a registry deletes only manifests, by their digest. Many let nobody delete:
+ * then all stays. The list of its referrers, where it is under a tag, goes with it. */
+static int oci_forget(iw_remote *remote, const char *name, iw_error *err)
+{
+    bool done = false;
+    iw_cleanup_free char *tag = iw_oci_tag(name), *digest = digest_of(remote, tag), *list = NULL;
+    if (!digest) return 0;
+    iw_cleanup_free char *referrers = iw_format("sha256-%s", digest + 7);
+    if (drop(remote, tag, &done, err) != 0) return -1;
+    if (!done && drop(remote, digest, &done, err) != 0) return -1;
+    list = done ? digest_of(remote, referrers) : NULL;
+    if (list && drop(remote, referrers, &done, err) != 0) return -1;
+    return list && !done ? drop(remote, list, &done, err) : 0;
 }
 
 /* --- signed documents ----------------------------------------------------- */

@@ -5,6 +5,7 @@ A line of a list is a case: words, `#` begins a comment. What came of each is ke
 tried only with LARGE=1. Another list needs a function here: HANDLERS.
 
     triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-": not pinned yet
+    interop.list: NAME VERSION SHA256                                           a client of registries; SHA256: of its wheel
     new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
 """
 import argparse
@@ -54,7 +55,49 @@ def new(words):
         return ("passed" if expected in ("?", came) else "failed"), f"{came} {rows[-1]['cause'] or ''}".strip()
 
 
-HANDLERS = {"triage": triage, "new": new}
+ORAS = """
+import sys, oras.client
+host, name, tag, into, file = sys.argv[1:]
+client = oras.client.OrasClient(hostname=host, insecure=True)
+client.pull(target=f"{host}/{name}:{tag}", outdir=into)
+client.push(target=f"{host}/other/name:x", files=[file + ":application/octet-stream"], disable_path_validation=True)
+"""
+
+
+def interop(words):
+    """Pulls a bundle that was pushed, by its name; what it then pushes beside that harms nothing."""
+    name, version, sha256 = words
+    sys.path[:0] = [str(ROOT / "tests/cli"), str(ROOT / "tests/servers")]
+    import real_registry
+    import sharing
+    place = sharing.Place()
+    registry = real_registry.RealRegistry(place.folder / "registry")
+    try:
+        python = place.folder / "venv/bin/python"
+        subprocess.run([sys.executable, "-m", "venv", place.folder / "venv"], check=True)
+        subprocess.run([python, "-m", "pip", "download", "-q", "--no-deps", "-d", place.folder / "wheels", f"{name}=={version}"], check=True)
+        (wheel,) = (place.folder / "wheels").glob("*.whl")
+        if sharing.sha256(wheel.read_bytes()) != sha256:
+            return "gone", f"another wheel: {sharing.sha256(wheel.read_bytes())}"
+        subprocess.run([python, "-m", "pip", "install", "-q", wheel], check=True)
+        anna, tag = place.rig("anna"), "demo-1-k10-glibc2.34-cp311"
+        keys, file = anna.keygen(), sharing.bundle(place.folder / "dist", {"data": os.urandom(5_000_000)})
+        anna.push(file, registry.place())
+        subprocess.run([python, "-c", ORAS, registry.host, "anna/ironwheel", tag, place.folder / "out", file], check=True, stdout=subprocess.DEVNULL)
+        if (place.folder / "out" / file.name).read_bytes() != file.read_bytes():
+            return "failed", "it got other bytes"
+        berta = place.rig("berta")
+        berta.trust(registry.place(), keys["recovery"])
+        berta.run("pull", "demo", registry.place())
+        return "passed", "pulled the bundle by its name; pushed beside it"
+    except (subprocess.CalledProcessError, AssertionError) as error:
+        return "failed", str(error)
+    finally:
+        registry.close()
+        place.close()
+
+
+HANDLERS = {"triage": triage, "new": new, "interop": interop}
 
 
 def cases(path):
