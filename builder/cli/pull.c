@@ -8,6 +8,8 @@
 #include "base/path.h"
 #include "cli/commands.h"
 #include "cli/sharing.h"
+#include "deliver/assemble.h"
+#include "share/cache.h"
 #include "share/pull.h"
 
 static void say_json(iw_context *context, const iw_pulled *p, unsigned requests)
@@ -65,6 +67,53 @@ static int find_place(iw_context *context, const iw_trust *trust, const iw_insta
                : iw_fail(err, IW_E_USAGE, "from where? `ironwheel pull %s PLACE`", a->operands[0]);
 }
 
+/* --- of single packages --------------------------------------------------- */
+
+/* Where this rig has a tree: opened once the bundle is known, and not the one in use. */
+typedef struct parts {
+    iw_context *context;
+    iw_session session;
+    iw_cache *cache;
+    const char *place;
+} parts;
+
+static int open_parts(parts *p, const char *stack, iw_error *err)
+{
+    iw_context *context = p->context;
+    iw_cache_options options = {
+        .sink = context->sink, .cancel = context->cancel, .place = p->place, .place_only = true};
+    if (iw_context_session(context, stack, &p->session, err) != 0) return -1;
+    options.store = p->session.store;
+    if (iw_cache_open(&options, &p->cache, err) != 0) return -1;
+    p->session.options.sink = context->sink;
+    p->session.options.cancel = context->cancel;
+    p->session.options.cache = p->cache;
+    p->session.options.offered = iw_cache_offers;
+    return 0;
+}
+
+static uint64_t parts_cost(void *context, const iw_offer *offer)
+{
+    parts *p = context;
+    iw_error ignored = IW_ERROR_INIT;
+    bool open = open_parts(p, offer->stack, &ignored) == 0;
+    iw_error_clear(&ignored);
+    return open ? iw_session_parts_cost(&p->session, offer->bundle_key) : UINT64_MAX;
+}
+
+static int make_of_parts(void *context, const char *manifest, const char *folder, char **file,
+                         char tar[IW_SHA256_HEX], iw_error *err)
+{
+    parts *p = context;
+    return iw_session_assemble(&p->session, manifest, folder, file, tar, err);
+}
+
+static void close_parts(parts *p)
+{
+    iw_session_close(&p->session);
+    iw_cache_close(p->cache);
+}
+
 static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_error *err)
 {
     const iw_arguments *a = context->arguments;
@@ -77,16 +126,20 @@ static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_e
     if (iw_context_watch_signals(context, err) != 0 ||
         iw_context_remote(context, trust, place, &remote, err) != 0)
         return -1;
+    parts of = {.context = context, .place = place};
+    iw_pull_parts how = {.cost = parts_cost, .make = make_of_parts, .context = &of};
     iw_pull_options options = {.stale_ok = iw_flag(a, "stale-ok"),
                                .carry = iw_flag(a, "carry"),
                                .no_delta = iw_flag(a, "no-delta"),
                                .plan = iw_flag(a, "plan"),
+                               .parts = iw_flag(a, "no-delta") ? NULL : &how,
                                .sink = context->sink,
                                .cancel = context->cancel};
     int status = iw_pull(trust, remote, install, &options, &pulled, err);
     if (status == 0 && context->json) say_json(context, &pulled, iw_remote_requests(remote));
     else if (status == 0) say(context, install, &pulled, iw_now() - began);
     iw_pulled_clear(&pulled);
+    close_parts(&of);
     iw_remote_close(remote);
     return status;
 }
@@ -146,7 +199,9 @@ const iw_command_spec iw_command_pull = {
         "before). Signature and "
         "size are checked first, then bytes, and only then is anything unpacked. Where a delta "
         "from "
-        "the bundle in use is smaller, that is brought. DIR/NAME is a link, moved in one step to "
+        "the bundle in use is smaller, that is brought; on a rig that has the recipes, the "
+        "packages "
+        "that its store lacks, if these are fewer bytes. DIR/NAME is a link, moved in one step to "
         "DIR/NAME-DIGEST; the folder before stays for --rollback. What you had installed into it "
         "is "
         "listed in added.txt.",

@@ -18,6 +18,7 @@
 #include "store/archive_in.h"
 
 #define LISTED 8 /* names in a message */
+#define MANIFEST_LIMIT ((size_t)64 << 20)
 
 typedef struct pulling {
     iw_trust *trust;
@@ -42,7 +43,7 @@ void iw_pulled_clear(iw_pulled *p)
 
 const char *iw_pull_way_name(iw_pull_way way)
 {
-    static const char *const names[] = {"nothing", "switch", "delta", "whole"};
+    static const char *const names[] = {"nothing", "switch", "delta", "packages", "whole"};
     return names[way];
 }
 
@@ -194,6 +195,18 @@ static const iw_offered_delta *find_delta(const pulling *p)
     return NULL;
 }
 
+/* Single packages, where they cost less than what would come otherwise. */
+static void consider_parts(pulling *p)
+{
+    const iw_pull_parts *parts = p->options->parts;
+    bool wanted = p->out->way == IW_PULL_DELTA || p->out->way == IW_PULL_WHOLE;
+    if (!parts || !wanted || !*p->offer->bundle_key || !*p->offer->manifest.sha256) return;
+    uint64_t cost = parts->cost(parts->context, p->offer);
+    if (cost >= p->out->bytes) return;
+    p->out->way = IW_PULL_PARTS;
+    p->out->bytes = cost;
+}
+
 static void decide(pulling *p)
 {
     p->folder = iw_install_folder(p->install, p->offer->tar.sha256);
@@ -207,6 +220,7 @@ static void decide(pulling *p)
     p->out->bytes = p->out->way == IW_PULL_DELTA   ? p->delta->file.size
                     : p->out->way == IW_PULL_WHOLE ? p->offer->file.size
                                                    : 0;
+    consider_parts(p);
     p->out->bundle = iw_strdup(p->offer->name);
     p->out->key = iw_strdup(p->reading->id);
     p->out->owner = iw_strdup(p->reading->whom->keys ? p->reading->whom->keys->owner : "");
@@ -218,14 +232,17 @@ static void decide(pulling *p)
 static void announce(const pulling *p)
 {
     if (p->out->way == IW_PULL_NOTHING || p->out->way == IW_PULL_SWITCH) return;
+    const char *part = p->out->way == IW_PULL_DELTA ? " (a delta; the whole has "
+                       : p->out->way == IW_PULL_PARTS
+                           ? " (packages that aren't here; the whole has "
+                           : "";
     iw_cleanup_free char *bytes = iw_format_bytes(p->out->bytes),
                          *whole = iw_format_bytes(p->out->whole),
                          *disk = iw_format_bytes(p->offer->tar.size);
     iw_cleanup_free char *text =
         iw_format("%s: %s to bring%s%s%s, %s on disk, signed by key %s%s%s", p->offer->name, bytes,
-                  p->delta ? " (a delta; the whole has " : "", p->delta ? whole : "",
-                  p->delta ? ")" : "", disk, p->reading->id, *p->out->owner ? " of " : "",
-                  p->out->owner);
+                  part, *part ? whole : "", *part ? ")" : "", disk, p->reading->id,
+                  *p->out->owner ? " of " : "", p->out->owner);
     note(p, text);
     if (!p->offer->tried) return;
     iw_cleanup_free char *tried =
@@ -389,14 +406,48 @@ static int unpack_delta(pulling *p, iw_error *err)
     return status;
 }
 
-/* A delta that doesn't work out is told, and the whole brought. */
+static int read_manifest(const pulling *p, char **text, iw_error *err)
+{
+    const iw_blob *blob = &p->offer->manifest;
+    iw_cleanup_free char *path = iw_blob_path(blob->sha256);
+    char digest[IW_SHA256_HEX];
+    size_t length;
+    if (blob->size > MANIFEST_LIMIT) return iw_fail(err, IW_E_FORMAT, "its manifest is too long");
+    if (iw_remote_read(p->remote, path, blob->size, text, &length, err) != 0) return -1;
+    iw_hash_bytes(*text, length, digest);
+    return strcmp(digest, blob->sha256) == 0
+               ? 0
+               : iw_fail(err, IW_E_DIGEST, "its manifest isn't the one that was signed");
+}
+
+/* Put together here: what was signed is the tar, so that is what it must be. */
+static int unpack_parts(pulling *p, iw_error *err)
+{
+    const iw_pull_parts *parts = p->options->parts;
+    iw_cleanup_free char *manifest = NULL, *file = NULL;
+    char tar[IW_SHA256_HEX] = "";
+    int status = iw_make_folders(p->install->parts, 0755, err);
+    if (status == 0) status = read_manifest(p, &manifest, err);
+    if (status == 0)
+        status = parts->make(parts->context, manifest, p->install->parts, &file, tar, err);
+    if (status == 0 && strcmp(tar, p->offer->tar.sha256) != 0)
+        status = iw_fail(err, IW_E_DIGEST, "what they give isn't the bundle that was signed");
+    if (status == 0) status = unpack_tar(p, file, err);
+    if (file) unlink(file);
+    return status;
+}
+
+/* What doesn't work out is told, and the whole brought. */
 static int unpack(pulling *p, iw_error *err)
 {
-    if (p->out->way == IW_PULL_DELTA) {
+    if (p->out->way == IW_PULL_DELTA || p->out->way == IW_PULL_PARTS) {
+        bool delta = p->out->way == IW_PULL_DELTA;
         iw_error inner = IW_ERROR_INIT;
-        if (unpack_delta(p, &inner) == 0) return 0;
+        if ((delta ? unpack_delta : unpack_parts)(p, &inner) == 0) return 0;
         bool stop = inner.kind == IW_E_CANCELLED;
-        if (!stop) iw_wrap(&inner, "the whole is brought instead of the delta");
+        if (!stop)
+            iw_wrap(&inner, "the whole is brought instead of %s",
+                    delta ? "the delta" : "single packages");
         if (!stop) note(p, iw_error_text(&inner));
         if (stop) iw_error_move(err, &inner);
         iw_error_clear(&inner);

@@ -5,11 +5,22 @@
 #include "share/install.h"
 #include "share/trust.h"
 
+/* Single packages in the place of the bundle, where somebody here can put it together. */
+typedef struct iw_pull_parts {
+    /* Bytes to bring; UINT64_MAX where it can't be. */
+    uint64_t (*cost)(void *context, const iw_offer *offer);
+    /* A file of the bundle below `folder`, compressed anyhow; *file owned by the caller. */
+    int (*make)(void *context, const char *manifest, const char *folder, char **file,
+                char tar[IW_SHA256_HEX], iw_error *err);
+    void *context;
+} iw_pull_parts;
+
 typedef struct iw_pull_options {
     bool stale_ok; /* also from a channel that has expired */
     bool carry;    /* install again, into the new folder, what was installed into the old one */
     bool no_delta;
-    bool plan; /* only say what would come */
+    bool plan;                  /* only say what would come */
+    const iw_pull_parts *parts; /* or NULL */
     const iw_sink *sink;
     int cancel;
 } iw_pull_options;
@@ -18,6 +29,7 @@ typedef enum iw_pull_way {
     IW_PULL_NOTHING, /* it is in use already */
     IW_PULL_SWITCH,  /* it is here already, but another one is in use */
     IW_PULL_DELTA,
+    IW_PULL_PARTS, /* packages that weren't in the store */
     IW_PULL_WHOLE
 } iw_pull_way;
 

@@ -104,6 +104,37 @@ class Only(Farm):
         self.assertFalse(dist.exists())
         self.assertEqual(self.world.run("plan", "words", env=env).stdout.count("reuse "), 2)
 
+    def test_pull_takes_packages_where_they_are_fewer_bytes(self):
+        """A rig that has the recipes and most of the packages: the bundle is put together there, and is the one that was signed."""
+        self.world.run("push", "words", self.nas, "--artifacts", env=self.rig("one") | {"IRONWHEEL_CACHE": self.world.cache})
+        env, opt = self.rig("two"), self.place.folder / f"opt {self.number}"
+        self.world.run("build", "words", "--only", "libword", env=env)
+
+        def pull(where, *options):
+            done = self.world.run("pull", "words", self.nas, "-C", where, "--json", *options, env=env)
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        events = pull(opt)
+        self.assertEqual(events[-1]["way"], "packages")
+        self.assertLess(events[-1]["bytes"], events[-1]["whole"])
+        self.assertRegex(" ".join(event.get("detail", "") for event in events), r"to bring \(packages that aren't here; the whole has ")
+        whole = pull(self.place.folder / f"whole {self.number}", "--no-delta")
+        self.assertEqual(whole[-1]["way"], "whole")
+        self.assertEqual(sharing.snapshot(events[-1]["folder"]), sharing.snapshot(whole[-1]["folder"]))
+        self.assertEqual(pathlib.Path(events[-1]["folder"]).name, pathlib.Path(whole[-1]["folder"]).name, "the same tar")
+        self.assertEqual(pull(opt)[-1]["way"], "nothing")
+        # a package that isn't what was signed: told, and the whole is brought
+        shutil.rmtree(env["IRONWHEEL_CACHE"])
+        env = self.rig("three")
+        self.world.run("build", "words", "--only", "libword", env=env)
+        shout = next(entry for entry in sharing.channel_of(self.nas)[1]["artifacts"].values() if entry["package"] == "shout")
+        blob = self.nas / "blobs/sha256" / shout["file"]["sha256"]
+        blob.chmod(0o644)
+        blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+        events = pull(self.place.folder / f"other {self.number}")
+        self.assertEqual(events[-1]["way"], "whole")
+        self.assertIn("the whole is brought instead of single packages: package shout couldn't be had", " ".join(event.get("detail", "") for event in events))
+        self.assertEqual(sharing.snapshot(events[-1]["folder"]), sharing.snapshot(whole[-1]["folder"]))
+
 
 class Jobs(Farm):
     """A stack whose middle can be built side by side, by jobs."""
