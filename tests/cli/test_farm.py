@@ -13,6 +13,17 @@ import fixture
 import sharing
 
 
+def lay_diamond(world):
+    """A stack whose middle can be built side by side, in a tree whose name has all that a shell and make read something into. Gives the tree."""
+    for name, needs in (("left", "libword"), ("right", "libword"), ("top", "left, right")):
+        world.script(name, needs=f"needs:\n  run: [{needs}]\n", install_script=f'mkdir -p "$DESTDIR$PREFIX/share"; ls "$PREFIX/share" > "$DESTDIR$PREFIX/share/{name}" 2>/dev/null || true')
+    world.stack("diamond", {"top": "1", "shout": "2.0"}, pins={"libword": "1.0", "left": "1", "right": "1"})
+    tree = world.folder / "a tree, 'quoted' $HOME #1"
+    world.tree.rename(tree)
+    world.tree.symlink_to(tree)
+    return tree
+
+
 class Farm(unittest.TestCase):
     """What the tests below stand on: a tree, a key, a store that has the toolchain, and the stack's bundle as one machine makes it."""
     STACK = "words"
@@ -137,17 +148,12 @@ class Only(Farm):
 
 
 class Jobs(Farm):
-    """A stack whose middle can be built side by side, by jobs."""
+    """A build as jobs. (What Slurm makes of them: tests/real/slurm.list.)"""
     STACK = "diamond"
 
     @classmethod
     def lay(cls):
-        for name, needs in (("left", "libword"), ("right", "libword"), ("top", "left, right")):
-            cls.world.script(name, needs=f"needs:\n  run: [{needs}]\n", install_script=f'mkdir -p "$DESTDIR$PREFIX/share"; ls "$PREFIX/share" > "$DESTDIR$PREFIX/share/{name}" 2>/dev/null || true')
-        cls.world.stack(cls.STACK, {"top": "1", "shout": "2.0"}, pins={"libword": "1.0", "left": "1", "right": "1"})
-        cls.tree = cls.world.folder / "a tree, 'quoted' $HOME #1"
-        cls.world.tree.rename(cls.tree)
-        cls.world.tree.symlink_to(cls.tree)
+        cls.tree = lay_diamond(cls.world)
 
     def jobs(self, *options, **more):
         return self.world.run("jobs", self.STACK, "-C", self.tree, *options, env=self.rig("jobs"), **more).stdout
