@@ -132,6 +132,15 @@ void iw_debian_releases_take(iw_debian_releases *list, const iw_strings *package
 /* Below, at or above 0 as Debian orders versions. */
 int iw_debian_compare_text(const char *a, const char *b);
 
+/* The tags of a git repository (http, https or ssh) as its server lists them: names[i] is at
+ * commits[i]. IW_E_NETWORK where it can't be asked. Blocks. */
+int iw_fetch_tags(const char *url, const iw_fetch_options *options, iw_strings *names,
+                  iw_strings *commits, iw_error *err);
+/* Brings the tree of a git source at another commit into the store, whatever its digest, which a
+ * recipe then pins. Blocks. */
+int iw_fetch_git_digest(iw_store *store, const iw_source *source, const char *commit,
+                        const iw_fetch_options *options, char digest[IW_SHA256_HEX], iw_error *err);
+
 /* A small file, at most `limit` bytes, from an address that an index gave; nothing vouches for it.
  * *out (NUL-terminated) owned by the caller; `length` may be NULL. Blocks. */
 int iw_fetch_text(const char *url, size_t limit, const iw_fetch_options *options, char **out,

@@ -33,13 +33,15 @@
 #define TREE_LIMIT (UINT64_C(64) << 30) /* bytes of all of them */
 #define STALL_SECONDS 180 /* without a sign of life from the server; it may be packing */
 #define TRIES 3
+#define TEXT_LIMIT ((size_t)16 << 20) /* what a child may tell in words */
 
 struct job {
     iw_store *store;
     const iw_fetch_options *options;
     const char *label;
     uint64_t entries, bytes;
-    char *broken; /* the repository that turned out to be damaged, or may be */
+    char *broken;               /* the repository that turned out to be damaged, or may be */
+    char digest[IW_SHA256_HEX]; /* of the tree that was brought */
 };
 
 static int git_failed(iw_error *err, const char *what, const char *url)
@@ -164,6 +166,38 @@ static int fetch_all_refs(const char *path, const char *url, struct child *child
     return status;
 }
 
+/* A line for each tag, and one more for what an annotated one points at: "<commit>
+ * refs/tags/v1^{}".
+ */
+static int tell_tags(const char *url, int out)
+{
+    git_remote *remote = NULL;
+    const git_remote_head **heads = NULL;
+    size_t count = 0;
+    git_remote_callbacks callbacks;
+    git_proxy_options proxy;
+    struct report text = {.is_error = 1};
+    git_remote_init_callbacks(&callbacks, GIT_REMOTE_CALLBACKS_VERSION);
+    git_proxy_options_init(&proxy, GIT_PROXY_OPTIONS_VERSION);
+    callbacks.credentials = no_credentials;
+    proxy.type = GIT_PROXY_AUTO;
+    int status = git_remote_create_detached(&remote, url);
+    if (status == 0)
+        status = git_remote_connect(remote, GIT_DIRECTION_FETCH, &callbacks, &proxy, NULL);
+    if (status == 0) status = git_remote_ls(&heads, &count, remote);
+    if (status == 0 && write(out, &text, sizeof text) != (ssize_t)sizeof text) status = -1;
+    for (size_t i = 0; i < count && status == 0; i++) {
+        char hex[GIT_OID_HEXSZ + 1];
+        if (!iw_starts_with(heads[i]->name, "refs/tags/")) continue;
+        git_oid_tostr(hex, sizeof hex, &heads[i]->oid);
+        iw_cleanup_free char *line = iw_format("%s %s\n", hex, heads[i]->name);
+        status = iw_write_all(out, line, strlen(line), url, NULL);
+    }
+    git_remote_free(remote);
+    return status;
+}
+
+/* Without `path`: the tags of `url`. */
 static _Noreturn void run_child(const char *path, const char *url, int out)
 {
     struct child child = {out, 0};
@@ -174,7 +208,7 @@ static _Noreturn void run_child(const char *path, const char *url, int out)
     for (int number = 1; number < 32; number++)
         signal(number, number == SIGPIPE ? SIG_IGN : SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (fetch_all_refs(path, url, &child) == 0) _exit(0);
+    if ((path ? fetch_all_refs(path, url, &child) : tell_tags(url, out)) == 0) _exit(0);
     const git_error *why = git_error_last();
     const char *text = why && why->message ? why->message : "unknown trouble";
     if (write(out, &last, sizeof last) == (ssize_t)sizeof last)
@@ -229,6 +263,8 @@ static int follow_child(struct job *job, int in, const char *url, iw_buffer *tex
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return 0;
         deadline = iw_now() + stall;
+        if (text->length > TEXT_LIMIT)
+            return iw_fail(err, IW_E_FORMAT, "%s: the server tells more tags than can be", url);
         if (failed) iw_buffer_add(text, part, (size_t)got);
         else if (got == (ssize_t)sizeof report && report.is_error) failed = true;
         else if (got == (ssize_t)sizeof report && report.total)
@@ -241,8 +277,10 @@ static int follow_child(struct job *job, int in, const char *url, iw_buffer *tex
     }
 }
 
-/* One try. *again: another one may help. */
-static int try_fetch(struct job *job, const char *path, const char *url, bool *again, iw_error *err)
+/* One try. *again: another one may help. `told` gets what a child that ends well tells, or is NULL.
+ */
+static int try_fetch(struct job *job, const char *path, const char *url, char **told, bool *again,
+                     iw_error *err)
 {
     iw_cleanup_fd int in = -1;
     iw_cleanup_buffer iw_buffer text = {0};
@@ -255,18 +293,20 @@ static int try_fetch(struct job *job, const char *path, const char *url, bool *a
     if (iw_wait(pid, &ended, status == 0 ? err : NULL) != 0) return -1;
     *again = status != 0 ? err->kind == IW_E_NETWORK
                          : !text.data || !strstr(text.data, "status code: 4");
+    if (status == 0 && ended == 0 && told) *told = iw_buffer_take(&text);
     if (status != 0 || ended == 0) return status;
     iw_cleanup_free char *how = iw_status_text(ended);
     return iw_fail(err, IW_E_NETWORK, "can't fetch %s: %s", shown, text.data ? text.data : how);
 }
 
-static int fetch_with_retries(struct job *job, const char *path, const char *url, iw_error *err)
+static int fetch_with_retries(struct job *job, const char *path, const char *url, char **told,
+                              iw_error *err)
 {
     double wait = job->options->backoff > 0 ? job->options->backoff : 1;
     for (unsigned tries = 1;; tries++, wait *= 2) {
         bool again = false;
         iw_error_clear(err);
-        if (try_fetch(job, path, url, &again, err) == 0) return 0;
+        if (try_fetch(job, path, url, told, &again, err) == 0) return 0;
         if (!again || tries >= TRIES) return -1;
         struct pollfd cancel = {job->options->cancel, POLLIN, 0};
         if (poll(&cancel, 1, (int)(wait * 1000)) > 0)
@@ -279,7 +319,7 @@ static int fetch_commit(struct job *job, git_repository *repository, bool fresh,
 {
     if (git_commit_lookup(out, repository, id) == 0) return 0;
     iw_cleanup_free char *path = iw_strdup(git_repository_path(repository));
-    if (fetch_with_retries(job, path, url, err) != 0) return -1;
+    if (fetch_with_retries(job, path, url, NULL, err) != 0) return -1;
     git_odb *objects = NULL; /* the child has written them: look again */
     if (git_repository_odb(&objects, repository) == 0) (void)!git_odb_refresh(objects);
     git_odb_free(objects);
@@ -487,12 +527,13 @@ static int keep_tree(struct job *job, const iw_source *source, const char *tree,
     iw_cleanup_fd int fd = open(tar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", tar);
     if (iw_archive_pack(tree, fd, &packing, &packed, err) != 0) return -1;
-    if (strcmp(packed.content, source->sha256) != 0)
+    memcpy(job->digest, packed.content, sizeof job->digest);
+    if (source->sha256 && strcmp(packed.content, source->sha256) != 0)
         return iw_fail(err, IW_E_DIGEST,
                        "%s:%d: the tree of %s at %s has the SHA-256 %s, not the pinned %s",
                        source->place.file, source->place.line, source->name, source->commit,
                        packed.content, source->sha256);
-    return iw_store_add_source(job->store, tar, source->sha256, source->name, err);
+    return iw_store_add_source(job->store, tar, job->digest, source->name, err);
 }
 
 static int bring(struct job *job, const iw_source *source, const git_oid *id, iw_error *err)
@@ -529,8 +570,9 @@ static int bring_or_again(struct job *job, const iw_source *source, iw_error *er
     return status;
 }
 
-int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_options *options,
-                 iw_error *err)
+/* With the source's `sha256` NULL any tree is taken; `digest` (or NULL) gets its own. */
+static int fetch_tree(iw_store *store, const iw_source *source, const iw_fetch_options *options,
+                      char digest[IW_SHA256_HEX], iw_error *err)
 {
     struct job job = {.store = store, .options = options, .label = source->name};
     if (!is_remote(source->name))
@@ -547,5 +589,63 @@ int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_option
                                       .subject = job.label,
                                       .phase = "fetch",
                                       .detail = status == 0 ? "fetched" : iw_error_text(err)});
+    if (status == 0 && digest) memcpy(digest, job.digest, IW_SHA256_HEX);
+    return status;
+}
+
+int iw_git_fetch(iw_store *store, const iw_source *source, const iw_fetch_options *options,
+                 iw_error *err)
+{
+    return fetch_tree(store, source, options, NULL, err);
+}
+
+int iw_fetch_git_digest(iw_store *store, const iw_source *source, const char *commit,
+                        const iw_fetch_options *options, char digest[IW_SHA256_HEX], iw_error *err)
+{
+    iw_source any = *source;
+    any.commit = commit;
+    any.sha256 = NULL;
+    return fetch_tree(store, &any, options, digest, err);
+}
+
+/* --- tags ------------------------------------------------------------------ */
+
+/* What stands under refs/tags/, later lines ("…^{}") in the place of earlier ones. */
+static void read_tags(const char *text, iw_strings *names, iw_strings *commits)
+{
+    static const char start[] = "refs/tags/", peeled[] = "^{}";
+    iw_slice rest = iw_slice_of(text), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        if (line.length <= GIT_OID_HEXSZ + 1 + strlen(start)) continue;
+        iw_cleanup_free char *commit = iw_strndup(line.data, GIT_OID_HEXSZ),
+                             *name = iw_strndup(line.data + GIT_OID_HEXSZ + 1 + strlen(start),
+                                                line.length - GIT_OID_HEXSZ - 1 - strlen(start));
+        bool points = iw_ends_with(name, peeled);
+        if (points) name[strlen(name) - strlen(peeled)] = '\0';
+        if (points && names->count && strcmp(names->items[names->count - 1], name) == 0) {
+            free(commits->items[commits->count - 1]);
+            commits->items[commits->count - 1] = iw_steal(&commit);
+        } else if (!points) {
+            iw_strings_add(names, name);
+            iw_strings_add(commits, commit);
+        }
+    }
+}
+
+int iw_fetch_tags(const char *url, const iw_fetch_options *options, iw_strings *names,
+                  iw_strings *commits, iw_error *err)
+{
+    struct job job = {.options = options, .label = url};
+    iw_cleanup_free char *told = NULL, *shown = iw_transfer_shown(url);
+    if (!is_remote(url))
+        return iw_fail(err, IW_E_RECIPE, "only http, https and ssh are asked for tags, not %s",
+                       shown);
+    if (options->offline)
+        return iw_fail(err, IW_E_NOT_FOUND, "%s can't be asked for its tags with --offline", shown);
+    git_libgit2_init();
+    forget_configuration();
+    int status = fetch_with_retries(&job, NULL, url, &told, err);
+    git_libgit2_shutdown();
+    if (status == 0) read_tags(told, names, commits);
     return status;
 }

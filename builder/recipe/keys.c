@@ -587,9 +587,10 @@ static const iw_key recipe_keys[] = {
      .doc = "What a person must still settle. A recipe with such a line isn't built: the message "
             "quotes the first. `ironwheel new` writes them."},
     {"watch", IW_F_TEXT, IW_T_TEXT, 0, RECIPE(watch),
-     .doc = "For `ironwheel bump`, where the first source is a `url`: an extended regular "
-            "expression for the last part of links, with a group for the version; before it, and a "
-            "space, the page's address. Default of that: the URL's folder."},
+     .doc = "For `ironwheel bump`, where the first source is a `url` or `git`: an extended regular "
+            "expression with a group for the version, for the last part of links, or for tags. "
+            "Before it, and a space, the address of the page with the links; default: the URL's "
+            "folder."},
 };
 
 const iw_shape iw_shape_recipe = {.name = "recipe",

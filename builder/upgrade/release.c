@@ -112,7 +112,8 @@ static void take(iw_release *release, const iw_candidate *one)
     json_t *move = json_pack("{s:i,s:s}", "source", 0, "version", one->version);
     iw_json_put(move, "file", one->file);
     iw_json_put(move, "sha256", one->sha256);
-    iw_json_put(move, "url", one->url);
+    iw_json_put(move, release->recipe->sources[0].kind == IW_SOURCE_GIT ? "commit" : "url",
+                one->url);
     if (one->uploaded >= 0)
         json_object_set_new(move, "uploaded", json_integer((json_int_t)one->uploaded));
     release->to = iw_format("%s%s", one->version, label ? label : "");
@@ -194,10 +195,37 @@ static int url_candidates(iw_release *release, iw_candidates *out, iw_error *err
     return iw_candidates_watch(recipe, html, page, pattern, &release->rules, out, err);
 }
 
+static int git_candidates(iw_release *release, iw_candidates *out, iw_error *err)
+{
+    const iw_recipe *recipe = release->recipe;
+    iw_cleanup_strings iw_strings names = {0}, commits = {0};
+    if (!recipe->watch)
+        return iw_fail(err, IW_E_NOT_FOUND,
+                       "%s:%d: `watch` in the recipe says which tags of a `git` source are "
+                       "releases: v([0-9.]+)",
+                       recipe->path, recipe->sources[0].place.line);
+    if (iw_fetch_tags(recipe->sources[0].name, release->fetch, &names, &commits, err) != 0)
+        return -1;
+    return iw_candidates_tags(recipe, &names, &commits, recipe->watch, &release->rules, out, err);
+}
+
+/* The commit's tree tells its digest. */
+static int pin_commit(iw_release *release, json_t *move, iw_error *err)
+{
+    char digest[IW_SHA256_HEX];
+    if (iw_json_get(move, "sha256") || release->exists) return 0;
+    if (iw_fetch_git_digest(release->store, &release->recipe->sources[0],
+                            iw_json_get(move, "commit"), release->fetch, digest, err) != 0)
+        return -1;
+    iw_json_set(move, "sha256", digest);
+    return 0;
+}
+
 /* Nobody tells the digest of what a page links to: it is that of what comes. */
 static int pin_download(iw_release *release, iw_error *err)
 {
     json_t *move = json_array_get(release->moves, 0);
+    if (iw_json_get(move, "commit")) return pin_commit(release, move, err);
     const char *url = iw_json_get(move, "url");
     iw_cleanup_free char *data = NULL;
     char digest[IW_SHA256_HEX];
@@ -222,6 +250,7 @@ int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err
     case IW_SOURCE_PYPI: status = pypi_candidates(release, out, err); break;
     case IW_SOURCE_URL: status = url_candidates(release, out, err); break;
     case IW_SOURCE_DEBIAN: status = debian_candidates(release, out, err); break;
+    case IW_SOURCE_GIT: status = git_candidates(release, out, err); break;
     default:
         return iw_fail(err, IW_E_NOT_FOUND,
                        "%s:%d: nobody can be asked for newer releases of a `%s` source",

@@ -49,6 +49,8 @@ static void tell_source(iw_buffer *out, const json_t *report)
     iw_buffer_add_format(out, "  source     %s%s\n             sha256 %s\n",
                          text_of(source, "file"), day,
                          iw_json_get(source, "sha256") ? iw_json_get(source, "sha256") : "-");
+    if (iw_json_get(source, "commit"))
+        iw_buffer_add_format(out, "             commit %s\n", text_of(source, "commit"));
     if (json_is_true(json_object_get(source, "unvouched")))
         iw_buffer_add_text(out, "             of what came: nobody vouches for it, compare it\n");
 }

@@ -42,23 +42,29 @@ static bool known(const iw_candidates *list, const char *version)
     return false;
 }
 
-static void take_link(const char *link, const char *page, const regex_t *pattern,
+/* What the pattern makes of a name: a candidate at `url`. */
+static void take_name(const char *name, const char *url, const regex_t *pattern,
                       const iw_candidate_rules *rules, iw_candidates *out)
 {
     regmatch_t match[2];
-    const char *name = iw_path_base(link);
     iw_version version;
     if (regexec(pattern, name, 2, match, 0) != 0 || match[1].rm_so < 0) return;
     iw_cleanup_free char *text =
         iw_strndup(name + match[1].rm_so, (size_t)(match[1].rm_eo - match[1].rm_so));
-    iw_cleanup_free char *url = resolve(page, link);
     if (!url || !iw_version_parse(text, &version) || known(out, text)) return;
     bool early = iw_version_is_early(&version) && !rules->early && !rules->only;
     iw_candidates_add(out, &(iw_candidate){.version = text,
                                            .passed = early ? "a pre-release" : NULL,
                                            .file = (char *)name,
-                                           .url = url,
+                                           .url = (char *)url,
                                            .uploaded = -1});
+}
+
+static void take_link(const char *link, const char *page, const regex_t *pattern,
+                      const iw_candidate_rules *rules, iw_candidates *out)
+{
+    iw_cleanup_free char *url = resolve(page, link);
+    take_name(iw_path_base(link), url, pattern, rules, out);
 }
 
 /* Every href="…" of the page, in either kind of quotes, without query and fragment. */
@@ -77,21 +83,42 @@ static void take_links(const char *html, const char *page, const regex_t *patter
     }
 }
 
+/* The whole of a name must fit, and a group say the version. */
+static int compile(const iw_recipe *recipe, const char *pattern, regex_t *out, iw_error *err)
+{
+    iw_cleanup_free char *whole = iw_format("^%s$", pattern);
+    if (regcomp(out, whole, REG_EXTENDED) != 0)
+        return iw_fail(err, IW_E_RECIPE, "%s: `watch` holds no regular expression: %s",
+                       recipe->path, pattern);
+    if (out->re_nsub > 0) return 0;
+    regfree(out);
+    return iw_fail(err, IW_E_RECIPE, "%s: `watch` has no (group) for the version: %s", recipe->path,
+                   pattern);
+}
+
 int iw_candidates_watch(const iw_recipe *recipe, const char *html, const char *page,
                         const char *pattern, const iw_candidate_rules *rules, iw_candidates *out,
                         iw_error *err)
 {
     regex_t compiled;
     *out = (iw_candidates){0};
-    iw_cleanup_free char *whole = iw_format("^%s$", pattern);
-    if (regcomp(&compiled, whole, REG_EXTENDED) != 0)
-        return iw_fail(err, IW_E_RECIPE, "%s: `watch` holds no regular expression: %s",
-                       recipe->path, pattern);
-    bool group = compiled.re_nsub > 0;
-    if (group) take_links(html, page, &compiled, rules, out);
+    if (compile(recipe, pattern, &compiled, err) != 0) return -1;
+    take_links(html, page, &compiled, rules, out);
     regfree(&compiled);
     iw_candidates_sort(out);
-    return group ? 0
-                 : iw_fail(err, IW_E_RECIPE, "%s: `watch` has no (group) for the version: %s",
-                           recipe->path, pattern);
+    return 0;
+}
+
+int iw_candidates_tags(const iw_recipe *recipe, const iw_strings *names, const iw_strings *commits,
+                       const char *pattern, const iw_candidate_rules *rules, iw_candidates *out,
+                       iw_error *err)
+{
+    regex_t compiled;
+    *out = (iw_candidates){0};
+    if (compile(recipe, pattern, &compiled, err) != 0) return -1;
+    for (size_t i = 0; i < names->count && i < commits->count; i++)
+        take_name(names->items[i], commits->items[i], &compiled, rules, out);
+    regfree(&compiled);
+    iw_candidates_sort(out);
+    return 0;
 }

@@ -250,6 +250,40 @@ class Bump(unittest.TestCase):
         self.assertIn(f"+    sha256: {digest}\n", done.stdout)
         self.assertIn("-  libword: 1.0\n+  libword: 1.1\n", done.stdout)
 
+    def test_tags_of_a_repository(self):
+        w = self.world
+        served = pathlib.Path(w.folder, "served")
+        work = pathlib.Path(w.folder, "words")
+        for folder in (served, work):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", **{f"GIT_{who}_{what}": "a@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}}
+        git = lambda *words: subprocess.run(["git", "-C", work, *words], check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout.strip()
+        git("init", "-q", "-b", "main")
+        commits = {}
+        for version in ("1.0", "1.1"):
+            (work / "words.txt").write_text(f"words {version}\n")
+            git("add", ".")
+            git("commit", "-q", "-m", version)
+            git("tag", "-a", "-m", version, f"v{version}")
+            commits[version] = git("rev-parse", "HEAD")
+        git("clone", "-q", "--bare", ".", served / "words.git")
+        server = subprocess.Popen(["python3", "-B", fixture.ROOT / "tests/servers/serve.py", served, pathlib.Path(w.folder, "served.log")], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}/git/words.git"
+        self.addCleanup(server.stdout.close)
+        recipe = lambda digest: w.write("recipes/wordlist/1.0.yaml", f"name: wordlist\nversion: 1.0\nsummary: x\nlicence: MIT\nsources:\n  - git: {url}\n    commit: {commits['1.0']}   # v1.0\n"
+                                        f"    sha256: {digest}\nwatch: v([0-9.]+)\nbuild:\n  system: script\n  finish: mkdir share\n")
+        recipe("0" * 64)
+        w.stack("tones", {"wordlist": "1.0"})
+        said = w.run("fetch", "tones", status=1).stderr
+        recipe(said.split("has the SHA-256 ")[1][:64])
+        report, _ = self.bump("wordlist", "--dry-run")
+        self.assertEqual((report["verdict"], report["to"], report["source"]["commit"]), ("would be bumped", "1.1", commits["1.1"]))
+        for line in (f"+    commit: {commits['1.1']}   # v1.0", f"+    sha256: {report['source']['sha256']}", "+  wordlist: 1.1"):
+            self.assertIn(line + "\n", report["diff"])
+
     # --- what the new release needs ---
 
     def tool(self, version, needs=""):

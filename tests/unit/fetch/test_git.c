@@ -504,6 +504,37 @@ static void asks_a_repository(void **state)
     expect_answer(k, &by_ssh, "unknown", "nothing", "by ssh isn't asked");
 }
 
+static void lists_tags(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *work = iw_format("%s/git/tagged", k->folder),
+                         *first = simple(k, "tagged"),
+                         *url = iw_format("%s/git/tagged.git", k->url),
+                         *gone = iw_format("%s/git/nothing.git", k->url);
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 30};
+    iw_cleanup_strings iw_strings names = {0}, commits = {0};
+    run_git(work, "tag v1");
+    run_git(work, "commit -q --allow-empty -m two");
+    run_git(work, "tag -a -m annotated v2");
+    iw_cleanup_free char *second = publish(k, "tagged");
+    kit_ok(iw_fetch_tags(url, &options, &names, &commits, &err));
+    assert_int_equal(names.count, 2);
+    assert_string_equal(names.items[0], "v1");
+    assert_string_equal(commits.items[0], first);
+    assert_string_equal(names.items[1], "v2");
+    assert_string_equal(commits.items[1], second); /* not the tag's own object */
+    kit_fails(iw_fetch_tags(gone, &options, &names, &commits, &err), IW_E_NETWORK, "can't fetch");
+    kit_fails(iw_fetch_tags("/etc", &options, &names, &commits, &err), IW_E_RECIPE, "not /etc");
+    /* The digest of a commit that no recipe pins yet is what a fetch then asks for. */
+    iw_source source = source_of(url, first, NULL);
+    char digest[IW_SHA256_HEX];
+    kit_ok(iw_fetch_git_digest(k->store, &source, second, &options, digest, &err));
+    source.commit = second;
+    source.sha256 = digest;
+    kit_ok(fetch(k, &source, &err));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -517,6 +548,7 @@ int main(void)
         cmocka_unit_test(refuses_hostile_trees),
         cmocka_unit_test(bounds_submodules),
         cmocka_unit_test(asks_a_repository),
+        cmocka_unit_test(lists_tags),
     };
     return cmocka_run_group_tests_name("fetch: git", tests, kit_group_setup, kit_group_teardown);
 }

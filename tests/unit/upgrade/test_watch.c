@@ -45,8 +45,32 @@ static void test_links(void **state)
     assert_string_equal(pattern, "x-(.*)");
 }
 
+static void test_tags(void **state)
+{
+    (void)state;
+    iw_error err = IW_ERROR_INIT;
+    iw_candidates list;
+    const iw_candidate *one;
+    iw_recipe recipe = {.path = "recipes/x/1.0.yaml"};
+    iw_candidate_rules rules = {.python = "3.11.2"};
+    iw_cleanup_strings iw_strings names = {0}, commits = {0};
+    static const char *const tags[] = {"v1.0", "v1.10", "v1.9", "v2.0rc1", "nightly", "xv3.0"};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        iw_strings_add(&names, tags[i]);
+        iw_strings_add_format(&commits, "%040zu", i);
+    }
+    kit_ok(iw_candidates_tags(&recipe, &names, &commits, "v([0-9a-z.]+)", &rules, &list, &err));
+    assert_int_equal(list.count, 4);
+    assert_string_equal(list.items[0].passed, "a pre-release");
+    kit_ok(iw_candidates_choose(&list, "1.0", &rules, &one, &err));
+    assert_string_equal(one->version, "1.10");
+    assert_string_equal(one->file, "v1.10");
+    assert_string_equal(one->url, commits.items[1]);
+    iw_candidates_free(&list);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_links)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_links), cmocka_unit_test(test_tags)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
