@@ -58,6 +58,12 @@ void iw_checks_python(const char *root, const char *bytecode, iw_strings *argv,
     iw_strings_add(environment, "LC_ALL=C.UTF-8");
 }
 
+char *iw_checks_bytecode(const char *root)
+{
+    iw_cleanup_free char *parent = iw_path_parent(root);
+    return iw_path_join(parent, "bytecode-native");
+}
+
 /* The digest of the package that holds the emulator, or NULL. */
 static const char *emulator_of(const iw_toolchain *toolchain)
 {

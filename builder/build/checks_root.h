@@ -20,6 +20,8 @@ int iw_checks_root(iw_catalog *catalog, iw_store *store, const iw_fetch_options 
  * that is NULL: never into the root, which must stay as it was unpacked. */
 void iw_checks_python(const char *root, const char *bytecode, iw_strings *argv,
                       iw_strings *environment);
+/* The folder beside the root that all may share for that. Caller frees. */
+char *iw_checks_bytecode(const char *root);
 
 /* Whether `toolchain` brings the very emulator that `checks` pins. */
 bool iw_checks_emulator_is(const iw_toolchain *checks, const iw_toolchain *toolchain);

@@ -36,6 +36,7 @@ typedef struct iw_ask {
     iw_strings lines;           /* requirements, the package's first */
     iw_strings pins;            /* "name==version" that go before those of `all` for that name */
     iw_strings hashes;          /* what its wheel may have; empty: anything */
+    bool free;                  /* a constraint that pins the package itself doesn't hold */
 } iw_ask;
 
 /* A folder of its own: env/bin/python3, env/triage (the site), logs, wheels, sdist. */
@@ -63,6 +64,10 @@ const char *iw_triage_digest(const json_t *item);
 char *iw_triage_file(const char *url);
 /* Downloads these very wheels, each once for all, and lays them into the site. */
 int iw_triage_bring(iw_attempt *attempt, iw_error *err);
+/* Versions of which there is a wheel for this Python, yanked ones among them: pip's own list of
+ * versions ("pip index") has those with nothing but an sdist, too. `folder` takes what passes. */
+int iw_triage_wheel_versions(const iw_triage *triage, const char *folder, const char *project,
+                             iw_strings *out, iw_error *err);
 /* The folder of pytest, brought once; NULL where no index has it. Borrowed. */
 const char *iw_triage_tools(iw_triage *triage);
 /* The lines of a requirements file: options and what is asked for. */

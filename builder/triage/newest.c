@@ -28,13 +28,14 @@ static bool is_release(iw_slice version)
 static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_error *err)
 {
     static const char title[] = "Available versions: ";
-    iw_cleanup_strings iw_strings arguments = {0};
+    iw_cleanup_strings iw_strings arguments = {0}, wheels = {0};
     iw_cleanup_free char *said = NULL, *folder = NULL;
     const char *const words[] = {"index",      "versions", "--only-binary", ":all:", "--",
                                  ask->package, NULL};
     iw_strings_add_all(&arguments, words);
     if (iw_temporary_folder(t->work, "versions-", &folder, err) != 0 ||
-        iw_triage_pip(t, folder, &arguments, &said, err) != 0)
+        iw_triage_pip(t, folder, &arguments, &said, err) != 0 ||
+        iw_triage_wheel_versions(t, folder, ask->package, &wheels, err) != 0)
         return -1;
     const char *at = said ? strstr(said, title) : NULL;
     if (!at)
@@ -43,7 +44,8 @@ static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_er
     iw_slice rest = {at + strlen(title), strcspn(at + strlen(title), "\n")}, part;
     while (iw_slice_next(&rest, ',', &part)) {
         part = iw_slice_trim(part);
-        if (is_release(part)) iw_strings_add_format(out, "%.*s", (int)part.length, part.data);
+        iw_cleanup_free char *version = iw_strndup(part.data, part.length);
+        if (is_release(part) && iw_strings_has(&wheels, version)) iw_strings_add(out, version);
     }
     return out->count
                ? 0

@@ -89,7 +89,7 @@ static int try_beside(iw_triage *t, const iw_ask *ask, const char *culprit, cons
 int iw_triage_find_beside(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)
 {
     const char *culprit = row->because.package;
-    iw_ask search = {.triage = t, .all = ask->all, .package = iw_strdup(culprit)};
+    iw_ask search = {.triage = t, .all = ask->all, .package = iw_strdup(culprit), .free = true};
     iw_triage_row found = {0};
     iw_strings_add(&search.lines, culprit);
     int status = iw_triage_newest(t, &search, &found, err);

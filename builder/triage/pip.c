@@ -155,6 +155,36 @@ int iw_triage_pip(const iw_triage *t, const char *folder, const iw_strings *argu
                    (const char *const *)environment.items, out, err);
 }
 
+/* It is asked for a version that no index can have, and then says which there are. */
+int iw_triage_wheel_versions(const iw_triage *t, const char *folder, const char *project,
+                             iw_strings *out, iw_error *err)
+{
+    static const char title[] = "(from versions: ";
+    iw_cleanup_strings iw_strings arguments = {0};
+    iw_cleanup_free char *said = NULL, *path = iw_path_join(folder, "pip.err");
+    iw_error why = IW_ERROR_INIT;
+    iw_strings_add_all(&arguments, (const char *const[]){"download", "--no-deps", "--only-binary",
+                                                         ":all:", "--dest", folder, "--", NULL});
+    iw_strings_add_format(&arguments, "%s===ironwheel", project);
+    if (iw_triage_pip(t, folder, &arguments, NULL, &why) == 0)
+        return iw_fail(err, IW_E_IO, "pip found what can't be there");
+    const char *at = why.kind != IW_E_CANCELLED &&
+                             iw_read_file(path, IW_TRIAGE_REPORT_LIMIT, &said, NULL, NULL) == 0
+                         ? strstr(said, title)
+                         : NULL;
+    if (!at) {
+        iw_error_move(err, &why);
+        return -1;
+    }
+    iw_error_clear(&why);
+    iw_slice rest = {at + strlen(title), strcspn(at + strlen(title), ")\n")}, part;
+    while (iw_slice_next(&rest, ',', &part)) {
+        part = iw_slice_trim(part);
+        iw_strings_add_format(out, "%.*s", (int)part.length, part.data);
+    }
+    return 0;
+}
+
 /* --- what it is asked ----------------------------------------------------- */
 
 static bool names(const iw_strings *lines, const char *name)
@@ -174,7 +204,8 @@ static void add_constraints(const iw_ask *ask, const iw_want *list, size_t count
     for (size_t i = 0; i < count; i++) {
         const iw_want *one = &list[i];
         bool asked = strcmp(one->name, ask->package) == 0;
-        if (*one->conditions && (own || !asked) && !names(&ask->pins, one->name))
+        bool freed = asked && ask->free && one->pinned;
+        if (*one->conditions && (own || !asked) && !freed && !names(&ask->pins, one->name))
             iw_buffer_add_format(out, "%s%s\n", one->name, one->conditions);
     }
 }

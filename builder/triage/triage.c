@@ -40,7 +40,7 @@ static int compile_library(iw_triage *t, iw_error *err)
 {
     iw_cleanup_free char *parent = iw_path_parent(t->root), *passing = NULL;
     t->bytecode = iw_path_join(parent, "bytecode");
-    t->cache = iw_path_join(parent, "bytecode-native");
+    t->cache = iw_checks_bytecode(t->root);
     if (iw_exists(t->bytecode)) return 0;
     iw_cleanup_strings iw_strings argv = {0}, environment = {0};
     iw_triage_python(t, &argv, &environment);
@@ -156,7 +156,7 @@ static int try_package(iw_triage *t, const iw_requirements *all, const char *pac
     iw_ask ask = ask_for(t, all, package);
     int status =
         t->options.newest ? iw_triage_newest(t, &ask, row, err) : iw_triage_try(t, &ask, row, err);
-    if (status == 0 && row->because.package && !row->newest_working)
+    if (status == 0 && row->because.package && !row->newest_working && !t->options.blame_only)
         status = iw_triage_find_beside(t, &ask, row, err);
     iw_ask_free(&ask);
     return status;

@@ -23,7 +23,8 @@ typedef struct iw_triage_options { /* borrowed, all of it, until iw_triage_close
     unsigned seconds;        /* how long calls, and tests, of one package go on; 0: the default */
     unsigned jobs;           /* packages at once; 0: one for each core */
     bool newest;             /* search each package's versions; pins only hold for the others */
-    bool again;              /* results that were kept don't count */
+    bool blame_only; /* who is at fault is named; no version of it is looked for that isn't */
+    bool again;      /* results that were kept don't count */
 } iw_triage_options;
 
 typedef struct iw_triage iw_triage;

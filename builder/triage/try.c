@@ -49,7 +49,10 @@ void iw_ask_free(iw_ask *ask)
 
 iw_ask iw_ask_version(const iw_ask *ask, const char *version)
 {
-    iw_ask other = {.triage = ask->triage, .all = ask->all, .package = iw_strdup(ask->package)};
+    iw_ask other = {.triage = ask->triage,
+                    .all = ask->all,
+                    .package = iw_strdup(ask->package),
+                    .free = ask->free};
     iw_strings_add_format(&other.lines, "%s==%s", ask->package, version);
     for (size_t i = 1; i < ask->lines.count; i++) iw_strings_add(&other.lines, ask->lines.items[i]);
     for (size_t i = 0; i < ask->pins.count; i++) iw_strings_add(&other.pins, ask->pins.items[i]);
@@ -309,7 +312,8 @@ static char *what_is_missing(const iw_ask *ask, const iw_triage_row *row)
 
 int iw_triage_try(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)
 {
-    iw_ask own = {.triage = t, .all = ask->all, .package = iw_strdup(ask->package)};
+    iw_ask own = {
+        .triage = t, .all = ask->all, .package = iw_strdup(ask->package), .free = ask->free};
     iw_cleanup_free char *more = NULL;
     const char *subject = ask->lines.items[0];
     int status;

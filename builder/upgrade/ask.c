@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "build/checks_root.h"
 #include "build/sandbox.h"
 
 __asm__(".pushsection .rodata\n"
@@ -34,15 +35,17 @@ static char *last_words(int log)
     return iw_strndup(last.data, last.length);
 }
 
-static int run(const char *root, const char *folder, const char *what, int log, iw_error *err)
+static int run(const char *root, const char *bytecode, const char *folder, const char *what,
+               int log, iw_error *err)
 {
-    const iw_bind bind = {IW_BIND_WRITABLE, folder, "/build"};
-    const char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8",
-                                       "PYTHONDONTWRITEBYTECODE=1", NULL};
-    const char *const command[] = {"/usr/bin/python3.11", "-I", "/build/ask.py", what, NULL};
+    const iw_bind binds[] = {{IW_BIND_WRITABLE, folder, "/build"},
+                             {IW_BIND_WRITABLE, bytecode, "/tmp/bytecode"}};
+    const char *const environment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", NULL};
+    const char *const command[] = {IW_CHECKS_PYTHON, "-I", "-X", "pycache_prefix=/tmp/bytecode",
+                                   "/build/ask.py",  what, NULL};
     const iw_sandbox sandbox = {.root = root,
-                                .binds = &bind,
-                                .bind_count = 1,
+                                .binds = binds,
+                                .bind_count = 2,
                                 .environment = environment,
                                 .folder = "/build",
                                 .command = command,
@@ -56,16 +59,19 @@ static int run(const char *root, const char *folder, const char *what, int log, 
                    result.timed_out ? "it takes too long" : said);
 }
 
-int iw_ask(const char *root, const char *folder, const char *what, json_t **out, iw_error *err)
+int iw_ask(const char *root, const char *passing, const char *folder, const char *what,
+           json_t **out, iw_error *err)
 {
     iw_cleanup_free char *program = iw_path_join(folder, "ask.py"),
-                         *answer = iw_path_join(folder, "answer.json"), *text = NULL;
+                         *answer = iw_path_join(folder, "answer.json"),
+                         *bytecode = iw_path_join(passing, "bytecode"), *text = NULL;
     size_t length;
     iw_cleanup_fd int log = memfd_create("ask", MFD_CLOEXEC);
     *out = NULL;
     if (log < 0) return iw_fail_errno(err, IW_E_IO, "no memory file");
     if (iw_write_passing(program, iw_ask_program, strlen(iw_ask_program), 0644, err) != 0 ||
-        chmod(folder, 0777) != 0 || run(root, folder, what, log, err) != 0 ||
+        chmod(folder, 0777) != 0 || iw_make_folders(bytecode, 0777, err) != 0 ||
+        chmod(bytecode, 0777) != 0 || run(root, bytecode, folder, what, log, err) != 0 ||
         iw_read_file(answer, ANSWER_LIMIT, &text, &length, err) != 0)
         return -1;
     *out = json_loadb(text, length, 0, NULL);

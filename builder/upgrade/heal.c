@@ -43,6 +43,7 @@ static int open_healer(iw_healer *h, iw_error *err)
     if (iw_maker_open(&h->maker, h->catalog, h->store, &h->making, err) != 0) return -1;
     char *folder = iw_path_join(h->maker.rig.folder, "resolve");
     h->resolver = (iw_resolver){.root = h->maker.root,
+                                .bytecode = h->maker.bytecode,
                                 .folder = folder,
                                 .index = h->options->deliver.fetch.pypi_index,
                                 .requirements = &h->requirements,

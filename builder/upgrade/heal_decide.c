@@ -64,7 +64,7 @@ int iw_healer_read(iw_healer *h, iw_error *err)
 {
     iw_requirements *all = &h->requirements;
     iw_cleanup_strings iw_strings python = {0}, environment = {0};
-    iw_checks_python(h->maker.root, NULL, &python, &environment);
+    iw_checks_python(h->maker.root, h->maker.bytecode, &python, &environment);
     for (size_t i = 0; i < h->options->file_count; i++) {
         const char *path = h->options->files[i];
         int status = iw_requirements_is_lock(path)
@@ -147,7 +147,8 @@ static int write_stub(iw_healer *h, const char *name, const char *version, const
     if (iw_temporary_folder(h->maker.rig.folder, "stub-", &folder, err) != 0) return -1;
     iw_cleanup_free char *request = iw_path_join(folder, "stub.json"), *made = NULL, *to = NULL;
     int status = iw_write_passing(request, text, strlen(text), 0644, err);
-    if (status == 0) status = iw_ask(h->maker.root, folder, "stub", &answer, err);
+    if (status == 0)
+        status = iw_ask(h->maker.root, h->maker.rig.folder, folder, "stub", &answer, err);
     const char *file = status == 0 ? iw_json_get(answer, "file") : NULL;
     if (file) {
         made = iw_path_join(folder, file);
@@ -175,12 +176,12 @@ static char *refusal(const iw_healer *h, const char *name, const char *version, 
 /* An sdist that may be built, for a stand-in. *found: its version; NULL where there is none, or,
  * with *refused (owned), where a line names other digests. */
 struct peeked {
-    char *found, *sha256, *refused;
+    char *found, *sha256, *refused, *why; /* why: nothing was found */
 };
 
 static void peeked_clear(struct peeked *peeked)
 {
-    free(peeked->found), free(peeked->sha256), free(peeked->refused);
+    free(peeked->found), free(peeked->sha256), free(peeked->refused), free(peeked->why);
 }
 
 static int peek(iw_healer *h, const char *name, const char *version, struct peeked *out,
@@ -192,6 +193,8 @@ static int peek(iw_healer *h, const char *name, const char *version, struct peek
         iw_maker_peek(&h->maker, name, version, &out->found, &out->sha256, &answer, &trouble);
     if (status != 0 && trouble.kind == IW_E_CANCELLED)
         return iw_fail(err, IW_E_CANCELLED, "stopped");
+    if (status != 0)
+        out->why = iw_strndup(iw_error_text(&trouble), strcspn(iw_error_text(&trouble), "\n"));
     iw_error_clear(&trouble);
     if (status == 0) out->refused = refusal(h, name, out->found, "its sdist", out->sha256);
     status = status == 0 && !out->refused
@@ -257,7 +260,7 @@ static int repair_by_recipe(iw_healer *h, const char *name, const char *died, co
 
 struct trial {
     iw_healer *healer;
-    json_t *rows; /* name: {verdict, why, beside} of the worst CPU */
+    json_t *rows; /* name: {dies, why, newest, culprit} on the worst CPU */
     const char *profile;
 };
 
@@ -274,9 +277,6 @@ static void on_row(void *context, const iw_triage_row *row)
     bool dies = row->verdict == IW_TRIAGE_DIES_AT_IMPORT || row->verdict == IW_TRIAGE_DIES_IN_USE;
     const char *culprit = dies ? row->because.package : NULL;
     iw_cleanup_free char *why = why_of(row, trial->profile);
-    if (culprit && row->because.beside)
-        json_object_set_new(json_object_get(trial->rows, "beside"), culprit,
-                            json_string(row->because.beside));
     json_t *there = json_object_get(trial->rows, row->package);
     if (there && json_is_true(json_object_get(there, "dies"))) return;
     json_object_set_new(trial->rows, row->package,
@@ -284,7 +284,31 @@ static void on_row(void *context, const iw_triage_row *row)
                                   row->newest_working, "culprit", culprit));
 }
 
-/* The packages in question, with everything else held where it was resolved to. */
+/* Everything is held where it was resolved to. */
+static void hold_all(const iw_healer *h, iw_buffer *out)
+{
+    for (size_t i = 0; i < h->resolution.count; i++)
+        if (!h->resolution.items[i].stub)
+            iw_buffer_add_format(out, "%s==%s\n", h->resolution.items[i].name,
+                                 h->resolution.items[i].version);
+}
+
+/* What the requirements say, and what was decided, for a search among versions. */
+static void hold_loosely(const iw_healer *h, iw_buffer *out)
+{
+    const iw_requirements *all = &h->requirements;
+    for (size_t i = 0; i < all->count + all->constraint_count; i++) {
+        const iw_want *one = i < all->count ? &all->items[i] : &all->constraints[i - all->count];
+        if (*one->conditions) iw_buffer_add_format(out, "%s%s\n", one->name, one->conditions);
+    }
+    for (size_t i = 0; i < h->pins.count; i++) {
+        iw_cleanup_free char *name = iw_strndup(h->pins.items[i], strcspn(h->pins.items[i], "="));
+        const iw_dist *dist = iw_resolution_find(&h->resolution, name);
+        if (dist && !dist->stub) iw_buffer_add_format(out, "%s\n", h->pins.items[i]);
+    }
+}
+
+/* The packages in question, and what holds for the rest. */
 static int write_question(iw_healer *h, const iw_strings *lines, bool loose, const char *path,
                           iw_error *err)
 {
@@ -293,10 +317,8 @@ static int write_question(iw_healer *h, const iw_strings *lines, bool loose, con
     for (size_t i = 0; i < lines->count; i++) iw_buffer_add_format(&text, "%s\n", lines->items[i]);
     iw_buffer_add_format(&text, "-c %s\n", iw_path_base(constraints));
     iw_buffer_add_text(&limits, "");
-    for (size_t i = 0; i < h->resolution.count && !loose; i++)
-        if (!h->resolution.items[i].stub)
-            iw_buffer_add_format(&limits, "%s==%s\n", h->resolution.items[i].name,
-                                 h->resolution.items[i].version);
+    if (loose) hold_loosely(h, &limits);
+    else hold_all(h, &limits);
     return iw_write_passing(path, text.data, text.length, 0600, err) ||
                    iw_write_passing(constraints, limits.data, limits.length, 0600, err)
                ? -1
@@ -313,7 +335,8 @@ static int try_on(iw_healer *h, const char *profile, const iw_requirements *aske
                                  .helpers = d->helpers,
                                  .fetch = d->fetch,
                                  .jobs = d->jobs,
-                                 .newest = newest};
+                                 .newest = newest,
+                                 .blame_only = true};
     options.fetch.sink = d->sink;
     options.fetch.cancel = d->cancel;
     trial->profile = profile;
@@ -332,8 +355,8 @@ static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t
     iw_requirements asked = {0};
     iw_cleanup_strings iw_strings python = {0}, environment = {0};
     iw_cleanup_free char *path = iw_path_join(h->resolver.folder, "question.txt");
-    struct trial trial = {h, json_pack("{s:{}}", "beside"), NULL};
-    iw_checks_python(h->maker.root, NULL, &python, &environment);
+    struct trial trial = {h, json_object(), NULL};
+    iw_checks_python(h->maker.root, h->maker.bytecode, &python, &environment);
     int status = write_question(h, lines, newest, path, err);
     if (status == 0) status = iw_requirements_read(&asked, path, err);
     if (status == 0) status = iw_requirements_settle(&asked, &python, &environment, err);
@@ -346,16 +369,23 @@ static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t
 
 /* --- repairing ------------------------------------------------------------ */
 
+/* A line that leaves no choice of versions? */
+static bool is_pinned(const iw_healer *h, const char *name)
+{
+    const iw_requirements *all = &h->requirements;
+    for (size_t i = 0; i < all->count + all->constraint_count; i++) {
+        const iw_want *one = i < all->count ? &all->items[i] : &all->constraints[i - all->count];
+        if (one->pinned && strcmp(one->name, name) == 0) return true;
+    }
+    return false;
+}
+
 static int repair_by_moving(iw_healer *h, const char *name, const char *died, const char *why,
-                            const char *beside, bool *done, iw_error *err)
+                            bool *done, iw_error *err)
 {
     iw_cleanup_strings iw_strings lines = {0};
     json_t *rows = NULL;
-    if (beside && try_pin(h, name, beside, done, err) != 0) return -1;
-    if (*done) {
-        settle(h, name, beside, NULL, IW_FATE_MOVED, died, why);
-        return 0;
-    }
+    if (is_pinned(h, name)) return 0;
     iw_strings_add(&lines, name);
     int status = try_wheels(h, &lines, true, &rows, err);
     const char *newest = iw_json_get(json_object_get(rows, name), "newest");
@@ -385,8 +415,8 @@ static int repair_by_making(iw_healer *h, const char *name, const char *died, co
         settle_made(h, name, &sdist, died, why);
     } else if (status == 0) {
         iw_cleanup_free char *text =
-            iw_format("%s; no recipe, no older wheel that the requirements allow, and %s", why,
-                      sdist.refused ? sdist.refused : "no sdist");
+            iw_format("%s; no recipe, no other wheel that the requirements allow, and %s", why,
+                      sdist.refused ? sdist.refused : sdist.why);
         settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
     }
     peeked_clear(&sdist);
@@ -394,15 +424,14 @@ static int repair_by_making(iw_healer *h, const char *name, const char *died, co
 }
 
 /* In this order: a recipe, another wheel, its sdist. */
-static int repair(iw_healer *h, const char *name, const char *died, const char *why,
-                  const char *beside, iw_error *err)
+static int repair(iw_healer *h, const char *name, const char *died, const char *why, iw_error *err)
 {
     bool done = false;
     iw_emit(
         h->options->deliver.sink,
         (iw_event){.type = IW_EVENT_STARTED, .subject = name, .phase = "repair", .detail = why});
     if (repair_by_recipe(h, name, died, why, &done, err) != 0 ||
-        (!done && repair_by_moving(h, name, died, why, beside, &done, err) != 0) ||
+        (!done && repair_by_moving(h, name, died, why, &done, err) != 0) ||
         (!done && repair_by_making(h, name, died, why, err) != 0))
         return -1;
     iw_emit(h->options->deliver.sink,
@@ -422,8 +451,8 @@ static int make_missing(iw_healer *h, const char *name, const char *exact, const
     int status = peek(h, name, exact, &sdist, err);
     if (status == 0 && sdist.refused) status = iw_fail(err, IW_E_CHECK, "%s", sdist.refused);
     else if (status == 0 && !sdist.found)
-        status =
-            iw_fail(err, IW_E_CHECK, "no wheel and no sdist of %s for Python 3.11 on Linux", what);
+        status = iw_fail(err, IW_E_CHECK, "no wheel of %s for Python 3.11 on Linux, and %s", what,
+                         sdist.why);
     if (status == 0) settle_made(h, name, &sdist, NULL, "there is no wheel of it");
     peeked_clear(&sdist);
     return status;
@@ -465,8 +494,19 @@ static int resolve_all(iw_healer *h, iw_error *err)
     return iw_fail(err, IW_E_CHECK, "too many packages without a wheel");
 }
 
+/* The tree's own recipe of that very version is better than a wheel's: nothing is tried then. */
+static bool settle_own_recipe(iw_healer *h, const iw_dist *dist)
+{
+    iw_cleanup_free char *path =
+        iw_format("%s/recipes/%s/%s.yaml", h->maker.rig.tree, dist->name, dist->version);
+    if (!iw_exists(path)) return false;
+    settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
+           "the tree has a recipe of this version");
+    return true;
+}
+
 /* Lines of what has code and wasn't tried in this version. */
-static void question_lines(const iw_healer *h, iw_strings *lines)
+static void question_lines(iw_healer *h, iw_strings *lines)
 {
     for (size_t i = 0; i < h->resolution.count; i++) {
         const iw_dist *dist = &h->resolution.items[i];
@@ -474,25 +514,58 @@ static void question_lines(const iw_healer *h, iw_strings *lines)
         if (dist->pure || dist->stub) continue;
         if (decision && decision->settled && strcmp(decision->version, dist->version) == 0)
             continue;
-        iw_strings_add_format(lines, "%s==%s", dist->name, dist->version);
+        if (!settle_own_recipe(h, dist))
+            iw_strings_add_format(lines, "%s==%s", dist->name, dist->version);
     }
 }
 
+/* Whether `name` isn't the wheel that was tried: it is, or will be, built. */
+static bool is_built(const iw_healer *h, const char *name)
+{
+    const iw_decision *decision = name ? iw_healer_find(h, name) : NULL;
+    return decision && (decision->fate == IW_FATE_RECIPE || decision->fate == IW_FATE_MADE);
+}
+
+static void settle_one(iw_healer *h, const iw_dist *dist, const json_t *row, iw_strings *dying,
+                       iw_strings *blamed)
+{
+    const char *culprit = iw_json_get(row, "culprit");
+    const iw_decision *before = iw_healer_find(h, dist->name);
+    bool dies = json_is_true(json_object_get(row, "dies"));
+    iw_cleanup_free char *why =
+        dies && is_built(h, culprit)
+            ? iw_format("it wasn't used: it died in the wheel of %s, which is built here", culprit)
+            : NULL;
+    if (dies && !why)
+        iw_strings_add_format(culprit ? blamed : dying, "%s %s", dist->name, dist->version);
+    else if (!before || before->fate == IW_FATE_KEPT)
+        settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL,
+               why ? why : iw_json_get(row, "why"));
+}
+
 /* What runs, before what dies is repaired: pins may move all of it. What dies of another is tried
- * again when that one is mended, and only else taken for ill itself (`blamed`). */
+ * again when that one is mended (`blamed`). */
 static void settle_kept(iw_healer *h, const json_t *rows, iw_strings *dying, iw_strings *blamed)
 {
     for (size_t i = 0; i < h->resolution.count; i++) {
         const iw_dist *dist = &h->resolution.items[i];
         const json_t *row = json_object_get(rows, dist->name);
-        const iw_decision *before = iw_healer_find(h, dist->name);
-        if (!row || dist->pure || dist->stub) continue;
-        if (json_is_true(json_object_get(row, "dies")))
-            iw_strings_add_format(iw_json_get(row, "culprit") ? blamed : dying, "%s %s", dist->name,
-                                  dist->version);
-        else if (!before || before->fate == IW_FATE_KEPT)
-            settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL, iw_json_get(row, "why"));
+        if (row && !dist->pure && !dist->stub) settle_one(h, dist, row, dying, blamed);
     }
+}
+
+/* Where nothing dies of itself, the one that another dies of is ill, however well it does alone. */
+static int repair_one(iw_healer *h, const json_t *rows, const char *name, const char *version,
+                      iw_error *err)
+{
+    const json_t *row = json_object_get(rows, name);
+    const char *culprit = iw_json_get(row, "culprit");
+    const iw_dist *ill = culprit ? iw_resolution_find(&h->resolution, culprit) : NULL;
+    if (!ill || ill->pure || ill->stub)
+        return repair(h, name, version, iw_json_get(row, "why"), err);
+    iw_cleanup_free char *version_of_ill = iw_strdup(ill->version),
+                         *why = iw_format("%s %s", name, iw_json_get(row, "why"));
+    return is_built(h, culprit) ? 0 : repair(h, culprit, version_of_ill, why, err);
 }
 
 static int one_round(iw_healer *h, bool *moved, iw_error *err)
@@ -508,8 +581,7 @@ static int one_round(iw_healer *h, bool *moved, iw_error *err)
     for (size_t i = 0; i < ill->count && status == 0; i++) {
         const char *space = strchr(ill->items[i], ' ');
         iw_cleanup_free char *name = iw_strndup(ill->items[i], (size_t)(space - ill->items[i]));
-        status = repair(h, name, space + 1, iw_json_get(json_object_get(rows, name), "why"),
-                        iw_json_get(json_object_get(rows, "beside"), name), err);
+        status = repair_one(h, rows, name, space + 1, err);
         *moved = true;
     }
     json_decref(rows);

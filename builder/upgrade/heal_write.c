@@ -113,7 +113,8 @@ static bool take_recipe(const iw_healer *h, iw_decision *decision)
     free(decision->recipe);
     decision->recipe = iw_strdup(decision->version);
     decision->fate = IW_FATE_RECIPE;
-    if (!decision->why) decision->why = iw_strdup("the tree has a recipe of this version");
+    free(decision->why); /* of the wheel, which isn't taken */
+    decision->why = iw_strdup("the tree has a recipe of this version");
     return true;
 }
 

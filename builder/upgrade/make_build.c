@@ -74,7 +74,8 @@ static int read_installed(iw_maker *maker, const iw_session *session, const iw_s
     int status = iw_make_folders(source, 0755, err);
     if (status == 0)
         status = iw_store_lay_artifact(maker->store, &node->artifact, source, NULL, err);
-    if (status == 0) status = iw_ask(maker->root, folder, "installed", answer, err);
+    if (status == 0)
+        status = iw_ask(maker->root, maker->rig.folder, folder, "installed", answer, err);
     iw_remove_tree(folder, NULL);
     return status;
 }

@@ -107,7 +107,7 @@ int iw_maker_read(iw_maker *maker, const char *sha256, const char *file, unsigne
     iw_cleanup_free char *source = iw_path_join(folder, "src");
     int status = iw_make_folders(source, 0755, err);
     if (status == 0) status = iw_archive_unpack(fd, file, source, &admission, err);
-    if (status == 0) status = iw_ask(maker->root, folder, what, answer, err);
+    if (status == 0) status = iw_ask(maker->root, maker->rig.folder, folder, what, answer, err);
     if (status != 0) iw_wrap(err, "%s", file);
     iw_remove_tree(folder, NULL);
     return status;

@@ -22,6 +22,7 @@ typedef struct iw_maker {
     char *python, *toolchain; /* version of the interpreter's recipe; name of the file */
     iw_rig rig;
     char *root;        /* with the Python that reads metadata */
+    char *bytecode;    /* of that Python, where it runs outside a sandbox */
     iw_strings wanted; /* "name version": pins of what is built here */
     iw_strings open;   /* projects that are being made: for circles */
     iw_entry **entries;

@@ -53,11 +53,11 @@ int iw_maker_open(iw_maker *maker, iw_catalog *catalog, iw_store *store,
     iw_fetch_options fetch = options->deliver.fetch;
     fetch.cancel = options->deliver.cancel;
     fetch.sink = options->deliver.sink;
-    return find_python(maker, catalog, err) ||
-                   iw_checks_root(catalog, store, &fetch, &maker->root, err) ||
-                   iw_rig_open(store, iw_catalog_root(catalog), &maker->rig, err)
-               ? -1
-               : 0;
+    if (find_python(maker, catalog, err) != 0 ||
+        iw_checks_root(catalog, store, &fetch, &maker->root, err) != 0)
+        return -1;
+    maker->bytecode = iw_checks_bytecode(maker->root);
+    return iw_rig_open(store, iw_catalog_root(catalog), &maker->rig, err);
 }
 
 void iw_maker_close(iw_maker *maker)
@@ -73,7 +73,7 @@ void iw_maker_close(iw_maker *maker)
     iw_strings_free(&maker->wanted);
     iw_strings_free(&maker->open);
     iw_rig_close(&maker->rig);
-    free(maker->root), free(maker->python), free(maker->toolchain);
+    free(maker->root), free(maker->bytecode), free(maker->python), free(maker->toolchain);
     *maker = (iw_maker){0};
 }
 

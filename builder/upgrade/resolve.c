@@ -95,7 +95,7 @@ static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits,
                                  "--requirement",
                                  wanted,
                                  NULL};
-    iw_checks_python(r->root, NULL, &argv, &environment);
+    iw_checks_python(r->root, r->bytecode, &argv, &environment);
     iw_strings_add_all(&argv, words);
     iw_pip_environment(r->index, r->folder, &environment);
     return iw_make_folders(stubs, 0755, err) != 0 ? -1

@@ -29,6 +29,7 @@ iw_dist *iw_resolution_find(const iw_resolution *resolution, const char *name);
 
 typedef struct iw_resolver { /* borrowed */
     const char *root;        /* of the toolchain file `checks`: its pip */
+    const char *bytecode;    /* folder for that Python's, as iw_checks_python takes it */
     const char *folder;      /* for what passes; holds `stubs`, wheels that stand for recipes */
     const char *index;       /* or NULL: what pip is configured with */
     const iw_requirements *requirements;

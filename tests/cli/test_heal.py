@@ -109,6 +109,10 @@ class Heal(unittest.TestCase):
         world.publish_wheel("plain", "1.0", {"plain/__init__.py": "import crashy\n"}, run=["crashy"])
         world.publish_wheel("plain", "0.9", {"plain/__init__.py": ""})
         world.publish_wheel("choosy", "3.0", {"choosy.py": ""}, run=["plain<1"])
+        # One that dies of what is built anew: it can't be tried with that.
+        world.publish_wheel("broken", "1.0", {"broken" + suffix: module("broken", "beyond();")}, tag=TAG)
+        world.publish_sdist("broken", "1.0", {"broken.py": ""})
+        world.publish_wheel("leaning", "1.0", {"leaning.py": "import broken\n"}, run=["broken"], tag=TAG)
         world.publish_sdist("source-only", "1.0", {"source_only.py": "import plain\n"}, run=["plain"])
 
     def ask(self, name, text):
@@ -133,14 +137,14 @@ class Heal(unittest.TestCase):
 
     def test_what_would_be_done(self):
         moved, kept, made = self.digest("crashy", "crashy-2.0"), self.digest("plain", "plain-1.0"), self.digest("source-only", "source_only")
-        path = self.ask("asked.txt", f"plain --hash=sha256:{kept}\nsource-only==1.0 ; python_version >= '3' --hash=sha256:{made}\nnothing ; sys_platform == 'win32'\n"
+        path = self.ask("asked.txt", f"leaning\nplain --hash=sha256:{kept}\nsource-only==1.0 ; python_version >= '3' --hash=sha256:{made}\nnothing ; sys_platform == 'win32'\n"
                                      f"crashy>=1 \\\n  --hash=sha256:{moved}\n")
         planned = [json.loads(line) for line in self.world.run("heal", path, "--plan", "--json", timeout=1200).stdout.splitlines()]
         fates = {row["package"]: (row["fate"], row["version"]) for row in planned if row["type"] == "package"}
-        self.assertEqual(fates, {"crashy": ("moved", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
+        self.assertEqual(fates, {"broken": ("made", "1.0"), "crashy": ("moved", "1.0"), "leaning": ("kept", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
         self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
         hashes = {row["package"]: row["hashes"] for row in planned if row["type"] == "package"}
-        self.assertEqual(hashes, {"crashy": "the hashes of asked.txt:4 no longer apply: it is another version", "plain": None, "source-only": None})
+        self.assertEqual(hashes, {"crashy": "the hashes of asked.txt:5 no longer apply: it is another version", "broken": None, "leaning": None, "plain": None, "source-only": None})
 
     def test_files_of_another_digest(self):
         for name, line, file in (("wheel", "plain==1.0", "plain-1.0-py3-none-any.whl"), ("sdist", "source-only==1.0", "its sdist")):

@@ -272,11 +272,15 @@ class Versions(unittest.TestCase):
         for version, bad in (("1.0", False), ("1.1", True), ("1.2", False), ("1.3", False), ("2.0", True), ("2.1", True)):
             world.wheel("base", {f"base{SUFFIX}": world.module("base", ctor if bad else "")}, version)
         world.wheel("base", {f"base{SUFFIX}": world.module("base")}, "3.0rc1")
+        world.sdist("base", {"setup.py": "raise SystemExit('natively')\n"}, "2.5")  # no version with a wheel
         world.wheel("above", {"above.py": "import base\n"}, requires=["base>=1"])
         world.wheel("clash", {"clash.py": ""}, requires=["base>=2", "above"])
 
     def test_who_is_to_blame(self):
-        row = self.world.triage("above==1.0")["above"]
+        # A pin of the culprit, as a lock file has it, doesn't hinder the search for another.
+        (self.world.folder / "locked.txt").write_text("base==2.1\n")
+        (self.world.folder / "asked.txt").write_text("-c locked.txt\nabove==1.0\n")
+        row = self.world.triage("-r", self.world.folder / "asked.txt")["above"]
         self.assertEqual((row["verdict"], row["because"]), ("dies-at-import", {"package": "base", "version": "2.1", "runs_beside": "1.3", "verdict_beside": "imports", "constraint": "base==1.3"}), row)
         self.assertEqual(row["advice"], "constrain base==1.3")
         # The line that is told cures it.
