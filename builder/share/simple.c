@@ -58,16 +58,16 @@ char *iw_simple_place(const char *sha256, const char *file)
 
 /* --- a page's entries ----------------------------------------------------- */
 
+/* Not `dist-info-metadata`, which core-metadata was called first: pip 23.0 can't read it in JSON
+ * (PEP 714). */
 static json_t *new_entry(const char *file, const char *sha256, const char *metadata,
                          const char *requires_python, uint64_t size, const char *uploaded,
                          const char *bundle)
 {
     iw_cleanup_free char *url = address("../../../", sha256, file);
-    json_t *hashes = json_pack("{s:s}", "sha256", metadata),
-           *entry = json_pack("{s:s,s:s,s:{s:s},s:I,s:s,s:b,s:O,s:o}", "filename", file, "url", url,
+    json_t *entry = json_pack("{s:s,s:s,s:{s:s},s:I,s:s,s:b,s:{s:s}}", "filename", file, "url", url,
                               "hashes", "sha256", sha256, "size", (json_int_t)size, "upload-time",
-                              uploaded, "yanked", 0, "core-metadata", hashes, "dist-info-metadata",
-                              hashes);
+                              uploaded, "yanked", 0, "core-metadata", "sha256", metadata);
     iw_json_put(entry, "requires-python", requires_python);
     iw_json_put(entry, OURS, bundle);
     return entry;

@@ -165,6 +165,7 @@ class Wheels(unittest.TestCase):
         self.assertEqual(file.stat().st_size, entry["size"])
         self.assertEqual(sha256(file.with_name(file.name + ".metadata").read_bytes()), entry["core-metadata"]["sha256"])
         self.assertEqual((entry["yanked"], entry["requires-python"]), (False, ">=3.7"))
+        self.assertNotIn("dist-info-metadata", entry, "Debian 12's pip can't read it there")
         for text in (f'href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}"', 'data-requires-python="&gt;=3.7"', f'data-core-metadata="sha256={entry["core-metadata"]["sha256"]}"',
                      f'data-dist-info-metadata="sha256={entry["core-metadata"]["sha256"]}"'):
             self.assertIn(text, html)
