@@ -31,7 +31,30 @@ static int write_beside(const char *bundle, const char *ending, const char *text
 
 /* <bundle>.sha256 for sha256sum -c, the same for the uncompressed tar, <bundle>.checks.json with
  * what differs from host to host. */
-static int write_companions(const char *bundle, const iw_packed *packed,
+/* The checks as they were run here, and of each package that came from a remote, which, signed by
+ * whom, when, and what the audit here said. Caller frees. */
+static char *checks_text(const iw_plan *plan, const struct iw_proof *verdict)
+{
+    json_t *all = json_copy(verdict->report);
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_node *node = &plan->nodes[i];
+        const char *text = node->in_bundle ? node->artifact.facts : NULL;
+        json_t *facts = text ? json_loads(text, 0, NULL) : NULL,
+               *origin = json_object_get(facts, "origin");
+        if (json_is_object(origin)) {
+            json_t *one = json_pack("{s:s,s:s}", "package", node->recipe->name, "package_version",
+                                    node->recipe->version);
+            json_object_update_missing(one, origin);
+            json_array_append_new(all, json_pack("{s:o}", "pulled", one));
+        }
+        json_decref(facts);
+    }
+    char *out = json_dumps(all, JSON_INDENT(1));
+    json_decref(all);
+    return out;
+}
+
+static int write_companions(const iw_plan *plan, const char *bundle, const iw_packed *packed,
                             const struct iw_proof *verdict, iw_error *err)
 {
     const char *name = iw_path_base(bundle);
@@ -42,7 +65,7 @@ static int write_companions(const char *bundle, const iw_packed *packed,
     if (write_beside(bundle, ".sha256", line, err) != 0 ||
         iw_write_file(tar, tar_line, strlen(tar_line), 0644, err) != 0)
         return -1;
-    char *text = json_dumps(verdict->report, JSON_INDENT(1));
+    char *text = checks_text(plan, verdict);
     int status = write_beside(bundle, ".checks.json", text, err);
     free(text);
     return status;
@@ -97,7 +120,7 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
     if (iw_bundle_write(session->store, session->plan, environment, results, audited, &options,
                         &path, &packed, err) != 0)
         return -1;
-    if (write_companions(path, &packed, verdict, err) != 0) return -1;
+    if (write_companions(session->plan, path, &packed, verdict, err) != 0) return -1;
     iw_cleanup_free char *by = iw_format("%s %s", session->options.by, session->stack->name),
                          *page = iw_report_path(path);
     iw_reporting reporting = reporting_of(verdict, environment, path, by);
@@ -230,6 +253,17 @@ static void on_event(void *context, const iw_event *event)
 
 /* --- from remotes --------------------------------------------------------- */
 
+/* What a bundle that was taken whole came with: the last of its checks.json. Caller frees. */
+static json_t *origin_of(const char *bundle)
+{
+    iw_cleanup_free char *path = iw_format("%s.checks.json", bundle);
+    json_t *all = json_load_file(path, 0, NULL),
+           *last = json_array_get(all, json_array_size(all) - 1),
+           *origin = json_incref(json_object_get(last, "pulled"));
+    json_decref(all);
+    return origin;
+}
+
 /* The page of a bundle that was built elsewhere: what its manifest says. */
 static bool report_pulled(const iw_session *session, const char *path, const char *sha256,
                           const char *manifest, char **page)
@@ -240,8 +274,10 @@ static bool report_pulled(const iw_session *session, const char *path, const cha
     iw_cleanup_free char *copy = iw_path_join(folder, "manifest.json");
     iw_reporting reporting = {
         .bundle = path, .sha256 = sha256, .environment = folder, .by = "build"};
+    json_t *origin = reporting.origin = origin_of(path);
     bool fine = iw_write_passing(copy, manifest, strlen(manifest), 0644, NULL) == 0 &&
                 report(session, &reporting, *page);
+    json_decref(origin);
     iw_remove_tree(folder, NULL);
     return fine;
 }

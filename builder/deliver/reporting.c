@@ -28,10 +28,11 @@ static json_t *known_of(iw_store *store, const json_t *package, const json_t *st
     iw_cleanup_free char *subject = iw_format("%s/%s", artifact.name, artifact.version);
     json_t *seconds = json_object_get(json_object_get(facts, "measured"), "seconds"),
            *flags = json_object_get(facts, "removed-flags"),
-           *at = json_object_get(started, subject);
+           *at = json_object_get(started, subject), *origin = json_object_get(facts, "origin");
     if (seconds) json_object_set(known, "seconds", seconds);
     if (flags) json_object_set(known, "flags", flags);
     if (at) json_object_set(known, "started", at);
+    if (origin) json_object_set(known, "origin", origin);
     json_decref(facts);
     iw_artifact_clear(&artifact);
     return known;
@@ -121,6 +122,7 @@ static char *describe(const iw_session *session, const iw_reporting *r, const ch
     if (stat(r->bundle, &status) == 0)
         json_object_set_new(details, "bytes", json_integer((json_int_t)status.st_size));
     if (r->audit) json_object_set_new(details, "audit", describe_audit(r));
+    if (r->origin) json_object_set(details, "origin", r->origin);
     if (r->checks) json_object_set(details, "checks", r->checks);
     json_object_set_new(details, "profiles", describe_profiles(session));
     json_object_set_new(details, "exceptions", describe_exceptions(session->plan));

@@ -17,6 +17,7 @@ typedef struct iw_reporting {
     const char *problem;            /* why it doesn't hold */
     json_t *audit, *every, *checks; /* as iw_report_page takes them; `every` goes into `audit` */
     json_t *started;                /* {"name/version": seconds}: what this run built */
+    json_t *origin;                 /* of the whole, where it was pulled: remote, key, at, audit */
 } iw_reporting;
 
 /* Writes the page to `path`. */

@@ -267,10 +267,24 @@ static void add_keys(iw_page *page, const json_t *package)
     iw_page_add(page, "</ul>\n");
 }
 
+/* Where it came from, where it wasn't built by whoever wrote the page. */
+static void add_origin(iw_page *page, const char *what, const json_t *origin)
+{
+    const char *remote = iw_page_text(origin, "remote"), *key = iw_page_text(origin, "key"),
+               *at = iw_page_text(origin, "at"), *audit = iw_page_text(origin, "audit");
+    if (!remote) return;
+    iw_page_add(page, "<p>%s from <code>%s</code>", what, remote);
+    if (at) iw_page_add(page, ", %s", at);
+    if (key) iw_page_add(page, ", signed by key <code>%s</code>", key);
+    if (audit) iw_page_add(page, "; audited here: %s", audit);
+    iw_page_add(page, ".</p>\n");
+}
+
 static void add_package(iw_page *page, const json_t *package)
 {
     const char *name = iw_page_text(package, "name");
-    const json_t *known = iw_page_package(page, name), *flags = iw_page_object(known, "flags");
+    const json_t *known = iw_page_package(page, name), *flags = iw_page_object(known, "flags"),
+                 *origin = iw_page_object(known, "origin");
     size_t patches = json_array_size(iw_page_list(package, "patches"));
     double seconds = iw_package_seconds(known);
     iw_page_add(page,
@@ -283,13 +297,15 @@ static void add_package(iw_page *page, const json_t *package)
     if (known)
         iw_page_add(page, json_is_number(json_object_get(known, "started"))
                               ? "<span class=\"tag\">built</span>"
-                              : "<span>reused</span>");
+                          : origin ? "<span class=\"tag\">pulled</span>"
+                                   : "<span>reused</span>");
     iw_page_add(page, "</span>");
     if (seconds >= 0) iw_page_add(page, " <span class=\"figure\">%f</span>", seconds);
     iw_page_add(
         page,
         "</summary>\n<div class=\"inside\">\n<p>%s. <span class=\"quiet\">Licence: %s</span></p>\n",
         iw_page_text(package, "summary"), iw_page_text(package, "licence"));
+    add_origin(page, "Pulled", origin);
     add_list(page, "Sources", iw_page_list(package, "sources"), add_source);
     add_patches(page, iw_page_list(package, "patches"));
     if (json_object_size(flags)) {
@@ -646,7 +662,9 @@ static void add_end(iw_page *page)
 {
     const char *by = iw_page_text(page->details, "by"), *when = iw_page_text(page->details, "when"),
                *file = iw_page_text(page->details, "file");
-    iw_page_add(page, "</main>\n<footer>\n<p>");
+    iw_page_add(page, "</main>\n<footer>\n");
+    add_origin(page, "The bundle was pulled", iw_page_object(page->details, "origin"));
+    iw_page_add(page, "<p>");
     iw_page_add(page,
                 file ? "About <code>%s</code>, which holds the same as <code>manifest.json</code>. "
                      : "%s",

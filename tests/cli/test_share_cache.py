@@ -74,7 +74,7 @@ class Cache(unittest.TestCase):
         self.assertIn("remote nas has the bundle of these very recipes, signed by key " + self.keys["working"], self.notes(events))
         checks = json.loads(pathlib.Path(result["bundle"] + ".checks.json").read_text())
         self.assertEqual((checks[0]["name"], checks[-1]["pulled"]["key"], checks[-1]["pulled"]["audit"]), ("shouts", self.keys["working"], "clean"))
-        self.assertTrue(pathlib.Path(result["report"]).is_file())
+        self.assertRegex(pathlib.Path(result["report"]).read_text(), f"The bundle was pulled from <code>[^<]*</code>, [^<]*, signed by key <code>{self.keys['working']}</code>; audited here: clean\\.")
         self.assertIn("nothing to do", self.world.run("build", "words", "-o", self.dist, env=self.rig).stdout)
 
     def test_a_registry_is_a_remote_like_any_other(self):
@@ -108,6 +108,15 @@ class Cache(unittest.TestCase):
         for artifact in store:
             origin = json.loads(artifact["facts"])["origin"]
             self.assertEqual((origin["key"], origin["audit"]), (self.keys["working"], "clean"))
+        # where it came from: beside the bundle and in the report, not in it
+        checks = json.loads(pathlib.Path(result["bundle"] + ".checks.json").read_text())
+        pulled = [row["pulled"] for row in checks if "pulled" in row]
+        self.assertEqual([(row["package"], row["package_version"], row["remote"], row["key"], row["audit"]) for row in pulled],
+                         [(name, version, self.server.url, self.keys["working"], "clean") for name, version in (("libword", "1.0"), ("shout", "2.0"))])
+        page = pathlib.Path(result["report"]).read_text()
+        self.assertEqual(page.count(f"signed by key <code>{self.keys['working']}</code>; audited here: clean."), 2)
+        self.assertEqual(page.count('<span class="tag">pulled</span>'), 2)
+        self.assertNotIn(self.keys["working"].encode(), subprocess.run(["zstd", "-dcq", result["bundle"]], stdout=subprocess.PIPE, check=True).stdout)
         self.assertEqual(self.world.run("plan", "words", env=self.rig).stdout.count("reuse "), 2)
 
     def test_the_transcript_in_the_readme(self):
