@@ -114,6 +114,11 @@ static void close_parts(parts *p)
     iw_cache_close(p->cache);
 }
 
+static int open_store(void *context, iw_store **out, iw_error *err)
+{
+    return iw_context_store(context, out, err);
+}
+
 static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_error *err)
 {
     const iw_arguments *a = context->arguments;
@@ -133,6 +138,8 @@ static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_e
                                .no_delta = iw_flag(a, "no-delta"),
                                .plan = iw_flag(a, "plan"),
                                .parts = iw_flag(a, "no-delta") ? NULL : &how,
+                               .store = open_store,
+                               .context = context,
                                .sink = context->sink,
                                .cancel = context->cancel};
     int status = iw_pull(trust, remote, install, &options, &pulled, err);

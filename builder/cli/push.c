@@ -146,6 +146,13 @@ static void say_to_new_rigs(iw_context *context, const iw_trust *trust, const iw
              iw_remote_where(remote), root, done->key, (unsigned long long)done->version);
 }
 
+/* The wheels of what is left out are in the store that built it. */
+static int find_store(iw_context *context, iw_push_options *options, iw_error *err)
+{
+    options->without = iw_text_option(context->arguments, "without");
+    return options->without ? iw_context_store(context, &options->store, err) : 0;
+}
+
 static iw_push_options options_of(iw_context *context, const char *passphrase, const char *work)
 {
     const iw_arguments *a = context->arguments;
@@ -180,7 +187,8 @@ static int push(iw_context *context, iw_trust *trust, iw_remote *remote, pushing
     iw_pushed done;
     if (iw_exists(key) && iw_ask_passphrase(context, key, &passphrase, err) != 0) return -1;
     iw_push_options options = options_of(context, passphrase, work);
-    int status = iw_push(trust, remote, p->items, p->count, &options, &done, err);
+    int status = find_store(context, &options, err);
+    if (status == 0) status = iw_push(trust, remote, p->items, p->count, &options, &done, err);
     iw_forget(&passphrase);
     for (size_t i = 0; status == 0 && i < p->count && iw_flag(context->arguments, "sources"); i++)
         if (p->sessions[i].plan) status = push_sources(context, &p->sessions[i], remote, work, err);
@@ -242,6 +250,10 @@ static const iw_option options[] = {
      "Read everything back whole (default: sizes, and the first and last MiB)", NULL},
     {"redistribute", 0, IW_OPTION_FLAG, NULL,
      "Also what isn't free to be handed on, to a place that isn't a folder", NULL},
+    {"without", 0, IW_OPTION_TEXT, "NAME",
+     "Leave the files of NAME (`nvidia`: every package nvidia-…) out of what isn't free to be "
+     "handed on; `pull` fetches its wheels from the package index, by digest",
+     NULL},
     {"no-deltas", 0, IW_OPTION_FLAG, NULL, "Make no deltas from earlier bundles", NULL},
     {"output", 'o', IW_OPTION_TEXT, "DIR", "Where the bundles of stacks are (default: dist/)",
      "folder"},

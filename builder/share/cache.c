@@ -509,7 +509,7 @@ static bundle_find look_for_bundle(iw_cache *cache, const char *bundle_key)
             for (size_t n = 0; n < one->readings[k].channel->bundle_count; n++) {
                 const iw_offer *offer = &one->readings[k].channel->bundles[n];
                 if (strcmp(offer->bundle_key, bundle_key) == 0 && !one->readings[k].expired &&
-                    !*offer->withdrawn && *offer->manifest.sha256)
+                    !*offer->withdrawn && !*offer->rest.sha256 && *offer->manifest.sha256)
                     return (bundle_find){one, &one->readings[k], offer};
             }
     }

@@ -74,6 +74,11 @@ static bool read_bundle(iw_arena *arena, const char *name, const json_t *object,
            read_blob(arena, object, "tar", &out->tar) &&
            read_optional_blob(arena, object, "manifest", &out->manifest) &&
            read_optional_blob(arena, object, "checks", &out->checks) &&
+           read_optional_blob(arena, object, "rest", &out->rest) &&
+           read_optional_blob(arena, object, "rest_tar", &out->rest_tar) &&
+           read_optional_blob(arena, object, "list", &out->list) &&
+           !*out->rest.sha256 == !*out->list.sha256 &&
+           !*out->rest.sha256 == !*out->rest_tar.sha256 &&
            read_name(arena, object, "stack", &out->stack) &&
            read_name(arena, object, "version", &out->version) &&
            read_name(arena, object, "profile", &out->profile) &&
@@ -249,6 +254,9 @@ static json_t *write_bundle(const iw_offer *b)
     put_blob(object, "tar", &b->tar);
     put_blob(object, "manifest", &b->manifest);
     put_blob(object, "checks", &b->checks);
+    put_blob(object, "rest", &b->rest);
+    put_blob(object, "rest_tar", &b->rest_tar);
+    put_blob(object, "list", &b->list);
     put_number(object, "pushed", b->pushed);
     put_number(object, "order", b->order);
     put_number(object, "tried", b->tried);
@@ -363,6 +371,9 @@ void iw_channel_put_bundle(iw_channel *channel, const iw_offer *bundle)
                                      .tar = keep_blob(a, &bundle->tar),
                                      .manifest = keep_blob(a, &bundle->manifest),
                                      .checks = keep_blob(a, &bundle->checks),
+                                     .rest = keep_blob(a, &bundle->rest),
+                                     .rest_tar = keep_blob(a, &bundle->rest_tar),
+                                     .list = keep_blob(a, &bundle->list),
                                      .pushed = bundle->pushed,
                                      .order = bundle->order,
                                      .tried = bundle->tried};
@@ -448,7 +459,9 @@ void iw_channel_blobs(const iw_channel *channel, void (*each)(void *context, con
                       void *context)
 {
     for (size_t i = 0; i < channel->bundle_count; i++) {
-        tell_blob(&channel->bundles[i].file, each, context);
+        const iw_offer *one = &channel->bundles[i];
+        tell_blob(*one->rest.sha256 ? &one->rest : &one->file, each, context);
+        tell_blob(&one->list, each, context);
         tell_blob(&channel->bundles[i].manifest, each, context);
         tell_blob(&channel->bundles[i].checks, each, context);
     }

@@ -26,8 +26,10 @@ typedef struct iw_offer { /* a bundle */
     const char *stack, *version, *profile, *glibc, *python;
     const char *bundle_key; /* with its format: what it was made from; "" where not known */
     iw_blob file, tar, manifest, checks;
-    const char *withdrawn;  /* the reason, or "" */
-    const char *restricted; /* packages that may not be handed on freely, by spaces, or "" */
+    iw_blob rest, rest_tar, list; /* where it was pushed without files that aren't free (parts.h):
+                                     then `file` isn't there */
+    const char *withdrawn;        /* the reason, or "" */
+    const char *restricted;       /* packages that may not be handed on freely, by spaces, or "" */
     uint64_t pushed;
     uint64_t order; /* of pushing: larger is later */
     uint64_t tried; /* files that nobody reviewed */

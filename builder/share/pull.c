@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "share/added.h"
 #include "share/delta.h"
+#include "share/parts.h"
 #include "store/archive.h"
 #include "store/archive_in.h"
 
@@ -210,7 +211,8 @@ static void consider_parts(pulling *p)
 static void decide(pulling *p)
 {
     p->folder = iw_install_folder(p->install, p->offer->tar.sha256);
-    p->out->whole = p->offer->file.size;
+    const iw_blob *file = *p->offer->rest.sha256 ? &p->offer->rest : &p->offer->file;
+    p->out->whole = file->size;
     p->delta = find_delta(p);
     if (p->delta && !iw_delta_fits(p->offer->tar.size, p->offer->tar.size)) p->delta = NULL;
     bool current = p->install->current && strcmp(p->install->current, p->folder) == 0;
@@ -218,7 +220,7 @@ static void decide(pulling *p)
                   : p->delta ? IW_PULL_DELTA
                              : IW_PULL_WHOLE;
     p->out->bytes = p->out->way == IW_PULL_DELTA   ? p->delta->file.size
-                    : p->out->way == IW_PULL_WHOLE ? p->offer->file.size
+                    : p->out->way == IW_PULL_WHOLE ? file->size
                                                    : 0;
     consider_parts(p);
     p->out->bundle = iw_strdup(p->offer->name);
@@ -244,6 +246,8 @@ static void announce(const pulling *p)
                   part, *part ? whole : "", *part ? ")" : "", disk, p->reading->id,
                   *p->out->owner ? " of " : "", p->out->owner);
     note(p, text);
+    if (*p->offer->rest.sha256)
+        note(p, "files that aren't free to be handed on come from the package index, by digest");
     if (!p->offer->tried) return;
     iw_cleanup_free char *tried =
         iw_format("%llu of its files are only tried: they hold instructions beyond its CPU that "
@@ -307,18 +311,55 @@ static int check_top(const pulling *p, char **top, iw_error *err)
                          p->offer->name);
 }
 
-static int unpack_whole(pulling *p, iw_error *err)
+static int unpack_archive(pulling *p, const iw_blob *file, const iw_blob *tar, iw_error *err)
 {
     iw_cleanup_free char *part = NULL;
-    if (bring(p, &p->offer->file, &part, err) != 0) return -1;
+    if (bring(p, file, &part, err) != 0) return -1;
     iw_cleanup_fd int fd = open(part, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", part);
-    iw_packed expected = {.content_size = p->offer->tar.size};
-    snprintf(expected.content, sizeof expected.content, "%s", p->offer->tar.sha256);
-    snprintf(expected.file, sizeof expected.file, "%s", p->offer->file.sha256);
+    iw_packed expected = {.content_size = tar->size};
+    snprintf(expected.content, sizeof expected.content, "%s", tar->sha256);
+    snprintf(expected.file, sizeof expected.file, "%s", file->sha256);
     iw_emit(p->options->sink,
             (iw_event){.type = IW_EVENT_STARTED, .subject = p->offer->name, .phase = "unpack"});
     return iw_archive_lay(fd, p->offer->name, p->temporary, NULL, &expected, NULL, err);
+}
+
+/* What its makers hand out themselves comes from the package index, by digest. */
+static int fill(pulling *p, const char *list, size_t length, iw_error *err)
+{
+    iw_cleanup_free char *stem = iw_strdup(p->offer->name), *work = NULL;
+    stem[strcspn(stem, "~")] = 0;
+    iw_cleanup_free char *top = iw_path_join(p->temporary, stem);
+    iw_parts_filling filling = {.top = top,
+                                .name = stem,
+                                .list = list,
+                                .length = length,
+                                .tar = p->offer->tar.sha256,
+                                .sink = p->options->sink,
+                                .cancel = p->options->cancel};
+    if (!p->options->store)
+        return iw_fail(err, IW_E_USAGE, "%s can't be had without a store", p->offer->name);
+    if (p->options->store(p->options->context, &filling.store, err) != 0 ||
+        iw_temporary_folder(p->install->parts, "wheels-", &work, err) != 0)
+        return -1;
+    filling.work = work;
+    int status = iw_parts_fill(&filling, err);
+    iw_remove_tree(work, NULL);
+    return status;
+}
+
+static int unpack_whole(pulling *p, iw_error *err)
+{
+    const iw_offer *o = p->offer;
+    iw_cleanup_free char *part = NULL, *list = NULL;
+    size_t length = 0;
+    if (!*o->rest.sha256) return unpack_archive(p, &o->file, &o->tar, err);
+    return unpack_archive(p, &o->rest, &o->rest_tar, err) == 0 &&
+                   bring(p, &o->list, &part, err) == 0 &&
+                   iw_read_file(part, IW_CANON_LIMIT, &list, &length, err) == 0
+               ? fill(p, list, length, err)
+               : -1;
 }
 
 static bool is_old(const struct stat *status)
@@ -455,7 +496,7 @@ static int unpack(pulling *p, iw_error *err)
             iw_make_folders(p->temporary, 0755, err) != 0)
             return -1;
         p->out->way = IW_PULL_WHOLE;
-        p->out->bytes = p->offer->file.size;
+        p->out->bytes = p->out->whole;
     }
     return unpack_whole(p, err);
 }

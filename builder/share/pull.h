@@ -4,6 +4,7 @@
 
 #include "share/install.h"
 #include "share/trust.h"
+#include "store/store.h"
 
 /* Single packages in the place of the bundle, where somebody here can put it together. */
 typedef struct iw_pull_parts {
@@ -21,6 +22,9 @@ typedef struct iw_pull_options {
     bool no_delta;
     bool plan;                  /* only say what would come */
     const iw_pull_parts *parts; /* or NULL */
+    /* Gives the store, which keeps wheels that a bundle was pushed without; asked for only then. */
+    int (*store)(void *context, iw_store **out, iw_error *err);
+    void *context;
     const iw_sink *sink;
     int cancel;
 } iw_pull_options;

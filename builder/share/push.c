@@ -17,6 +17,7 @@
 #include "share/bundle_facts.h"
 #include "share/channel_wheels.h"
 #include "share/layout.h"
+#include "share/parts.h"
 #include "share/prune.h"
 #include "share/put_wheels.h"
 
@@ -47,13 +48,36 @@ static void note(const pushing *p, const char *subject, const char *text)
 
 /* --- one bundle ----------------------------------------------------------- */
 
+/* Of the restricted packages those that no --without leaves out; caller frees. */
+static char *restricted_left(const pushing *p, const iw_bundle_facts *f)
+{
+    iw_buffer out = {0};
+    iw_slice rest = iw_slice_of(f->restricted), word;
+    while (iw_slice_next(&rest, ' ', &word)) {
+        iw_cleanup_free char *name = iw_strndup(word.data, word.length);
+        if (p->options->without && iw_parts_leaves_out(p->options->without, name)) continue;
+        iw_buffer_add_format(&out, "%s%s", out.length ? " " : "", name);
+    }
+    return iw_buffer_take(&out);
+}
+
+/* Named once, whatever is done about it. */
 static int refuse_restricted(const pushing *p, const iw_bundle_facts *f, iw_error *err)
 {
-    if (!*f->restricted || p->options->redistribute || iw_remote_is_folder(p->remote)) return 0;
+    iw_cleanup_free char *left = restricted_left(p, f);
+    if (!*left || iw_remote_is_folder(p->remote)) return 0;
+    if (p->options->redistribute) {
+        iw_cleanup_free char *text = iw_format(
+            "it holds what its makers don't let everybody hand on: %s; --redistribute sends it",
+            left);
+        note(p, f->name, text);
+        return 0;
+    }
     return iw_fail(err, IW_E_USAGE,
                    "%s holds what its makers don't let everybody hand on: %s. Push it to a folder "
-                   "of your own, or, where you may give it away, say --redistribute",
-                   f->name, f->restricted);
+                   "of your own; or --without %.*s, and `pull` fetches those wheels from the "
+                   "package index; or, where you may give it away, --redistribute",
+                   f->name, left, (int)strcspn(left, " -"), left);
 }
 
 /* The signature of the file itself, for `minisign -V`. Caller frees. */
@@ -79,6 +103,21 @@ static int write_named(pushing *p, const char *name, const char *ending, const c
     iw_cleanup_free char *path = iw_format("%s%s%s", name, IW_BUNDLE_SUFFIX, ending);
     if (iw_remote_is_registry(p->remote)) return 0;
     return iw_remote_write(p->remote, path, text, strlen(text), err);
+}
+
+/* Of a bundle that goes in parts only the archive of what is left, under its name with `~rest`. */
+static int put_rest_name(pushing *p, const iw_bundle_facts *f, const iw_offer *parts, char **text,
+                         iw_error *err)
+{
+    iw_cleanup_free char *name = iw_format("%s~rest", f->name),
+                         *file = iw_format("%s%s", name, IW_BUNDLE_SUFFIX),
+                         *list = iw_format("%s.json", name);
+    iw_layer layers[] = {{IW_MEDIA_LAYER, parts->rest.sha256, file, parts->rest.size},
+                         {IW_MEDIA_JSON, parts->list.sha256, list, parts->list.size}};
+    *text = iw_layout_manifest_text(IW_MEDIA_BUNDLE, layers, 2, NULL);
+    return iw_layout_name(p->layout, parts->rest.sha256, file, err) == 0
+               ? iw_layout_manifest(p->layout, name, IW_MEDIA_BUNDLE, layers, 2, err)
+               : -1;
 }
 
 /* <name>.tar.zst, .sha256, .minisig, and the manifest for OCI's clients. */
@@ -175,7 +214,7 @@ static bool may_be_from(const iw_offer *offer, const iw_bundle_facts *f)
 {
     return strcmp(offer->stack, f->stack) == 0 && strcmp(offer->profile, f->profile) == 0 &&
            strcmp(offer->tar.sha256, f->digests.tar) != 0 && !*offer->withdrawn &&
-           iw_delta_fits(offer->tar.size, f->digests.tar_size);
+           !*offer->rest.sha256 && iw_delta_fits(offer->tar.size, f->digests.tar_size);
 }
 
 /* The newest of those that are older than `below`. */
@@ -237,7 +276,7 @@ static void keep_old(pushing *p, const iw_bundle_facts *f)
 }
 
 static void put_offer(pushing *p, const iw_push_item *item, const iw_bundle_facts *f,
-                      const char *manifest, const char *checks, uint64_t checks_size)
+                      const iw_offer *found)
 {
     const iw_offer *old = iw_channel_bundle(p->channel, f->name);
     bool same = old && strcmp(old->tar.sha256, f->digests.tar) == 0;
@@ -252,8 +291,11 @@ static void put_offer(pushing *p, const iw_push_item *item, const iw_bundle_fact
                                                      : "",
                       .file = {f->digests.file, f->digests.file_size},
                       .tar = {f->digests.tar, f->digests.tar_size},
-                      .manifest = {manifest, f->manifest_length},
-                      .checks = {checks, checks_size},
+                      .manifest = found->manifest,
+                      .checks = found->checks,
+                      .rest = found->rest,
+                      .rest_tar = found->rest_tar,
+                      .list = found->list,
                       .withdrawn = same ? old->withdrawn : "",
                       .restricted = f->restricted,
                       .tried = f->tried,
@@ -262,25 +304,75 @@ static void put_offer(pushing *p, const iw_push_item *item, const iw_bundle_fact
     iw_channel_put_bundle(p->channel, &offer);
 }
 
-static int push_facts(pushing *p, const iw_push_item *item, const iw_bundle_facts *f, iw_error *err)
+/* What is left of it, and the list; the digests go to `out`, the texts of them to `parts`. */
+static int put_parts(pushing *p, const iw_push_item *item, const iw_bundle_facts *f,
+                     iw_parts *parts, char sha256[IW_SHA256_HEX], iw_offer *out, iw_error *err)
 {
-    char manifest[IW_SHA256_HEX], checks[IW_SHA256_HEX];
-    uint64_t checks_size;
+    if (iw_parts_make(item->bundle, f, p->options->without, p->options->store, p->options->work,
+                      parts, err) != 0 ||
+        iw_layout_put_file(p->layout, parts->path, parts->packed.file, parts->packed.file_size,
+                           err) != 0 ||
+        iw_layout_put_bytes(p->layout, parts->list, strlen(parts->list), sha256, err) != 0)
+        return -1;
+    out->rest = (iw_blob){parts->packed.file, parts->packed.file_size};
+    out->rest_tar = (iw_blob){parts->packed.content, parts->packed.content_size};
+    out->list = (iw_blob){sha256, strlen(parts->list)};
+    iw_cleanup_free char *text = iw_format("%zu files of %s stay here; `pull` fetches their wheels",
+                                           parts->files, p->options->without);
+    note(p, f->name, text);
+    unlink(parts->path);
+    return 0;
+}
+
+static int put_whole(pushing *p, const iw_push_item *item, const iw_bundle_facts *f, char **text,
+                     iw_error *err)
+{
+    return iw_layout_put_file(p->layout, item->bundle, f->digests.file, f->digests.file_size,
+                              err) == 0 &&
+                   put_names(p, item->bundle, f, text, err) == 0 &&
+                   put_deltas(p, item->bundle, f, err) == 0
+               ? 0
+               : -1;
+}
+
+static bool goes_in_parts(const pushing *p, const iw_bundle_facts *f)
+{
+    iw_cleanup_free char *left = restricted_left(p, f);
+    return p->options->without && strcmp(left, f->restricted) != 0;
+}
+
+static int put_bytes_of(pushing *p, const iw_push_item *item, const iw_bundle_facts *f,
+                        iw_parts *parts, iw_error *err)
+{
+    char manifest[IW_SHA256_HEX], checks[IW_SHA256_HEX], list[IW_SHA256_HEX];
     iw_cleanup_free char *text = NULL;
-    if (refuse_restricted(p, f, err) != 0 ||
-        iw_layout_put_file(p->layout, item->bundle, f->digests.file, f->digests.file_size, err) !=
-            0 ||
+    iw_offer found = {.manifest = {manifest, f->manifest_length},
+                      .checks = {checks, 0},
+                      .rest = {"", 0},
+                      .rest_tar = {"", 0},
+                      .list = {"", 0}};
+    bool in_parts = goes_in_parts(p, f);
+    int status = in_parts ? put_parts(p, item, f, parts, list, &found, err)
+                          : put_whole(p, item, f, &text, err);
+    if (status == 0 && in_parts) status = put_rest_name(p, f, &found, &text, err);
+    if (status != 0 ||
         iw_layout_put_bytes(p->layout, f->manifest, f->manifest_length, manifest, err) != 0 ||
-        put_checks(p, item->bundle, checks, &checks_size, err) != 0 ||
-        put_names(p, item->bundle, f, &text, err) != 0 ||
-        put_proof(p, text, &(iw_blob){manifest, f->manifest_length},
-                  &(iw_blob){checks, checks_size}, err) != 0 ||
-        put_deltas(p, item->bundle, f, err) != 0)
+        put_checks(p, item->bundle, checks, &found.checks.size, err) != 0 ||
+        put_proof(p, text, &found.manifest, &found.checks, err) != 0)
         return -1;
     keep_old(p, f);
-    put_offer(p, item, f, manifest, checks, checks_size);
+    put_offer(p, item, f, &found);
     p->out->bundles++;
     return 0;
+}
+
+static int push_facts(pushing *p, const iw_push_item *item, const iw_bundle_facts *f, iw_error *err)
+{
+    iw_parts parts = {.path = NULL};
+    if (refuse_restricted(p, f, err) != 0) return -1;
+    int status = put_bytes_of(p, item, f, &parts, err);
+    iw_parts_clear(&parts);
+    return status;
 }
 
 static int push_bundle(pushing *p, const iw_push_item *item, iw_error *err)

@@ -23,6 +23,9 @@ typedef struct iw_push_options {
     const char *work;       /* folder for tars that deltas are made of */
     bool verify;            /* read everything back whole */
     bool redistribute;      /* also what isn't free, also to others */
+    const char *without;    /* of what isn't free these packages' files stay here, and come from
+                               the package index at `pull`; or NULL */
+    iw_store *store;        /* with `without`: has their wheels */
     bool renew;             /* sign anew though nothing changed */
     bool no_deltas;
     const char *withdraw; /* with `why`: as iw_channel_withdraw; NULL: nothing */
@@ -41,7 +44,8 @@ typedef struct iw_pushed {
 
 /* Blobs first, names, index.json, keys, the channel's signature last: whoever reads meanwhile, or
  * after this was killed, sees all of the old state or all of the new. One at a time for each user;
- * others' channels are never touched. IW_E_USAGE for what may not be handed on. */
+ * others' channels are never touched. IW_E_USAGE for what may not be handed on; what may by word of
+ * `redistribute` is named. */
 int iw_push(iw_trust *trust, iw_remote *remote, const iw_push_item *items, size_t count,
             const iw_push_options *options, iw_pushed *out, iw_error *err);
 
