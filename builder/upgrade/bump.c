@@ -9,13 +9,16 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "build/build.h"
 #include "upgrade/draft.h"
+#include "upgrade/hints.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
 #include "upgrade/trial.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
 #define STATE "state.json"
+#define LOG_LIMIT ((size_t)64 << 20)
 
 /* --- the kept state --------------------------------------------------------- */
 
@@ -216,6 +219,27 @@ static void close_bump(struct bump *b)
     iw_trial_close(&b->trial);
 }
 
+/* Where newer instructions may come from, if that is what went wrong: "hints" of the report. */
+static void hint(struct bump *b, const iw_error *err)
+{
+    const iw_bump_options *o = b->trial.options;
+    const iw_plan *plan = b->trial.after.plan;
+    const iw_node *node = plan ? iw_plan_find(plan, o->name, NULL) : NULL;
+    iw_cleanup_free char *path = NULL, *log = NULL;
+    iw_cleanup_strings iw_strings hints = {0};
+    if (!node || (err->kind != IW_E_BUILD && err->kind != IW_E_CHECK)) return;
+    if (iw_build_log_path(o->store, o->name, b->release.to, "compile", &path, NULL) == 0)
+        (void)!iw_read_file(path, LOG_LIMIT, &log, NULL, NULL);
+    const json_t *metadata = json_object_get(b->trial.report, "metadata");
+    iw_bump_hints(iw_error_text(err), log ? log : "", json_object_get(metadata, "instructions"),
+                  node->recipe->build.arguments.items, node->recipe->build.arguments.count, &hints);
+    json_t *told = json_array();
+    for (size_t i = 0; i < hints.count; i++)
+        json_array_append_new(told, iw_json_text(hints.items[i]));
+    if (hints.count) json_object_set(b->trial.report, "hints", told);
+    json_decref(told);
+}
+
 /* What happened, for the report; "nothing newer" is an answer, unless a version was asked for. */
 static int settle(struct bump *b, iw_error *err)
 {
@@ -228,6 +252,7 @@ static int settle(struct bump *b, iw_error *err)
         return 0;
     }
     iw_json_set(b->trial.report, "verdict", "not kept");
+    if (chosen) hint(b, err);
     if (chosen && b->trial.folder) iw_json_set(b->trial.report, "kept", b->trial.folder);
     return -1;
 }

@@ -29,7 +29,8 @@ typedef struct iw_bump_options { /* all borrowed */
  *   "not kept" with cause; passed_over: [{version, reason}]; source: {version, file, sha256,
  *   uploaded}; patches: [{file, result, done, as, hunks}]; metadata (metadata.h); rebuild:
  *   [{package, reason, seconds, maybe}], seconds; difference (difference.h); proofs: [{patch,
- *   result}]; written: [paths]; diff: text; bundle, report, kept: paths.
+ *   result}]; hints: [sentences], where a failure has to do with the CPU;
+ *   edited: true; written: [paths]; diff: text; bundle, report, kept: paths.
  * 0: bumped, or there was nothing to do. -1: tried and not kept, the tree is as it was; IW_E_CHECK
  * and IW_E_BUILD are the release's fault. */
 int iw_bump(const iw_bump_options *options, json_t **report, iw_error *err);

@@ -300,6 +300,16 @@ static void tell_difference(iw_buffer *out, const json_t *report)
     tell_checks(out, json_object_get(found, "checks"));
 }
 
+static void tell_hints(iw_buffer *out, const json_t *report)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "hints"), i, one)
+    {
+        iw_buffer_add_format(out, "  hint       %s\n", json_string_value(one));
+    }
+}
+
 char *iw_bump_text(const json_t *report)
 {
     iw_buffer out = {0};
@@ -324,6 +334,7 @@ char *iw_bump_text(const json_t *report)
         iw_buffer_add_format(&out, "  bundle     %s\n", text_of(report, "bundle"));
     if (iw_json_get(report, "page"))
         iw_buffer_add_format(&out, "  report     %s\n", text_of(report, "page"));
+    tell_hints(&out, report);
     if (iw_json_get(report, "kept") && to)
         iw_buffer_add_format(&out,
                              "  kept       %s/tree: edit recipes/%s/%s.yaml there, and `ironwheel "

@@ -511,6 +511,14 @@ class Bump(unittest.TestCase):
         _, done = self.bump("--continue", status=1)
         self.assertIn("nothing to go on with", done.stderr)
 
+    def test_code_for_a_newer_cpu(self):
+        self.release("1.1", above='/* */\nvoid new_cpu(void) { __asm__ volatile("pinsrq $0, %%rax, %%xmm0" ::: "xmm0"); }')
+        self.publish()
+        report, _ = self.bump("tone", status=1)
+        self.assertIn("pinsrq", report["cause"])
+        self.assertTrue(any("`flags: deny`" in hint for hint in report["hints"]), report["hints"])
+        self.unchanged()
+
     def test_edited_by_hand(self):
         self.release("1.1", status=3, above="/* wants a hand */")
         self.publish()
