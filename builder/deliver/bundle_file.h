@@ -31,4 +31,9 @@ int iw_bundle_compare(const char *one, const char *other,
                       void (*differs)(void *context, const iw_member *a, const iw_member *b),
                       void *context, size_t *changes, size_t *members, iw_error *err);
 
+/* The same of two artifacts, whose names begin at the prefix. */
+int iw_artifact_compare(const char *one, const char *other,
+                        void (*differs)(void *context, const iw_member *a, const iw_member *b),
+                        void *context, size_t *changes, iw_error *err);
+
 #endif

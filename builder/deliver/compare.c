@@ -9,6 +9,7 @@
 #include "deliver/bundle_file.h"
 
 struct listing {
+    bool whole; /* names as they are; else below the one folder at the top */
     iw_member *items;
     size_t count, capacity;
 };
@@ -29,12 +30,12 @@ static int read_member(struct archive *archive, struct archive_entry *entry, con
 {
     const char *path = archive_entry_pathname(entry), *slash = path ? strchr(path, '/') : NULL;
     if (!path) return iw_fail(err, IW_E_FORMAT, "%s has a member without a name", bundle);
-    if (!slash || !slash[1] || archive_entry_filetype(entry) == AE_IFDIR) return 0;
+    const char *name = listing->whole ? path : slash ? slash + 1 : "";
+    if (!*name || archive_entry_filetype(entry) == AE_IFDIR) return 0;
     iw_grow((void **)&listing->items, &listing->capacity, listing->count + 1,
             sizeof *listing->items);
     iw_member *member = &listing->items[listing->count++];
-    *member =
-        (iw_member){.path = iw_strdup(slash + 1), .mode = (unsigned)archive_entry_mode(entry)};
+    *member = (iw_member){.path = iw_strdup(name), .mode = (unsigned)archive_entry_mode(entry)};
     iw_hash *hash = iw_hash_new();
     const char *link = archive_entry_symlink(entry);
     if (link) iw_hash_add(hash, link, strlen(link));
@@ -95,17 +96,33 @@ static size_t compare(const struct telling *telling, const struct listing *a,
     return changes;
 }
 
-int iw_bundle_compare(const char *one, const char *other,
-                      void (*differs)(void *context, const iw_member *a, const iw_member *b),
-                      void *context, size_t *changes, size_t *members, iw_error *err)
+static int compare_files(bool whole, const char *one, const char *other,
+                         const struct telling *telling, size_t *changes, size_t *members,
+                         iw_error *err)
 {
-    struct listing a = {0}, b = {0};
-    const struct telling telling = {differs, context};
+    struct listing a = {.whole = whole}, b = {.whole = whole};
     int status = read_listing(one, &a, err);
     if (status == 0) status = read_listing(other, &b, err);
-    *changes = status == 0 ? compare(&telling, &a, &b) : 0;
+    *changes = status == 0 ? compare(telling, &a, &b) : 0;
     *members = a.count > b.count ? a.count : b.count;
     listing_free(&a);
     listing_free(&b);
     return status;
+}
+
+int iw_bundle_compare(const char *one, const char *other,
+                      void (*differs)(void *context, const iw_member *a, const iw_member *b),
+                      void *context, size_t *changes, size_t *members, iw_error *err)
+{
+    const struct telling telling = {differs, context};
+    return compare_files(false, one, other, &telling, changes, members, err);
+}
+
+int iw_artifact_compare(const char *one, const char *other,
+                        void (*differs)(void *context, const iw_member *a, const iw_member *b),
+                        void *context, size_t *changes, iw_error *err)
+{
+    const struct telling telling = {differs, context};
+    size_t members;
+    return compare_files(true, one, other, &telling, changes, &members, err);
 }

@@ -491,6 +491,53 @@ void iw_cache_challenge(iw_cache *cache, const iw_plan *plan,
     }
 }
 
+void iw_cache_each_offer(iw_cache *cache, const char *build_key,
+                         void (*each)(void *context, const char *remote, const char *key,
+                                      const char *there),
+                         void *context)
+{
+    for (size_t i = 0; i < cache->count; i++) {
+        source *one = &cache->sources[i];
+        ask(cache, one);
+        for (size_t k = 0; !one->off && k < one->count; k++) {
+            const iw_offered *offered = iw_channel_artifact(one->readings[k].channel, build_key);
+            if (offered) each(context, one->name, one->readings[k].id, offered->content.sha256);
+        }
+    }
+}
+
+static int fetch_offered(source *one, const iw_offered *offered, const char *part, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_blob_path(offered->file.sha256);
+    iw_remote_want want = {.path = path,
+                           .label = offered->package,
+                           .sha256 = offered->file.sha256,
+                           .size = offered->file.size,
+                           .part = part};
+    int status = iw_remote_fetch(one->remote, &want, 1, err);
+    if (status == 0 && !want.done) {
+        iw_error_move(err, &want.err);
+        status = -1;
+    }
+    iw_error_clear(&want.err);
+    return status;
+}
+
+int iw_cache_fetch(iw_cache *cache, const char *remote, const char *key, const char *build_key,
+                   const char *part, iw_error *err)
+{
+    for (size_t i = 0; i < cache->count; i++) {
+        source *one = &cache->sources[i];
+        if (strcmp(one->name, remote) != 0) continue;
+        for (size_t k = 0; k < one->count; k++) {
+            const iw_offered *offered = iw_channel_artifact(one->readings[k].channel, build_key);
+            if (offered && strcmp(one->readings[k].id, key) == 0)
+                return fetch_offered(one, offered, part, err);
+        }
+    }
+    return iw_fail(err, IW_E_NOT_FOUND, "key %s offers it no more at remote %s", key, remote);
+}
+
 /* --- a whole bundle ------------------------------------------------------- */
 
 typedef struct bundle_find {

@@ -52,6 +52,15 @@ void iw_cache_challenge(iw_cache *cache, const iw_plan *plan,
                                      const char *key, const char *here, const char *there),
                         void *context);
 
+/* What that key offers there for a build key, as a file at `part`, its signed digest checked. */
+int iw_cache_fetch(iw_cache *cache, const char *remote, const char *key, const char *build_key,
+                   const char *part, iw_error *err);
+/* Calls it for each offer of this build key, `there` being its content digest. */
+void iw_cache_each_offer(iw_cache *cache, const char *build_key,
+                         void (*each)(void *context, const char *remote, const char *key,
+                                      const char *there),
+                         void *context);
+
 /* The bundle of this very key (with its format), into `folder`, with .sha256 and .checks.json
  * beside it; audited. *manifest: its text. All three owned by the caller; *path NULL: no remote has
  * it. */

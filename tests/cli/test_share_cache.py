@@ -156,6 +156,26 @@ class Cache(unittest.TestCase):
         self.assertIn("2 compared, 2 differ", done.stdout)
         self.assertIn(self.keys["working"], done.stdout)
 
+    def test_challenge_builds_again_and_names_the_files_that_differ(self):
+        self.second_rig()
+        self.rig["IRONWHEEL_CACHE"] = self.world.cache
+        (said,) = map(json.loads, self.world.run("challenge", "words", "shout", "--json", env=self.rig).stdout.splitlines()[-1:])
+        self.assertEqual((said["package"], said["again"], said["same"], said["files"]), ("shout", True, True, []))
+
+        def change(liar, document):
+            word = next(entry for entry in document["artifacts"].values() if entry["package"] == "libword")
+            raw, packed = self.with_avx(liar, word["file"]["sha256"], "lib/libword.so")
+            word |= {"file": sharing.put_blob(liar, packed), "content": {"sha256": sha256(raw), "size": len(raw)}}
+        self.world.run("remote", "remove", "nas", env=self.rig)
+        liar = self.place.folder / f"lies{self.number}"
+        shutil.copytree(self.nas, liar)
+        sharing.resign(self.config, liar, lambda document: change(liar, document))
+        self.world.run("remote", "add", "liar", liar, env=self.rig)
+        done = self.world.run("challenge", "words", "libword", env=self.rig, status=1)
+        self.assertIn(f"libword 1.0: built again, another than of key {self.keys['working']} at liar\n  lib/libword.so\n1 compared, 1 differ\n", done.stdout)
+        self.assertEqual(list((self.world.cache / "tmp").glob("again-*")), [])
+        self.assertIn("has no package", self.world.run("challenge", "words", "absent", env=self.rig, status=1).stderr)
+
     # --- not taken ---
 
     def test_a_withdrawn_package_is_built_here(self):
