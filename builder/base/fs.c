@@ -380,3 +380,8 @@ int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error 
     *fd = iw_steal_fd(&file);
     return 0;
 }
+
+bool iw_knows_no_locks(const iw_error *err)
+{
+    return err->sys == ENOLCK || err->sys == EOPNOTSUPP;
+}

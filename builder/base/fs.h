@@ -48,5 +48,7 @@ int iw_walk(const char *root, iw_walk_visit visit, void *context, iw_error *err)
 /* flock on `path` (made where missing). With `wait` false: *fd = -1 and 0 when another holds it.
  * Closing the fd unlocks. */
 int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error *err);
+/* Whether what iw_lock_file failed with says that this file system knows no locks (NFS may not). */
+bool iw_knows_no_locks(const iw_error *err);
 
 #endif

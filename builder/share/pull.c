@@ -580,7 +580,7 @@ static int lock(const pulling *p, int *fd, iw_error *err)
     iw_error inner = IW_ERROR_INIT;
     if (iw_make_folders(p->install->parent, 0755, err) != 0) return -1;
     int status = iw_lock_file(path, true, true, fd, &inner);
-    bool unknown = status != 0 && (inner.sys == ENOLCK || inner.sys == EOPNOTSUPP);
+    bool unknown = status != 0 && iw_knows_no_locks(&inner);
     if (unknown) {
         iw_cleanup_free char *text = iw_format("%s can't be locked: don't pull %s twice at a time",
                                                p->install->parent, p->install->name);
