@@ -48,7 +48,7 @@ cat <<'END'
 
 - **"A wheel full of AVX can't run."** numpy 1.26.4's wheel, with the OpenBLAS in it, holds 1.4 million instructions that the CPU doesn't have, and runs: it
   asks the CPU before it uses any of them. pyarrow needs one, `pinsrq`, in a constructor that runs when the library is loaded, and dies.
-- **"numpy 2 doesn't run."** It does, up to the version that the second table names. From 2.4 on its wheels are compiled for x86-64-v2 (SSE4.2), and die in a static
+- **"numpy 2 doesn't run."** It does, up to the version that the table of the newest names. From 2.4 on its wheels are compiled for x86-64-v2 (SSE4.2), and die in a static
   initialiser. A package that dies in a file of numpy's isn't at fault itself: pip brought it the newest numpy. pandas, scipy, numba and librosa run beside an older one.
 - **"`tensor // 0` raises SIGFPE in torch"**, so that dynamo's map of operators has to be cut, and matrix products on the CPU given up. The division is oneDNN's, not
   the user's: the table shows `idiv` in `Xbyak::util::Cpu::Cpu()`, the constructor with which oneDNN looks at the CPU, at its first use. It divides by the number

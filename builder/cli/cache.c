@@ -163,7 +163,7 @@ const iw_command_spec iw_command_gc = {
     .summary = "Remove what no stack of this tree needs",
     .description = "Keeps the artifacts, sources and toolchains of every stack as it stands now, "
                    "the toolchain `checks`, and objects up to a bound; removes the rest, old kept "
-                   "trees included. "
+                   "trees and bumps that nobody went on with included. "
                    "Refuses while another run uses the store.",
     .examples = "ironwheel gc --dry-run\thow much it would free\n",
     .options = gc_options,

@@ -155,7 +155,7 @@ class Heal(unittest.TestCase):
     def heal(self, path, into):
         """Gives bundle, what `healed` says, and the files in `into`."""
         out, into = self.world.folder / f"{into}-out", self.world.folder / into
-        done = self.world.run("heal", path, "--json", "--into", into, "--output", out, timeout=1200)
+        done = self.world.run("heal", path, "--json", "--level", "1", "--into", into, "--output", out, timeout=1200)
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         bundle = pathlib.Path(next(row["bundle"] for row in rows if row["type"] == "result"))
         self.assertEqual((bundle.parent, rows[-1]["type"]), (out, "healed"))
@@ -188,9 +188,9 @@ class Heal(unittest.TestCase):
         self.assertEqual([(row["verdict"], list(row["counts"].values())) for row in audit["not_clean"]], [("tried", [1])])
 
         # The tree that it wrote stands by itself, and makes the same bundle.
-        self.assertIn("nothing to do", world.run("-C", world.folder / "rig", "build", "whole", "--output", bundle.parent).stdout)
+        self.assertIn("nothing to do", world.run("-C", world.folder / "rig", "build", "whole", "--level", "1", "--output", bundle.parent).stdout)
         again = world.folder / "rebuilt"
-        world.run("-C", world.folder / "rig", "build", "whole", "--output", again)
+        world.run("-C", world.folder / "rig", "build", "whole", "--level", "1", "--output", again)
         self.assertEqual(sha256((again / bundle.name).read_bytes()), sha256(bundle.read_bytes()))
 
         # So does a second run.
