@@ -295,7 +295,8 @@ static void ban(struct all *all, const char *name, const char *why)
 
 static bool is_releases_fault(const iw_error *why)
 {
-    return why->kind != IW_E_CANCELLED && why->kind != IW_E_ENVIRONMENT && why->kind != IW_E_IO;
+    return why->kind != IW_E_CANCELLED && why->kind != IW_E_ENVIRONMENT && why->kind != IW_E_IO &&
+           why->kind != IW_E_NETWORK;
 }
 
 /* Whether a draft that failed taught what the index doesn't tell, so that it is to be solved anew:
@@ -307,8 +308,9 @@ static bool taught(const struct all *all, const iw_release *release, iw_choice *
     return learned || limit_count(all) > limits;
 }
 
-/* One package's move in the draft; what is the release's fault keeps it back. *again: something
- * was learned or kept back, and the draft is to be made anew. */
+/* One package's move in the draft; what is the release's fault keeps it back. *again is set where
+ * something was learned or kept back, and the draft is to be made anew. Where it was set before,
+ * a need that isn't met may be that one's doing: it is learned, and nothing else. */
 static int draft_one(struct all *all, struct package *package, iw_choice *choice, bool *again,
                      iw_error *err)
 {
@@ -325,12 +327,14 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
     if (status == 0) status = iw_release_draft(&release, &why);
     if (status == 0) iw_json_set(package->report, "to", release.to);
     if (status == 0) iw_strings_add(&all->drafted, name);
-    *again = status != 0 && is_releases_fault(&why);
-    if (status != 0 && !*again) iw_error_move(err, &why);
-    if (*again && !taught(all, &release, choice, limits)) ban(all, name, iw_error_text(&why));
+    bool fault = status != 0 && is_releases_fault(&why);
+    if (status != 0 && !fault) iw_error_move(err, &why);
+    if (fault && !taught(all, &release, choice, limits) && !(*again && release.denied))
+        ban(all, name, iw_error_text(&why));
+    *again = *again || fault;
     iw_release_clear(&release);
     iw_error_clear(&why);
-    return status == 0 || *again ? 0 : -1;
+    return status == 0 || fault ? 0 : -1;
 }
 
 /* From the tree anew, until nothing more is kept back. */
@@ -343,7 +347,7 @@ static int draft_all(struct all *all, iw_error *err)
         if (solve(all, err) != 0 ||
             iw_draft_make(all->trial.options->root, all->trial.draft, err) != 0)
             return -1;
-        for (size_t i = 0; i < all->count && !again; i++)
+        for (size_t i = 0; i < all->count; i++)
             if (iw_json_get(all->selected, all->choices.items[i].name) &&
                 draft_one(all, &all->packages[i], &all->choices.items[i], &again, err) != 0)
                 return -1;
