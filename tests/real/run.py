@@ -8,11 +8,13 @@ tried only with LARGE=1. Another list needs a function here: HANDLERS.
     interop.list: NAME VERSION SHA256                                           a client of registries; SHA256: of its wheel
     slurm.list: fixture | STACK                                                 built by jobs on a controller and two nodes, as Debian's slurm-wlm has them
     new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
+    heal.list: FILE bundle|impossible=NAME[,NAME]                               FILE: below heal/; `?`: either, as long as what is impossible is named
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -150,7 +152,22 @@ def slurm(words):
             subprocess.run(["rm", "-rf", gone], check=False)
 
 
-HANDLERS = {"triage": triage, "new": new, "interop": interop, "slurm": slurm}
+def heal(words):
+    """A bundle from those requirements, in a folder of its own."""
+    name, expected = words
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([PROGRAM, "-C", str(ROOT), "heal", str(pathlib.Path(__file__).parent / "heal" / name), "--json", "--into", f"{folder}/into", "--output", f"{folder}/out"],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    fates = {row["package"]: row["fate"] for row in rows if row["type"] == "package"}
+    named = re.findall(r"^  ([a-z0-9-]+) \S+: ", done.stderr, re.M) if "can't be had for this CPU:" in done.stderr else []
+    impossible = ",".join(sorted(named))
+    came = "bundle" if done.returncode == 0 and any(row["type"] == "healed" for row in rows) else f"impossible={impossible}" if impossible else "neither"
+    told = [came] + [f"{package} {fate}" for package, fate in sorted(fates.items()) if fate not in ("kept", "impossible")] + done.stderr.strip().splitlines()[:3] * (came != "bundle")
+    return "passed" if came == expected or (expected == "?" and came != "neither") else "failed", "; ".join(told)
+
+
+HANDLERS = {"triage": triage, "new": new, "heal": heal, "interop": interop, "slurm": slurm}
 
 
 def cases(path):
