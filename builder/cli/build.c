@@ -87,11 +87,16 @@ static int make_with(iw_context *context, iw_session *session, iw_giving *giving
     if (iw_context_cache(context, &cache, err) != 0) return -1;
     session->options.cache = cache;
     session->options.offered = iw_cache_offers;
+    iw_cleanup_free char *sources =
+        cache && !session->options.fetch.import ? iw_cache_sources(cache) : NULL;
+    if (sources) session->options.fetch.import = sources;
+    session->options.fetch.import_hurried = sources != NULL;
     session->options.check = iw_flag(context->arguments, "check");
     int status = iw_text_option(context->arguments, "only")
                      ? make_one(context, session, giving, err)
                      : make_all(context, session, giving, err);
     session->options.cache = NULL;
+    if (sources) session->options.fetch.import = NULL;
     iw_cache_close(cache);
     return status;
 }

@@ -299,6 +299,7 @@ static int run_import(fetch_batch *batch, iw_store *store, iw_origins *origins, 
     iw_transfer_options usual = origins->transfer;
     iw_sink quiet = {pass_but_failures, (void *)(uintptr_t)usual.sink};
     origins->transfer.sink = &quiet;
+    if (origins->options->import_hurried) origins->transfer.tries = 1, origins->transfer.stall = 4;
     int status = run_batch(batch, store, origins, err);
     origins->transfer = usual;
     for (size_t i = 0; i < batch->count; i++) {

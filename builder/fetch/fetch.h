@@ -7,9 +7,10 @@
 #include "store/store.h"
 
 typedef struct iw_fetch_options {
-    bool offline;                /* anything missing is an error that names it */
-    const char *import;          /* mirror folder (may be relative) or its http(s) URL, made by
-                                    iw_fetch_export; tried first; or NULL */
+    bool offline;        /* anything missing is an error that names it */
+    const char *import;  /* mirror folder (may be relative) or its http(s) URL, made by
+                            iw_fetch_export; tried first; or NULL */
+    bool import_hurried; /* nobody asked for it by name: what doesn't come at once is a miss */
     const char *debian_mirror;   /* --debian-mirror or IRONWHEEL_DEBIAN_MIRROR; NULL: what apt is
                                     configured with */
     const char *debian_snapshot; /* --debian-snapshot: Debian's snapshot archive, for what the

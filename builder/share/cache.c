@@ -459,6 +459,25 @@ int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *
     return status;
 }
 
+/* --- sources -------------------------------------------------------------- */
+
+char *iw_cache_sources(iw_cache *cache)
+{
+    for (size_t i = 0; i < cache->count; i++) {
+        source *one = &cache->sources[i];
+        const char *where = iw_remote_where(one->remote);
+        bool found = false, reachable = iw_remote_is_folder(one->remote) ||
+                                        iw_starts_with(where, "http://") ||
+                                        iw_starts_with(where, "https://");
+        uint64_t size;
+        ask(cache, one);
+        if (!one->off && reachable &&
+            iw_remote_stat(one->remote, "sources/index.json", &found, &size, NULL) == 0 && found)
+            return iw_path_join(where, "sources");
+    }
+    return NULL;
+}
+
 /* --- comparing ------------------------------------------------------------ */
 
 /* What came from a remote says nothing about what this rig would make. */

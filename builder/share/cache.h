@@ -45,6 +45,10 @@ bool iw_cache_place_has(iw_cache *cache, const iw_plan *plan, const iw_node *nod
 int iw_cache_bring_one(void *context, const iw_plan *plan, iw_node *node, bool *brought,
                        iw_error *err);
 
+/* The address of the first remote that also holds sources (`push --sources`), as a mirror folder;
+ * NULL: none. Caller frees. They are pinned by the recipes, so they need no signature. */
+char *iw_cache_sources(iw_cache *cache);
+
 /* What remotes say of the packages that this rig has built itself: one call for each package and
  * key that offers its build key; `here` is the content digest here, `there` theirs. */
 void iw_cache_challenge(iw_cache *cache, const iw_plan *plan,

@@ -176,6 +176,30 @@ class Cache(unittest.TestCase):
         self.assertEqual(list((self.world.cache / "tmp").glob("again-*")), [])
         self.assertIn("has no package", self.world.run("challenge", "words", "absent", env=self.rig, status=1).stderr)
 
+    def test_sources_that_a_remote_has_are_taken_from_there(self):
+        """`push --sources`: no other place is asked for a source or the toolchain; what is damaged there comes from where it always did."""
+        place = self.place.folder / f"sources{self.number}"
+        file = pathlib.Path(self.result["bundle"])
+        self.world.run("push", file, place, env=self.env)  # without its key: so that it isn't taken whole
+        self.world.run("push", "words", place, "--sources", "-o", self.place.folder / "nothing here", "--wheels", env=self.env, status=None)
+        self.assertTrue((place / "sources/index.json").is_file())
+        (place / "channels").rename(place / "channels.hidden")
+        (place / "channels").mkdir()
+        server = remote.Remote(place)
+        self.addCleanup(server.close)
+        self.second_rig(server.url)
+        events, result = self.build()
+        self.assertEqual(result["sha256"], self.result["sha256"])
+        self.assertEqual(sorted(self.world.built(events)), ["libword", "shout"])
+        self.assertEqual([path for path in self.fetched() if "checks" not in path], [])
+        self.assertTrue([path for _, path, _ in server.seen if path.startswith("sources/by-sha256/")])
+        # damaged
+        self.rig = {"IRONWHEEL_CONFIG": self.rig["IRONWHEEL_CONFIG"], "IRONWHEEL_CACHE": self.place.folder / f"cache{self.number}again"}
+        server.rules = {path: remote.changed(lambda data: data[:-1] + bytes([data[-1] ^ 1])) for _, path, _ in server.seen if path.startswith("sources/by-sha256/")}
+        _, result = self.build()
+        self.assertEqual(result["sha256"], self.result["sha256"])
+        self.assertTrue(self.fetched())
+
     # --- not taken ---
 
     def test_a_withdrawn_package_is_built_here(self):
