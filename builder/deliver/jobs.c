@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "build/build.h"
 
-#define OWN_MEMORY 256        /* MiB for what isn't a compiler */
+#define OWN_MEMORY 512 /* MiB for what isn't a compiler: the audit of what is pushed, above all */
 #define BUNDLE_MEMORY 2048    /* MiB: checks under emulation */
 #define COMPILES_PER_CORE 4   /* fewer, and a core is idle for most of the time */
 #define LONG_WITHOUT_COUNT 60 /* seconds: what was never built and takes longer compiles much */
