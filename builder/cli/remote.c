@@ -35,10 +35,12 @@ const iw_command_spec iw_command_remote_add = {
     .least = 2,
     .most = 2,
     .summary = "Name a place that builds take finished packages from",
-    .description = "PLACE is a folder, https://…, ssh://… or oci://registry/name. Only what keys "
-                   "trusted here have signed "
-                   "is taken from it (`ironwheel trust add NAME`), and only what passes this rig's "
-                   "own audit.",
+    .description =
+        "PLACE is a folder, https://…, ssh://… or oci://registry/name. Only what keys "
+        "trusted here have signed "
+        "is taken from it (`ironwheel trust add NAME`), and only what passes this rig's "
+        "own audit. Names and passwords for registries are those of skopeo, podman and docker, or "
+        "IRONWHEEL_REGISTRY (its host), IRONWHEEL_REGISTRY_USER and IRONWHEEL_REGISTRY_PASSWORD.",
     .examples =
         "ironwheel remote add nas /mnt/nas/ironwheel\tthen `ironwheel build` takes from there\n",
     .run = run_add,
