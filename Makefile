@@ -148,7 +148,7 @@ $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libironwheel.a
 test-real: test-deps ## what stands in tests/real/*.list, with the package index (LISTS="triage", LARGE=1 for what brings gigabytes; goes on where it was)
 	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/real/run.py $(if $(LARGE),--large) $(LISTS)
-bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, the wrapper, the audit (FILES=…, default this host's largest library); side by side in one run
+bench: all $(B)/tests/bench/bench_pack ## ratios: the warm run, packing, pulling, the wrapper, the audit (FILES=…, default this host's largest library); side by side in one run
 	@IW_PROGRAM=$(abspath $(B))/ironwheel IW_HELPERS=$(abspath $(B))/libexec python3 tests/bench/bench.py
 	@$(MAKE) --no-print-directory bench-audit
 # --- fuzzing: make fuzz-wrap TIME=60 ------------------------------------------------------------------------------------------

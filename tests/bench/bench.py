@@ -2,7 +2,7 @@
 
     IW_PROGRAM=out/release/ironwheel IW_HELPERS=out/release/libexec python3 tests/bench/bench.py [ROW...]
 
-Rows: warm (a run with nothing to do; stack base must be built), pack, steps (orchestration), wrapper, torch (stacks tts-debian and tts-cuda must be built, else it is
+Rows: warm (a run with nothing to do; stack base must be built), pack, pull (IW_BENCH_BUNDLE names another bundle than base's), steps (orchestration), wrapper, torch (stacks tts-debian and tts-cuda must be built, else it is
 left out; their bundles are in dist/, or where IW_BENCH_DIST says, for a folder without them means to prove and pack them again). Nothing here is a test: a busy machine gives other figures."""
 import base64
 import contextlib
@@ -78,6 +78,49 @@ def bench_pack(folder):
     other = f'tar -C "{folder}" --sort=name --mtime=@315532800 --owner=0 --group=0 --format=pax -cf - env | zstd -q -12 --long=27 -T0 -f -o "{folder}/other.tar.zst"'
     row("pack the base bundle", *pairs(lambda: timed(ours), lambda: timed(other), 3), "tar | zstd -12 --long=27 -T0", "s", 1)
     print(f"{'':24} {(folder / 'ours.tar.zst').stat().st_size / 1e6:10.1f} MB  {'':34} {(folder / 'other.tar.zst').stat().st_size / 1e6:10.1f} MB")
+
+
+def bench_pull(folder):
+    """From a server of this host's, against curl, zstd and tar on the same file; then a pull with nothing to bring."""
+    env = CLEAN | {"IRONWHEEL_CONFIG": str(folder / "config")}
+
+    def ironwheel(*words):
+        return subprocess.run([str(PROGRAM), *map(str, words)], cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+
+    bundle = os.environ.get("IW_BENCH_BUNDLE") or json.loads(ironwheel("build", "base", "--json").splitlines()[-1])["bundle"]
+    stem = pathlib.Path(bundle).name.removesuffix(".tar.zst")
+    keys = json.loads(ironwheel("keygen", "--json", "--recovery", folder / "recovery.key"))
+    ironwheel("push", bundle, folder / "nas")
+    server = subprocess.Popen([str(PROGRAM), "serve", str(folder / "nas"), "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
+    ironwheel("trust", "add", url, "--key", keys["recovery"])
+    hand = f'curl -s "{url}/{stem}.tar.zst" | zstd -dcq --long=27 | tar -C "{folder}/hand" -xf -'
+
+    def fresh():
+        for name in ("ours", "hand"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / name).mkdir()
+        os.sync()
+
+    def cost(command):  # not `measured`, which would wait for the server, too
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(command, cwd=folder, env=env, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    ours = [str(PROGRAM), "pull", stem, url, "-C", str(folder / "ours")]
+    runs = []
+    for i in range(int(os.environ.get("IW_BENCH_ROUNDS", 5)) + 1):
+        fresh()
+        pair = [cost(command) for command in ((ours, ["sh", "-c", hand]) if i % 2 else (["sh", "-c", hand], ours))]
+        runs.append(pair if i % 2 else pair[::-1])
+    for at, what in ((0, "wall"), (1, "CPU")):
+        row(f"pull, {what} time", *(statistics.median(pair[which][at] for pair in runs[1:]) for which in (0, 1)), "curl | zstd -d | tar -x", "s", 1)
+    nothing = [cost(ours) for _ in range(11)]
+    once = json.loads(ironwheel("pull", stem, url, "-C", folder / "ours", "--json").splitlines()[-1])
+    print(f"{'pull, nothing to bring':24} {statistics.median(wall for wall, _ in nothing) * 1000:10.1f} ms   {statistics.median(cpu for _, cpu in nothing) * 1000:.1f} ms of the processor, {once['requests']} requests",
+          flush=True)
+    server.terminate()
+    server.wait()
 
 
 ARTIFACT_LEVEL = 3  # of zstd, as the store packs
@@ -256,7 +299,7 @@ def bench_torch(folder):
 
 
 def main():
-    rows = {"warm": bench_warm, "pack": bench_pack, "steps": bench_steps, "wrapper": bench_wrapper, "torch": bench_torch}
+    rows = {"warm": bench_warm, "pack": bench_pack, "pull": bench_pull, "steps": bench_steps, "wrapper": bench_wrapper, "torch": bench_torch}
     for name in sys.argv[1:] or rows:
         with tempfile.TemporaryDirectory(prefix="ironwheel-bench-", dir=os.environ.get("IRONWHEEL_BENCH_DIR")) as folder:
             rows[name](pathlib.Path(folder))
