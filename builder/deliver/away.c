@@ -269,7 +269,8 @@ static int take(const away *a, iw_error *err)
                                 .place = a->place,
                                 .called = a->address,
                                 .config = config,
-                                .place_only = true};
+                                .place_only = true,
+                                .patient = true};
     iw_cache *cache = NULL;
     if (iw_cache_open(&options, &cache, err) != 0) return -1;
     session->options.cache = cache;

@@ -39,7 +39,7 @@ static int add_source(iw_cache *cache, const char *name, const char *address, iw
 {
     iw_remote_options options = {.sink = cache->options.sink,
                                  .cancel = cache->options.cancel,
-                                 .hurried = true};
+                                 .hurried = !cache->options.patient};
     source *one = &cache->sources[cache->count];
     if (iw_remote_open(address, &options, &one->remote, err) != 0) return -1;
     one->name = iw_strdup(name);

@@ -500,7 +500,9 @@ static int follow(there *t, int *in, int *out, int *said, iw_error *err)
         if (ready > 0 && fds[1].revents) drain(t, said, false, NULL);
         if (ready > 0 && fds[0].revents && !drain(t, out, true, err) && *out >= 0) return -1;
     }
-    while (*said >= 0 && drain(t, said, false, NULL)) continue;
+    /* What else it said is there by now; somebody left behind may hold the other end for long. */
+    while (*said >= 0 && poll(&(struct pollfd){*said, POLLIN, 0}, 1, 1000) > 0)
+        drain(t, said, false, NULL);
     return 0;
 }
 

@@ -328,7 +328,8 @@ sharing.resign(config, shared, change)
         started, stopped = self.box / "started", self.box / "stopped"
         self.program(before=f"trap 'echo > {stopped}; exit 1' TERM\necho > {started}\nwhile :; do sleep 0.1; done")
         process = subprocess.Popen([fixture.PROGRAM, "build", "words", "--on", f"{self.address}{self.box}", "-o", str(self.place.folder / "dist")], cwd=self.world.tree,
-                                   env=self.world.environment(**self.rig("here"), **self.ssh), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                                   env=self.world.environment(**self.rig("here"), **self.ssh), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored where the tests run in the background
         for _ in range(600):
             if started.exists():
                 break
