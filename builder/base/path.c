@@ -35,6 +35,13 @@ const char *iw_path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+const char *iw_path_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return length && strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1
+                                                                               : path;
+}
+
 char *iw_path_clean(const char *path)
 {
     bool absolute = path[0] == '/';

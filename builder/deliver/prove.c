@@ -6,6 +6,7 @@
 
 #include "audit/audit.h"
 #include "base/memory.h"
+#include "base/path.h"
 #include "build/checks_root.h"
 #include "emulate/emulate.h"
 
@@ -207,10 +208,7 @@ static json_t *top_functions(const iw_audit_file *file)
 static void on_file(void *context, const iw_audit_file *file)
 {
     struct auditing *auditing = context;
-    size_t length = strlen(auditing->environment);
-    const char *path = strncmp(file->file, auditing->environment, length) == 0
-                           ? file->file + length + 1
-                           : file->file;
+    const char *path = iw_path_below(file->file, auditing->environment);
     if (file->verdict == IW_VERDICT_SKIPPED) return;
     json_t *counts = json_object();
     for (size_t i = 0; i < file->count_count; i++)

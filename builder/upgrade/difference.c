@@ -166,10 +166,7 @@ static const char *stable_name(const char *name)
 static void on_file(void *context, const iw_audit_file *file)
 {
     struct auditing *auditing = context;
-    size_t length = strlen(auditing->environment);
-    const char *path = strncmp(file->file, auditing->environment, length) == 0
-                           ? file->file + length + 1
-                           : file->file;
+    const char *path = iw_path_below(file->file, auditing->environment);
     if (file->top_count == 0) return;
     json_t *functions = json_object();
     for (size_t i = 0; i < file->top_count; i++) {

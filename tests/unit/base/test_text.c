@@ -391,6 +391,9 @@ static void test_paths(void **state)
     assert_string_equal(iw_path_base("a/b.c"), "b.c");
     assert_string_equal(iw_path_base("b"), "b");
     assert_string_equal(iw_path_base("a/"), "");
+    assert_string_equal(iw_path_below("/a/b/c", "/a"), "b/c");
+    assert_string_equal(iw_path_below("/ab/c", "/a"), "/ab/c");
+    assert_string_equal(iw_path_below("/b/c", "/a"), "/b/c");
     static const struct {
         const char *path, *clean;
     } cases[] = {{"a//b/./c/../d", "a/b/d"},
