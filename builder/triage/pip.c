@@ -48,32 +48,43 @@ static char *last_line(const char *text)
 
 /* --- why it can't --------------------------------------------------------- */
 
-/* Two that clash, from the lines below "The conflict is caused by:": "pandas 3.1.1 depends on
- * numpy>=2, but numpy==1.26.4 was asked for". Caller frees; NULL where pip tells of none. */
-static char *clash(const char *said)
+size_t iw_pip_clash(const char *said, iw_pip_side sides[2])
 {
-    static const char title[] = "The conflict is caused by:", user[] = "The user requested ";
+    static const char title[] = "The conflict is caused by:", user[] = "The user requested ",
+                      constraint[] = "(constraint) ";
     const char *at = strstr(said, title);
     iw_slice rest = iw_slice_of(at ? at + strlen(title) : ""), line;
-    iw_cleanup_strings iw_strings sides = {0};
-    while (sides.count < 2 && iw_slice_next(&rest, '\n', &line)) {
+    size_t count = 0;
+    while (count < 2 && iw_slice_next(&rest, '\n', &line)) {
         line = iw_slice_trim(line);
-        if (!line.length && sides.count) break;
-        iw_cleanup_free char *one = iw_strndup(line.data, line.length);
-        if (iw_starts_with(one, user)) {
-            const char *what = one + strlen(user);
-            if (iw_starts_with(what, "(constraint) ")) what += strlen("(constraint) ");
-            iw_cleanup_free char *said_so = iw_format("%s is asked for", what);
-            if (!iw_strings_has(&sides, said_so)) iw_strings_add(&sides, said_so);
-        } else if (line.length && !iw_strings_has(&sides, one)) {
-            iw_strings_add(&sides, one);
-        }
+        if (!line.length && count) break;
+        if (!line.length) continue;
+        iw_cleanup_free char *whole = iw_strndup(line.data, line.length);
+        bool asked = iw_starts_with(whole, user);
+        const char *text = asked ? whole + strlen(user) : whole;
+        if (asked && iw_starts_with(text, constraint)) text += strlen(constraint);
+        if (count && sides[0].asked == asked && strcmp(sides[0].text, text) == 0) continue;
+        sides[count++] = (iw_pip_side){.text = iw_strdup(text), .asked = asked};
     }
-    if (!sides.count) return NULL;
-    iw_cleanup_free char *text =
-        sides.count == 1 ? iw_format("they clash: %s", sides.items[0])
-                         : iw_format("they clash: %s, but %s", sides.items[0], sides.items[1]);
-    return iw_triage_short(text, strlen(text));
+    return count;
+}
+
+/* "pandas 3.1.1 depends on numpy>=2, but numpy==1.26.4 is asked for". Caller frees; NULL where pip
+ * tells of no clash. */
+static char *clash(const char *said)
+{
+    iw_pip_side sides[2];
+    size_t count = iw_pip_clash(said, sides);
+    iw_buffer text = {0};
+    for (size_t i = 0; i < count; i++) {
+        iw_buffer_add_format(&text, "%s%s%s", i ? ", but " : "they clash: ", sides[i].text,
+                             sides[i].asked ? " is asked for" : "");
+        free(sides[i].text);
+    }
+    if (!count) return NULL;
+    char *one_line = iw_triage_short(text.data, text.length);
+    iw_buffer_free(&text);
+    return one_line;
 }
 
 /* Why pip brought nothing, from what it said; caller frees. */

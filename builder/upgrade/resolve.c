@@ -122,26 +122,17 @@ static char *with_origin(const iw_resolver *r, const char *asked)
     return iw_strdup(asked);
 }
 
-/* From pip's "The conflict is caused by:": the first two that differ. NULL: it tells of none. */
+/* The two that clash, the user's with their lines. Caller frees; NULL: pip tells of none. */
 static char *clash_of(const iw_resolver *r, const char *said)
 {
-    static const char title[] = "The conflict is caused by:", user[] = "The user requested ";
-    const char *at = strstr(said, title);
-    iw_slice rest = iw_slice_of(at ? at + strlen(title) : ""), line;
-    iw_cleanup_strings iw_strings sides = {0};
-    while (sides.count < 2 && iw_slice_next(&rest, '\n', &line)) {
-        line = iw_slice_trim(line);
-        if (!line.length && sides.count) break;
-        if (!line.length) continue;
-        iw_cleanup_free char *one = iw_strndup(line.data, line.length), *side = NULL;
-        const char *what = iw_starts_with(one, user) ? one + strlen(user) : NULL;
-        if (what && iw_starts_with(what, "(constraint) ")) what += strlen("(constraint) ");
-        if (what) side = with_origin(r, what);
-        if (!iw_strings_has(&sides, side ? side : one)) iw_strings_add(&sides, side ? side : one);
+    iw_pip_side sides[2];
+    char *told = NULL;
+    for (size_t i = 0, count = iw_pip_clash(said, sides); i < count; i++) {
+        iw_cleanup_free char *text = sides[i].text, *before = told,
+                             *side = sides[i].asked ? with_origin(r, text) : iw_strdup(text);
+        told = before ? iw_format("%s, and %s", before, side) : iw_strdup(side);
     }
-    if (!sides.count) return NULL;
-    return sides.count == 1 ? iw_strdup(sides.items[0])
-                            : iw_format("%s, and %s", sides.items[0], sides.items[1]);
+    return told;
 }
 
 static char *missing_of(const char *said)
