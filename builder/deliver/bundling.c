@@ -329,6 +329,26 @@ static int ask_remotes(iw_session *session, bool *taken, iw_error *err)
     return *taken ? 0 : iw_session_bring(session, err);
 }
 
+iw_build_options iw_session_build_options(const iw_session *session)
+{
+    const iw_deliver_options *given = &session->options;
+    return (iw_build_options){.jobs = given->jobs,
+                              .memory = given->memory,
+                              .packages = given->packages,
+                              .fail_fast = given->fail_fast,
+                              .helpers = given->helpers,
+                              .cancel = given->cancel,
+                              .sink = given->sink};
+}
+
+int iw_session_build_packages(iw_session *session, iw_error *err)
+{
+    const iw_build_options options = iw_session_build_options(session);
+    return iw_session_fetch(session, false, err) != 0
+               ? -1
+               : iw_build_plan(session->store, session->plan, &options, err);
+}
+
 int iw_session_build(iw_session *session, iw_error *err)
 {
     const iw_deliver_options *given = &session->options;
@@ -346,15 +366,10 @@ int iw_session_build(iw_session *session, iw_error *err)
                           .begun = json_object(),
                           .built = json_object()};
     iw_sink sink = {.emit = on_event, .context = &clock};
-    iw_build_options options = {.jobs = given->jobs,
-                                .memory = given->memory,
-                                .packages = given->packages,
-                                .fail_fast = given->fail_fast,
-                                .helpers = session->options.helpers,
-                                .cancel = session->options.cancel,
-                                .sink = &sink,
-                                .bring = given->cache ? iw_cache_bring_one : NULL,
-                                .context = given->cache};
+    iw_build_options options = iw_session_build_options(session);
+    options.sink = &sink;
+    options.bring = given->cache ? iw_cache_bring_one : NULL;
+    options.context = given->cache;
     int status = iw_build_plan(session->store, session->plan, &options, err);
     if (status == 0 && !given->no_bundle) status = bundle(session, true, clock.built, err);
     json_decref(clock.begun);

@@ -56,14 +56,9 @@ static int make_ready(iw_session *session, const char *package, bool there_will_
 
 static int build(iw_session *session, iw_node *node, iw_error *err)
 {
-    const iw_deliver_options *given = &session->options;
-    iw_build_options options = {.jobs = given->jobs,
-                                .memory = given->memory,
-                                .packages = 1,
-                                .only = node,
-                                .helpers = given->helpers,
-                                .cancel = given->cancel,
-                                .sink = given->sink};
+    iw_build_options options = iw_session_build_options(session);
+    options.packages = 1;
+    options.only = node;
     return iw_session_fetch_for(session, node, err) == 0
                ? iw_build_plan(session->store, session->plan, &options, err)
                : -1;

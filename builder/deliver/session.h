@@ -71,6 +71,11 @@ int iw_session_fetch_for(iw_session *session, const iw_node *node, iw_error *err
 /* Fetches and builds what is to be built, lays the environment, audits it, runs the checks, writes
  * the bundle with its report; an event IW_EVENT_RESULT names it. With no_bundle only the first. */
 int iw_session_build(iw_session *session, iw_error *err);
+/* What of the session's options a build takes (build/build.h): nothing is asked of remotes. All
+ * borrowed from the session. */
+struct iw_build_options iw_session_build_options(const iw_session *session);
+/* The first half of it without a word: fetches and builds, asks no remote, lays nothing. */
+int iw_session_build_packages(iw_session *session, iw_error *err);
 /* Brings what options.cache offers of what is needed; the plan is a new one afterwards. */
 int iw_session_bring(iw_session *session, iw_error *err);
 /* Lays and writes the bundle from what the store holds. `checks`: audit and run them first. */

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "build/build.h"
 #include "upgrade/ask.h"
 #include "upgrade/healer.h"
 #include "upgrade/learn.h"
@@ -298,16 +297,7 @@ static int build_packages(iw_healer *h, iw_error *err)
     iw_catalog *catalog = NULL;
     iw_session session = {0};
     int status = open_session(h, &catalog, &session, err);
-    if (status == 0) status = iw_session_fetch(&session, false, err);
-    const iw_deliver_options *d = &session.options;
-    const iw_build_options options = {.jobs = d->jobs,
-                                      .memory = d->memory,
-                                      .packages = d->packages,
-                                      .fail_fast = d->fail_fast,
-                                      .helpers = d->helpers,
-                                      .cancel = d->cancel,
-                                      .sink = d->sink};
-    if (status == 0) status = iw_build_plan(h->store, session.plan, &options, err);
+    if (status == 0) status = iw_session_build_packages(&session, err);
     for (size_t i = 0; i < h->sketch_count && status == 0; i++)
         status = count_wheel(h, &session, &h->sketches[i], err);
     iw_session_close(&session);

@@ -6,7 +6,6 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "build/build.h"
 #include "upgrade/ask.h"
 #include "upgrade/learn.h"
 #include "upgrade/maker.h"
@@ -119,21 +118,6 @@ static iw_deliver_options deliver_options(const iw_maker *maker, const iw_sink *
     return options;
 }
 
-static int build_only(iw_session *session, iw_error *err)
-{
-    const iw_deliver_options *d = &session->options;
-    const iw_build_options options = {.jobs = d->jobs,
-                                      .memory = d->memory,
-                                      .packages = d->packages,
-                                      .fail_fast = d->fail_fast,
-                                      .helpers = d->helpers,
-                                      .cancel = d->cancel,
-                                      .sink = d->sink};
-    return iw_session_fetch(session, false, err) != 0
-               ? -1
-               : iw_build_plan(session->store, session->plan, &options, err);
-}
-
 /* Builds the package alone, reads what came of it, then (`again` false) audits it, runs its checks
  * and bundles it. *again: the recipe changed by what was read. */
 static int try_once(iw_maker *maker, iw_entry *entry, struct failure *failure, bool *again,
@@ -149,7 +133,7 @@ static int try_once(iw_maker *maker, iw_entry *entry, struct failure *failure, b
     *again = false;
     if (iw_catalog_open(maker->rig.tree, &catalog, err) != 0) return -1;
     int status = iw_session_open(catalog, maker->store, name, &options, &session, err);
-    if (status == 0) status = build_only(&session, err);
+    if (status == 0) status = iw_session_build_packages(&session, err);
     if (status == 0) status = read_installed(maker, &session, &entry->draft, &answer, err);
     if (status == 0) status = take_installed(maker, entry, answer, again, err);
     bool needed = maker->options->part ||

@@ -7,7 +7,6 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "build/build.h"
 #include "upgrade/draft.h"
 #include "upgrade/edit.h"
 
@@ -70,18 +69,7 @@ static int write_recipe(const iw_patch_proof *proof, const iw_patch *without, co
 
 static int build_only(iw_session *session, iw_error *err)
 {
-    const iw_deliver_options *o = &session->options;
-    iw_build_options options = {.jobs = o->jobs,
-                                .memory = o->memory,
-                                .packages = o->packages,
-                                .fail_fast = o->fail_fast,
-                                .helpers = o->helpers,
-                                .cancel = o->cancel,
-                                .sink = o->sink};
-    if (iw_session_fetch(session, false, err) != 0 ||
-        iw_build_plan(session->store, session->plan, &options, err) != 0)
-        return -1;
-    return iw_session_replan(session, err);
+    return iw_session_build_packages(session, err) != 0 ? -1 : iw_session_replan(session, err);
 }
 
 struct variant {
