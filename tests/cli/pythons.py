@@ -13,8 +13,8 @@ import zipfile
 
 import fixture
 from fixture import ROOT, sha256
-from test_triage import checks_deb
 
+CHECKS = ROOT / "out/cli-checks.deb"
 PYTHON = ROOT / "out/cli-python.tar"
 PIP = ROOT / "out/cli-pip.tar"
 
@@ -113,11 +113,48 @@ def wheel(project, version, files, run=(), tag="py3-none-any"):
     return f"{stem}-{version}-{tag}.whl", raw.getvalue()
 
 
-class World(fixture.World):
-    """The small world with Python, pip, the toolchain `checks`, and an index of sdists and wheels."""
+def checks_deb():
+    """Debian's Python with pip, a shell and the emulator, from this host, as one package; made once."""
+    if not CHECKS.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder, "root")
+            take = [shutil.which(name) or name for name in ("/usr/bin/python3.11", "/usr/bin/qemu-x86_64-static", "dash", "env", "dirname", "cat")]
+            take += [str(path) for path in pathlib.Path("/usr/lib/python3.11/lib-dynload").glob("*.so")]
+            found = set()
+            for path in map(os.path.realpath, take):
+                needed = re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], capture_output=True, text=True).stdout)
+                found |= {path, *needed}
+            for path in sorted(found | {"/lib64/ld-linux-x86-64.so.2", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"}):
+                to = root / ("usr" + path if path.startswith("/lib") else path.lstrip("/"))
+                if path.startswith("/lib64"):
+                    to = root / "usr/lib64" / os.path.basename(path)
+                    again = root / "usr/lib/x86_64-linux-gnu" / os.path.basename(path)
+                    again.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, again)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, to)
+            ignore = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "config-3.11-*")
+            shutil.copytree("/usr/lib/python3.11", root / "usr/lib/python3.11", ignore=ignore, dirs_exist_ok=True)
+            for part in pathlib.Path("/usr/lib/python3/dist-packages").glob("pip*"):
+                shutil.copytree(part, root / "usr/lib/python3/dist-packages" / part.name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
+            data = pathlib.Path(folder, "data.tar")
+            subprocess.run(["tar", "-C", str(root), "--owner=0", "--group=0", "--sort=name", "-cf", str(data), "."], check=True)
+            control = io.BytesIO()
+            tarfile.open(fileobj=control, mode="w").close()
+            partial = CHECKS.with_suffix(f".{os.getpid()}")
+            CHECKS.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as out:
+                out.write(b"!<arch>\n")
+                for name, content in (("debian-binary", b"2.0\n"), ("control.tar", control.getvalue()), ("data.tar", data.read_bytes())):
+                    out.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode() + content + b"\n" * (len(content) % 2))
+            partial.rename(CHECKS)
+    return CHECKS.read_bytes()
 
-    def lay_tree(self):
-        super().lay_tree()
+
+class Index(fixture.World):
+    """A small world with the toolchain `checks`, and an index that has no project yet."""
+
+    def lay_checks(self):
         self.projects = {}
         deb = checks_deb()
         self.serve("/debian/pool/main/q/checks/checks_1_amd64.deb", deb)
@@ -133,6 +170,20 @@ class World(fixture.World):
                 sha256: {sha256(deb)}
                 size: {len(deb)}
             """)
+
+    def publish(self, project, file, data):
+        files = self.projects.setdefault(project, {})
+        files[file] = self.serve(f"/files/{file}", data)
+        links = "".join(f'<a href="../../files/{name}#sha256={digest}">{name}</a>' for name, digest in files.items())
+        self.serve(f"/simple/{project}/", f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
+
+
+class World(Index):
+    """The small world with Python, pip, the toolchain `checks`, and an index of sdists and wheels."""
+
+    def lay_tree(self):
+        super().lay_tree()
+        self.lay_checks()
         self.source("python", "3.11.2", once(PYTHON, lay_python), "cp -a . $DESTDIR$PREFIX")
         self.source("pip", "23.0.1", once(PIP, lay_pip), "cp -a pip $DESTDIR$PREFIX/lib/python3.11/site-packages", run="python")
 
@@ -141,12 +192,6 @@ class World(fixture.World):
         folder = "" if name == "python" else "/lib/python3.11/site-packages"
         self.script(name, version, sources=f"sources:\n  - url: {self.server.url}/files/{name}-{version}.tar\n    sha256: {digest}\n", needs=f"needs:\n  run: [{run}]\n",
                     install_script=f"mkdir -p $DESTDIR$PREFIX{folder}\n{install}")
-
-    def publish(self, project, file, data):
-        files = self.projects.setdefault(project, {})
-        files[file] = self.serve(f"/files/{file}", data)
-        links = "".join(f'<a href="../../files/{name}#sha256={digest}">{name}</a>' for name, digest in files.items())
-        self.serve(f"/simple/{project}/", f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
 
     def publish_sdist(self, project, version, files, **more):
         self.publish(project, f"{project.replace('-', '_')}-{version}.tar.gz", sdist(project, version, files, **more))

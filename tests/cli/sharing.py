@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 from fixture import PROGRAM, sha256
 
@@ -136,6 +137,21 @@ class Place:
     def close(self):
         subprocess.run(["chmod", "-R", "u+w", str(self.folder)], stderr=subprocess.DEVNULL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Shared(unittest.TestCase):
+    """A place with one rig in it that has keys and gives; those that take are made as they are needed."""
+    @classmethod
+    def setUpClass(cls):
+        cls.place = Place()
+        cls.addClassCleanup(cls.place.close)
+        cls.anna = cls.place.rig("anna")
+        cls.keys = cls.anna.keygen()
+        cls.number = 0
+
+    def rig_of_its_own(self):
+        type(self).number += 1
+        return self.place.rig(f"rig{self.number}")
 
 
 def digest_of_tar(path):

@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import fixture
-from fixture import ROOT, sha256
+from fixture import sha256
 
 
 class Build(unittest.TestCase):

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import textwrap
 import unittest
 
 import fixture

@@ -1,6 +1,5 @@
 """What proves a bundle: profiles that stand for several CPUs, traps that fault nothing, code made at run time, and what the emulator doesn't see."""
 import json
-import os
 import pathlib
 import shutil
 import subprocess

@@ -23,13 +23,10 @@ def flip(data):
     return data[:len(data) // 2] + bytes([data[len(data) // 2] ^ 4]) + data[len(data) // 2 + 1:]
 
 
-class Attack(unittest.TestCase):
+class Attack(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
+        super().setUpClass()
         cls.nas = cls.place.folder / "nas"
         cls.first = bundle(cls.place.folder / "first", {"bin/hello": b"#!/bin/sh\necho one\n", "data": os.urandom(5000)})
         cls.second = bundle(cls.place.folder / "second", {"bin/hello": b"#!/bin/sh\necho two\n", "data": os.urandom(5000)})

@@ -2,7 +2,6 @@
 installed stays as it was, and the remote stays readable."""
 import concurrent.futures
 import http.server
-import json
 import os
 import pathlib
 import shutil
@@ -59,26 +58,21 @@ class Proxy(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-class Faults(unittest.TestCase):
+class Faults(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
+        super().setUpClass()
         cls.library = cls.place.folder / "faults.so"
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", cls.library, ROOT / "tests/servers/faults.c"], check=True)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
         cls.files = [bundle(cls.place.folder / word, {"bin/hello": b"#!/bin/sh\necho %s\n" % word.encode(), "data": os.urandom(3000)}) for word in ("one", "two")]
         cls.nas = cls.place.folder / "nas"
         cls.anna.push(cls.files[0], cls.nas)
         cls.first = cls.place.folder / "nas with the first"
         shutil.copytree(cls.nas, cls.first, symlinks=True)
         cls.anna.push(cls.files[1], cls.nas, "--no-deltas")
-        cls.number = 0
 
     def reader(self, where=None):
-        type(self).number += 1
-        rig = self.place.rig(f"reader{self.number}")
+        rig = self.rig_of_its_own()
         rig.trust(where or self.nas, self.keys["recovery"])
         return rig
 

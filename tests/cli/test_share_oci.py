@@ -25,17 +25,14 @@ CHUNK = (4 << 20) - 65536
 SECRETS = ("pass:word", "identity-token", base64.b64encode(b"anna:pass:word").decode())
 
 
-class Oci(unittest.TestCase):
+class Oci(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
+        super().setUpClass()
         cls.file = bundle(cls.place.folder / "dist", {"bin/hello": b"#!/bin/sh\necho hello\n", "data": DATA})
         pathlib.Path(f"{cls.file}.checks.json").write_text("[]")
         cls.large = bundle(cls.place.folder / "large", {"data": LARGE})
-        cls.channel, cls.number = "channel-" + cls.keys["working"], 0
+        cls.channel = "channel-" + cls.keys["working"]
         cls.shared = registry.Registry()
         cls.addClassCleanup(cls.shared.close)
         cls.anna.push(cls.file, cls.shared.place())
@@ -53,8 +50,7 @@ class Oci(unittest.TestCase):
         return {"REGISTRY_AUTH_FILE": path}
 
     def reader(self, where, **more):
-        type(self).number += 1
-        rig = self.place.rig(f"reader{self.number}")
+        rig = self.rig_of_its_own()
         rig.run("trust", "add", where, "--key", self.keys["recovery"], **more)
         return rig
 

@@ -22,22 +22,17 @@ def skopeo(*arguments, **more):
     return subprocess.run(["skopeo", *map(str, arguments)], stdout=subprocess.PIPE, check=True, **more).stdout
 
 
-class Real(unittest.TestCase):
+class Real(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
+        super().setUpClass()
         cls.file = bundle(cls.place.folder / "dist", {"bin/hello": b"#!/bin/sh\necho hello\n", "data": DATA})
         cls.open = real_registry.RealRegistry(cls.place.folder / "open")
         cls.addClassCleanup(cls.open.close)
         cls.anna.push(cls.file, cls.open.place())
-        cls.number = 0
 
     def pulled(self, where, **more):
-        type(self).number += 1
-        rig = self.place.rig(f"reader{self.number}")
+        rig = self.rig_of_its_own()
         rig.run("trust", "add", where, "--key", self.keys["recovery"], **more)
         rig.run("pull", "demo", where, **more)
         self.assertEqual((rig.folder / "demo/data").read_bytes(), DATA)

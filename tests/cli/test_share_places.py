@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 import sharing
-from fixture import PROGRAM, ROOT, sha256
+from fixture import PROGRAM, sha256
 from sharing import bundle, channel_of, snapshot
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
@@ -23,21 +23,16 @@ NAME = "demo-1-k10-glibc2.34-cp311"
 SECRETS = os.urandom(200000)
 
 
-class Places(unittest.TestCase):
+class Places(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
+        super().setUpClass()
         cls.file = bundle(cls.place.folder / "dist", {"bin/hello": b"#!/bin/sh\necho hello\n", "data": SECRETS})
         cls.nas = cls.place.folder / "nas"
         cls.anna.push(cls.file, cls.nas)
-        cls.number = 0
 
     def reader(self, where):
-        type(self).number += 1
-        rig = self.place.rig(f"reader{self.number}")
+        rig = self.rig_of_its_own()
         rig.trust(where, self.keys["recovery"])
         return rig
 

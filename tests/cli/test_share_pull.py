@@ -20,22 +20,17 @@ FIRST = {"bin/hello": b"#!/bin/sh\necho one\n", "lib/large": LARGE, "constraints
 SECOND = {**FIRST, "bin/hello": b"#!/bin/sh\necho two\n", "lib/large": LARGE[:200000] + b"changed" + LARGE[200000:]}
 
 
-class Pull(unittest.TestCase):
+class Pull(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
+        super().setUpClass()
         cls.nas = cls.place.folder / "nas"
         cls.anna.push(bundle(cls.place.folder / "first", FIRST), cls.nas)
         cls.server = remote.Remote(cls.nas)
         cls.addClassCleanup(cls.server.close)
-        cls.number = 0
 
     def setUp(self):
-        type(self).number += 1
-        self.rig = self.place.rig(f"rig{self.number}")
+        self.rig = self.rig_of_its_own()
         self.opt = self.rig.folder / "opt"
         self.rig.trust(self.nas, self.keys["recovery"])
         self.server.rules.clear()

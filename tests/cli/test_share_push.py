@@ -1,7 +1,6 @@
 """Keys, and what `push` leaves: a folder that plain clients read."""
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import unittest
@@ -11,24 +10,21 @@ from fixture import PROGRAM, sha256
 from sharing import bundle, channel_of, digest_of_tar
 
 
-class Push(unittest.TestCase):
+class Push(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
-        cls.rig = cls.place.rig("anna")
-        cls.keys = cls.rig.keygen()
+        super().setUpClass()
         cls.nas = cls.place.folder / "nas"
         cls.file = bundle(cls.place.folder / "dist", {"bin/hello": b"#!/bin/sh\necho hello\n", "share/data": os.urandom(300000)})
-        cls.first = cls.rig.push(cls.file, cls.nas)
+        cls.first = cls.anna.push(cls.file, cls.nas)
 
     def test_minisign_and_sha256sum_take_what_is_there(self):
         name = self.file.name
         subprocess.run(["sha256sum", "--quiet", "-c", name + ".sha256"], cwd=self.nas, check=True)
         for file in (name, "channels/" + self.keys["working"] + ".json"):
-            done = subprocess.run(["minisign", "-V", "-Q", "-p", self.rig.config / "working.pub", "-m", file], cwd=self.nas, stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(["minisign", "-V", "-Q", "-p", self.anna.config / "working.pub", "-m", file], cwd=self.nas, stdout=subprocess.PIPE, text=True, check=True)
             self.assertIn("ironwheel ", done.stdout)
-        subprocess.run(["minisign", "-V", "-q", "-p", self.rig.folder / "recovery.key.pub", "-m", "keys.json"], cwd=self.nas, check=True)
+        subprocess.run(["minisign", "-V", "-q", "-p", self.anna.folder / "recovery.key.pub", "-m", "keys.json"], cwd=self.nas, check=True)
 
     def test_minisign_signs_with_our_keys_and_opens_a_locked_one(self):
         locked = self.place.rig("locked")
@@ -59,35 +55,35 @@ class Push(unittest.TestCase):
 
     def test_the_same_again_changes_nothing(self):
         place = self.place.folder / "twice"
-        first = self.rig.push(self.file, place)
+        first = self.anna.push(self.file, place)
         before = sharing.snapshot(place)
-        again = self.rig.push(self.file, place)
+        again = self.anna.push(self.file, place)
         self.assertEqual((again["unchanged"], again["version"], again["bytes"]), (True, first["version"], 0))
         self.assertEqual(sharing.snapshot(place), before)
-        self.assertGreater(self.rig.push(place, "--renew")["version"], first["version"])
+        self.assertGreater(self.anna.push(place, "--renew")["version"], first["version"])
 
     def test_a_key_is_never_written_over(self):
-        before = sharing.snapshot(self.rig.config)
-        self.assertIn("never written over", self.rig.run("keygen", "--recovery", self.rig.folder / "other.key", status=2).stderr)
-        self.assertEqual(sharing.snapshot(self.rig.config), before)
-        self.assertFalse((self.rig.folder / "other.key").exists())
+        before = sharing.snapshot(self.anna.config)
+        self.assertIn("never written over", self.anna.run("keygen", "--recovery", self.anna.folder / "other.key", status=2).stderr)
+        self.assertEqual(sharing.snapshot(self.anna.config), before)
+        self.assertFalse((self.anna.folder / "other.key").exists())
 
     def test_a_nas_that_is_not_mounted_is_not_filled(self):
-        self.assertIn("can't make the folder", self.rig.run("push", self.file, self.place.folder / "mnt/absent/nas", status=2).stderr)
+        self.assertIn("can't make the folder", self.anna.run("push", self.file, self.place.folder / "mnt/absent/nas", status=2).stderr)
 
     def test_what_is_not_free_goes_to_folders_only(self):
         file = bundle(self.place.folder / "unfree", {"lib/x": b"x"}, name="cuda-1-k10-glibc2.34-cp311", stack="cuda",
                       packages=[{"name": "nvidia-cuda12", "licence": "LicenseRef-NVIDIA", "in_bundle": True}, {"name": "numpy", "licence": "BSD-3-Clause", "in_bundle": True}])
-        done = self.rig.run("push", file, "http://127.0.0.1:9/x", status=None)
+        done = self.anna.run("push", file, "http://127.0.0.1:9/x", status=None)
         self.assertNotEqual(done.returncode, 0)
-        self.rig.push(file, self.place.folder / "own")
+        self.anna.push(file, self.place.folder / "own")
         _, channel = channel_of(self.place.folder / "own")
         self.assertEqual(channel["bundles"]["cuda-1-k10-glibc2.34-cp311"]["restricted"], "nvidia-cuda12")
 
     def test_a_renamed_bundle_is_refused(self):
         other = self.place.folder / "dist/other-1-k10-glibc2.34-cp311.tar.zst"
         shutil.copy(self.file, other)
-        self.assertIn("calls itself demo-1", self.rig.run("push", other, self.nas, status=1).stderr)
+        self.assertIn("calls itself demo-1", self.anna.run("push", other, self.nas, status=1).stderr)
 
     # --- withdrawn ---
 
@@ -95,13 +91,13 @@ class Push(unittest.TestCase):
         place, reader = self.place.folder / "withdrawn", self.place.rig("withdrawn reader")
         bad = bundle(self.place.folder / "bad", {"bin/hello": b"#!/bin/sh\necho bad\n"}, name="demo-1-k10-glibc2.34-cp311")
         good = bundle(self.place.folder / "good", {"bin/hello": b"#!/bin/sh\necho good\n"}, name="demo-2-k10-glibc2.34-cp311")
-        self.rig.push(bad, place, "--expires", "7")
+        self.anna.push(bad, place, "--expires", "7")
         reader.trust(place, self.keys["recovery"])
         reader.run("pull", "demo", place)
         name, version = bad.name.removesuffix(".tar.zst"), channel_of(place)[1]["version"]
-        self.assertIn("say why", self.rig.run("withdraw", name, place, status=2).stderr)
-        self.assertIn("offers no bundle nonsense", self.rig.run("withdraw", "nonsense", place, "--why", "x", status=1).stderr)
-        said = json.loads(self.rig.run("withdraw", name, place, "--why", "it has a hole", "--json").stdout.splitlines()[-1])
+        self.assertIn("say why", self.anna.run("withdraw", name, place, status=2).stderr)
+        self.assertIn("offers no bundle nonsense", self.anna.run("withdraw", "nonsense", place, "--why", "x", status=1).stderr)
+        said = json.loads(self.anna.run("withdraw", name, place, "--why", "it has a hole", "--json").stdout.splitlines()[-1])
         _, channel = channel_of(place)
         self.assertEqual((said["entries"], channel["bundles"][name]["withdrawn"]), (1, "it has a hole"))
         self.assertGreater(channel["version"], version)
@@ -110,15 +106,15 @@ class Push(unittest.TestCase):
         refused = reader.run("pull", "demo", place, status=1).stderr
         self.assertIn("was withdrawn: it has a hole", refused)
         self.assertIn(f"{name}, which is in use, was withdrawn by key {self.keys['working']}: it has a hole", refused)
-        self.rig.push(good, place)
+        self.anna.push(good, place)
         self.assertIn("it has a hole (`ironwheel pull demo` brings another one of that stack)", reader.run("pull", name, place, status=1).stderr)
         self.assertEqual(sharing.snapshot(reader.folder / "demo"), before)
         reader.run("pull", "demo", place)
         self.assertEqual(subprocess.run([reader.folder / "demo/bin/hello"], stdout=subprocess.PIPE, check=True).stdout, b"good\n")
         # the same file pushed again stays withdrawn; only the one who did it takes it back
-        self.rig.push(bad, place)
+        self.anna.push(bad, place)
         self.assertIn("withdrawn", channel_of(place)[1]["bundles"][name])
-        self.rig.run("withdraw", name, place, "--undo")
+        self.anna.run("withdraw", name, place, "--undo")
         self.assertNotIn("withdrawn", channel_of(place)[1]["bundles"][name])
         reader.run("pull", name, place)
 
@@ -126,10 +122,10 @@ class Push(unittest.TestCase):
         """strace's fault injection kills at the n-th rename, link, write …: each time the channel that is there verifies, and the next push ends well."""
         reader = self.place.rig("reader")
         place = self.place.folder / "killed"
-        self.rig.push(self.file, place)
+        self.anna.push(self.file, place)
         reader.trust(place, self.keys["recovery"])
         changed = bundle(self.place.folder / "changed", {"bin/hello": b"#!/bin/sh\necho changed\n"})
-        environment = {"PATH": os.environ["PATH"], "IRONWHEEL_CONFIG": str(self.rig.config), "HOME": str(self.rig.folder)}
+        environment = {"PATH": os.environ["PATH"], "IRONWHEEL_CONFIG": str(self.anna.config), "HOME": str(self.anna.folder)}
         kills = 0
         for call in ("rename", "fsync", "mkdir", "link"):
             for count in range(1, 40):

@@ -37,11 +37,10 @@ def wheel(files):
     return raw.getvalue()
 
 
-class Unfree(unittest.TestCase):
+class Unfree(sharing.Shared):
     @classmethod
     def setUpClass(cls):
-        cls.place = sharing.Place()
-        cls.addClassCleanup(cls.place.close)
+        super().setUpClass()
         cls.library = library(cls.place.folder)
         own = os.urandom(100000)  # a library with more in it, whose run path an installation sets
         cls.own, touched = own, cls.place.folder / "touched.so"
@@ -56,14 +55,11 @@ class Unfree(unittest.TestCase):
                          "sources": [{"kind": "pypi", "name": "nvidia-fake", "version": "1.0", "file": WHEEL, "sha256": sha256(cls.wheel)}]},
                         {"name": "numpy", "version": "1", "licence": "BSD-3-Clause", "in_bundle": True, "sources": []}]
         cls.file = bundle(cls.place.folder / "dist", cls.files, packages=cls.packages)
-        cls.anna = cls.place.rig("anna")
-        cls.keys = cls.anna.keygen()
         cls.keep(cls.anna)
         cls.registry = registry.Registry()
         cls.addClassCleanup(cls.registry.close)
         cls.index = remote.Remote(cls.place.folder)
         cls.addClassCleanup(cls.index.close)
-        cls.number = 0
 
     def setUp(self):
         page = f'<!DOCTYPE html><html><body><a href="/files/{WHEEL}#sha256={sha256(self.wheel)}">{WHEEL}</a></body></html>'.encode()
@@ -79,8 +75,7 @@ class Unfree(unittest.TestCase):
         (folder / sha256(cls.wheel)).write_bytes(cls.wheel)
 
     def reader(self):
-        type(self).number += 1
-        rig = self.place.rig(f"reader{self.number}")
+        rig = self.rig_of_its_own()
         rig.run("trust", "add", self.registry.place(), "--key", self.keys["recovery"])
         return rig
 

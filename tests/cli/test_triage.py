@@ -3,21 +3,18 @@ import base64
 import hashlib
 import io
 import json
-import os
 import pathlib
 import re
 import shutil
 import subprocess
-import tarfile
 import tempfile
-import textwrap
 import unittest
 import zipfile
 
 import fixture
-from fixture import ROOT, sha256
+import pythons
+from fixture import ROOT
 
-CHECKS = ROOT / "out/cli-checks.deb"
 PLATFORM = "cp311-cp311-linux_x86_64"
 PINSRQ = '__asm__ volatile("pinsrq $1, %%rax, %%xmm0" ::: "xmm0");'
 SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
@@ -35,74 +32,16 @@ int PyObject_GetBuffer(PyObject *, Buffer *, int); void PyBuffer_Release(Buffer 
 CPUID = "static int has(int bit) { unsigned a = 1, b, c = 0, d; __asm__ volatile(\"cpuid\" : \"+a\"(a), \"=b\"(b), \"+c\"(c), \"=d\"(d)); return c >> bit & 1; }\n"
 
 
-def checks_deb():
-    """Debian's Python with pip, a shell and the emulator, from this host, as one package; made once."""
-    if not CHECKS.exists():
-        with tempfile.TemporaryDirectory() as folder:
-            root = pathlib.Path(folder, "root")
-            take = [shutil.which(name) or name for name in ("/usr/bin/python3.11", "/usr/bin/qemu-x86_64-static", "dash", "env", "dirname", "cat")]
-            take += [str(path) for path in pathlib.Path("/usr/lib/python3.11/lib-dynload").glob("*.so")]
-            found = set()
-            for path in map(os.path.realpath, take):
-                needed = re.findall(r"(/\S+) \(0x", subprocess.run(["ldd", path], capture_output=True, text=True).stdout)
-                found |= {path, *needed}
-            for path in sorted(found | {"/lib64/ld-linux-x86-64.so.2", "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1"}):
-                to = root / ("usr" + path if path.startswith("/lib") else path.lstrip("/"))
-                if path.startswith("/lib64"):
-                    to = root / "usr/lib64" / os.path.basename(path)
-                    again = root / "usr/lib/x86_64-linux-gnu" / os.path.basename(path)
-                    again.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(path, again)
-                to.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, to)
-            ignore = shutil.ignore_patterns("__pycache__", "test", "tests", "idlelib", "lib2to3", "pydoc_data", "config-3.11-*")
-            shutil.copytree("/usr/lib/python3.11", root / "usr/lib/python3.11", ignore=ignore, dirs_exist_ok=True)
-            for part in pathlib.Path("/usr/lib/python3/dist-packages").glob("pip*"):
-                shutil.copytree(part, root / "usr/lib/python3/dist-packages" / part.name, ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
-            data = pathlib.Path(folder, "data.tar")
-            subprocess.run(["tar", "-C", str(root), "--owner=0", "--group=0", "--sort=name", "-cf", str(data), "."], check=True)
-            control = io.BytesIO()
-            tarfile.open(fileobj=control, mode="w").close()
-            partial = CHECKS.with_suffix(f".{os.getpid()}")
-            CHECKS.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as out:
-                out.write(b"!<arch>\n")
-                for name, content in (("debian-binary", b"2.0\n"), ("control.tar", control.getvalue()), ("data.tar", data.read_bytes())):
-                    out.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode() + content + b"\n" * (len(content) % 2))
-            partial.rename(CHECKS)
-    return CHECKS.read_bytes()
-
-
-class World(fixture.World):
+class World(pythons.Index):
     """A tree with the toolchain `checks`, and an index of wheels and sdists."""
 
     def lay_tree(self):
-        deb = checks_deb()
         for name in ("profiles", "stacks"):
             (self.tree / "recipes" / name).mkdir(parents=True)
         (self.tree / "patches").mkdir()
         for profile in (ROOT / "recipes/profiles").glob("*.yaml"):
             shutil.copy(profile, self.tree / "recipes/profiles")
-        self.serve("/debian/pool/main/q/checks/checks_1_amd64.deb", deb)
-        self.write("recipes/toolchains/checks.yaml", f"""\
-            name: checks
-            summary: This host's Python and emulator
-            suite: bookworm
-            roots: [checks]
-            packages:
-              - name: checks
-                version: 1
-                file: pool/main/q/checks/checks_1_amd64.deb
-                sha256: {sha256(deb)}
-                size: {len(deb)}
-            """)
-        self.projects = {}
-
-    def publish(self, project, file, data):
-        files = self.projects.setdefault(project, {})
-        files[file] = self.serve(f"/files/{file}", data)
-        links = "".join(f'<a href="../../files/{name}#sha256={digest}">{name}</a>' for name, digest in files.items())
-        self.serve(f"/simple/{project}/", f"<!DOCTYPE html><html><body>{links}</body></html>".encode())
+        self.lay_checks()
 
     def compile(self, source, more=()):
         with tempfile.TemporaryDirectory() as folder:
