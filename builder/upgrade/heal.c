@@ -40,6 +40,7 @@ static int open_healer(iw_healer *h, iw_error *err)
                                  .part = true,
                                  .profile = h->options->profiles[0],
                                  .deliver = h->options->deliver};
+    h->triages = iw_alloc(2 * h->options->profile_count * sizeof(iw_triage *));
     if (iw_maker_open(&h->maker, h->catalog, h->store, &h->making, err) != 0) return -1;
     char *folder = iw_path_join(h->maker.rig.folder, "resolve");
     h->resolver = (iw_resolver){.root = h->maker.root,
@@ -59,6 +60,8 @@ static void close_healer(iw_healer *h)
         free(one->sha256);
     }
     for (size_t i = 0; i < h->sketch_count; i++) iw_sketch_clear(&h->sketches[i]);
+    for (size_t i = 0; i < 2 * h->options->profile_count; i++) iw_triage_close(h->triages[i]);
+    free(h->triages);
     free(h->decisions);
     free(h->sketches);
     free((void *)(uintptr_t)h->resolver.folder);
@@ -190,25 +193,18 @@ static int fail_impossible(const iw_heal_result *result, iw_error *err)
  * no stack yet. */
 static int plan_only(iw_healer *h, iw_heal_result *result, iw_error *err)
 {
-    size_t kept = 0, made = 0;
-    iw_resolution *all = &h->resolution, planned = {.items = all->items};
-    for (size_t i = 0; i < all->count; i++) {
-        const iw_decision *decision = iw_healer_find(h, all->items[i].name);
-        bool later = decision->fate == IW_FATE_MADE || decision->fate == IW_FATE_IMPOSSIBLE;
-        iw_dist swap = all->items[i];
-        made += later;
-        if (later) continue;
-        all->items[i] = all->items[kept];
-        all->items[kept++] = swap;
+    const iw_resolution all = h->resolution;
+    h->resolution = (iw_resolution){.items = iw_alloc((all.count + 1) * sizeof *all.items)};
+    for (size_t i = 0; i < all.count; i++) {
+        iw_fate fate = iw_healer_find(h, all.items[i].name)->fate;
+        if (fate != IW_FATE_MADE && fate != IW_FATE_IMPOSSIBLE)
+            h->resolution.items[h->resolution.count++] = all.items[i];
     }
-    planned.count = kept;
-    size_t count = all->count;
-    all->count = planned.count;
+    result->hours = 0.25 * (double)(all.count - h->resolution.count);
     int status = iw_healer_write(h, err);
-    all->count = count;
-    if (status == 0) fill(h, result);
     if (status == 0) status = estimate(h, result, err);
-    result->hours += 0.25 * (double)made;
+    free(h->resolution.items); /* what they point at is `all`'s */
+    h->resolution = all;
     return status;
 }
 
@@ -242,6 +238,19 @@ static int build_and_lock(iw_healer *h, iw_heal_result *result, iw_error *err)
     return same ? 0 : iw_write_file(result->lock, text, strlen(text), 0644, err);
 }
 
+/* What was to be made and couldn't be. */
+static void tell_changed(const iw_heal_result *before, const iw_heal_result *now,
+                         void (*told)(void *, const iw_heal_result *), void *context)
+{
+    iw_heal_result changed = {.items = iw_alloc((now->count + 1) * sizeof *now->items)};
+    for (size_t i = 0; i < now->count; i++)
+        if (now->items[i].fate != before->items[i].fate)
+            changed.items[changed.count++] = now->items[i];
+    changed.impossible = changed.count;
+    told(context, &changed);
+    free(changed.items); /* what they point at is `now`'s */
+}
+
 static int carry_out(iw_healer *h, void (*told)(void *, const iw_heal_result *), void *context,
                      iw_heal_result *result, iw_error *err)
 {
@@ -249,7 +258,11 @@ static int carry_out(iw_healer *h, void (*told)(void *, const iw_heal_result *),
     if (result->impossible) return fail_impossible(result, err);
     if (h->options->plan) return 0;
     if (iw_healer_write(h, err) != 0 || iw_healer_make(h, err) != 0) return -1;
+    iw_heal_result before = *result;
+    *result = (iw_heal_result){0};
     fill(h, result);
+    if (told && result->impossible) tell_changed(&before, result, told, context);
+    iw_heal_result_free(&before);
     if (result->impossible) return fail_impossible(result, err);
     return build_and_lock(h, result, err);
 }

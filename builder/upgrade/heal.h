@@ -51,7 +51,8 @@ typedef struct iw_heal_result {
 
 void iw_heal_result_free(iw_heal_result *result);
 
-/* `told` (may be NULL) is called once all is decided, before anything is built. IW_E_CHECK where
+/* `told` (may be NULL) is called once all is decided, before anything is built; and once more, with
+ * these alone, where packages that were to be made turned out to be impossible. IW_E_CHECK where
  * the requirements clash: the two that do, with the lines that they stand on; or where a file has
  * another digest than its line asks for. IW_E_USAGE where a line is refused, or `into` holds
  * something else. Twice the same requirements and index give the same bytes. An event

@@ -85,12 +85,17 @@ int iw_healer_read(iw_healer *h, iw_error *err)
 
 /* --- resolving ------------------------------------------------------------ */
 
+/* Where that can't be, the resolution stays what it was. */
 static int resolve(iw_healer *h, iw_unresolved *how, char **what, iw_error *err)
 {
+    iw_resolution found = {0};
     iw_emit(h->options->deliver.sink,
             (iw_event){.type = IW_EVENT_STARTED, .subject = h->options->name, .phase = "resolve"});
-    iw_resolution_free(&h->resolution);
-    int status = iw_resolve(&h->resolver, &h->pins, &h->resolution, how, what, err);
+    int status = iw_resolve(&h->resolver, &h->pins, &found, how, what, err);
+    if (status == 0 && *how == IW_RESOLVED) {
+        iw_resolution_free(&h->resolution);
+        h->resolution = found;
+    } else iw_resolution_free(&found);
     iw_cleanup_free char *told =
         iw_format("%zu packages", *how == IW_RESOLVED ? h->resolution.count : 0);
     if (status == 0)
@@ -117,13 +122,13 @@ static void unpin(iw_healer *h)
 static int try_pin(iw_healer *h, const char *name, const char *version, bool *fits, iw_error *err)
 {
     iw_unresolved how;
-    iw_cleanup_free char *what = NULL, *again = NULL;
+    iw_cleanup_free char *what = NULL;
+    size_t before = h->pins.count;
     pin(h, name, version);
     if (resolve(h, &how, &what, err) != 0) return -1;
     *fits = how == IW_RESOLVED;
-    if (*fits) return 0;
-    unpin(h);
-    return resolve(h, &how, &again, err);
+    if (!*fits && h->pins.count > before) unpin(h);
+    return 0;
 }
 
 /* --- stand-ins ------------------------------------------------------------ */
@@ -325,10 +330,10 @@ static int write_question(iw_healer *h, const iw_strings *lines, bool loose, con
                : 0;
 }
 
-static int try_on(iw_healer *h, const char *profile, const iw_requirements *asked, bool newest,
-                  struct trial *trial, iw_error *err)
+/* Opened once for each CPU and way of asking. Borrowed. */
+static int triage_of(iw_healer *h, size_t profile, bool newest, iw_triage **out, iw_error *err)
 {
-    iw_triage *triage = NULL;
+    iw_triage **kept = &h->triages[2 * profile + newest];
     const iw_deliver_options *d = &h->options->deliver;
     iw_triage_options options = {.catalog = h->catalog,
                                  .store = h->store,
@@ -339,13 +344,21 @@ static int try_on(iw_healer *h, const char *profile, const iw_requirements *aske
                                  .blame_only = true};
     options.fetch.sink = d->sink;
     options.fetch.cancel = d->cancel;
-    trial->profile = profile;
-    if (iw_catalog_profile(h->catalog, profile, &options.profile, err) != 0 ||
-        iw_triage_open(&options, &triage, err) != 0)
+    if (!*kept && (iw_catalog_profile(h->catalog, h->options->profiles[profile], &options.profile,
+                                      err) != 0 ||
+                   iw_triage_open(&options, kept, err) != 0))
         return -1;
-    int status = iw_triage_run(triage, asked, on_row, trial, err);
-    iw_triage_close(triage);
-    return status;
+    *out = *kept;
+    return 0;
+}
+
+static int try_on(iw_healer *h, size_t profile, const iw_requirements *asked, bool newest,
+                  struct trial *trial, iw_error *err)
+{
+    iw_triage *triage;
+    trial->profile = h->options->profiles[profile];
+    if (triage_of(h, profile, newest, &triage, err) != 0) return -1;
+    return iw_triage_run(triage, asked, on_row, trial, err);
 }
 
 /* *rows: what each of the lines does on all the CPUs; the caller has the reference. */
@@ -361,7 +374,7 @@ static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t
     if (status == 0) status = iw_requirements_read(&asked, path, err);
     if (status == 0) status = iw_requirements_settle(&asked, &python, &environment, err);
     for (size_t i = 0; i < h->options->profile_count && status == 0; i++)
-        status = try_on(h, h->options->profiles[i], &asked, newest, &trial, err);
+        status = try_on(h, i, &asked, newest, &trial, err);
     iw_requirements_free(&asked);
     *rows = trial.rows;
     return status;
@@ -480,29 +493,37 @@ static int bring_missing(iw_healer *h, const char *what, iw_error *err)
     return make_missing(h, name, exact, what, err);
 }
 
+/* The tree's own recipe of that very version is better than a wheel's, which isn't even tried. */
+static void settle_own_recipes(iw_healer *h)
+{
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const iw_decision *before = iw_healer_find(h, dist->name);
+        iw_cleanup_free char *path =
+            iw_format("%s/recipes/%s/%s.yaml", h->maker.rig.tree, dist->name, dist->version);
+        bool settled = before && before->settled && strcmp(before->version, dist->version) == 0 &&
+                       before->fate != IW_FATE_MOVED;
+        if (!dist->stub && !settled && iw_exists(path))
+            settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
+                   "the tree has a recipe of this version");
+    }
+}
+
 static int resolve_all(iw_healer *h, iw_error *err)
 {
     for (int round = 0; round < 40; round++) {
         iw_unresolved how;
         iw_cleanup_free char *what = NULL;
         if (resolve(h, &how, &what, err) != 0) return -1;
-        if (how == IW_RESOLVED) return 0;
+        if (how == IW_RESOLVED) {
+            settle_own_recipes(h);
+            return 0;
+        }
         if (how == IW_UNRESOLVED_CLASH)
             return iw_fail(err, IW_E_CHECK, "these can't stand together: %s", what);
         if (bring_missing(h, what, err) != 0) return -1;
     }
     return iw_fail(err, IW_E_CHECK, "too many packages without a wheel");
-}
-
-/* The tree's own recipe of that very version is better than a wheel's: nothing is tried then. */
-static bool settle_own_recipe(iw_healer *h, const iw_dist *dist)
-{
-    iw_cleanup_free char *path =
-        iw_format("%s/recipes/%s/%s.yaml", h->maker.rig.tree, dist->name, dist->version);
-    if (!iw_exists(path)) return false;
-    settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
-           "the tree has a recipe of this version");
-    return true;
 }
 
 /* Lines of what has code and wasn't tried in this version. */
@@ -514,8 +535,7 @@ static void question_lines(iw_healer *h, iw_strings *lines)
         if (dist->pure || dist->stub) continue;
         if (decision && decision->settled && strcmp(decision->version, dist->version) == 0)
             continue;
-        if (!settle_own_recipe(h, dist))
-            iw_strings_add_format(lines, "%s==%s", dist->name, dist->version);
+        iw_strings_add_format(lines, "%s==%s", dist->name, dist->version);
     }
 }
 

@@ -103,20 +103,6 @@ static int sketch_wheel(iw_healer *h, const iw_dist *dist, iw_error *err)
     return 0;
 }
 
-/* The tree's own recipe of that very version is better than a wheel's. */
-static bool take_recipe(const iw_healer *h, iw_decision *decision)
-{
-    iw_cleanup_free char *path =
-        iw_format("%s/recipes/%s/%s.yaml", h->maker.rig.tree, decision->name, decision->version);
-    if (!iw_exists(path)) return false;
-    free(decision->recipe);
-    decision->recipe = iw_strdup(decision->version);
-    decision->fate = IW_FATE_RECIPE;
-    free(decision->why); /* of the wheel, which isn't taken */
-    decision->why = iw_strdup("the tree has a recipe of this version");
-    return true;
-}
-
 static int write_sketches(const iw_healer *h, iw_error *err)
 {
     for (size_t i = 0; i < h->sketch_count; i++) {
@@ -144,10 +130,7 @@ static bool has_recipe(const iw_healer *h, const char *name)
 /* Python itself, what starts it, and libraries that wheels take from a system: as base has them. */
 static int add_ground(const iw_healer *h, iw_buffer *out, iw_strings *wanted, iw_error *err)
 {
-    const iw_strings none = {0};
-    iw_list versions;
     iw_cleanup_strings iw_strings names = {0};
-    (void)none;
     if (has_recipe(h, "ironwheel-launcher")) iw_strings_add(&names, "ironwheel-launcher");
     for (size_t i = 0; i < h->libraries.count; i++)
         if (!iw_healer_find(h, h->libraries.items[i]))
@@ -155,9 +138,9 @@ static int add_ground(const iw_healer *h, iw_buffer *out, iw_strings *wanted, iw
     iw_buffer_add_format(out, "  python: %s\n", h->maker.python);
     iw_strings_add_format(wanted, "python %s", h->maker.python);
     for (size_t i = 0; i < names.count; i++) {
-        if (iw_catalog_versions(h->catalog, names.items[i], &versions, err) != 0) return -1;
-        if (versions.count == 0) continue;
-        const char *version = versions.items[versions.count - 1];
+        const char *version;
+        if (iw_rig_usual(h->catalog, names.items[i], &version, err) != 0) return -1;
+        if (!version) continue;
         iw_buffer_add_format(out, "  %s: %s\n", names.items[i], version);
         iw_strings_add_format(wanted, "%s %s", names.items[i], version);
     }
@@ -194,9 +177,9 @@ int iw_healer_write(iw_healer *h, iw_error *err)
     size_t first = h->sketch_count;
     for (size_t i = 0; i < h->resolution.count; i++) {
         const iw_dist *dist = &h->resolution.items[i];
-        iw_decision *decision = iw_healer_find(h, dist->name);
+        const iw_decision *decision = iw_healer_find(h, dist->name);
         bool wheel = decision->fate == IW_FATE_KEPT || decision->fate == IW_FATE_MOVED;
-        if (wheel && !take_recipe(h, decision) && sketch_wheel(h, dist, err) != 0) return -1;
+        if (wheel && sketch_wheel(h, dist, err) != 0) return -1;
         if (decision->fate != IW_FATE_MADE) /* what is made is made beside these */
             iw_strings_add_format(&h->maker.wanted, "%s %s", decision->name,
                                   recipe_version(decision));

@@ -2,6 +2,7 @@
 #ifndef IW_UPGRADE_HEALER_H
 #define IW_UPGRADE_HEALER_H
 
+#include "triage/triage.h"
 #include "upgrade/heal.h"
 #include "upgrade/maker.h"
 #include "upgrade/resolve.h"
@@ -31,6 +32,7 @@ typedef struct iw_healer {
     iw_sketch *sketches; /* of the wheels that are kept */
     size_t sketch_count, sketch_capacity;
     iw_strings libraries; /* recipes of libraries that wheels expect from a system */
+    iw_triage **triages;  /* two for each CPU: one that tries versions, one that searches them */
     bool tried;
 } iw_healer;
 

@@ -9,6 +9,7 @@
 #include "upgrade/metadata.h"
 #include "upgrade/release.h"
 #include "upgrade/requirement.h"
+#include "upgrade/rig.h"
 #include "upgrade/version.h"
 
 enum { DEEPEST = 4 };
@@ -55,12 +56,9 @@ static const char *version_of(const iw_release *release, const char *name, const
     const iw_node *node = iw_plan_find(release->plan, name, NULL);
     if (selected) return selected;
     if (node) return node->recipe->version;
-    if (iw_catalog_versions(release->catalog, name, &versions, NULL) != 0 || versions.count == 0)
-        return NULL;
-    const char *newest = versions.items[0];
-    for (size_t i = 1; i < versions.count; i++)
-        if (iw_version_compare_text(versions.items[i], newest) > 0) newest = versions.items[i];
-    return newest;
+    return iw_catalog_versions(release->catalog, name, &versions, NULL) == 0
+               ? iw_rig_newest(&versions)
+               : NULL;
 }
 
 /* --- moving a tool along -------------------------------------------------------- */
@@ -82,14 +80,14 @@ static char *existing(const iw_release *release, const char *name, const char *c
     return found;
 }
 
-/* What another release of a tool is made from: the recipe that the stack has, or the tree's last.
- */
+/* What another release of a tool is made from: the recipe that the stack has, or the tree's
+ * newest. */
 static int recipe_of(const iw_release *release, const char *name, const char *have,
                      const iw_recipe **out, iw_error *err)
 {
     iw_list versions;
     if (iw_catalog_versions(release->catalog, name, &versions, err) != 0) return -1;
-    const char *version = versions.count ? versions.items[versions.count - 1] : have;
+    const char *version = versions.count ? iw_rig_newest(&versions) : have;
     for (size_t i = 0; i < versions.count; i++)
         if (strcmp(versions.items[i], have) == 0) version = have;
     return iw_catalog_recipe(release->catalog, name, version, out, err);

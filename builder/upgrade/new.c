@@ -28,13 +28,14 @@ void iw_made_free(iw_made_list *list)
 
 static int find_python(iw_maker *maker, iw_catalog *catalog, iw_error *err)
 {
-    iw_list versions, toolchains;
-    if (iw_catalog_versions(catalog, "python", &versions, err) != 0 ||
+    iw_list toolchains;
+    const char *python;
+    if (iw_rig_usual(catalog, "python", &python, err) != 0 ||
         iw_catalog_toolchains(catalog, &toolchains, err) != 0)
         return -1;
-    if (versions.count == 0)
+    if (!python)
         return iw_fail(err, IW_E_RECIPE, "this tree has no recipe of python: nothing can be built");
-    maker->python = iw_strdup(versions.items[versions.count - 1]);
+    maker->python = iw_strdup(python);
     const iw_stack *base = NULL;
     iw_error ignored = IW_ERROR_INIT;
     if (iw_catalog_stack(catalog, "base", &base, &ignored) == 0)

@@ -59,9 +59,9 @@ static const char *wanted_of(const iw_strings *wanted, const char *name)
     return NULL;
 }
 
-static const char *newest_of(const iw_list *versions)
+const char *iw_rig_newest(const iw_list *versions)
 {
-    const char *best = versions->items[0];
+    const char *best = versions->count ? versions->items[0] : NULL;
     for (size_t i = 1; i < versions->count; i++) {
         bool label = strchr(versions->items[i], '+'), best_label = strchr(best, '+');
         if (label != best_label ? best_label
@@ -69,6 +69,24 @@ static const char *newest_of(const iw_list *versions)
             best = versions->items[i];
     }
     return best;
+}
+
+static const iw_stack *base_of(iw_catalog *catalog)
+{
+    const iw_stack *base = NULL;
+    iw_error ignored = IW_ERROR_INIT;
+    if (iw_catalog_stack(catalog, "base", &base, &ignored) != 0) base = NULL;
+    iw_error_clear(&ignored);
+    return base;
+}
+
+int iw_rig_usual(iw_catalog *catalog, const char *name, const char **out, iw_error *err)
+{
+    iw_list versions;
+    if (iw_catalog_versions(catalog, name, &versions, err) != 0) return -1;
+    *out = versions.count ? pin_of(base_of(catalog), name) : NULL;
+    if (!*out) *out = iw_rig_newest(&versions);
+    return 0;
 }
 
 static int add_pin(iw_catalog *catalog, const char *name, const iw_stack *base,
@@ -79,7 +97,7 @@ static int add_pin(iw_catalog *catalog, const char *name, const iw_stack *base,
     const char *version = wanted_of(wanted, name);
     if (!version && versions.count < 2) return 0;
     if (!version) version = pin_of(base, name);
-    if (!version) version = newest_of(&versions);
+    if (!version) version = iw_rig_newest(&versions);
     iw_buffer_add_format(out, "  %s: %s\n", name, version);
     return 0;
 }
@@ -88,12 +106,9 @@ int iw_rig_pins(const iw_rig *rig, const iw_strings *wanted, const iw_strings *e
                 iw_buffer *out, iw_error *err)
 {
     iw_catalog *catalog = NULL;
-    const iw_stack *base = NULL;
     iw_list names = {0};
-    iw_error ignored = IW_ERROR_INIT;
     if (iw_catalog_open(rig->tree, &catalog, err) != 0) return -1;
-    if (iw_catalog_stack(catalog, "base", &base, &ignored) != 0) base = NULL;
-    iw_error_clear(&ignored);
+    const iw_stack *base = base_of(catalog);
     int status = iw_catalog_names(catalog, &names, err);
     for (size_t i = 0; i < names.count && status == 0; i++)
         if (!wanted_of(except, names.items[i]))

@@ -114,6 +114,14 @@ class Heal(unittest.TestCase):
         world.publish_sdist("broken", "1.0", {"broken.py": ""})
         world.publish_wheel("leaning", "1.0", {"leaning.py": "import broken\n"}, run=["broken"], tag=TAG)
         world.publish_sdist("source-only", "1.0", {"source_only.py": "import plain\n"}, run=["plain"])
+        # One whose sdist doesn't build, one that the tree has a recipe of another version of, and one of the very version.
+        world.publish_wheel("stubborn", "1.0", {"stubborn" + suffix: module("stubborn", "beyond();")}, tag=TAG)
+        world.publish_sdist("stubborn", "1.0", {"stubborn.py": ""}, before="raise SystemExit('not today')")
+        world.publish_wheel("late", "1.0", {"late" + suffix: module("late", "beyond();")}, tag=TAG)
+        world.publish_wheel("late", "0.9", {"late.py": ""})
+        world.publish_wheel("owned", "1.0", {"owned.py": ""})
+        for name, version in (("late", "0.9"), ("owned", "1.0")):
+            world.script(name, version, needs="needs:\n  run: [python]\n", install_script=f"mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/{name}.py")
 
     def ask(self, name, text):
         (self.world.tree / name).write_text(text)
@@ -142,9 +150,28 @@ class Heal(unittest.TestCase):
         planned = [json.loads(line) for line in self.world.run("heal", path, "--plan", "--json", timeout=1200).stdout.splitlines()]
         fates = {row["package"]: (row["fate"], row["version"]) for row in planned if row["type"] == "package"}
         self.assertEqual(fates, {"broken": ("made", "1.0"), "crashy": ("moved", "1.0"), "leaning": ("kept", "1.0"), "plain": ("kept", "1.0"), "source-only": ("made", "1.0")})
+        self.assertEqual(list(fates), sorted(fates))
         self.assertFalse((self.world.tree / "asked").exists(), "nothing is written by a plan")
         hashes = {row["package"]: row["hashes"] for row in planned if row["type"] == "package"}
         self.assertEqual(hashes, {"crashy": "the hashes of asked.txt:5 no longer apply: it is another version", "broken": None, "leaning": None, "plain": None, "source-only": None})
+
+    def rows(self, *arguments, **more):
+        done = self.world.run("heal", *arguments, "--json", timeout=1200, **more)
+        return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+    def test_what_turns_out_to_be_impossible(self):
+        path = self.ask("stubborn.txt", "stubborn\nplain==0.9\n")
+        rows, said = self.rows(path, "--into", "stubborn-rig", status=1)
+        self.assertEqual([(row["package"], row["fate"]) for row in rows if row["type"] == "package"], [("plain", "kept"), ("stubborn", "made"), ("stubborn", "impossible")])
+        self.assertIn("stubborn 1.0: dies-at-import", said)
+        self.assertIn("; from its sdist: ", said)
+        self.assertFalse((self.world.tree / "stubborn-rig").exists())
+
+    def test_what_does_not_fit_costs_one_question(self):
+        path = self.ask("late.txt", "late==1.0\n")
+        rows, said = self.rows(path, "--plan", status=1)
+        self.assertEqual(len([row for row in rows if (row["type"], row.get("phase")) == ("started", "resolve")]), 3, "as it is, with the recipe's version, and at the end")
+        self.assertIn("late 1.0: dies-at-import", said)
 
     def test_files_of_another_digest(self):
         for name, line, file in (("wheel", "plain==1.0", "plain-1.0-py3-none-any.whl"), ("sdist", "source-only==1.0", "its sdist")):
@@ -159,13 +186,16 @@ class Heal(unittest.TestCase):
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         bundle = pathlib.Path(next(row["bundle"] for row in rows if row["type"] == "result"))
         self.assertEqual((bundle.parent, rows[-1]["type"]), (out, "healed"))
+        self.fates = {row["package"]: row["fate"] for row in rows if row["type"] == "package"}
         return bundle, rows[-1], {str(file.relative_to(into)): file.read_bytes() for file in into.rglob("*") if file.is_file()}
 
     def test_from_requirements_to_a_bundle(self):
         world = self.world
-        path = self.ask("whole.txt", "plain\nsource-only\n")
+        path = self.ask("whole.txt", "plain\nsource-only\nowned\n")
+        planned = {row["package"]: row["fate"] for row in self.rows(path, "--plan")[0] if row["type"] == "package"}
         bundle, healed, files = self.heal(path, "rig")
-        self.assertEqual((healed["packages"], healed["impossible"], healed["tried"]), (3, 0, 1))
+        self.assertEqual((healed["packages"], healed["impossible"], healed["tried"]), (4, 0, 1))
+        self.assertEqual((self.fates, self.fates["owned"]), (planned, "recipe"))
 
         # What it wrote: the verdict by name, and a lock that any Python reads.
         self.assertEqual((healed["stack"], healed["lock"]), (str(world.folder / "rig/recipes/stacks/whole.yaml"), str(world.folder / "rig/pylock.toml")))
