@@ -194,17 +194,20 @@ static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
     return 0;
 }
 
-/* The newest recipe of that name, whose checks tell how the package is used; NULL where there is
- * none. */
-static const iw_recipe *recipe_of(iw_triage *t, const char *name)
+/* The recipe whose checks tell how the package is used: that of the version, else the last; NULL
+ * where there is none. */
+static const iw_recipe *recipe_of(iw_triage *t, const char *name, const char *version)
 {
     iw_list versions;
     const iw_recipe *recipe = NULL;
     iw_error none = IW_ERROR_INIT;
     pthread_mutex_lock(&t->lock);
-    if (iw_catalog_versions(t->options.catalog, name, &versions, &none) == 0 && versions.count)
-        iw_catalog_recipe(t->options.catalog, name, versions.items[versions.count - 1], &recipe,
-                          &none);
+    if (iw_catalog_versions(t->options.catalog, name, &versions, &none) == 0 && versions.count) {
+        size_t at = versions.count - 1;
+        for (size_t i = 0; version && i < versions.count; i++)
+            if (strcmp(versions.items[i], version) == 0) at = i;
+        iw_catalog_recipe(t->options.catalog, name, versions.items[at], &recipe, &none);
+    }
     pthread_mutex_unlock(&t->lock);
     iw_error_clear(&none);
     return recipe;
@@ -216,7 +219,7 @@ static int try_anew(iw_attempt *a, iw_triage_row *row, iw_error *err)
     iw_cleanup_free char *culprit = NULL;
     if (iw_triage_bring(a, &why) != 0) return not_brought(row, &why, err);
     if (iw_triage_count(a, row, err) != 0 ||
-        iw_triage_trial(a, recipe_of(a->triage, row->package), row, &culprit, err) != 0)
+        iw_triage_trial(a, recipe_of(a->triage, row->package, row->version), row, &culprit, err) != 0)
         return -1;
     iw_cleanup_free char *owner = NULL, *version = NULL;
     if (culprit && iw_triage_owner(a->site, culprit, &owner, &version) &&

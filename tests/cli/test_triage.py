@@ -232,6 +232,13 @@ class Versions(unittest.TestCase):
         row = self.world.triage("--newest", "base")["base"]
         self.assertEqual((row["version"], row["verdict"], row["newest_working"], row["newest_verdict"], row["oldest_failing"]), ("2.1", "dies-at-import", "1.3", "imports", "2.0"), row)
 
+    def test_the_checks_of_that_version(self):
+        self.world.wheel("told", {f"told{SUFFIX}": self.world.module("told")})
+        for version, code in (("1.0", "import told"), ("2.0", "raise SystemExit('of another release')")):
+            self.world.script("told", version, more=f"checks:\n  - name: it\n    python: |\n      {code}\n", install_script="true")
+        row = self.world.triage("told", status=0)["told"]
+        self.assertEqual((row["verdict"], row["reached"]["checks"]), ("runs", 1), row)
+
     def test_requirements_as_people_write_them(self):
         path = self.world.folder / "mixed.txt"
         path.write_text(f"--index-url http://user:secret@127.0.0.1:{self.world.server.server.server_address[1]}/simple\n--only-binary :all:\nabove @ https://user:secret@example.org/above.whl\n"
