@@ -225,14 +225,20 @@ static void hint(struct bump *b, const iw_error *err)
     const iw_bump_options *o = b->trial.options;
     const iw_plan *plan = b->trial.after.plan;
     const iw_node *node = plan ? iw_plan_find(plan, o->name, NULL) : NULL;
-    iw_cleanup_free char *path = NULL, *log = NULL;
+    iw_cleanup_free char *path = NULL, *log = NULL, *file = NULL, *text = NULL;
     iw_cleanup_strings iw_strings hints = {0};
     if (!node || (err->kind != IW_E_BUILD && err->kind != IW_E_CHECK)) return;
     if (iw_build_log_path(o->store, o->name, b->release.to, "compile", &path, NULL) == 0)
         (void)!iw_read_file(path, LOG_LIMIT, &log, NULL, NULL);
     const json_t *metadata = json_object_get(b->trial.report, "metadata");
+    file = iw_path_join(b->trial.draft, node->recipe->path);
+    (void)!iw_read_file(file, LOG_LIMIT, &text, NULL, NULL);
+    const iw_hint_recipe recipe = {.arguments = node->recipe->build.arguments.items,
+                                   .argument_count = node->recipe->build.arguments.count,
+                                   .path = file,
+                                   .text = text};
     iw_bump_hints(iw_error_text(err), log ? log : "", json_object_get(metadata, "instructions"),
-                  node->recipe->build.arguments.items, node->recipe->build.arguments.count, &hints);
+                  &recipe, &hints);
     json_t *told = json_array();
     for (size_t i = 0; i < hints.count; i++)
         json_array_append_new(told, iw_json_text(hints.items[i]));

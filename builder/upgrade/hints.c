@@ -3,6 +3,7 @@
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -62,15 +63,53 @@ static void from_sources(const char *message, const char *log, const json_t *ins
     }
 }
 
-static void from_options(const char *const *arguments, size_t count, iw_strings *out)
+/* "<path>:<line>" of the recipe's argument; "" where it can't be found. Caller frees. */
+static char *place_of(const iw_hint_recipe *recipe, const char *argument)
 {
-    for (size_t i = 0; i < count; i++)
-        if (matches("cpu|simd|sse|avx|march|native|baseline|dispatch|isa", arguments[i]))
-            add(out, iw_format("the recipe chooses for the CPU: %s", arguments[i]));
+    const char *at = recipe->text && recipe->path ? strstr(recipe->text, argument) : NULL;
+    size_t line = 1;
+    if (!at) return iw_strdup("");
+    for (const char *c = recipe->text; c < at; c++) line += *c == '\n';
+    return iw_format(" (%s:%zu)", recipe->path, line);
+}
+
+/* Whether one of the values of "-Dcpu-baseline=sse3,popcnt" stands in quotes in one of the warnings
+ * told. */
+static bool is_warned_of(const char *argument, const iw_strings *told)
+{
+    const char *value = strrchr(argument, '=');
+    iw_slice rest = iw_slice_of(value ? value + 1 : ""), part;
+    while (iw_slice_next(&rest, ',', &part)) {
+        if (part.length < 2) continue;
+        for (size_t i = 0; i < told->count; i++)
+            for (const char *quote = told->items[i]; (quote = strpbrk(quote, "\"'`")); quote++)
+                if (strncasecmp(quote + 1, part.data, part.length) == 0 &&
+                    strchr("\"'`", quote[1 + part.length]))
+                    return true;
+    }
+    return false;
+}
+
+static void from_options(const iw_hint_recipe *recipe, iw_strings *out)
+{
+    const iw_strings warnings = {.items = out->items, .count = out->count};
+    iw_cleanup_strings iw_strings told = {0};
+    for (size_t i = 0; i < recipe->argument_count; i++) {
+        const char *argument = recipe->arguments[i];
+        iw_cleanup_free char *place = place_of(recipe, argument);
+        if (is_warned_of(argument, &warnings))
+            iw_strings_add_format(&told,
+                                  "that is about the recipe's %s%s: this release takes the value "
+                                  "for something else; give it another one there, or none",
+                                  argument, place);
+        else if (matches("cpu|simd|sse|avx|march|native|baseline|dispatch|isa", argument))
+            iw_strings_add_format(&told, "the recipe chooses for the CPU: %s%s", argument, place);
+    }
+    iw_strings_add_all(out, (const char *const *)told.items);
 }
 
 void iw_bump_hints(const char *message, const char *log, const json_t *instructions,
-                   const char *const *arguments, size_t argument_count, iw_strings *out)
+                   const iw_hint_recipe *recipe, iw_strings *out)
 {
     bool refused = matches("target specific option mismatch|no such instruction|is not supported "
                            "on `",
@@ -81,8 +120,8 @@ void iw_bump_hints(const char *message, const char *log, const json_t *instructi
     bool beyond = matches("hold[s]? instructions|instructions outside", message);
     from_warnings(log, out);
     if (!refused && !beyond && out->count == 0) return;
+    from_options(recipe, out);
     from_sources(message, log, instructions, out);
-    from_options(arguments, argument_count, out);
     if (refused)
         add(out, iw_strdup("its build switches code for newer CPUs on: `flags: deny` under build "
                            "refuses such flags, so that its own tests of the compiler leave that "

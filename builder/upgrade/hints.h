@@ -7,10 +7,17 @@
 
 #include "base/text.h"
 
-/* Sentences for a person, from the failure's text, the build's log (or "") and the recipe's
- * arguments: warnings of the build about CPU features, new sources (`instructions` of metadata.h)
- * that the failure names, options that choose for a CPU, flags that could be refused. */
+typedef struct iw_hint_recipe { /* borrowed */
+    const char *const *arguments;
+    size_t argument_count;
+    const char *path, *text; /* of the file, for places of arguments; or NULL */
+} iw_hint_recipe;
+
+/* Sentences for a person, from the failure's text, the build's log (or "") and the recipe:
+ * warnings of the build about CPU features, the option whose value such a warning quotes, other
+ * options that choose for a CPU, new sources (`instructions` of metadata.h) that the failure names,
+ * flags that could be refused. */
 void iw_bump_hints(const char *message, const char *log, const json_t *instructions,
-                   const char *const *arguments, size_t argument_count, iw_strings *out);
+                   const iw_hint_recipe *recipe, iw_strings *out);
 
 #endif

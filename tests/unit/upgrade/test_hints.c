@@ -5,7 +5,13 @@
 #include "upgrade/hints.h"
 
 static const char *const arguments[] = {"-Csetup-args=-Dblas=openblas",
-                                        "-Csetup-args=-Dcpu-baseline=sse3"};
+                                        "-Csetup-args=-Dcpu-baseline=sse3",
+                                        "-Csetup-args=-Dcpu-dispatch=none"};
+static const iw_hint_recipe recipe = {
+    .arguments = arguments,
+    .argument_count = 3,
+    .path = "/copy/numpy/2.4.6.yaml",
+    .text = "build:\n  - -Csetup-args=-Dblas=openblas\n  - -Csetup-args=-Dcpu-baseline=sse3\n"};
 
 static void test_warned_and_refused(void **state)
 {
@@ -22,18 +28,22 @@ static void test_warned_and_refused(void **state)
                   "supported, redirecting to \"X86_V2\".\n"
                   "src/x/fast_loops.c:7:1: error: inlining failed: target specific option "
                   "mismatch\n",
-                  instructions, arguments, 2, &hints);
+                  instructions, &recipe, &hints);
     json_decref(instructions);
-    assert_int_equal(hints.count, 4);
+    assert_int_equal(hints.count, 5);
     assert_string_equal(hints.items[0],
                         "its build says: ../meson.build:203: WARNING: CPU Feature \"SSE3\" is no "
                         "longer explicitly supported, redirecting to \"X86_V2\".");
     assert_string_equal(hints.items[1],
+                        "that is about the recipe's -Csetup-args=-Dcpu-baseline=sse3 "
+                        "(/copy/numpy/2.4.6.yaml:3): this release takes the value for something "
+                        "else; give it another one there, or none");
+    assert_string_equal(hints.items[2],
+                        "the recipe chooses for the CPU: -Csetup-args=-Dcpu-dispatch=none");
+    assert_string_equal(hints.items[3],
                         "src/x/fast_loops.c asks for _mm_ __SSE4, as the old release's sources "
                         "didn't");
-    assert_string_equal(hints.items[2],
-                        "the recipe chooses for the CPU: -Csetup-args=-Dcpu-baseline=sse3");
-    assert_non_null(strstr(hints.items[3], "`flags: deny`"));
+    assert_non_null(strstr(hints.items[4], "`flags: deny`"));
 }
 
 static void test_another_failure(void **state)
@@ -41,11 +51,11 @@ static void test_another_failure(void **state)
     (void)state;
     iw_cleanup_strings iw_strings hints = {0};
     iw_bump_hints("x/1 failed in compile: No module named y", "warning: x is deprecated\n", NULL,
-                  arguments, 2, &hints);
+                  &recipe, &hints);
     assert_int_equal(hints.count, 0);
     iw_bump_hints("1 files of stack base hold instructions that k10 doesn't have", "", NULL,
-                  arguments, 2, &hints);
-    assert_int_equal(hints.count, 1);
+                  &recipe, &hints);
+    assert_int_equal(hints.count, 2);
 }
 
 int main(void)
