@@ -366,6 +366,26 @@ int iw_walk(const char *root, iw_walk_visit visit, void *context, iw_error *err)
     return walk_folder(&walk, AT_FDCWD, root, root, "", 0, err);
 }
 
+static int copy_entry(void *context, const char *relative, const char *full,
+                      const struct stat *status, iw_error *err)
+{
+    iw_cleanup_free char *to = iw_path_join(context, relative);
+    if (S_ISDIR(status->st_mode)) return iw_make_folders(to, 0755, err);
+    if (S_ISREG(status->st_mode)) return iw_copy_file(full, to, err);
+    char target[4096];
+    ssize_t length = S_ISLNK(status->st_mode) ? readlink(full, target, sizeof target - 1) : -1;
+    if (length < 0) return 0;
+    target[length] = '\0';
+    return symlink(target, to) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't write %s", to);
+}
+
+int iw_copy_tree(const char *from, const char *to, iw_error *err)
+{
+    iw_cleanup_free char *into = iw_strdup(to);
+    if (iw_make_folders(to, 0755, err) != 0) return -1;
+    return iw_exists(from) ? iw_walk(from, copy_entry, into, err) : 0;
+}
+
 int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error *err)
 {
     *fd = -1;

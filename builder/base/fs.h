@@ -44,6 +44,9 @@ int iw_free_space(const char *path, uint64_t *bytes, iw_error *err);
 typedef int (*iw_walk_visit)(void *context, const char *relative, const char *full,
                              const struct stat *status, iw_error *err);
 int iw_walk(const char *root, iw_walk_visit visit, void *context, iw_error *err);
+/* Makes the folder `to`, with those above it, and copies into it the files, folders and links of
+ * the tree `from`; nothing where `from` doesn't exist. What is neither is left out. No fsync. */
+int iw_copy_tree(const char *from, const char *to, iw_error *err);
 
 /* flock on `path` (made where missing). With `wait` false: *fd = -1 and 0 when another holds it.
  * Closing the fd unlocks. */

@@ -66,7 +66,10 @@ int iw_session_assemble(iw_session *session, const char *text, const char *folde
     iw_packed packed;
     json_t *manifest = json_loads(text, 0, NULL);
     iw_bundle_options options = {.sandboxed = true, .sink = session->options.sink};
-    int status = manifest ? 0 : iw_fail(err, IW_E_FORMAT, "its manifest is no JSON");
+    int status = 0;
+    if (!manifest)
+        status = iw_fail(err, IW_E_FORMAT,
+                         "the bundle's manifest.json is no JSON: packages can't make that bundle");
     if (status == 0) status = bring(session, err);
     if (status == 0) status = iw_temporary_folder(folder, "lay-", &work, err);
     options.work = work;

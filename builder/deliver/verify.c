@@ -86,9 +86,8 @@ int iw_check_floor(const char *environment, const json_t *manifest, iw_error *er
 
 static int copy_tree_part(const char *root, const char *to, const char *name, iw_error *err)
 {
-    iw_cleanup_free char *from = iw_path_join(root, name);
-    const char *argv[] = {"cp", "-R", from, to, NULL};
-    return iw_run_capture(argv, NULL, 1 << 16, NULL, NULL, err);
+    iw_cleanup_free char *from = iw_path_join(root, name), *into = iw_path_join(to, name);
+    return iw_copy_tree(from, into, err);
 }
 
 /* The mirror folder is the store's own sources. */

@@ -16,29 +16,13 @@
 
 static const char *const parts[] = {"recipes", "patches", NULL};
 
-/* --- copying -------------------------------------------------------------- */
-
-static int copy_entry(void *context, const char *relative, const char *full,
-                      const struct stat *status, iw_error *err)
-{
-    iw_cleanup_free char *to = iw_path_join(context, relative);
-    if (S_ISDIR(status->st_mode)) return iw_make_folders(to, 0755, err);
-    if (S_ISREG(status->st_mode)) return iw_copy_file(full, to, err);
-    char target[4096];
-    ssize_t length = S_ISLNK(status->st_mode) ? readlink(full, target, sizeof target - 1) : -1;
-    if (length < 0) return 0;
-    target[length] = '\0';
-    return symlink(target, to) == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't write %s", to);
-}
-
 int iw_draft_make(const char *root, const char *folder, iw_error *err)
 {
     if (iw_remove_tree(folder, err) != 0) return -1;
     for (size_t i = 0; parts[i]; i++) {
         iw_cleanup_free char *from = iw_path_join(root, parts[i]),
                              *to = iw_path_join(folder, parts[i]);
-        if (iw_make_folders(to, 0755, err) != 0) return -1;
-        if (iw_exists(from) && iw_walk(from, copy_entry, to, err) != 0) return -1;
+        if (iw_copy_tree(from, to, err) != 0) return -1;
     }
     return 0;
 }

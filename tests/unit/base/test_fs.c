@@ -161,6 +161,38 @@ static void test_copy(void **state)
     kit_fails(iw_copy_file(from, to, &err), IW_E_IO, "can't make");
 }
 
+static void test_copy_tree(void **state)
+{
+    const char *folder = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *from = iw_path_join(folder, "tree"),
+                         *deep = iw_path_join(folder, "tree/a/b"),
+                         *file = iw_path_join(folder, "tree/a/b/file"),
+                         *link = iw_path_join(folder, "tree/link"),
+                         *odd = iw_path_join(folder, "tree/odd"),
+                         *to = iw_path_join(folder, "x/copy"),
+                         *copied = iw_path_join(folder, "x/copy/a/b/file"),
+                         *copied_link = iw_path_join(folder, "x/copy/link"),
+                         *copied_odd = iw_path_join(folder, "x/copy/odd"),
+                         *none = iw_path_join(folder, "none"),
+                         *empty = iw_path_join(folder, "x/empty"), *text = NULL;
+    char target[16] = "";
+    kit_ok(iw_make_folders(deep, 0755, &err));
+    kit_ok(iw_write_file(file, "hello", 5, 0755, &err));
+    assert_int_equal(symlink("../up", link), 0);
+    assert_int_equal(mkfifo(odd, 0600), 0);
+    kit_ok(iw_copy_tree(from, to, &err));
+    kit_ok(iw_read_file(copied, 100, &text, NULL, &err));
+    assert_string_equal(text, "hello");
+    assert_int_equal(access(copied, X_OK), 0);
+    assert_int_equal(readlink(copied_link, target, sizeof target),
+                     5); /* itself, not what it names */
+    assert_memory_equal(target, "../up", 5);
+    assert_false(iw_exists(copied_odd));
+    kit_ok(iw_copy_tree(none, empty, &err));
+    assert_true(iw_exists(empty));
+}
+
 /* --- folders -------------------------------------------------------------- */
 
 static void test_folders(void **state)
@@ -395,12 +427,19 @@ static void test_hash_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_read),        with_folder(test_write_faults),
-        with_folder(test_write_whole), with_folder(test_publish),
-        with_folder(test_copy),        with_folder(test_folders),
-        with_folder(test_remove),      with_folder(test_remove_closed),
-        with_folder(test_walk),        with_folder(test_lock),
-        with_folder(test_hash),        cmocka_unit_test(test_hash_fields),
+        with_folder(test_read),
+        with_folder(test_write_faults),
+        with_folder(test_write_whole),
+        with_folder(test_publish),
+        with_folder(test_copy),
+        with_folder(test_copy_tree),
+        with_folder(test_folders),
+        with_folder(test_remove),
+        with_folder(test_remove_closed),
+        with_folder(test_walk),
+        with_folder(test_lock),
+        with_folder(test_hash),
+        cmocka_unit_test(test_hash_fields),
     };
     return cmocka_run_group_tests_name("base files", tests, NULL, NULL);
 }
