@@ -69,6 +69,13 @@ size_t iw_pip_clash(const char *said, iw_pip_side sides[2])
     return count;
 }
 
+int iw_pip_strange_report(iw_error *err)
+{
+    return iw_fail(err, IW_E_FORMAT,
+                   "pip's report of what it would install has another form than the pip of the "
+                   "toolchain file `checks` gives it: nothing can be told from it");
+}
+
 /* "pandas 3.1.1 depends on numpy>=2, but numpy==1.26.4 is asked for". Caller frees; NULL where pip
  * tells of no clash. */
 static char *clash(const char *said)
@@ -263,7 +270,7 @@ static int read_install(iw_attempt *a, const char *path, iw_error *err)
     json_decref(a->install);
     a->install = json_incref(json_object_get(report, "install"));
     json_decref(report);
-    return json_is_array(a->install) ? 0 : iw_fail(err, IW_E_FORMAT, "pip's report can't be read");
+    return json_is_array(a->install) ? 0 : iw_pip_strange_report(err);
 }
 
 /* Name and version as pip resolved them, and the digests. */

@@ -2,6 +2,7 @@
 #ifndef IW_TRIAGE_PIP_H
 #define IW_TRIAGE_PIP_H
 
+#include "base/error.h"
 #include "base/text.h"
 
 #include <stdbool.h>
@@ -22,5 +23,8 @@ typedef struct iw_pip_side {
 /* The first two that differ, from the lines below "The conflict is caused by:" in what pip `said`.
  * Returns how many it tells of: 0, 1 or 2. */
 size_t iw_pip_clash(const char *said, iw_pip_side sides[2]);
+
+/* Fails (-1): what `pip install --report` wrote isn't what it is documented to write. */
+int iw_pip_strange_report(iw_error *err);
 
 #endif

@@ -321,7 +321,8 @@ static void learn(iw_healer *h, const char *message, bool *again)
     iw_lesson_clear(&lesson);
 }
 
-static int bundle_once(iw_healer *h, bool *again, iw_error *err)
+/* *again: something was learnt from the failure. `last`: it counts, whatever it teaches. */
+static int bundle_once(iw_healer *h, bool last, bool *again, iw_error *err)
 {
     iw_catalog *catalog = NULL;
     iw_session session = {0};
@@ -334,7 +335,7 @@ static int bundle_once(iw_healer *h, bool *again, iw_error *err)
         status = iw_rig_export(&h->maker.rig, session.plan, h->options->into, &trouble);
     iw_session_close(&session);
     iw_catalog_free(catalog);
-    if (status != 0 && (trouble.kind == IW_E_BUILD || trouble.kind == IW_E_CHECK))
+    if (status != 0 && !last && (trouble.kind == IW_E_BUILD || trouble.kind == IW_E_CHECK))
         learn(h, iw_error_text(&trouble), again);
     if (status != 0 && !*again) iw_fail(err, trouble.kind, "%s", iw_error_text(&trouble));
     iw_error_clear(&trouble);
@@ -345,9 +346,9 @@ int iw_healer_build(iw_healer *h, iw_error *err)
 {
     bool again = true;
     if (write_stack(h, err) != 0 || build_packages(h, err) != 0) return -1;
-    for (int round = 0; again && round < ROUNDS; round++)
-        if (bundle_once(h, &again, err) != 0) return -1;
-    return again ? iw_fail(err, IW_E_BUILD, "it went round in circles") : 0;
+    for (int round = 1; again; round++)
+        if (bundle_once(h, round == ROUNDS, &again, err) != 0) return -1;
+    return 0;
 }
 
 /* --- pylock.toml (PEP 751) ------------------------------------------------ */

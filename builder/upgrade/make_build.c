@@ -374,7 +374,8 @@ int iw_maker_build(iw_maker *maker, iw_entry *entry, iw_error *err)
         if (entry->draft.todo.count) break;
     }
     if (!entry->built && entry->draft.todo.count == 0)
-        iw_sketch_add(&entry->draft.todo, "it went round in circles: see its last log");
+        iw_sketch_add(&entry->draft.todo,
+                      "every try taught something, and it still fails: its last log says how");
     if (!entry->built) entry->cause = iw_strdup(entry->draft.todo.items[0]);
     return 0;
 }

@@ -194,7 +194,7 @@ static int take_dist(const json_t *item, iw_resolution *out, iw_error *err)
     const char *name = iw_json_get(metadata, "name"), *version = iw_json_get(metadata, "version"),
                *url = iw_json_get(download, "url"), *sha256 = iw_json_get(hashes, "sha256"),
                *summary = iw_json_get(metadata, "summary");
-    if (!name || !version || !url) return iw_fail(err, IW_E_FORMAT, "pip's report can't be read");
+    if (!name || !version || !url) return iw_pip_strange_report(err);
     iw_grow((void **)&out->items, &out->capacity, out->count + 1, sizeof *out->items);
     iw_dist *dist = &out->items[out->count++];
     *dist = (iw_dist){.name = iw_project_name(name),
@@ -222,7 +222,7 @@ static int read_report(const char *path, iw_resolution *out, iw_error *err)
     if (iw_read_file(path, TEXT_LIMIT, &text, &(size_t){0}, err) != 0) return -1;
     json_t *report = json_loads(text, 0, NULL), *item;
     size_t i;
-    int status = report ? 0 : iw_fail(err, IW_E_FORMAT, "pip's report can't be read");
+    int status = report ? 0 : iw_pip_strange_report(err);
     json_array_foreach(json_object_get(report, "install"), i, item) if (status == 0) status =
         take_dist(item, out, err);
     json_decref(report);
