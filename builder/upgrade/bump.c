@@ -12,6 +12,7 @@
 #include "build/build.h"
 #include "upgrade/draft.h"
 #include "upgrade/hints.h"
+#include "upgrade/learn.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
 #include "upgrade/trial.h"
@@ -149,15 +150,31 @@ static int draft(struct bump *b, iw_error *err)
     return status;
 }
 
-/* What is changed here isn't to be taken for a person's work, wherever it stops. */
+/* What is changed here isn't to be taken for a person's work, wherever it stops; and what a person
+ * edited stays that. */
+static int begin_change(struct bump *b, char before[IW_SHA256_HEX], iw_error *err)
+{
+    memcpy(before, b->drafted, IW_SHA256_HEX);
+    if (b->edited) return 0;
+    b->drafted[0] = '\0';
+    return keep_state(b, err);
+}
+
+static int end_change(struct bump *b, const char before[IW_SHA256_HEX], iw_error *err)
+{
+    if (b->edited) return 0;
+    if (*before && iw_draft_digest(b->trial.draft, b->drafted, err) != 0) return -1;
+    return keep_state(b, err);
+}
+
 static int drop_needless(struct bump *b, const json_t *proofs, bool *redo, iw_error *err)
 {
-    bool drafted = b->drafted[0];
-    b->drafted[0] = '\0';
-    if (keep_state(b, err) != 0 || iw_release_drop_needless(&b->release, proofs, redo, err) != 0)
-        return -1;
-    if (drafted && iw_draft_digest(b->trial.draft, b->drafted, err) != 0) return -1;
-    return keep_state(b, err);
+    char before[IW_SHA256_HEX];
+    return begin_change(b, before, err) != 0 ||
+                   iw_release_drop_needless(&b->release, proofs, redo, err) != 0 ||
+                   end_change(b, before, err) != 0
+               ? -1
+               : 0;
 }
 
 static int prove(struct bump *b, bool *redo, iw_error *err)
@@ -179,6 +196,55 @@ static int prove(struct bump *b, bool *redo, iw_error *err)
 
 /* --- in order ------------------------------------------------------------------ */
 
+/* Where the new release's files need shared libraries that the old one's didn't, and the tree has
+ * recipes of them: these become needs. *added: the draft is another one now. */
+static int take_libraries(struct bump *b, const iw_error *why, bool *added, iw_error *err)
+{
+    iw_cleanup_strings iw_strings recipes = {0};
+    char before[IW_SHA256_HEX];
+    *added = false;
+    if (b->release.exists || !iw_missing_libraries(iw_error_text(why), &recipes)) return 0;
+    if (begin_change(b, before, err) != 0) return -1;
+    for (size_t i = 0; i < recipes.count; i++) {
+        iw_list versions;
+        bool one = false;
+        if (iw_catalog_versions(b->trial.options->catalog, recipes.items[i], &versions, err) != 0)
+            return -1;
+        if (versions.count && iw_release_add_need(&b->release, recipes.items[i], &one, err) != 0)
+            return -1;
+        if (!one) continue;
+        *added = true;
+        if (!json_object_get(b->trial.report, "libraries"))
+            json_object_set_new(b->trial.report, "libraries", json_array());
+        json_array_append_new(json_object_get(b->trial.report, "libraries"),
+                              json_string(recipes.items[i]));
+    }
+    return end_change(b, before, err);
+}
+
+static int draft_again(struct bump *b, iw_error *err)
+{
+    iw_trial_undraft(&b->trial);
+    return iw_trial_draft(&b->trial, err);
+}
+
+static int build(struct bump *b, iw_error *err)
+{
+    for (bool added = true; added;) {
+        iw_error why = IW_ERROR_INIT;
+        if (iw_trial_build(&b->trial, err) == 0) return 0;
+        if (take_libraries(b, err, &added, &why) != 0) {
+            iw_error_move(err, &why);
+            return -1;
+        }
+        if (!added) return -1;
+        iw_trial_tell(&b->trial, IW_EVENT_NOTE, "build", iw_error_text(err));
+        iw_error_clear(err);
+        if (draft_again(b, err) != 0) return -1;
+    }
+    return -1;
+}
+
 /* Builds what the draft says, once more without the patches that turned out to be needless. The
  * bundle as it was comes last: packing and checking that one takes minutes, for nothing where the
  * new release doesn't hold. */
@@ -186,11 +252,8 @@ static int build_and_prove(struct bump *b, iw_error *err)
 {
     bool redo = false;
     iw_trial *t = &b->trial;
-    if (iw_trial_build(t, err) != 0 || prove(b, &redo, err) != 0) return -1;
-    if (redo) {
-        iw_trial_undraft(t);
-        if (iw_trial_draft(t, err) != 0 || iw_trial_build(t, err) != 0) return -1;
-    }
+    if (build(b, err) != 0 || prove(b, &redo, err) != 0) return -1;
+    if (redo && (draft_again(b, err) != 0 || iw_trial_build(t, err) != 0)) return -1;
     return iw_trial_find_old(t, err) == 0 ? iw_trial_compare(t, err) : -1;
 }
 

@@ -30,9 +30,9 @@ typedef struct iw_bump_options { /* all borrowed */
  *   uploaded}; patches: [{file, result, done, as, hunks}]; metadata (metadata.h); rebuild:
  *   [{package, reason, seconds, maybe}], seconds; difference (difference.h); proofs: [{patch,
  *   result}]; hints: [sentences], where a failure has to do with the CPU;
- *   edited: true; written: [paths]; diff: text; bundle, report, kept: paths.
- * 0: bumped, or there was nothing to do. -1: tried and not kept, the tree is as it was; IW_E_CHECK
- * and IW_E_BUILD are the release's fault. */
+ *   libraries: [recipes] of shared libraries that became needs; edited: true; written: [paths];
+ * diff: text; bundle, report, kept: paths. 0: bumped, or there was nothing to do. -1: tried and not
+ * kept, the tree is as it was; IW_E_CHECK and IW_E_BUILD are the release's fault. */
 int iw_bump(const iw_bump_options *options, json_t **report, iw_error *err);
 
 /* Every package of the stack's bundle (options->name and version aren't asked): of the releases

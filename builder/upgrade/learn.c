@@ -306,10 +306,26 @@ static bool learn_versions(const char *message, iw_lesson *out)
     return true;
 }
 
+static const char missing_libraries[] = "shared libraries are missing";
+
+bool iw_missing_libraries(const char *message, iw_strings *recipes)
+{
+    const char *start = strstr(message, missing_libraries);
+    iw_slice rest = iw_slice_of(start ? start : ""), line;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_cleanup_free char *text = iw_strndup(line.data, line.length), *soname = NULL;
+        if (!find("^  .* needs ([A-Za-z0-9_.+-]+\\.so[0-9.]*)$", text, &soname, NULL)) continue;
+        const char *recipe = iw_library_recipe(soname);
+        if (!recipe) return false;
+        if (!iw_strings_has(recipes, recipe)) iw_strings_add(recipes, recipe);
+    }
+    return recipes->count > 0;
+}
+
 static bool learn_library(const char *message, iw_lesson *out)
 {
     iw_cleanup_free char *soname = NULL;
-    if (!strstr(message, "shared libraries are missing") ||
+    if (!strstr(message, missing_libraries) ||
         !find(" needs ([A-Za-z0-9_.+-]+\\.so[0-9.]*)", message, &soname, NULL))
         return false;
     const char *recipe = iw_library_recipe(soname);

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "base/text.h"
+
 typedef enum iw_lesson_kind {
     IW_LESSON_NONE,        /* `what`: the line that tells most */
     IW_LESSON_PYTHON_NEED, /* `what`: a project; `conditions`: on its version, or NULL. To build, or
@@ -35,5 +37,8 @@ void iw_learn(const char *name, const char *version, const char *message, const 
 char *iw_module_project(const char *module);
 /* The recipe that brings a shared library, or NULL; static. */
 const char *iw_library_recipe(const char *soname);
+/* The recipes that bring the shared libraries which `message`, of a bundle, calls missing; false
+ * where it is about something else, or one of them isn't known. */
+bool iw_missing_libraries(const char *message, iw_strings *recipes);
 
 #endif

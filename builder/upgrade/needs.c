@@ -183,7 +183,8 @@ static int name_tools(const iw_release *release, iw_error *err)
     return status;
 }
 
-static int add_need(const iw_release *release, bool run, const char *name, iw_error *err)
+static int add_need(const iw_release *release, bool run, const char *name, bool *added,
+                    iw_error *err)
 {
     iw_catalog *catalog = NULL;
     const iw_recipe *recipe;
@@ -196,7 +197,13 @@ static int add_need(const iw_release *release, bool run, const char *name, iw_er
         edited = iw_edit_add_item(text, &needs->items[needs->count - 1].place, name);
     if (edited) status = iw_release_write(release, recipe->path, edited, err);
     iw_catalog_free(catalog);
+    *added = status == 0 && edited;
     return status;
+}
+
+int iw_release_add_need(const iw_release *release, const char *name, bool *added, iw_error *err)
+{
+    return add_need(release, true, name, added, err);
 }
 
 /* --- one requirement --------------------------------------------------------------- */
@@ -213,7 +220,8 @@ static void note_unmet(iw_release *release, const char *text)
 static int take_new(iw_release *release, const iw_requirement *need, bool run, const char *have,
                     iw_error *err)
 {
-    if (have) return add_need(release, run, need->name, err);
+    bool added;
+    if (have) return add_need(release, run, need->name, &added, err);
     iw_cleanup_free char *text =
         iw_format("needs %s%s to %s, of which this tree has no recipe (`ironwheel new %s`)",
                   need->name, need->conditions, run ? "run" : "build", need->name);

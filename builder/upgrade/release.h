@@ -68,6 +68,10 @@ struct iw_metadata;
 int iw_release_needs(iw_release *release, const struct iw_metadata *before,
                      const struct iw_metadata *after, iw_error *err);
 
+/* A new need to run, by name, into the draft's recipe; *added false: it is there, or the recipe has
+ * no list for it. */
+int iw_release_add_need(const iw_release *release, const char *name, bool *added, iw_error *err);
+
 /* A published wheel's companions (companions.c): a package that is put together from wheels which
  * this one pins exactly gets a recipe with the new pins, and the stack's pin. Other projects than
  * before are IW_E_CHECK. A label that names the CUDA says the new one. "companions" of the report:

@@ -300,6 +300,17 @@ static void tell_difference(iw_buffer *out, const json_t *report)
     tell_checks(out, json_object_get(found, "checks"));
 }
 
+static void tell_libraries(iw_buffer *out, const json_t *report)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "libraries"), i, one)
+    {
+        iw_buffer_add_format(out, "  needs      %s, for its files need shared libraries of it\n",
+                             json_string_value(one));
+    }
+}
+
 static void tell_hints(iw_buffer *out, const json_t *report)
 {
     size_t i;
@@ -328,6 +339,7 @@ char *iw_bump_text(const json_t *report)
     tell_with(&out, report);
     tell_companions(&out, report);
     tell_metadata(&out, report);
+    tell_libraries(&out, report);
     tell_rebuild(&out, report);
     tell_difference(&out, report);
     if (iw_json_get(report, "bundle"))

@@ -103,8 +103,8 @@ class Bump(unittest.TestCase):
         shutil.copytree(w.tree, cls.pristine)
 
     @classmethod
-    def release(cls, version, word="low", above="", status=0, age=30, project="", info="", **more):
-        files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, status=status), f"tone-{version}/Makefile": MAKEFILE,
+    def release(cls, version, word="low", above="", status=0, age=30, project="", info="", makefile=MAKEFILE, **more):
+        files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, status=status), f"tone-{version}/Makefile": makefile,
                  f"tone-{version}/README": "read me\n", f"tone-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: tone\nVersion: {version}\nRequires-Python: >=3.8\n{info}"}
         if project:
             files[f"tone-{version}/pyproject.toml"] = project
@@ -310,6 +310,20 @@ class Bump(unittest.TestCase):
         self.assertIn("  maker: 1.0\n", self.text("recipes/stacks/others.yaml"))
         self.assertEqual(w.plan("tones")["maker"]["version"], "2.0")
         self.assertEqual(w.plan("others")["maker"]["version"], "1.0")
+
+    def test_libraries_that_the_new_files_need(self):
+        w = self.world
+        library = "echo 'int squeeze(void) { return 1; }' | $(CC) -shared -fPIC -Wl,-soname,liblz4.so.1 -x c -o liblz4.so.1 -"
+        w.script("calm", "1", install_script="mkdir -p $DESTDIR$PREFIX/share && touch $DESTDIR$PREFIX/share/calm")
+        w.script("lz4", "1", compile=library.replace("$(CC)", "gcc"), install_script="install -D liblz4.so.1 $DESTDIR$PREFIX/lib/liblz4.so.1")
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("patches: [", "needs:\n  run: [calm]   # no more\npatches: ["))
+        self.release("1.1", makefile=MAKEFILE.replace("\t$(CC) $(CFLAGS) -o $@ $<\n", f"\t{library}\n\t$(CC) $(CFLAGS) -o $@ $< -Wl,--no-as-needed ./liblz4.so.1\n"))
+        self.publish()
+        report, done = self.bump("tone")
+        self.assertEqual((report["verdict"], report["libraries"]), ("bumped", ["lz4"]), report)
+        self.assertIn("  run: [calm, lz4]   # no more\n", self.text("recipes/tone/1.1.yaml"))
+        self.assertIn("nothing to do", w.run("build", "tones").stdout)
 
     def test_a_need_to_run_that_the_stack_denies(self):
         self.release("1.1", above="/* needs to run */", info="Requires-Dist: nothing-here>=2\n")

@@ -104,12 +104,31 @@ static void test_libraries(void **state)
     assert_null(iw_library_recipe("libnobody.so.1"));
 }
 
+static void test_all_libraries(void **state)
+{
+    (void)state;
+    iw_cleanup_strings iw_strings recipes = {0}, none = {0}, unknown = {0};
+    assert_true(iw_missing_libraries(
+        "the environment of stack x: shared libraries are missing in the bundle, and are not "
+        "glibc's own:\n  lib/a b.so needs libstdc++.so.6\n  lib/c.so needs libstdc++.so.6\n  "
+        "lib/c.so needs liblz4.so.1\nAdd the package that has them",
+        &recipes));
+    assert_int_equal(recipes.count, 2);
+    assert_string_equal(recipes.items[0], "libstdc++");
+    assert_string_equal(recipes.items[1], "lz4");
+    assert_false(iw_missing_libraries("check x failed: it needs libz.so.1", &none));
+    assert_false(iw_missing_libraries("shared libraries are missing:\n  lib/a.so needs libz.so.1\n "
+                                      " lib/a.so needs libnobody.so.3\n",
+                                      &unknown));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lessons),
         cmocka_unit_test(test_rust),
         cmocka_unit_test(test_libraries),
+        cmocka_unit_test(test_all_libraries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
