@@ -424,7 +424,8 @@ static const char *read_number(const char *at, uint64_t *out)
 }
 
 /* What build tools print before a line: ninja and Cython "[12/345] ", CMake's make "[ 12%] ".
- * Returns what follows; the line where nothing counts. */
+ * Returns what follows; the line where nothing counts. meson-python counts the files that it packs
+ * in the same way, when all is compiled: these are paths, and count for nothing. */
 static const char *read_counts(struct row *row, const char *line)
 {
     uint64_t count, total;
@@ -435,8 +436,9 @@ static const char *read_counts(struct row *row, const char *line)
         at += 2;
     } else if (at && *at == '/' && (at = read_number(at + 1, &total)) && *at == ']' && total &&
                count <= total) {
-        set_text(&row->unit, NULL);
         at++;
+        if (at[strspn(at, " ")] == '/') return at + strspn(at, " ");
+        set_text(&row->unit, NULL);
     } else {
         return line;
     }

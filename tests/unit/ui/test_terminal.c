@@ -207,10 +207,12 @@ static void test_live(void **state)
     send(ui, IW_EVENT_STARTED, "numpy/1", "compile", NULL);
     send(ui, IW_EVENT_LINE, "numpy/1", "compile", "[3/9] cc");
     await(&r, "numpy/1                  compile   3/9", true);
+    send(ui, IW_EVENT_LINE, "numpy/1", "compile", "[1/7] /build/src/packed.py");
     await(&r, "0 of 2 packages", true);
     send(ui, IW_EVENT_FINISHED, "zlib/1", NULL, "built");
     await(&r, "1 of 2 packages", true);
     await(&r, "built    zlib/1", true);
+    await(&r, "numpy/1                  compile   3/9", true); /* what is packed isn't compiled */
     iw_emit(iw_ui_sink(ui),
             (iw_event){.type = IW_EVENT_RESULT, .path = "out/of/turn"}); /* on the same terminal */
     await(&r, "out/of/turn", true);
