@@ -325,16 +325,23 @@ void iw_release_files_free(iw_release_files *files)
     *files = (iw_release_files){0};
 }
 
+/* What was found, and a set of its names: a page may have millions. */
+struct found {
+    iw_release_files *files;
+    json_t *names;
+};
+
 /* Of a file that several indexes have, what the first one says. */
 static void add_file(void *context, const struct page *page, const iw_release_file *file,
                      const char *reference)
 {
-    iw_release_files *files = context;
-    for (size_t i = 0; i < files->count; i++)
-        if (strcmp(files->items[i].name, file->name) == 0) return;
+    struct found *found = context;
+    iw_release_files *files = found->files;
+    if (json_object_get(found->names, file->name)) return;
     iw_cleanup_free char *plain = iw_strndup(reference, strcspn(reference, "#"));
     iw_cleanup_free char *url = resolve(page->base, plain);
-    if (!url) return;
+    /* A name that is no UTF-8 is no file's. */
+    if (!url || json_object_set_new(found->names, file->name, json_true()) != 0) return;
     iw_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items);
     files->items[files->count++] =
         (iw_release_file){.name = iw_strdup(file->name),
@@ -348,14 +355,25 @@ static void add_file(void *context, const struct page *page, const iw_release_fi
 }
 
 static int add_project(iw_pypi_pages *pages, const char *index, const char *project,
-                       const iw_transfer_options *options, iw_release_files *out, bool *known,
+                       const iw_transfer_options *options, struct found *found, bool *known,
                        iw_error *err)
 {
     const struct page *page;
     if (get_page(pages, index, project, options, &page, err) != 0) return -1;
     if (!page->text) return 0;
     *known = true;
-    return each_file(page, add_file, out, err);
+    return each_file(page, add_file, found, err);
+}
+
+int iw_pypi_page_files(const char *text, const char *type, const char *base, iw_release_files *out,
+                       iw_error *err)
+{
+    const struct page page = {.text = (char *)text, .type = (char *)type, .base = (char *)base};
+    struct found found = {out, json_object()};
+    *out = (iw_release_files){0};
+    int status = each_file(&page, add_file, &found, err);
+    json_decref(found.names);
+    return status;
 }
 
 /* All indexes must answer: with one of them silent, an older version could pass for the newest. */
@@ -364,8 +382,12 @@ static int each_index(iw_pypi_pages *pages, const iw_strings *indexes, const cha
 {
     iw_cleanup_free char *name = iw_project_name(project);
     bool known = false;
-    for (size_t i = 0; i < indexes->count; i++)
-        if (add_project(pages, indexes->items[i], name, options, out, &known, err) != 0) return -1;
+    struct found found = {out, json_object()};
+    int status = 0;
+    for (size_t i = 0; i < indexes->count && status == 0; i++)
+        status = add_project(pages, indexes->items[i], name, options, &found, &known, err);
+    json_decref(found.names);
+    if (status != 0) return -1;
     iw_cleanup_free char *shown = iw_transfer_shown(indexes->items[0]);
     return known ? 0
                  : iw_fail(err, IW_E_NOT_FOUND, "the package index has no project %s (%s)", name,

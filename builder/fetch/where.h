@@ -23,6 +23,12 @@ iw_pypi_pages *iw_pypi_pages_new(void);
 void iw_pypi_pages_free(iw_pypi_pages *pages);
 int iw_pypi_find(iw_pypi_pages *pages, const iw_strings *indexes, const iw_source *source,
                  const iw_transfer_options *options, iw_strings *urls, iw_error *err);
+/* What a project's page at the address `base` says of its files, of each name the first; `type` is
+ * its Content-Type: JSON where that has "json" in it, else HTML. `text` ends in NUL. IW_E_FORMAT.
+ * To be freed by the caller whatever comes of it. */
+int iw_pypi_page_files(const char *text, const char *type, const char *base, iw_release_files *out,
+                       iw_error *err);
+
 /* One file of the Debian archive. Borrowed. */
 typedef struct iw_debian_file {
     const char *package; /* the source package, as the pool's folder is called; "" with `path` */

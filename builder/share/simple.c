@@ -12,6 +12,7 @@
 #define PAGE_LIMIT ((size_t)16 << 20)
 #define OURS "_bundle" /* PEP 691: keys that begin so are an index's own */
 #define THEIRS "_published"
+#define REASON_LIMIT 1000 /* a longer one would make a tag that readers of pages pass over */
 
 /* --- text for pages ------------------------------------------------------- */
 
@@ -124,6 +125,11 @@ static bool is_specifier(const char *text)
            strspn(text, "0123456789.*,<>=!~ abcdefghijklmnopqrstuvwxyz") == strlen(text);
 }
 
+static json_t *reason(const char *why)
+{
+    return json_string(strlen(why) <= REASON_LIMIT ? why : "withdrawn");
+}
+
 /* Made anew of its parts, so that nothing else of it comes along; NULL where one isn't right. */
 static json_t *admit_entry(const json_t *entry, const char *project)
 {
@@ -145,7 +151,7 @@ static json_t *admit_entry(const json_t *entry, const char *project)
     if (!metadata || !iw_is_sha256(metadata) || (bundle && !iw_is_plain_name(bundle))) return NULL;
     json_t *good = new_entry(file, sha256, metadata, python, size, uploaded, bundle);
     const char *yanked = iw_json_get(entry, "yanked"); /* by whoever put it there */
-    if (yanked) json_object_set_new(good, "yanked", json_string(yanked));
+    if (yanked) json_object_set_new(good, "yanked", reason(yanked));
     return good;
 }
 
@@ -153,14 +159,17 @@ json_t *iw_simple_admit(const char *text, size_t length, const char *project, si
 {
     json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL),
            *files = json_object_get(root, "files"), *out = json_array(), *one;
+    json_t *names = json_object();
     size_t i;
     *bad = !json_is_array(files);
     json_array_foreach(files, i, one)
     {
-        json_t *good = admit_entry(one, project);
-        if (good) json_array_append_new(out, good);
+        const char *name = iw_json_get(one, "filename");
+        json_t *good = json_object_get(names, name) ? NULL : admit_entry(one, project);
+        if (good) json_array_append_new(out, good), json_object_set(names, name, json_true());
         else ++*bad;
     }
+    json_decref(names);
     json_decref(root);
     return out;
 }
@@ -197,7 +206,7 @@ static void add_link(iw_buffer *out, const json_t *entry)
     iw_buffer_add_text(out, "</a><br>\n");
 }
 
-static char *project_html(const char *project, const json_t *files)
+char *iw_simple_html(const char *project, const json_t *files)
 {
     iw_buffer out = {0};
     const json_t *one;
@@ -280,7 +289,7 @@ static bool stays(const iw_simple *simple, json_t *entry)
     const char *why = wheel               ? iw_channel_wheel_withdrawn(simple->channel, wheel)
                       : *offer->withdrawn ? offer->withdrawn
                                           : NULL;
-    json_object_set_new(entry, "yanked", why ? json_string(why) : json_false());
+    json_object_set_new(entry, "yanked", why ? reason(why) : json_false());
     return !wheel || *wheel->bundles;
 }
 
@@ -350,7 +359,7 @@ static int write_project(iw_remote *remote, const iw_simple *simple, const char 
 {
     json_t *list = settled(simple, files);
     json_decref(files);
-    iw_cleanup_free char *html = project_html(project, list);
+    iw_cleanup_free char *html = iw_simple_html(project, list);
     return write_page(remote, folder,
                       json_pack("{s:s,s:o,s:o}", "name", project, "versions", versions_of(list),
                                 "files", list),
@@ -437,24 +446,29 @@ static bool is_project(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(name) && *name != '-';
 }
 
+void iw_simple_projects(const char *text, size_t length, iw_strings *out)
+{
+    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL), *one;
+    size_t i;
+    json_array_foreach(json_object_get(root, "projects"), i, one)
+    {
+        const char *name = iw_json_get(one, "name");
+        if (name && is_project(name)) iw_strings_add(out, name);
+    }
+    json_decref(root);
+}
+
 static int read_projects(iw_remote *remote, const char *folder, iw_strings *out, iw_error *err)
 {
     iw_cleanup_free char *path = iw_format("%s/index.json", folder), *text = NULL;
     iw_error inner = IW_ERROR_INIT;
-    size_t length = 0, i;
-    json_t *one;
+    size_t length = 0;
     int status = iw_remote_read(remote, path, PAGE_LIMIT, &text, &length, &inner);
     bool absent = inner.kind == IW_E_NOT_FOUND;
     if (status != 0 && !absent) iw_error_move(err, &inner);
     iw_error_clear(&inner);
     if (status != 0) return absent ? 0 : -1;
-    json_t *root = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    json_array_foreach(json_object_get(root, "projects"), i, one)
-    {
-        const char *name = iw_json_get(one, "name");
-        if (name && is_project(name) && !iw_strings_has(out, name)) iw_strings_add(out, name);
-    }
-    json_decref(root);
+    iw_simple_projects(text, length, out);
     return 0;
 }
 
@@ -474,6 +488,7 @@ static int put_projects(iw_remote *remote, const iw_simple *simple, const iw_whe
     json_t *list = json_array();
     begin_html(&html, simple->label);
     for (size_t i = 0; i < names.count; i++) {
+        if (i && strcmp(names.items[i - 1], names.items[i]) == 0) continue;
         json_array_append_new(list, json_pack("{s:s}", "name", names.items[i]));
         iw_buffer_add_format(&html, "<a href=\"%s/\">%s</a><br>\n", names.items[i], names.items[i]);
     }

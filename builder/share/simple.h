@@ -44,5 +44,9 @@ char *iw_simple_lock(const iw_stack *stack, const iw_simple *simple, const iw_wh
 /* What of a page of ours may stand in one again: an array, for the project; *bad counts the rest. A
  * new reference. */
 json_t *iw_simple_admit(const char *text, size_t length, const char *project, size_t *bad);
+/* The page that says so, as HTML; caller frees. */
+char *iw_simple_html(const char *project, const json_t *files);
+/* Adds the names of projects that the list of an index of ours has, where they are such. */
+void iw_simple_projects(const char *text, size_t length, iw_strings *out);
 
 #endif
