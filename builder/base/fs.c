@@ -401,7 +401,13 @@ int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error 
     return 0;
 }
 
-bool iw_knows_no_locks(const iw_error *err)
+int iw_lock_where_known(const char *path, int *fd, bool *unknown, iw_error *err)
 {
-    return err->sys == ENOLCK || err->sys == EOPNOTSUPP;
+    iw_error inner = IW_ERROR_INIT;
+    int status = iw_lock_file(path, true, true, fd, &inner);
+    bool none = status != 0 && (inner.sys == ENOLCK || inner.sys == EOPNOTSUPP);
+    if (status != 0 && !none) iw_error_move(err, &inner);
+    if (unknown) *unknown = none;
+    iw_error_clear(&inner);
+    return none ? 0 : status;
 }

@@ -51,7 +51,8 @@ int iw_copy_tree(const char *from, const char *to, iw_error *err);
 /* flock on `path` (made where missing). With `wait` false: *fd = -1 and 0 when another holds it.
  * Closing the fd unlocks. */
 int iw_lock_file(const char *path, bool exclusive, bool wait, int *fd, iw_error *err);
-/* Whether what iw_lock_file failed with says that this file system knows no locks (NFS may not). */
-bool iw_knows_no_locks(const iw_error *err);
+/* The same, exclusive and waiting; where the file system knows no locks (NFS may not): *fd = -1,
+ * *unknown (may be NULL) true, and 0. */
+int iw_lock_where_known(const char *path, int *fd, bool *unknown, iw_error *err);
 
 #endif

@@ -258,12 +258,32 @@ static void announce(const pulling *p)
 
 /* --- bytes ---------------------------------------------------------------- */
 
+/* Bytes that are on the disk at once, beside what was there: of a delta the old and the new tar,
+ * then the new tar and what is unpacked of it; of packages, which are the store's, what is laid of
+ * them and the file that is packed of that, in a hurry and so larger. */
+static uint64_t space_for(const pulling *p, iw_pull_way way)
+{
+    const iw_offer *o = p->offer;
+    return way == IW_PULL_DELTA   ? 2 * o->tar.size + p->delta->file.size
+           : way == IW_PULL_PARTS ? o->tar.size + o->file.size + o->file.size / 2
+                                  : o->tar.size + p->out->whole;
+}
+
+/* Where a cheaper way wants room that isn't there, the whole may still fit. */
 static int check_space(const pulling *p, iw_error *err)
 {
-    uint64_t free_bytes,
-        needed = p->offer->tar.size + p->out->bytes + (p->delta ? 2 * p->offer->tar.size : 0);
+    uint64_t free_bytes, needed = space_for(p, p->out->way), whole = space_for(p, IW_PULL_WHOLE);
     if (iw_free_space(p->install->parent, &free_bytes, NULL) != 0 || free_bytes >= needed) return 0;
     iw_cleanup_free char *has = iw_format_bytes(free_bytes), *wants = iw_format_bytes(needed);
+    if (free_bytes >= whole) {
+        iw_cleanup_free char *text =
+            iw_format("the whole is brought: %s has %s left, and the cheaper way needs %s",
+                      p->install->parent, has, wants);
+        p->out->way = IW_PULL_WHOLE;
+        p->out->bytes = p->out->whole;
+        note(p, text);
+        return 0;
+    }
     return iw_fail(err, IW_E_IO, "%s has %s left, and this needs %s; nothing was brought",
                    p->install->parent, has, wants);
 }
@@ -577,19 +597,14 @@ static int carry_out(pulling *p, iw_error *err)
 static int lock(const pulling *p, int *fd, iw_error *err)
 {
     iw_cleanup_free char *path = iw_format("%s/.%s.lock", p->install->parent, p->install->name);
-    iw_error inner = IW_ERROR_INIT;
-    if (iw_make_folders(p->install->parent, 0755, err) != 0) return -1;
-    int status = iw_lock_file(path, true, true, fd, &inner);
-    bool unknown = status != 0 && iw_knows_no_locks(&inner);
-    if (unknown) {
-        iw_cleanup_free char *text = iw_format("%s can't be locked: don't pull %s twice at a time",
-                                               p->install->parent, p->install->name);
-        note(p, text);
-    } else if (status != 0) {
-        iw_error_move(err, &inner);
-    }
-    iw_error_clear(&inner);
-    return unknown ? 0 : status;
+    bool unknown = false;
+    if (iw_make_folders(p->install->parent, 0755, err) != 0 ||
+        iw_lock_where_known(path, fd, &unknown, err) != 0)
+        return -1;
+    iw_cleanup_free char *text = iw_format("%s can't be locked: don't pull %s twice at a time",
+                                           p->install->parent, p->install->name);
+    if (unknown) note(p, text);
+    return 0;
 }
 
 int iw_pull(iw_trust *trust, iw_remote *remote, iw_install *install, const iw_pull_options *options,

@@ -34,6 +34,7 @@ typedef struct pushing {
     iw_secret_key key;
     char *before;       /* the channel's text as it was, without version and dates */
     iw_strings dropped; /* blobs that the old channel named */
+    iw_strings audited; /* build keys: an artifact is looked at once, whatever is made of it */
     iw_blob *named;     /* those, and what is named now; the channels' arenas hold their texts */
     size_t named_count, named_capacity;
     uint64_t now, wheel_bytes;
@@ -410,6 +411,7 @@ static int push_artifact(pushing *p, const iw_push_item *item, const iw_node *no
         iw_layout_put_file(p->layout, path, a->file_digest, a->file_size, err) != 0 ||
         push_record(p, a, record, &record_size, err) != 0)
         return iw_wrap(err, "artifact %s %s", a->name, a->version);
+    iw_strings_add(&p->audited, a->build_key);
     iw_channel_put_artifact(p->channel, &(iw_offered){.build_key = a->build_key,
                                                       .package = a->name,
                                                       .version = a->version,
@@ -465,6 +467,7 @@ static int push_wheels(pushing *p, const iw_push_item *item, iw_error *err)
                          .work = p->options->work,
                          .may_go = may_be_wheel,
                          .context = p,
+                         .audited = &p->audited,
                          .channel = p->channel,
                          .index = {.bundle = bundle,
                                    .published = item->published,
@@ -642,15 +645,20 @@ int iw_push(iw_trust *trust, iw_remote *remote, const iw_push_item *items, size_
                  .now = iw_trust_now(trust, NULL)};
     iw_cleanup_free char *lock = iw_trust_path(trust, "push.lock");
     iw_cleanup_fd int fd = -1;
+    bool unknown = false;
     *out = (iw_pushed){.version = 0};
-    int status = iw_make_folders(trust->folder, 0700, err) == 0 &&
-                         iw_lock_file(lock, true, true, &fd, err) == 0
-                     ? push(&p, items, count, err)
+    int status = iw_make_folders(trust->folder, 0700, err) == 0
+                     ? iw_lock_where_known(lock, &fd, &unknown, err)
                      : -1;
+    iw_cleanup_free char *text =
+        iw_format("%s can't be locked: don't push twice at a time", trust->folder);
+    if (unknown) note(&p, iw_remote_where(remote), text);
+    if (status == 0) status = push(&p, items, count, err);
     iw_secret_key_clear(&p.key);
     iw_layout_close(p.layout);
     iw_channel_free(p.channel);
     iw_strings_free(&p.dropped);
+    iw_strings_free(&p.audited);
     free(p.before);
     free(p.named);
     return status;

@@ -13,7 +13,9 @@ static int audit(const iw_put_wheels *put, iw_error *err)
 {
     for (size_t i = 0; i < put->plan->node_count; i++) {
         const iw_node *node = &put->plan->nodes[i];
-        if (!node->in_bundle || node->action != IW_ACTION_REUSE) continue;
+        if (!node->in_bundle || node->action != IW_ACTION_REUSE ||
+            iw_strings_has(put->audited, node->artifact.build_key))
+            continue;
         iw_cleanup_free char *name = iw_format("%s" IW_BUNDLE_SUFFIX, node->artifact.build_key),
                              *path = iw_store_path(put->store, "artifacts", name);
         if (iw_admit_audit(path, put->plan, node, NULL, err) != 0)

@@ -13,13 +13,14 @@ typedef struct iw_put_wheels {
     const char *work;         /* folder for temporary files */
     bool (*may_go)(void *context, const iw_node *node);
     void *context;
-    iw_channel *channel; /* gets them */
-    iw_simple index;     /* its label is filled in here */
+    const iw_strings *audited; /* build keys of artifacts that were audited just now */
+    iw_channel *channel;       /* gets them */
+    iw_simple index;           /* its label is filled in here */
 } iw_put_wheels;
 
 /* Wheels first, then their metadata, the pages, the lock file: whoever installs meanwhile finds
  * what the page that he read names. What is there isn't sent again. Every artifact is audited
- * before. *count: wheels; *sent: bytes. */
+ * before, unless it was just now. *count: wheels; *sent: bytes. */
 int iw_put_wheels_of(iw_remote *remote, const iw_put_wheels *put, size_t *count, uint64_t *sent,
                      iw_error *err);
 

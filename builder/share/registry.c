@@ -37,6 +37,7 @@ void iw_registry_close(iw_registry *r)
     forget_token(r);
     iw_credentials_clear(&r->credentials);
     iw_challenge_clear(&r->challenge);
+    iw_strings_free(&r->held);
     free(r->host), free(r->name), free(r->origin);
 }
 

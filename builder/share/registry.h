@@ -17,9 +17,11 @@ typedef struct iw_registry {
     bool plain;        /* http */
     bool looked;       /* for credentials */
     iw_credentials credentials;
-    iw_challenge challenge; /* the last one */
-    char *authorization;    /* header, or NULL */
-    double good_until;      /* by iw_now; 0: as long as it is taken */
+    iw_challenge challenge;     /* the last one */
+    char *authorization;        /* header, or NULL */
+    double good_until;          /* by iw_now; 0: as long as it is taken */
+    char absent[IW_SHA256_HEX]; /* of the blob that it was asked for last, and didn't have */
+    iw_strings held;            /* small blobs that this run has put there or found there */
 } iw_registry;
 
 typedef struct iw_registry_request {

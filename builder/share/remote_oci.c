@@ -296,17 +296,22 @@ static int read_document(iw_remote *remote, const char *tag, bool signature, siz
     return status;
 }
 
+/* Asked for once, and not at all where this run has put it there. */
 static int put_bytes(iw_remote *remote, const char *sha256, const void *data, size_t length,
                      iw_error *err)
 {
-    bool found = false;
+    iw_registry *registry = remote->more;
+    bool found = iw_strings_has(&registry->held, sha256);
     iw_cleanup_free char *path = iw_format("blobs/sha256/%s", sha256);
     uint64_t size;
-    if (remote->kind->stat(remote, path, &found, &size, err) != 0) return -1;
-    if (found) return 0;
+    if (!found && strcmp(registry->absent, sha256) != 0 &&
+        remote->kind->stat(remote, path, &found, &size, err) != 0)
+        return -1;
     iw_upload upload = {
         .remote = remote, .sha256 = sha256, .data = data, .file = -1, .size = length};
-    return iw_upload_send(&upload, err);
+    if (!found && iw_upload_send(&upload, err) != 0) return -1;
+    if (!iw_strings_has(&registry->held, sha256)) iw_strings_add(&registry->held, sha256);
+    return 0;
 }
 
 static char *document_manifest(const char *name, const iw_stamp *stamp, const char *signature,
@@ -383,6 +388,7 @@ static int head(iw_remote *remote, const char *url, iw_reply *reply, iw_error *e
 
 static int oci_stat(iw_remote *remote, const char *path, bool *found, uint64_t *size, iw_error *err)
 {
+    iw_registry *registry = remote->more;
     bool signature;
     const char *sha256 = iw_oci_blob_of(path);
     iw_cleanup_free char *tag = sha256 ? NULL : iw_oci_document_tag(path, &signature),
@@ -394,6 +400,8 @@ static int oci_stat(iw_remote *remote, const char *path, bool *found, uint64_t *
     int status = head(remote, url, &reply, err);
     *found = status == 0 && reply.status == 200;
     *size = *found && sha256 ? reply.length : 0;
+    if (sha256 && status == 0 && reply.status == 404)
+        snprintf(registry->absent, sizeof registry->absent, "%s", sha256);
     if (status == 0 && !*found && reply.status != 404 && reply.status != 406)
         status = iw_registry_refused(remote->more, path, &reply, err);
     iw_reply_clear(&reply);

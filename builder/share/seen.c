@@ -52,13 +52,7 @@ static int lock_seen(const iw_trust *trust, int *fd, iw_error *err)
 {
     iw_cleanup_free char *folder = iw_trust_path(trust, "seen"),
                          *path = iw_path_join(folder, "lock");
-    iw_error inner = IW_ERROR_INIT;
-    if (iw_make_folders(folder, 0755, err) != 0) return -1;
-    int status = iw_lock_file(path, true, true, fd, &inner);
-    if (status != 0 && iw_knows_no_locks(&inner)) status = 0;
-    else if (status != 0) iw_error_move(err, &inner);
-    iw_error_clear(&inner);
-    return status;
+    return iw_make_folders(folder, 0755, err) == 0 ? iw_lock_where_known(path, fd, NULL, err) : -1;
 }
 
 /* --- time ----------------------------------------------------------------- */

@@ -130,7 +130,10 @@ static int failed(const iw_index *index, int code, const char *what, iw_error *e
         return iw_fail(err, IW_E_ENVIRONMENT,
                        "%s is held by another process for over a minute; see who with: fuser -v %s",
                        index->path, index->path);
-    if (base == SQLITE_FULL)
+    /* Where its file of shared memory can't grow, SQLite doesn't say why. */
+    bool full = base == SQLITE_FULL ||
+                (index->db && sqlite3_extended_errcode(index->db) == SQLITE_IOERR_SHMSIZE);
+    if (full)
         return iw_fail(err, IW_E_IO, "can't %s %s: the disk is full; make room and run again", what,
                        index->path);
     if (base == SQLITE_READONLY || base == SQLITE_CANTOPEN)

@@ -258,6 +258,33 @@ class Cache(unittest.TestCase):
         asked = [path for _, path, _ in self.server.seen if path in self.server.rules]
         self.assertEqual(len(asked), len(set(asked)), "nothing twice")
 
+    def test_f2_a_full_disk_ends_the_build_and_leaves_a_sound_store(self):
+        """At every write of the store while packages come from a remote: the cause is named, nothing is built in their place, and with room again the same command goes on."""
+        library, count = self.place.folder / "faults.so", self.place.folder / "writes"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, fixture.ROOT / "tests/servers/faults.c"], check=True)
+        command = ("build", "words", "--no-bundle", "--json")
+
+        def fresh():
+            shutil.rmtree(self.rig["IRONWHEEL_CACHE"], ignore_errors=True)
+            shutil.rmtree(self.rig["IRONWHEEL_CONFIG"] / "seen", ignore_errors=True)
+        self.second_rig()
+        self.world.run(*command, env=self.rig | {"LD_PRELOAD": library, "FAULT_COUNT": count})
+        writes, ended = int(count.read_text()), 0
+        self.assertGreater(writes, 20)
+        for full in range(1, writes + 1):
+            fresh()
+            done = self.world.run(*command, status=None, env=self.rig | {"LD_PRELOAD": library, "FAULT_FULL": str(full)})
+            events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+            self.assertEqual(self.world.built(events), [], f"write {full}")
+            if done.returncode:
+                ended += 1
+                self.assertRegex(done.stdout + done.stderr, "(?i)no space left|disk is full", f"write {full}")
+            self.world.run(*command, env=self.rig)
+            self.world.run("cache", "--verify", env=self.rig)
+        self.assertGreater(ended, writes // 2)
+        _, result = self.build("--check")
+        self.assertEqual(result["sha256"], self.result["sha256"])
+
     def offers(self):
         _, channel = sharing.channel_of(self.nas)
         return [*channel["bundles"].values(), *channel["artifacts"].values()]

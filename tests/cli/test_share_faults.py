@@ -19,6 +19,7 @@ from fixture import PROGRAM, ROOT
 from sharing import Silent, bundle, channel_of, snapshot
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "servers"))
+import registry  # noqa: E402
 import remote  # noqa: E402
 
 NAME = "demo-1-k10-glibc2.34-cp311"
@@ -108,6 +109,23 @@ class Faults(sharing.Shared):
             self.assertEqual(self.says(rig), "one\n")
             rig.run("pull", "demo", self.nas)
             self.assertEqual(self.says(rig), "two\n", "with room again, it goes on")
+
+    def test_f2_the_whole_where_there_is_no_room_for_a_delta(self):
+        """A delta wants both tars for a while: where only one of them fits the whole is brought, and where not even that fits, nothing is."""
+        large, place = os.urandom(100000) + bytes(200000), self.place.folder / "with a delta"
+        files = [bundle(self.place.folder / f"large {word}", {"bin/hello": b"#!/bin/sh\necho %s\n" % word.encode(), "data": large}) for word in ("one", "two")]
+        self.anna.push(files[0], place)
+        rigs = [self.reader(place) for _ in range(3)]
+        for rig in rigs:
+            rig.run("pull", "demo", place)
+        self.anna.push(files[1], place)
+        for rig, free, way in ((rigs[0], 700000, "delta"), (rigs[1], 500000, "whole")):
+            done = rig.run("pull", "demo", place, "--json", env=self.with_fault(free=free))
+            self.assertEqual((json.loads(done.stdout.splitlines()[-1])["way"], self.says(rig)), (way, "two\n"))
+            self.assertEqual("the whole is brought" in done.stdout, way == "whole")
+        done = rigs[2].run("pull", "demo", place, status=1, env=self.with_fault(free=390000))
+        self.assertIn("nothing was brought", done.stderr)
+        self.assertEqual(self.says(rigs[2]), "one\n")
 
     def test_f2_push_with_the_disk_full_at_every_write(self):
         """Either end: the folder that is pushed to, the own notes of versions, the folder for what passes."""
@@ -235,6 +253,9 @@ class Faults(sharing.Shared):
         done = rig.run("pull", "demo", self.nas, env=self.with_fault(no_locks=1))
         self.assertEqual(self.says(rig), "two\n")
         self.assertIn("can't be locked", done.stderr)
+        done = self.anna.run("push", self.files[0], self.place.folder / "pushed without locks", env=self.with_fault(no_locks=1))
+        self.assertIn("can't be locked: don't push twice at a time", done.stderr)
+        self.assertIn("channel   ok", rig.run("remote", "test", self.place.folder / "pushed without locks").stdout)
 
     # --- A11: slow ones, in a hundredth of their time ---
 
@@ -257,6 +278,43 @@ class Faults(sharing.Shared):
         env = self.with_fault(fast=20)
         with concurrent.futures.ThreadPoolExecutor(len(slow)) as pool:
             said = dict(zip(slow, pool.map(lambda name: rigs[name].run("pull", "demo", slow[name], status=1, env=env), slow)))
+        for name, done in said.items():
+            with self.subTest(name):
+                self.assertRegex(done.stderr, "(?i)timed out|timeout|too slow|nothing came|less than")
+                self.assertIn("127.0.0.1", done.stderr)
+                self.assertFalse((rigs[name].folder / "demo").exists())
+
+    def test_a11_a_registry_that_says_nothing(self):
+        """The same of registries: of their documents, of a blob, of a token, and while they are pushed to."""
+        def hang(handler):
+            handler.body()
+            handler.close_connection = True
+            time.sleep(20)
+            return True
+
+        def drip(handler):
+            data = handler.repository["blobs"].get(handler.match.get("digest"), b"x" * 100)
+            return remote.slow(0, 1, 0.2, give_up=20)(handler, "", data)
+        rules = {"documents": ("manifest", hang), "headers": ("*", lambda handler: remote.slow_headers(handler, "", b"")), "blob": ("blob", drip), "token": ("token", hang)}
+        servers = {name: registry.Registry(auth="token" if name == "token" else "") for name in (*rules, "push")}
+        silent = Silent()
+        for one in (silent, *servers.values()):
+            self.addCleanup(one.close)
+        for name in rules:
+            if name != "token":
+                self.anna.push(self.files[1], servers[name].place())
+            servers[name].rules = dict([rules[name]])
+        servers["push"].rules = {"finish": hang}
+        slow = {name: server.place() for name, server in servers.items()} | {"silent": f"oci://127.0.0.1:{silent.port}/anna/ironwheel"}
+        rigs = {name: self.reader() for name in slow}
+        env = self.with_fault(fast=20)
+
+        def ask(name):
+            if name == "push":
+                return self.anna.run("push", self.files[1], slow[name], status=1, env=env)
+            return rigs[name].run("pull", "demo", slow[name], status=1, env=env)
+        with concurrent.futures.ThreadPoolExecutor(len(slow)) as pool:
+            said = dict(zip(slow, pool.map(ask, slow)))
         for name, done in said.items():
             with self.subTest(name):
                 self.assertRegex(done.stderr, "(?i)timed out|timeout|too slow|nothing came|less than")

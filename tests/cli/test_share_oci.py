@@ -22,6 +22,7 @@ NAME = "demo-1-k10-glibc2.34-cp311"
 DATA = os.urandom(200000)
 LARGE = os.urandom(9_500_000)  # three chunks
 CHUNK = (4 << 20) - 65536
+EMPTY = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"  # of "{}", the configuration of every manifest
 SECRETS = ("pass:word", "identity-token", base64.b64encode(b"anna:pass:word").decode())
 
 
@@ -36,6 +37,7 @@ class Oci(sharing.Shared):
         cls.shared = registry.Registry()
         cls.addClassCleanup(cls.shared.close)
         cls.anna.push(cls.file, cls.shared.place())
+        cls.first_push = list(cls.shared.seen)
 
     def registry(self, **settings):
         server = registry.Registry(**settings)
@@ -105,6 +107,13 @@ class Oci(sharing.Shared):
         again = self.pulled(rig, self.shared.place())
         self.assertEqual((again["way"], again["requests"]), ("nothing", 2))
         self.assertEqual(json.loads(rig.run("pull", "demo", "--json").stdout.splitlines()[-1])["way"], "nothing", "the place is remembered")
+
+    def test_a_blob_is_asked_for_once(self):
+        heads = [path for method, path, _ in self.first_push if method == "HEAD" and "/blobs/" in path]
+        stored = {path for path in heads if path.rpartition("/")[2] in self.shared.repository("anna/ironwheel")["blobs"]}
+        small = {path for path in stored if len(self.shared.repository("anna/ironwheel")["blobs"][path.rpartition("/")[2]]) < 100000}
+        self.assertGreaterEqual(len(small), 4)
+        self.assertEqual({path: heads.count(path) for path in small if heads.count(path) > 1 and not path.endswith(EMPTY)}, {})
 
     def test_a_second_push_sends_nothing(self):
         self.shared.seen.clear()

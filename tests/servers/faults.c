@@ -5,6 +5,7 @@
  *     FAULT_COUNT=PATH     how many such writes there were, written at the end
  *     FAULT_FAT=DIR        below DIR no links, and no byte of a file beyond FAULT_FAT_SIZE
  *     FAULT_NO_LOCKS=1     locks fail as where no lock daemon runs
+ *     FAULT_FREE=N         every file system says that it has N bytes left
  *     FAULT_FAST=N         a second of waiting takes an N-th of one */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,6 +126,23 @@ int symlink(const char *text, const char *path)
 int flock(int fd, int how)
 {
     return number("FAULT_NO_LOCKS") ? refuse(ENOLCK) : REAL(flock)(fd, how);
+}
+
+static int told(int status, struct statvfs *out)
+{
+    long left = number("FAULT_FREE");
+    if (status == 0 && left) out->f_bavail = (fsblkcnt_t)left, out->f_frsize = 1;
+    return status;
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    return told(REAL(statvfs)(path, out), out);
+}
+
+int statvfs64(const char *path, struct statvfs64 *out)
+{
+    return told(REAL(statvfs64)(path, out), (struct statvfs *)out);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *out)
