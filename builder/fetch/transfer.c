@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/memory.h"
+#include "fetch/pieces.h"
 
 #define TRIES 5           /* per address */
 #define STALL_SECONDS 60u /* nothing, or below 100 bytes a second for so long: try again */
@@ -35,8 +36,10 @@ typedef struct active {
     uint64_t sent_from; /* what the answer's Content-Range says */
     double retry_after; /* what the server asked for; 0: nothing */
     uint64_t offset;    /* bytes in the part file, all hashed */
-    bool checked;       /* the answer's status was looked at */
-    bool headed;        /* its headers came whole */
+    iw_piecewise pieces;
+    bool unwanted; /* nobody waits for the rest any more */
+    bool checked;  /* the answer's status was looked at */
+    bool headed;   /* its headers came whole */
     bool finished, running;
     bool ranged, mended; /* this try asked for a range; it was begun anew for a wrong digest */
     char *validator;     /* strong ETag or Last-Modified of what the part file holds */
@@ -94,8 +97,29 @@ static void write_side(active *one)
     (void)!iw_write_file(path, text, strlen(text), 0644, NULL);
 }
 
+static void tell_verified(active *one, uint64_t before)
+{
+    const iw_transfer *t = one->transfer;
+    if (t->verified && one->pieces.good != before && !t->verified(t->context, one->pieces.good))
+        one->unwanted = true;
+}
+
+/* What has come of it. */
+static void look_at(active *one, const void *data, size_t length)
+{
+    iw_hash_add(one->hash, data, length);
+    one->offset += length;
+    uint64_t before = one->pieces.good;
+    if (!one->transfer->pieces) return;
+    iw_piecewise_add(&one->pieces, data, length);
+    tell_verified(one, before);
+}
+
 static int start_over(active *one)
 {
+    uint64_t before = one->pieces.good;
+    iw_piecewise_restart(&one->pieces);
+    tell_verified(one, before);
     iw_hash_free(one->hash);
     one->hash = iw_hash_new();
     one->offset = 0;
@@ -112,10 +136,8 @@ static int adopt_part(active *one, iw_error *err)
     one->hash = iw_hash_new();
     char buffer[65536];
     ssize_t got;
-    while ((got = read(one->fd, buffer, sizeof buffer)) > 0) {
-        iw_hash_add(one->hash, buffer, (size_t)got);
-        one->offset += (uint64_t)got;
-    }
+    while ((got = read(one->fd, buffer, sizeof buffer)) > 0) look_at(one, buffer, (size_t)got);
+    if (got == 0 && one->pieces.wrong) got = start_over(one);
     return got == 0 ? 0 : iw_fail_errno(err, IW_E_IO, "can't read %s", one->transfer->part);
 }
 
@@ -171,10 +193,9 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
         one->no_space = errno == ENOSPC || errno == EDQUOT;
         return 0;
     }
-    iw_hash_add(one->hash, data, length);
-    one->offset += length;
+    look_at(one, data, length);
     report(one, false);
-    return length;
+    return one->pieces.wrong || one->unwanted ? 0 : length;
 }
 
 static void take_header(char **out, const char *line, size_t length, size_t name)
@@ -427,6 +448,26 @@ static void next_address(active *one, const char *why, bool is_gone)
     if (++one->url >= one->transfer->urls.count) give_up(one);
 }
 
+static void fail_for_digest(active *one, const char *why)
+{
+    (void)!start_over(one);
+    if (one->start && one->transfer->named && !one->mended) { /* what was there may be wrong */
+        one->mended = true;
+        return;
+    }
+    next_address(one, why, false);
+    if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
+}
+
+/* A piece in the middle was wrong: the rest isn't asked for. */
+static void fail_for_piece(active *one)
+{
+    iw_cleanup_free char *why =
+        iw_format("its SHA-256 is wrong from byte %llu on, of %llu; it is not used",
+                  (unsigned long long)one->pieces.good, (unsigned long long)one->transfer->size);
+    fail_for_digest(one, why);
+}
+
 static void succeed(active *one)
 {
     char digest[IW_SHA256_HEX];
@@ -435,13 +476,7 @@ static void succeed(active *one)
         iw_cleanup_free char *why =
             iw_format("its SHA-256 is %s, but %s is wanted (%llu bytes); it is not used", digest,
                       one->transfer->sha256, (unsigned long long)one->offset);
-        (void)!start_over(one);
-        if (one->start && one->transfer->named && !one->mended) { /* what was there may be wrong */
-            one->mended = true;
-            return;
-        }
-        next_address(one, why, false);
-        if (one->finished) one->transfer->err.kind = IW_E_DIGEST;
+        fail_for_digest(one, why);
         return;
     }
     iw_cleanup_free char *side = side_path(one);
@@ -497,6 +532,16 @@ static void ended(active *one, CURLcode code)
         fail_for_space(one);
         return;
     }
+    if (one->unwanted) {
+        one->finished = true;
+        iw_fail(&one->transfer->err, IW_E_CANCELLED, "the rest of %s isn't wanted any more",
+                one->transfer->label);
+        return;
+    }
+    if (one->pieces.wrong) {
+        fail_for_piece(one);
+        return;
+    }
     iw_cleanup_free char *why =
         one->too_large       ? iw_format("it sends more than the %llu bytes expected",
                                          (unsigned long long)limit_of(one))
@@ -538,8 +583,7 @@ static const char *copy_bytes(active *one, const char *path)
             one->no_space = errno == ENOSPC || errno == EDQUOT;
             return "the file for it can't be written";
         }
-        iw_hash_add(one->hash, buffer, (size_t)got);
-        one->offset += (uint64_t)got;
+        look_at(one, buffer, (size_t)got);
     }
     return got == 0 ? NULL : strerror(errno);
 }
@@ -639,6 +683,7 @@ static void active_free(active *one)
     if (one->fd >= 0 && !one->transfer->done && one->offset == 0)
         unlink(one->transfer->part); /* nothing came */
     iw_hash_free(one->hash);
+    iw_piecewise_free(&one->pieces);
     free(one->validator);
     free(one->new_validator);
     iw_buffer_free(&one->failures);
@@ -652,7 +697,12 @@ int iw_transfer_all(iw_transfer *transfers, size_t count, const iw_transfer_opti
     if (!multi) return iw_fail(err, IW_E_ENVIRONMENT, "libcurl can't start");
     active *all = iw_alloc(count * sizeof *all);
     for (size_t i = 0; i < count; i++) {
-        all[i] = (active){.transfer = &transfers[i], .options = options, .fd = -1};
+        all[i] = (active){.transfer = &transfers[i],
+                          .options = options,
+                          .fd = -1,
+                          .pieces = {.digests = transfers[i].pieces,
+                                     .piece = transfers[i].piece,
+                                     .size = transfers[i].size}};
         if (transfers[i].urls.count == 0) {
             iw_fail(&transfers[i].err, IW_E_NETWORK, "%s: no address is known for it",
                     transfers[i].label);

@@ -18,6 +18,13 @@ typedef struct iw_transfer {
     uint64_t size;             /* exact, where known; else 0 */
     char *part;                /* where it is written; kept when it breaks off, and continued */
     const char *authorization; /* "Authorization: …", never sent to another host; or NULL */
+    /* Digests of its pieces (pieces.h), which fit its size, and what is told whenever more of the
+     * part file is right, or less because it is begun anew: before any byte of it changes. What it
+     * returns says whether the rest is still wanted. NULL: none. */
+    const char *pieces;
+    uint64_t piece;
+    bool (*verified)(void *context, uint64_t bytes);
+    void *context;
     bool named;   /* its address names its bytes: what is there is continued without asking whether
                      the file has changed */
     bool quiet;   /* no event where it fails: there is another way yet */

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "fetch/pieces.h"
 #include "share/channel_wheels.h"
 
 static const iw_blob no_blob = {.sha256 = ""};
@@ -61,6 +62,21 @@ static uint64_t number_of(const json_t *object, const char *key)
     return iw_field_number(object, key, &number) ? number : 0;
 }
 
+/* {"sha256s", "size"}; where there are none, the file is verified as a whole. */
+static bool read_pieces(iw_arena *arena, const json_t *object, iw_offer *out)
+{
+    const json_t *pieces = json_object_get(object, "pieces");
+    const char *digests;
+    out->pieces = "";
+    if (!pieces) return true;
+    if (!iw_field_text(pieces, "sha256s", &digests) ||
+        !iw_field_number(pieces, "size", &out->piece) ||
+        !iw_pieces_fit(digests, out->piece, out->file.size))
+        return false;
+    out->pieces = keep(arena, digests);
+    return true;
+}
+
 static bool read_bundle(iw_arena *arena, const char *name, const json_t *object, iw_offer *out)
 {
     *out = (iw_offer){.name = keep(arena, name),
@@ -71,7 +87,7 @@ static bool read_bundle(iw_arena *arena, const char *name, const json_t *object,
                       .pushed = number_of(object, "pushed"),
                       .tried = number_of(object, "tried")};
     return iw_is_plain_name(name) && read_blob(arena, object, "file", &out->file) &&
-           read_blob(arena, object, "tar", &out->tar) &&
+           read_pieces(arena, object, out) && read_blob(arena, object, "tar", &out->tar) &&
            read_optional_blob(arena, object, "manifest", &out->manifest) &&
            read_optional_blob(arena, object, "checks", &out->checks) &&
            read_optional_blob(arena, object, "rest", &out->rest) &&
@@ -251,6 +267,10 @@ static json_t *write_bundle(const iw_offer *b)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         put_text(object, texts[i][0], texts[i][1]);
     put_blob(object, "file", &b->file);
+    if (b->pieces && *b->pieces)
+        json_object_set_new(object, "pieces",
+                            json_pack("{s:s,s:I}", "sha256s", b->pieces, "size",
+                                      (json_int_t)b->piece));
     put_blob(object, "tar", &b->tar);
     put_blob(object, "manifest", &b->manifest);
     put_blob(object, "checks", &b->checks);
@@ -368,6 +388,8 @@ void iw_channel_put_bundle(iw_channel *channel, const iw_offer *bundle)
                                      .withdrawn = keep(a, bundle->withdrawn),
                                      .restricted = keep(a, bundle->restricted),
                                      .file = keep_blob(a, &bundle->file),
+                                     .pieces = keep(a, bundle->pieces),
+                                     .piece = bundle->piece,
                                      .tar = keep_blob(a, &bundle->tar),
                                      .manifest = keep_blob(a, &bundle->manifest),
                                      .checks = keep_blob(a, &bundle->checks),

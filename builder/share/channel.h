@@ -26,6 +26,9 @@ typedef struct iw_offer { /* a bundle */
     const char *stack, *version, *profile, *glibc, *python;
     const char *bundle_key; /* with its format: what it was made from; "" where not known */
     iw_blob file, tar, manifest, checks;
+    const char *pieces; /* digests of the file's (fetch/pieces.h), so that it can be unpacked while
+                           it comes; or "" */
+    uint64_t piece;     /* bytes of one */
     iw_blob rest, rest_tar, list; /* where it was pushed without files that aren't free (parts.h):
                                      then `file` isn't there */
     const char *withdrawn;        /* the reason, or "" */

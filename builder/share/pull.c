@@ -15,8 +15,8 @@
 #include "share/added.h"
 #include "share/delta.h"
 #include "share/parts.h"
+#include "share/stream.h"
 #include "store/archive.h"
-#include "store/archive_in.h"
 
 #define LISTED 8 /* names in a message */
 #define MANIFEST_LIMIT ((size_t)64 << 20)
@@ -288,17 +288,25 @@ static int check_space(const pulling *p, iw_error *err)
                    p->install->parent, has, wants);
 }
 
-/* The blob as a part file, verified before anything reads it. */
-static int bring(pulling *p, const iw_blob *blob, char **part, iw_error *err)
+static char *part_path(const pulling *p, const iw_blob *blob)
+{
+    return iw_path_join(p->install->parts, blob->sha256);
+}
+
+/* The blob as a part file, verified before anything reads it; what is verified of it is told to the
+ * stream, or NULL. */
+static int bring_for(pulling *p, const iw_blob *blob, const char *part, iw_stream *stream,
+                     iw_error *err)
 {
     iw_cleanup_free char *path = iw_blob_path(blob->sha256);
-    *part = iw_path_join(p->install->parts, blob->sha256);
     iw_remote_want want = {.path = path,
                            .label = p->offer->name,
                            .sha256 = blob->sha256,
                            .size = blob->size,
-                           .part = *part};
-    if (iw_make_folders(p->install->parts, 0755, err) != 0) return -1;
+                           .part = part};
+    if (stream)
+        want.pieces = p->offer->pieces, want.piece = p->offer->piece,
+        want.verified = iw_stream_verified, want.context = stream;
     int status = iw_remote_fetch(p->remote, &want, 1, err);
     if (status == 0 && !want.done) {
         iw_error_move(err, &want.err);
@@ -306,6 +314,14 @@ static int bring(pulling *p, const iw_blob *blob, char **part, iw_error *err)
     }
     iw_error_clear(&want.err);
     return status;
+}
+
+/* *part owned by the caller. */
+static int bring(pulling *p, const iw_blob *blob, char **part, iw_error *err)
+{
+    *part = part_path(p, blob);
+    return iw_make_folders(p->install->parts, 0755, err) == 0 ? bring_for(p, blob, *part, NULL, err)
+                                                              : -1;
 }
 
 /* --- unpacking ------------------------------------------------------------ */
@@ -333,16 +349,23 @@ static int check_top(const pulling *p, char **top, iw_error *err)
 
 static int unpack_archive(pulling *p, const iw_blob *file, const iw_blob *tar, iw_error *err)
 {
-    iw_cleanup_free char *part = NULL;
-    if (bring(p, file, &part, err) != 0) return -1;
-    iw_cleanup_fd int fd = open(part, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", part);
-    iw_packed expected = {.content_size = tar->size};
+    iw_cleanup_free char *part = part_path(p, file);
+    iw_packed expected = {.content_size = tar->size, .file_size = file->size};
     snprintf(expected.content, sizeof expected.content, "%s", tar->sha256);
-    snprintf(expected.file, sizeof expected.file, "%s", file->sha256);
-    iw_emit(p->options->sink,
-            (iw_event){.type = IW_EVENT_STARTED, .subject = p->offer->name, .phase = "unpack"});
-    return iw_archive_lay(fd, p->offer->name, p->temporary, NULL, &expected, NULL, err);
+    if (iw_make_folders(p->install->parts, 0755, err) != 0) return -1;
+    bool pieces = *p->offer->pieces && file == &p->offer->file;
+    iw_error brought = IW_ERROR_INIT, unpacked = IW_ERROR_INIT;
+    iw_stream *stream = iw_stream_start(part, p->offer->name, p->temporary, &expected);
+    bool whole = bring_for(p, file, part, pieces ? stream : NULL, &brought) == 0;
+    if (whole)
+        iw_emit(p->options->sink,
+                (iw_event){.type = IW_EVENT_STARTED, .subject = p->offer->name, .phase = "unpack"});
+    int status = iw_stream_finish(stream, whole, &unpacked);
+    /* Where unpacking was what failed, bringing ended for it. */
+    bool first = status != 0 && unpacked.kind != IW_E_CANCELLED;
+    if (status != 0 || !whole) iw_error_move(err, first ? &unpacked : &brought);
+    iw_error_clear(&brought), iw_error_clear(&unpacked);
+    return whole ? status : -1;
 }
 
 /* What its makers hand out themselves comes from the package index, by digest. */

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "fetch/pieces.h"
 #include "share/admit.h"
 #include "share/bundle_facts.h"
 #include "share/channel_wheels.h"
@@ -291,6 +292,8 @@ static void put_offer(pushing *p, const iw_push_item *item, const iw_bundle_fact
                                     : same           ? old->bundle_key
                                                      : "",
                       .file = {f->digests.file, f->digests.file_size},
+                      .pieces = found->pieces,
+                      .piece = found->piece,
                       .tar = {f->digests.tar, f->digests.tar_size},
                       .manifest = found->manifest,
                       .checks = found->checks,
@@ -353,8 +356,12 @@ static int put_bytes_of(pushing *p, const iw_push_item *item, const iw_bundle_fa
                       .rest_tar = {"", 0},
                       .list = {"", 0}};
     bool in_parts = goes_in_parts(p, f);
+    iw_cleanup_free char *pieces = NULL;
+    found.piece = iw_pieces_size(f->digests.file_size);
     int status = in_parts ? put_parts(p, item, f, parts, list, &found, err)
                           : put_whole(p, item, f, &text, err);
+    if (status == 0 && !in_parts) status = iw_pieces_make(item->bundle, found.piece, &pieces, err);
+    found.pieces = pieces;
     if (status == 0 && in_parts) status = put_rest_name(p, f, &found, &text, err);
     if (status != 0 ||
         iw_layout_put_bytes(p->layout, f->manifest, f->manifest_length, manifest, err) != 0 ||

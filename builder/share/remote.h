@@ -31,6 +31,11 @@ typedef struct iw_remote_want {
     const char *sha256;
     uint64_t size;
     const char *part; /* where it is written; continued where it is there already */
+    /* As of iw_transfer (fetch/transfer.h): places that can, tell early how much of it is right. */
+    const char *pieces;
+    uint64_t piece;
+    bool (*verified)(void *context, uint64_t bytes);
+    void *context;
     bool done;
     iw_error err; /* why not; to be cleared by the caller */
 } iw_remote_want;

@@ -77,6 +77,8 @@ static int https_fetch(iw_remote *remote, iw_remote_want *wants, size_t count, i
         snprintf(t->sha256, sizeof t->sha256, "%s", wants[i].sha256);
         t->size = wants[i].size;
         t->part = iw_strdup(wants[i].part);
+        t->pieces = wants[i].pieces, t->piece = wants[i].piece;
+        t->verified = wants[i].verified, t->context = wants[i].context;
     }
     remote->requests += (unsigned)count;
     int status = iw_transfer_all(transfers, count, &http->options, err);

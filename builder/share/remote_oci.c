@@ -485,6 +485,8 @@ static int fetch_once(iw_remote *remote, iw_remote_want *wants, size_t count,
         snprintf(t->sha256, sizeof t->sha256, "%s", wants[i].sha256);
         t->size = wants[i].size;
         t->part = iw_strdup(wants[i].part);
+        t->pieces = wants[i].pieces, t->piece = wants[i].piece;
+        t->verified = wants[i].verified, t->context = wants[i].context;
         t->authorization = registry->authorization;
         t->named = true;
     }

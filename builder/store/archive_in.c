@@ -40,7 +40,7 @@ typedef struct unpacker {
     input in;
     struct archive *archive;
     iw_placer *placer;
-    bool keep_existing;
+    bool keep_existing, write_out;
     uint64_t total, entries, reported;
     char *conflict;
 } unpacker;
@@ -372,7 +372,8 @@ static int open_placer(unpacker *u, const char *folder, iw_error *err)
 {
     iw_place_options options = {.root_links = u->admission.root_links,
                                 .keep_existing = u->keep_existing,
-                                .set_times = u->admission.set_times};
+                                .set_times = u->admission.set_times,
+                                .write_out = u->write_out};
     return iw_placer_open(folder, &options, &u->placer, err);
 }
 
@@ -446,6 +447,7 @@ int iw_archive_unpack_deb(int fd, const char *name, const char *folder,
 
 typedef struct decoder {
     int fd;
+    const iw_archive_source *source; /* or NULL: fd */
     iw_ring *ring;
     char file[IW_SHA256_HEX];
     uint64_t file_size, content_size;
@@ -481,6 +483,12 @@ static bool decode(decoder *d, ZSTD_DCtx *context, ZSTD_inBuffer *in, ZSTD_outBu
     return true;
 }
 
+static ssize_t read_packed(const decoder *d, void *buffer, size_t size, off_t at)
+{
+    return d->source ? d->source->read(d->source->context, buffer, size, (uint64_t)at)
+                     : pread(d->fd, buffer, size, at);
+}
+
 static void *run_decoder(void *argument)
 {
     decoder *d = argument;
@@ -488,28 +496,28 @@ static void *run_decoder(void *argument)
     if (!context) abort();
     ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, 27);
     iw_cleanup_free char *buffer = iw_realloc(NULL, READ_BLOCK);
-    iw_hash *hash = iw_hash_new();
+    iw_hash *hash = d->source ? NULL : iw_hash_new();
     ZSTD_outBuffer out = {0};
     bool part = false, fine = true;
     ssize_t got;
     off_t position = 0;
-    while ((got = pread(d->fd, buffer, READ_BLOCK, position)) != 0) {
+    while ((got = read_packed(d, buffer, READ_BLOCK, position)) != 0) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) {
             d->sys = errno;
             break;
         }
         position += got;
-        iw_hash_add(hash, buffer, (size_t)got);
+        if (hash) iw_hash_add(hash, buffer, (size_t)got);
         ZSTD_inBuffer in = {buffer, (size_t)got, 0};
         if (fine) fine = decode(d, context, &in, &out, &part);
-        if (!fine && !d->broken) break; /* aborted */
+        if (!fine && (!d->broken || d->source)) break; /* aborted, or no digest to be taken */
     }
     d->file_size = (uint64_t)position;
-    iw_hash_finish(hash, d->file);
+    if (hash) iw_hash_finish(hash, d->file);
     iw_hash_free(hash);
     ZSTD_freeDCtx(context);
-    if (part) d->broken = true;
+    if (part && fine) d->broken = true;
     if (d->broken || d->sys) {
         iw_ring_abort(d->ring);
     } else {
@@ -553,7 +561,7 @@ static int check_digests(const decoder *d, const hasher *h, const char *name,
         errno = d->sys;
         return iw_fail_errno(err, IW_E_IO, "can't read %s", name);
     }
-    if (strcmp(d->file, expected->file) != 0)
+    if (!d->source && strcmp(d->file, expected->file) != 0)
         return iw_fail(err, IW_E_DIGEST,
                        "%s is damaged: its SHA-256 is %s, but it was stored as %s", name, d->file,
                        expected->file);
@@ -576,16 +584,17 @@ static int lay_entries(unpacker *u, const char *folder, iw_error *err)
     return status;
 }
 
-int iw_archive_lay(int fd, const char *name, const char *folder, const iw_strings *skip,
-                   const iw_packed *expected, char **conflict, iw_error *err)
+static int lay(decoder d, const char *name, const char *folder, const iw_strings *skip,
+               const iw_packed *expected, char **conflict, iw_error *err)
 {
     if (conflict) *conflict = NULL;
     iw_ring *ring = iw_ring_new(2);
     unpacker u = {.name = name,
                   .keep_existing = true,
+                  .write_out = d.source,
                   .in = {.fd = -1, .name = name, .ring = ring}};
     iw_admission admission = {.set_times = true, .skip = skip};
-    decoder d = {.fd = fd, .ring = ring};
+    d.ring = ring;
     hasher h = {.ring = ring, .reader = 1};
     pthread_t threads[2];
     locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
@@ -597,11 +606,15 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
         abort();
     if (folder) status = lay_entries(&u, folder, &laid);
     bool io = status != 0 && laid.kind == IW_E_IO; /* a full disk: no use in reading on */
-    if (io) iw_ring_abort(ring);
+    bool stop = io || (status != 0 && d.source);   /* as where the bytes are known to be right */
+    bool upstream = iw_ring_aborted(ring);         /* then it is the decoder that knows why */
+    if (stop) iw_ring_abort(ring);
+    if (stop && d.source) d.source->stop(d.source->context);
     drain(&u.in);
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
-    if (!io && check_digests(&d, &h, name, expected, err) != 0) {
+    bool judge = !stop || (!io && upstream);
+    if (judge && check_digests(&d, &h, name, expected, err) != 0) {
         status = -1;
     } else if (status != 0) {
         iw_error_move(err, &laid);
@@ -614,6 +627,18 @@ int iw_archive_lay(int fd, const char *name, const char *folder, const iw_string
     iw_ring_free(ring);
     iw_leave_utf8(utf8, old);
     return status;
+}
+
+int iw_archive_lay(int fd, const char *name, const char *folder, const iw_strings *skip,
+                   const iw_packed *expected, char **conflict, iw_error *err)
+{
+    return lay((decoder){.fd = fd}, name, folder, skip, expected, conflict, err);
+}
+
+int iw_archive_lay_from(const iw_archive_source *source, const char *name, const char *folder,
+                        const iw_packed *expected, iw_error *err)
+{
+    return lay((decoder){.fd = -1, .source = source}, name, folder, NULL, expected, NULL, err);
 }
 
 int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path),

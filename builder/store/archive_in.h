@@ -4,6 +4,7 @@
 #define IW_STORE_ARCHIVE_IN_H
 
 #include <locale.h>
+#include <sys/types.h>
 
 #include "store/archive.h"
 
@@ -13,6 +14,20 @@
  * compressed stream is broken. `folder` NULL: only checks. */
 int iw_archive_lay(int fd, const char *name, const char *folder, const iw_strings *skip,
                    const iw_packed *expected, char **conflict, iw_error *err);
+
+/* Where bytes come from that are verified already when they are read: fills at most `size` bytes
+ * of what stands at `at`, waiting for it where it must. 0: the end; -1: errno. Called from another
+ * thread. */
+typedef struct iw_archive_source {
+    ssize_t (*read)(void *context, void *buffer, size_t size, uint64_t at);
+    void (*stop)(void *context); /* no more is wanted: `read` returns at once from now on */
+    void *context;
+} iw_archive_source;
+
+/* The same from such a source: the digest of the compressed file is left to it. What is written is
+ * sent on to the disk at once, so that a sync at the end has little left to wait for. */
+int iw_archive_lay_from(const iw_archive_source *source, const char *name, const char *folder,
+                        const iw_packed *expected, iw_error *err);
 
 /* libarchive turns names from UTF-8 into the locale's: a locale of this thread that has UTF-8 keeps
  * them, whatever the user's is. The first gives what the second puts back. */

@@ -14,7 +14,8 @@
 #include "store/archive.h"
 #include "store/archive_name.h"
 
-#define LINKS_LIMIT 40 /* as the kernel's */
+#define LINKS_LIMIT 40       /* as the kernel's */
+#define WRITE_OUT_FROM 65536 /* bytes: a small file costs more than it saves */
 
 struct iw_placer {
     iw_place_options options;
@@ -441,6 +442,8 @@ int iw_placer_end(iw_placer *placer, uint64_t size, iw_error *err)
     } else if (placer->options.set_times && futimens(placer->fd, times) != 0) {
         status = iw_fail_errno(err, IW_E_IO, "can't get its time");
     }
+    if (placer->options.write_out && size >= WRITE_OUT_FROM) /* a wish: where it fails, it fails */
+        (void)sync_file_range(placer->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     /* Some network file systems tell only here that the disk is full. */
     if (close(placer->fd) != 0 && status == 0 && errno != EINTR)
         status = iw_fail_errno(err, IW_E_IO, "can't be written");

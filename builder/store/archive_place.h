@@ -15,6 +15,7 @@ typedef struct iw_place_options {
     bool keep_existing; /* a file or link that is there must be the same as the new one; without it,
                            it is replaced */
     bool set_times;     /* mtime and atime: IW_ARCHIVE_TIME */
+    bool write_out; /* has the kernel begin to write large files to the disk as they are closed */
 } iw_place_options;
 
 typedef struct iw_placer iw_placer;

@@ -94,6 +94,68 @@ class Attack(sharing.Shared):
                 self.server.rules = {path: remote.changed(flip)}
                 self.refused(word)
 
+    def large(self, name):
+        """A place of its own with a bundle of many pieces, and a rig that trusts it; its file's path and length there."""
+        nas, rig = self.place.folder / name, self.place.rig(f"rig of {name}")
+        file = bundle(self.place.folder / f"dist of {name}", {"bin/hello": b"#!/bin/sh\necho large\n", "data": os.urandom(600_000), "first": os.urandom(4_600_000)})
+        self.anna.push(file, nas)
+        server = remote.Remote(nas)
+        self.addCleanup(server.close)
+        rig.trust(server.url, self.keys["recovery"])
+        server.seen.clear()
+        return nas, rig, server, "blobs/sha256/" + sharing.channel_of(nas)[1]["bundles"][NAME]["file"]["sha256"], file.stat().st_size
+
+    def unpacked(self, rig):
+        return sum(path.stat().st_size for path in rig.folder.glob("opt/.ironwheel-pull-*/**/*") if path.is_file())
+
+    def test_a1_a_bit_in_a_piece_is_never_unpacked(self):
+        """What has come is unpacked while the rest comes, piece by piece, each verified before. Where one is wrong nothing behind it is asked for, and nothing of it or behind it is unpacked."""
+        _, rig, server, path, size = self.large("pieces")
+        sent, looked = [], []
+
+        def rule(handler, _, data):
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(size))
+            handler.end_headers()
+            wrong = data[:4_000_000] + bytes([data[4_000_000] ^ 1]) + data[4_000_001:]
+            try:
+                for at in range(0, size, 400_000):
+                    handler.wfile.write(wrong[at:at + 400_000])
+                    handler.wfile.flush()
+                    sent.append(at)
+                    time.sleep(0.3)
+                    looked.append((at + 400_000, self.unpacked(rig)))
+            except OSError:
+                pass
+            handler.close_connection = True
+            return True
+        server.rules = {path: rule}
+        done = rig.run("pull", "demo", server.url, "-C", rig.folder / "opt", status=1)
+        self.assertIn(f"its SHA-256 is wrong from byte 3932160 on, of {size}; it is not used", done.stderr)
+        self.assertFalse([path for path in rig.folder.glob("opt/demo*")])
+        self.assertGreater(max(unpacked for _, unpacked in looked), 1_000_000, "it is unpacked while it comes")
+        for came, unpacked in looked:
+            self.assertLessEqual(unpacked, min(came, 3_932_160), "random bytes don't compress: never more than was verified")
+        self.assertLess(len(sent) * 400_000, size, "the rest isn't asked for")
+        server.rules.clear()
+        rig.run("pull", "demo", server.url, "-C", rig.folder / "opt")
+
+    def test_a1_pieces_that_lie(self):
+        """Rightly signed, but of another file, or of no number that fits."""
+        nas, rig, server, _, _ = self.large("pieces that lie")
+
+        def other(document):
+            pieces = document["bundles"][NAME]["pieces"]
+            pieces["sha256s"] = pieces["sha256s"][64:] + pieces["sha256s"][:64]
+        sharing.resign(self.anna.config, nas, other)
+        done = rig.run("pull", "demo", server.url, "-C", rig.folder / "opt", status=1)
+        self.assertIn("its SHA-256 is wrong from byte 0 on", done.stderr)
+        for change in ({"size": 1}, {"size": 0}, {"sha256s": "ab"}, {"sha256s": "x" * 64}):
+            sharing.resign(self.anna.config, nas, lambda document: document["bundles"][NAME]["pieces"].update(change))
+            done = rig.run("pull", "demo", server.url, "-C", rig.folder / "opt", status=1)
+            self.assertIn("lacks a field, or one is wrong", done.stderr)
+        self.assertFalse([path for path in rig.folder.glob("opt/demo*")])
+
     def test_a1_a_bit_in_a_delta(self):
         """A note; the whole comes instead, and it is the signed one."""
         nas, rig, _ = self.with_delta()

@@ -67,6 +67,8 @@ static iw_channel *sample(void)
                                                .glibc = "2.35",
                                                .python = "cp311",
                                                .file = {A64, 12},
+                                               .pieces = B64,
+                                               .piece = 65536,
                                                .tar = {B64, 120}});
     iw_channel_put_bundle(channel, &(iw_offer){.name = "base-1-k10",
                                                .stack = "base",
