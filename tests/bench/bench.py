@@ -94,29 +94,29 @@ def bench_pull(folder):
     server = subprocess.Popen([str(PROGRAM), "serve", str(folder / "nas"), "--port", "0", "--json"], stdout=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{json.loads(server.stdout.readline())['port']}"
     ironwheel("trust", "add", url, "--key", keys["recovery"])
-    hand = f'curl -s "{url}/{stem}.tar.zst" | zstd -dcq --long=27 | tar -C "{folder}/hand" -xf -'
+    # Each run into a folder of its own, and none removed between: ext4 passes over inodes that were freed a moment ago one by one, which would be most of either time.
+    def by_hand(into):
+        return ["sh", "-c", f'mkdir "{into}" && curl -s "{url}/{stem}.tar.zst" | zstd -dcq --long=27 | tar -C "{into}" -xf -']
 
-    def fresh():
-        for name in ("ours", "hand"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-            (folder / name).mkdir()
-        os.sync()
+    def by_us(into):
+        return [str(PROGRAM), "pull", stem, url, "-C", str(into)]
 
     def cost(command):  # not `measured`, which would wait for the server, too
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         subprocess.run(command, cwd=folder, env=env, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    ours = [str(PROGRAM), "pull", stem, url, "-C", str(folder / "ours")]
     runs = []
     for i in range(int(os.environ.get("IW_BENCH_ROUNDS", 5)) + 1):
-        fresh()
-        pair = [cost(command) for command in ((ours, ["sh", "-c", hand]) if i % 2 else (["sh", "-c", hand], ours))]
+        pair = []
+        for how in ((by_us, by_hand) if i % 2 else (by_hand, by_us)):
+            os.sync()
+            pair.append(cost(how(folder / f"{how.__name__}{i}")))
         runs.append(pair if i % 2 else pair[::-1])
     for at, what in ((0, "wall"), (1, "CPU")):
         row(f"pull, {what} time", *(statistics.median(pair[which][at] for pair in runs[1:]) for which in (0, 1)), "curl | zstd -d | tar -x", "s", 1)
-    nothing = [cost(ours) for _ in range(11)]
-    once = json.loads(ironwheel("pull", stem, url, "-C", folder / "ours", "--json").splitlines()[-1])
+    nothing = [cost(by_us(folder / "by_us1")) for _ in range(11)]
+    once = json.loads(ironwheel("pull", stem, url, "-C", folder / "by_us1", "--json").splitlines()[-1])
     print(f"{'pull, nothing to bring':24} {statistics.median(wall for wall, _ in nothing) * 1000:10.1f} ms   {statistics.median(cpu for _, cpu in nothing) * 1000:.1f} ms of the processor, {once['requests']} requests",
           flush=True)
     server.terminate()
