@@ -2,6 +2,7 @@
 installed stays as it was, and the remote stays readable."""
 import concurrent.futures
 import http.server
+import json
 import os
 import pathlib
 import shutil

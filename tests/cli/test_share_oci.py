@@ -406,7 +406,7 @@ class Oci(sharing.Shared):
             handler.answer(307, Location=handler.path)
             return True
         for what, rule, cause in (("other bytes", registry.always(200, whole[:-1] + bytes([whole[-1] ^ 1])), "SHA-256"), ("longer", registry.always(200, whole + b"x"), "more than"),
-                                  ("shorter", registry.always(200, whole[:-10]), "SHA-256"), ("endless", endless, "more than"), ("a loop", loop, "redirect"),
+                                  ("shorter", registry.always(200, whole[:-10]), "SHA-256"), ("endless", endless, "wrong from byte"), ("a loop", loop, "redirect"),
                                   ("a file", registry.always(302, Location="file:///etc/passwd"), "file"), ("gone", registry.always(404), "404"), ("html", registry.always(200, b"<html>"), "SHA-256")):
             with self.subTest(what):
                 server = self.liar(blob=lambda handler, rule=rule: handler.match["digest"] == registry.digest(whole) and rule(handler))
