@@ -7,11 +7,12 @@ tried only with LARGE=1. Another list needs a function here: HANDLERS.
     triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-": not pinned yet
     interop.list: NAME VERSION SHA256                                           a client of registries; SHA256: of its wheel
     slurm.list: fixture | STACK                                                 built by jobs on a controller and two nodes, as Debian's slurm-wlm has them
-    share.list: CLIENT VERSION                                                  real clients of a shared place (sharing.py); stack base must be built
+    share.list: CLIENT VERSION                                                  real clients of a shared place (clients.py); stack base must be built
     new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
     heal.list: FILE bundle|impossible=NAME[,NAME]                               FILE: below heal/; `?`: either, as long as what is impossible is named
 """
 import argparse
+import clients
 import json
 import os
 import pathlib
@@ -21,7 +22,6 @@ import sys
 import tempfile
 import time
 
-import sharing
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
@@ -170,7 +170,7 @@ def heal(words):
     return "passed" if came == expected or (expected == "?" and came != "neither") else "failed", "; ".join(told)
 
 
-HANDLERS = {"triage": triage, "new": new, "heal": heal, "interop": interop, "slurm": slurm, "share": sharing.case}
+HANDLERS = {"triage": triage, "new": new, "heal": heal, "interop": interop, "slurm": slurm, "share": clients.case}
 
 
 def cases(path):
