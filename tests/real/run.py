@@ -12,7 +12,6 @@ tried only with LARGE=1. Another list needs a function here: HANDLERS.
     heal.list: FILE bundle|impossible=NAME[,NAME]                               FILE: below heal/; `?`: either, as long as what is impossible is named
 """
 import argparse
-import clients
 import json
 import os
 import pathlib
@@ -22,6 +21,7 @@ import sys
 import tempfile
 import time
 
+import clients
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
