@@ -314,6 +314,12 @@ static bool drop_modules(iw_healer *h, const char *message)
 static void learn(iw_healer *h, const char *message, bool *again)
 {
     iw_lesson lesson;
+    iw_cleanup_strings iw_strings missing = {0};
+    (void)iw_missing_libraries(message, &missing); /* as many at once as are known */
+    for (size_t i = 0; i < missing.count; i++)
+        if (has_recipe(h, missing.items[i]) && iw_sketch_add(&h->libraries, missing.items[i]))
+            *again = true;
+    if (*again) return;
     iw_learn(h->options->name, "1", message, "", &lesson);
     if (lesson.kind == IW_LESSON_NEED && lesson.run && lesson.what && has_recipe(h, lesson.what))
         *again = iw_sketch_add(&h->libraries, lesson.what);

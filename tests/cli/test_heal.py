@@ -90,11 +90,13 @@ PyObject *PyInit_{name}(void) {{ {on_import} return PyModule_Create2(&module, 10
 TAG = "cp311-cp311-linux_x86_64"
 
 
-def module(name, on_import=""):
+def module(name, on_import="", libraries=()):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "source.c")
         path.write_text(MODULE.format(name=name, on_import=on_import))
-        subprocess.run(["gcc", "-O1", "-march=x86-64", "-shared", "-fPIC", "-w", "-o", f"{folder}/out.so", str(path)], check=True)
+        for soname in libraries:
+            subprocess.run(["gcc", "-shared", "-fPIC", f"-Wl,-soname,{soname}", "-x", "c", "/dev/null", "-o", f"{folder}/{soname}"], check=True)
+        subprocess.run(["gcc", "-O1", "-march=x86-64", "-shared", "-fPIC", "-w", "-o", f"{folder}/out.so", str(path), "-Wl,--no-as-needed", *(f"{folder}/{soname}" for soname in libraries)], check=True)
         return pathlib.Path(folder, "out.so").read_bytes()
 
 
@@ -228,6 +230,15 @@ class Heal(unittest.TestCase):
         self.assertEqual(others, files)
         self.assertEqual((other.name, sha256(other.read_bytes())), (bundle.name, sha256(bundle.read_bytes())))
         self.assertEqual(sorted(file.name for file in other.parent.iterdir()), sorted(file.name for file in bundle.parent.iterdir()))
+
+    def test_libraries_that_wheels_expect_from_a_system(self):
+        world, libraries = self.world, {"lz4": "liblz4.so.1", "snappy": "libsnappy.so.1"}
+        world.publish_wheel("needy", "1.0", {"needy.cpython-311-x86_64-linux-gnu.so": module("needy", libraries=libraries.values())}, tag=TAG)
+        for name, soname in libraries.items():
+            world.script(name, "1", compile=f"echo | gcc -shared -fPIC -Wl,-soname,{soname} -x c -o {soname} -", install_script=f"install -D {soname} $DESTDIR$PREFIX/lib/{soname}")
+        rows, _ = self.rows(self.ask("needy.txt", "needy\n"), "--level", "1", "--into", "needy-rig", "--output", world.folder / "needy-out")
+        self.assertEqual(rows[-1]["type"], "healed")
+        self.assertIn("  lz4: 1\n  snappy: 1\n", (world.tree / "needy-rig/recipes/stacks/needy.yaml").read_text())
 
     def test_another_lock_is_left_alone(self):
         path, lock = self.ask("locked.txt", "plain==0.9\n"), self.world.folder / "mine/pylock.toml"
