@@ -363,10 +363,17 @@ static int stage_package(making *m, const iw_node *node, const char *laid, const
     return status;
 }
 
+char *iw_wheel_library(const char *package)
+{
+    iw_cleanup_free char *name = iw_project_name(package);
+    for (char *c = name; *c; c++)
+        if (*c == '+') *c = 'x';
+    return iw_format("iw-%s", name);
+}
+
 static int stage_library(making *m, const iw_node *node, const char *laid, iw_error *err)
 {
-    iw_cleanup_free char *name = iw_project_name(node->recipe->name),
-                         *project = iw_format("iw-%s", name);
+    iw_cleanup_free char *project = iw_wheel_library(node->recipe->name);
     if (!is_project(project)) return no_identity(node->recipe->name, "its name isn't plain", err);
     placing p = {.laid = laid, .alone = true};
     p.stage = new_stage(m, node, project, library_version(m, node->recipe->version));

@@ -43,6 +43,9 @@ int iw_wheels_make(iw_store *store, const iw_plan *plan, const iw_wheel_options 
 /* "k10" of profile k10, "core2.k10" of core2+k10: local label, and folder of the index. Caller
  * frees. */
 char *iw_wheel_label(const char *profile);
+/* The project that a package of shared libraries is on an index: "iw-openblas"; "iw-libstdcxx" of
+ * libstdc++, for no project's name has a plus sign. Caller frees. */
+char *iw_wheel_library(const char *package);
 /* Whether a version is one that indexes take (PEP 440, in its normal form). */
 bool iw_is_wheel_version(const char *text);
 

@@ -65,9 +65,20 @@ static void test_lock(void **state)
     assert_string_equal(a, c);
 }
 
+static void test_library_names(void **state)
+{
+    (void)state;
+    iw_cleanup_free char *plain = iw_wheel_library("openblas"),
+                         *plus = iw_wheel_library("libstdc++"), *other = iw_wheel_library("A_b.c");
+    assert_string_equal(plain, "iw-openblas");
+    assert_string_equal(plus, "iw-libstdcxx");
+    assert_string_equal(other, "iw-a-b-c");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_versions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_library_names),
+                                       cmocka_unit_test(test_versions),
                                        cmocka_unit_test(test_labels),
                                        cmocka_unit_test(test_pages_that_are_none),
                                        cmocka_unit_test(test_lock)};
