@@ -303,18 +303,33 @@ static void read_scripts(const char *text, iw_strings *out)
     }
 }
 
-/* "cp311-cp311" of "Tag: cp311-cp311-linux_x86_64". */
+/* "cp311-cp311" of "Tag: cp311-cp311-linux_x86_64"; "py2.py3-none" of two lines, for setuptools
+ * writes what a file's name has in one expanded, as the binary distribution format wants it. */
 static int read_tag(const char *folder, char **tag, iw_error *err)
 {
-    iw_cleanup_free char *path = iw_path_join(folder, "WHEEL"), *text = NULL;
+    iw_cleanup_free char *path = iw_path_join(folder, "WHEEL"), *text = NULL, *abi = NULL;
+    iw_cleanup_strings iw_strings pythons = {0};
     if (iw_read_file(path, METADATA_LIMIT, &text, NULL, err) != 0) return -1;
-    iw_cleanup_free char *found = header(text, "Tag");
-    char *dash = found ? strchr(found, '-') : NULL;
-    dash = dash ? strchr(dash + 1, '-') : NULL;
-    if (!dash || !iw_is_plain_name(found))
-        return iw_fail(err, IW_E_FORMAT, "%s names no tag that a wheel can have", path);
-    *dash = 0;
-    *tag = iw_steal(&found);
+    iw_slice rest = iw_slice_of(text), line;
+    while (iw_slice_next(&rest, '\n', &line) && iw_slice_trim(line).length) {
+        iw_cleanup_free char *one = iw_strndup(line.data, line.length), *found = header(one, "Tag");
+        char *parts = found, *python = found ? strsep(&parts, "-") : NULL,
+             *binary = strsep(&parts, "-");
+        if (!found) continue;
+        if (!binary || !parts || !iw_is_plain_name(python) || !iw_is_plain_name(binary)) {
+            free(abi), abi = NULL;
+            break;
+        }
+        if (!abi) abi = iw_strdup(binary);
+        if (strcmp(abi, binary) == 0 && !iw_strings_has(&pythons, python))
+            iw_strings_add(&pythons, python);
+    }
+    if (!abi) return iw_fail(err, IW_E_FORMAT, "%s names no tag that a wheel can have", path);
+    iw_buffer out = {0};
+    for (size_t i = 0; i < pythons.count; i++)
+        iw_buffer_add_format(&out, "%s%s", i ? "." : "", pythons.items[i]);
+    iw_buffer_add_format(&out, "-%s", abi);
+    *tag = iw_buffer_take(&out);
     return 0;
 }
 
@@ -526,9 +541,7 @@ static int full_tag(const stage *s, char **tag, iw_error *err)
 {
     iw_floor floor = {0};
     if (!s->compiled) {
-        *tag = strcmp(s->tag, "py2.py3-none") == 0
-                   ? iw_strdup("py2.py3-none-any")
-                   : iw_format("%.*s-none-any", (int)strcspn(s->tag, "-"), s->tag);
+        *tag = iw_format("%.*s-none-any", (int)strcspn(s->tag, "-"), s->tag);
         return 0;
     }
     if (iw_glibc_floor(s->tree, &floor, err) != 0) return -1;
@@ -548,12 +561,23 @@ static int write_info(const stage *s, const char *name, const char *text, iw_err
                : -1;
 }
 
+/* Caller frees. The tag is written expanded: a line for each Python. */
+static char *wheel_text(bool compiled, const char *tag)
+{
+    iw_buffer out = {0};
+    iw_buffer_add_format(&out, "Wheel-Version: 1.0\nGenerator: ironwheel\nRoot-Is-Purelib: %s\n",
+                         compiled ? "false" : "true");
+    size_t pythons = strcspn(tag, "-");
+    iw_slice rest = {tag, pythons}, python;
+    while (iw_slice_next(&rest, '.', &python))
+        iw_buffer_add_format(&out, "Tag: %.*s%s\n", (int)python.length, python.data, tag + pythons);
+    return iw_buffer_take(&out);
+}
+
 /* Takes `metadata`, `tag` and what names the stage. */
 static int write_wheel(making *m, const stage *s, char *metadata, const char *tag, iw_error *err)
 {
-    iw_cleanup_free char *wheel =
-        iw_format("Wheel-Version: 1.0\nGenerator: ironwheel\nRoot-Is-Purelib: %s\nTag: %s\n",
-                  s->compiled ? "false" : "true", tag);
+    iw_cleanup_free char *wheel = wheel_text(s->compiled, tag);
     iw_cleanup_free char *record = in_info(s, "RECORD");
     iw_wheels *out = m->out;
     iw_grow((void **)&out->items, &out->capacity, out->count + 1, sizeof *out->items);

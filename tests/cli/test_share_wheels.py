@@ -47,7 +47,7 @@ def add_packages(world):
     world.script("plainpy", version="1.5", install_script=f"""
         mkdir -p $DESTDIR$PREFIX/{SITE}/plainpy
         echo 'here = True' > $DESTDIR$PREFIX/{SITE}/plainpy/__init__.py
-        """ + info("plainpy", "1.5", "py2.py3-none-any", files=[f"{SITE}/plainpy/__init__.py"]))
+        """ + info("plainpy", "1.5", "py2-none-any\\nTag: py3-none-any", files=[f"{SITE}/plainpy/__init__.py"]))
     world.script("shoutpy", version="2.0", needs="needs:\n  run: [libword, plainpy]\n",
                  install_script=f"""
         mkdir -p $DESTDIR$PREFIX/{SITE}/shoutpy $DESTDIR$PREFIX/bin $DESTDIR$PREFIX/share/shoutpy
@@ -132,6 +132,9 @@ class Wheels(unittest.TestCase):
                          ["iw_cpu-1+k10-py3-none-any.whl", "iw_libword-1.0+k10-py3-none-manylinux_x86_64.whl", "plainpy-1.5+k10-py2.py3-none-any.whl",
                           "shoutpy-2.0+k10-py3-none-manylinux_x86_64.whl"])
         self.assertEqual(self.said["wheels"], 4)
+        (plain,) = [path for name, path in found.items() if name.startswith("plainpy")]
+        with zipfile.ZipFile(plain) as wheel:
+            self.assertTrue(wheel.read("plainpy-1.5+k10.dist-info/WHEEL").decode().endswith("\nTag: py2-none-any\nTag: py3-none-any\n"))
         (shout,) = [path for name, path in found.items() if name.startswith("shoutpy")]
         with zipfile.ZipFile(shout) as wheel:
             names = wheel.namelist()
