@@ -219,7 +219,8 @@ static int try_anew(iw_attempt *a, iw_triage_row *row, iw_error *err)
     iw_cleanup_free char *culprit = NULL;
     if (iw_triage_bring(a, &why) != 0) return not_brought(row, &why, err);
     if (iw_triage_count(a, row, err) != 0 ||
-        iw_triage_trial(a, recipe_of(a->triage, row->package, row->version), row, &culprit, err) != 0)
+        iw_triage_trial(a, recipe_of(a->triage, row->package, row->version), row, &culprit, err) !=
+            0)
         return -1;
     iw_cleanup_free char *owner = NULL, *version = NULL;
     if (culprit && iw_triage_owner(a->site, culprit, &owner, &version) &&

@@ -13,7 +13,7 @@ static void goes_by_meaning(void **state)
 {
     (void)state;
     const char *const several[] = {"0.9", "1.10", "1.9"}, *const labelled[] = {"1.0", "2.0+cu126"},
-               *const all_labelled[] = {"2.10+cu1", "2.9+cu1"}, *const one[] = {"3"};
+                      *const all_labelled[] = {"2.10+cu1", "2.9+cu1"}, *const one[] = {"3"};
     assert_string_equal(newest(several, 3), "1.10");
     assert_string_equal(newest(labelled, 2), "1.0");
     assert_string_equal(newest(all_labelled, 2), "2.10+cu1");
