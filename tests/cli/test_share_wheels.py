@@ -59,7 +59,7 @@ def add_packages(world):
         chmod 755 $DESTDIR$PREFIX/bin/*
         echo data > $DESTDIR$PREFIX/share/shoutpy/data.txt
         """ + info("shoutpy", "2.0", "py3-none-linux_x86_64", "Requires-Dist: plainpy (>=1)\\n",
-                   [f"{SITE}/shoutpy/__init__.py", f"{SITE}/shoutpy/core.so", "bin/shout-word", "bin/shout-helper", "share/shoutpy/data.txt"]))
+                   [f"{SITE}/shoutpy/__init__.py", f"{SITE}/shoutpy/core.so", "bin/shout-word", "bin/shout-helper", "share/shoutpy/data.txt"], metadata_name="ShoutPy"))
     world.stack("pys", {"shoutpy": "2.0"}, pins={"libword": "1.0", "plainpy": "1.5"})
 
 
