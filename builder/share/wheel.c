@@ -501,10 +501,10 @@ static void add_requires(iw_buffer *out, const stage *s)
         add_header(out, "Requires-Dist", s->requires.items[i]);
 }
 
-/* The package's own METADATA with another version, and with the libraries at the end of the
- * headers; all else stays. Caller frees. */
-/* The name as the index has it: pip before 23.1 refuses a metadata file that spells it otherwise
- * ("typing_extensions"), though both are the same project. Caller frees. */
+/* The package's own METADATA with another version, with the libraries at the end of the headers,
+ * and with its name as the index has it: pip before 23.1 refuses a metadata file that spells it
+ * otherwise ("typing_extensions"), though both are the same project. All else stays. Caller frees.
+ */
 static char *package_metadata(const stage *s)
 {
     iw_buffer out = {0};
