@@ -98,22 +98,15 @@ static int make_key(away *a, iw_error *err)
     return status;
 }
 
-static int copy_part(const away *a, const char *name, iw_error *err)
-{
-    iw_cleanup_free char *from = iw_path_join(a->session->options.root, name),
-                         *sent = iw_path_join(a->here, "sent/tree"), *to = iw_path_join(sent, name);
-    return iw_copy_tree(from, to, err);
-}
-
 /* Recipes, patches and the key, as one file. */
 static int send_tree(const away *a, iw_error *err)
 {
-    iw_cleanup_free char *sent = iw_path_join(a->here, "sent"),
+    iw_cleanup_free char *sent = iw_path_join(a->here, "sent"), *tree = iw_path_join(sent, "tree"),
                          *tar = iw_path_join(a->here, "sent.tar"),
                          *name = iw_format("%s/sent.tar", a->folder);
     iw_packing packing = {.plain = true};
     iw_packed packed;
-    if (copy_part(a, "recipes", err) != 0 || copy_part(a, "patches", err) != 0) return -1;
+    if (iw_catalog_copy(a->session->options.root, tree, err) != 0) return -1;
     iw_cleanup_fd int fd = open(tar, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't write %s", tar);
     struct stat status;

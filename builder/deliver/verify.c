@@ -84,12 +84,6 @@ int iw_check_floor(const char *environment, const json_t *manifest, iw_error *er
 
 /* --- rebuilding ----------------------------------------------------------- */
 
-static int copy_tree_part(const char *root, const char *to, const char *name, iw_error *err)
-{
-    iw_cleanup_free char *from = iw_path_join(root, name), *into = iw_path_join(to, name);
-    return iw_copy_tree(from, into, err);
-}
-
 /* The mirror folder is the store's own sources. */
 static int make_rig(const iw_session *session, const char *folder, iw_error *err)
 {
@@ -97,11 +91,9 @@ static int make_rig(const iw_session *session, const char *folder, iw_error *err
                          *mirror = iw_path_join(folder, "mirror"),
                          *link = iw_path_join(folder, "mirror/by-sha256");
     iw_cleanup_free char *sources = iw_store_path(session->store, "sources", "");
-    if (iw_make_folders(tree, 0755, err) != 0 || iw_make_folders(mirror, 0755, err) != 0) return -1;
+    if (iw_make_folders(mirror, 0755, err) != 0) return -1;
     if (symlink(sources, link) != 0) return iw_fail_errno(err, IW_E_IO, "can't make %s", link);
-    return copy_tree_part(session->options.root, tree, "recipes", err) == 0
-               ? copy_tree_part(session->options.root, tree, "patches", err)
-               : -1;
+    return iw_catalog_copy(session->options.root, tree, err);
 }
 
 /* In another place, as another user, with another number of jobs, an empty store, and another time.

@@ -40,6 +40,17 @@ const char *iw_catalog_root(const iw_catalog *catalog)
     return catalog->root;
 }
 
+int iw_catalog_copy(const char *root, const char *to, iw_error *err)
+{
+    static const char *const parts[] = {"recipes", "patches"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        iw_cleanup_free char *from = iw_path_join(root, parts[i]),
+                             *part = iw_path_join(to, parts[i]);
+        if (iw_copy_tree(from, part, err) != 0) return -1;
+    }
+    return 0;
+}
+
 /* --- files ---------------------------------------------------------------- */
 
 bool iw_catalog_has(const iw_catalog *catalog, const char *file)

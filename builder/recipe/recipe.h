@@ -250,6 +250,8 @@ typedef struct iw_catalog iw_catalog;
 int iw_catalog_open(const char *root, iw_catalog **out, iw_error *err);
 void iw_catalog_free(iw_catalog *catalog);
 const char *iw_catalog_root(const iw_catalog *catalog); /* absolute */
+/* A copy of the tree at `root`, of its recipes and patches, in the folder `to`, which is made. */
+int iw_catalog_copy(const char *root, const char *to, iw_error *err);
 
 /* Each loads once, then returns the same borrowed pointer. An unknown name says "did you mean". */
 int iw_catalog_recipe(iw_catalog *catalog, const char *name, const char *version,

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/recipe.h"
 
 #define FILE_LIMIT ((size_t)64 << 20)
 
@@ -18,13 +19,7 @@ static const char *const parts[] = {"recipes", "patches", NULL};
 
 int iw_draft_make(const char *root, const char *folder, iw_error *err)
 {
-    if (iw_remove_tree(folder, err) != 0) return -1;
-    for (size_t i = 0; parts[i]; i++) {
-        iw_cleanup_free char *from = iw_path_join(root, parts[i]),
-                             *to = iw_path_join(folder, parts[i]);
-        if (iw_copy_tree(from, to, err) != 0) return -1;
-    }
-    return 0;
+    return iw_remove_tree(folder, err) == 0 ? iw_catalog_copy(root, folder, err) : -1;
 }
 
 static int add_entry(void *context, const char *relative, const char *full,
