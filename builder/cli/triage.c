@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "pack/pack.h"
+#include "recipe/version.h"
 #include "triage/triage.h"
 
 typedef struct asked {
@@ -42,8 +43,7 @@ static char *recipe_for(const asked *a, const iw_triage_row *row)
             iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", row->package, version);
     }
     if (!out.length && versions.count)
-        iw_buffer_add_format(&out, "%s/%s", row->package,
-                             (const char *)versions.items[versions.count - 1]);
+        iw_buffer_add_format(&out, "%s/%s", row->package, iw_version_newest(&versions));
     return out.length ? iw_buffer_take(&out) : NULL;
 }
 

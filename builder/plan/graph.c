@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include "recipe/version.h"
 
 /* A package while the graph grows. Needs are indices into graph.vertices. */
 typedef struct vertex {
@@ -78,7 +79,7 @@ static int choose_version(graph *g, const char *name, const iw_place *place, con
     return iw_fail_place(err, place,
                          "stack \"%s\" doesn't say which %s: there are %s; name one in the stack "
                          "below \"pins\", or here as %s/%s",
-                         g->stack->name, name, list.data, name, versions.items[versions.count - 1]);
+                         g->stack->name, name, list.data, name, iw_version_newest(&versions));
 }
 
 /* --- growing -------------------------------------------------------------- */

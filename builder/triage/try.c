@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/checks_root.h"
+#include "recipe/version.h"
 #include "triage/internal.h"
 
 #define MISSING_LIMIT 3   /* modules brought for a package that doesn't ask for them */
@@ -194,7 +195,7 @@ static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
     return 0;
 }
 
-/* The recipe whose checks tell how the package is used: that of the version, else the last; NULL
+/* The recipe whose checks tell how the package is used: that of the version, else the newest; NULL
  * where there is none. */
 static const iw_recipe *recipe_of(iw_triage *t, const char *name, const char *version)
 {
@@ -203,10 +204,10 @@ static const iw_recipe *recipe_of(iw_triage *t, const char *name, const char *ve
     iw_error none = IW_ERROR_INIT;
     pthread_mutex_lock(&t->lock);
     if (iw_catalog_versions(t->options.catalog, name, &versions, &none) == 0 && versions.count) {
-        size_t at = versions.count - 1;
+        const char *which = iw_version_newest(&versions);
         for (size_t i = 0; version && i < versions.count; i++)
-            if (strcmp(versions.items[i], version) == 0) at = i;
-        iw_catalog_recipe(t->options.catalog, name, versions.items[at], &recipe, &none);
+            if (strcmp(versions.items[i], version) == 0) which = version;
+        iw_catalog_recipe(t->options.catalog, name, which, &recipe, &none);
     }
     pthread_mutex_unlock(&t->lock);
     iw_error_clear(&none);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "upgrade/bump.h"
 #include "upgrade/draft.h"
 #include "upgrade/metadata.h"
@@ -14,7 +15,6 @@
 #include "upgrade/release.h"
 #include "upgrade/solve.h"
 #include "upgrade/trial.h"
-#include "upgrade/version.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
 #define METADATA_LIMIT ((size_t)4 << 20)

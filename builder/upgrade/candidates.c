@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "upgrade/version.h"
+#include "recipe/version.h"
 
 #define DAY 86400
 

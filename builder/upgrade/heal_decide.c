@@ -7,11 +7,11 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/checks_root.h"
+#include "recipe/version.h"
 #include "triage/triage.h"
 #include "upgrade/ask.h"
 #include "upgrade/heal_hashes.h"
 #include "upgrade/healer.h"
-#include "upgrade/version.h"
 
 enum { ROUNDS = 12 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "upgrade/version.h"
+#include "recipe/version.h"
 
 static iw_hashes one_line(const iw_want *want, const char *version, const char *sha256)
 {

@@ -6,10 +6,10 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "upgrade/ask.h"
 #include "upgrade/learn.h"
 #include "upgrade/maker.h"
-#include "upgrade/version.h"
 
 enum { ROUNDS = 16, LOG_BYTES = 128 << 10 };
 

@@ -6,11 +6,11 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "store/archive.h"
 #include "upgrade/ask.h"
 #include "upgrade/candidates.h"
 #include "upgrade/maker.h"
-#include "upgrade/version.h"
 
 enum { GLIBC = 36 };
 

@@ -5,12 +5,12 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "upgrade/edit.h"
 #include "upgrade/metadata.h"
 #include "upgrade/release.h"
 #include "upgrade/requirement.h"
 #include "upgrade/rig.h"
-#include "upgrade/version.h"
 
 enum { DEEPEST = 4 };
 
@@ -57,7 +57,7 @@ static const char *version_of(const iw_release *release, const char *name, const
     if (selected) return selected;
     if (node) return node->recipe->version;
     return iw_catalog_versions(release->catalog, name, &versions, NULL) == 0
-               ? iw_rig_newest(&versions)
+               ? iw_version_newest(&versions)
                : NULL;
 }
 
@@ -87,7 +87,7 @@ static int recipe_of(const iw_release *release, const char *name, const char *ha
 {
     iw_list versions;
     if (iw_catalog_versions(release->catalog, name, &versions, err) != 0) return -1;
-    const char *version = versions.count ? iw_rig_newest(&versions) : have;
+    const char *version = versions.count ? iw_version_newest(&versions) : have;
     for (size_t i = 0; i < versions.count; i++)
         if (strcmp(versions.items[i], have) == 0) version = have;
     return iw_catalog_recipe(release->catalog, name, version, out, err);

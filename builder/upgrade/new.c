@@ -7,8 +7,8 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "build/checks_root.h"
+#include "recipe/version.h"
 #include "upgrade/maker.h"
-#include "upgrade/version.h"
 
 enum { MOST = 60 }; /* recipes in one run */
 

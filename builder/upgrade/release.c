@@ -11,11 +11,11 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "upgrade/debian.h"
 #include "upgrade/edit.h"
 #include "upgrade/metadata.h"
 #include "upgrade/patch_try.h"
-#include "upgrade/version.h"
 #include "upgrade/watch.h"
 
 #define RECIPE_LIMIT ((size_t)1 << 20)

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
-#include "upgrade/version.h"
+#include "recipe/version.h"
 
 enum { DEEPEST = 40 };
 

@@ -6,8 +6,8 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "recipe/version.h"
 #include "upgrade/draft.h"
-#include "upgrade/version.h"
 
 enum { FILE_LIMIT = 64 << 20 };
 
@@ -59,18 +59,6 @@ static const char *wanted_of(const iw_strings *wanted, const char *name)
     return NULL;
 }
 
-const char *iw_rig_newest(const iw_list *versions)
-{
-    const char *best = versions->count ? versions->items[0] : NULL;
-    for (size_t i = 1; i < versions->count; i++) {
-        bool label = strchr(versions->items[i], '+'), best_label = strchr(best, '+');
-        if (label != best_label ? best_label
-                                : iw_version_compare_text(versions->items[i], best) > 0)
-            best = versions->items[i];
-    }
-    return best;
-}
-
 static const iw_stack *base_of(iw_catalog *catalog)
 {
     const iw_stack *base = NULL;
@@ -85,7 +73,7 @@ int iw_rig_usual(iw_catalog *catalog, const char *name, const char **out, iw_err
     iw_list versions;
     if (iw_catalog_versions(catalog, name, &versions, err) != 0) return -1;
     *out = versions.count ? pin_of(base_of(catalog), name) : NULL;
-    if (!*out) *out = iw_rig_newest(&versions);
+    if (!*out) *out = iw_version_newest(&versions);
     return 0;
 }
 
@@ -97,7 +85,7 @@ static int add_pin(iw_catalog *catalog, const char *name, const iw_stack *base,
     const char *version = wanted_of(wanted, name);
     if (!version && versions.count < 2) return 0;
     if (!version) version = pin_of(base, name);
-    if (!version) version = iw_rig_newest(&versions);
+    if (!version) version = iw_version_newest(&versions);
     iw_buffer_add_format(out, "  %s: %s\n", name, version);
     return 0;
 }

@@ -22,9 +22,6 @@ int iw_rig_write(const iw_rig *rig, const char *path, const char *text, iw_error
  * what stack `base` says, then the newest without a local label. As lines of a stack's `pins`. */
 int iw_rig_pins(const iw_rig *rig, const iw_strings *wanted, const iw_strings *except,
                 iw_buffer *out, iw_error *err);
-/* The newest by meaning ("1.10" after "1.9"), one with a local label only where all have one; NULL
- * of none. Borrowed. */
-const char *iw_rig_newest(const iw_list *versions);
 /* What stack `base` says of a package, else the newest recipe; NULL: there is none. Borrowed from
  * the catalog. */
 int iw_rig_usual(iw_catalog *catalog, const char *name, const char **version, iw_error *err);

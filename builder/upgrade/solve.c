@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "recipe/version.h"
 #include "upgrade/requirement.h"
-#include "upgrade/version.h"
 
 void iw_choices_free(iw_choices *choices)
 {

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/text.h"
-#include "upgrade/version.h"
+#include "recipe/version.h"
 
 enum { LINK_LIMIT = 2000 };
 

@@ -108,7 +108,11 @@ class Kinds(unittest.TestCase):
                                                                                              "    def test_large(self): tested.f(4711)\n    def test_wrong(self): self.fail('on every CPU')\n"})
         world.one("proven")
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
-        cls.rows = world.triage("early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
+        world.one("judged")
+        for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
+            world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
+            world.script("early", version, install_script="true")
+        cls.rows = world.triage("judged", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -151,6 +155,10 @@ class Kinds(unittest.TestCase):
         self.assertRegex(row["what"], "^test test_it.py::.*test_large")
         self.assertTrue(any(re.search("test_wrong.*on any CPU", note) for note in row["notes"]), row)
         self.assertEqual((self.verdict("proven"), self.rows["proven"]["reached"]["tests"]), ("runs", 1), self.rows["proven"])
+
+    def test_the_newest_recipe_is_no_matter_of_bytes(self):
+        self.assertEqual(self.rows["early"]["advice"], "build recipe early/1.10")
+        self.assertEqual((self.verdict("judged"), self.rows["judged"]["reached"]["checks"]), ("runs", 1), self.rows["judged"])
 
     def test_what_no_index_has(self):
         self.assertEqual((self.verdict("nonesuch"), self.rows["nonesuch"]["version"]), ("unknown", None))

@@ -269,6 +269,8 @@ static void test_versions(void **state)
     stack(w, "k10", "a: 1", "");
     plan_fails(w, "recipes/a/1.yaml:10:9: stack \"s\" doesn't say which lib");
     plan_fails(w, "there are 1, 2");
+    recipe_with(w, "lib", "10", "", "", "make");
+    plan_fails(w, "or here as lib/10"); /* the newest, which isn't the last by its bytes */
     stack(w, "k10", "a: 1", "lib: 1");
     plan(w);
     assert_string_equal(node(w, "lib")->recipe->version, "1");

@@ -111,7 +111,8 @@ static void test_all_libraries(void **state)
     assert_true(iw_missing_libraries(
         "the environment of stack x: shared libraries are missing in the bundle, and are not "
         "glibc's own:\n  lib/a b.so needs libstdc++.so.6\n  lib/c.so needs libstdc++.so.6\n  "
-        "lib/c.so needs liblz4.so.1\nAdd the package that has them",
+        "lib/c.so needs liblz4.so.1\n  lib/d.so needs word.so and more\nAdd the package that has "
+        "them",
         &recipes));
     assert_int_equal(recipes.count, 2);
     assert_string_equal(recipes.items[0], "libstdc++");

@@ -1,11 +1,13 @@
 /* Versions of Python packages and conditions on them. Format: the PyPA's "Version specifiers" (PEP
  * 440), with everything that it normalises ("v1.0-RC.1", "1.0-1"). */
-#ifndef IW_UPGRADE_VERSION_H
-#define IW_UPGRADE_VERSION_H
+#ifndef IW_RECIPE_VERSION_H
+#define IW_RECIPE_VERSION_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "recipe/recipe.h"
 
 enum { IW_VERSION_PARTS = 12, IW_VERSION_LOCAL = 48 };
 
@@ -37,5 +39,8 @@ bool iw_version_meets(const iw_version *version, const char *conditions, bool *v
 /* By texts: as iw_version_compare, and what is no version is older than every version (two such by
  * bytes). */
 int iw_version_compare_text(const char *a, const char *b);
+/* The newest by meaning ("1.10" after "1.9"), one with a local label only where all have one: what
+ * is taken, or advised, where nobody names a version. NULL of none. Borrowed. */
+const char *iw_version_newest(const iw_list *versions);
 
 #endif

@@ -1,4 +1,4 @@
-#include "upgrade/version.h"
+#include "recipe/version.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -333,4 +333,16 @@ bool iw_version_meets(const iw_version *version, const char *conditions, bool *v
     }
     if (valid) *valid = readable;
     return all && readable;
+}
+
+const char *iw_version_newest(const iw_list *versions)
+{
+    const char *best = versions->count ? versions->items[0] : NULL;
+    for (size_t i = 1; i < versions->count; i++) {
+        bool label = strchr(versions->items[i], '+'), best_label = strchr(best, '+');
+        if (label != best_label ? best_label
+                                : iw_version_compare_text(versions->items[i], best) > 0)
+            best = versions->items[i];
+    }
+    return best;
 }
