@@ -108,11 +108,13 @@ class Kinds(unittest.TestCase):
                                                                                              "    def test_large(self): tested.f(4711)\n    def test_wrong(self): self.fail('on every CPU')\n"})
         world.one("proven")
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
+        unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
+        world.wheel("classes", {"classes.py": unmade + "class Z:\n    def method(self): pass\ndef run():\n    import subprocess\n    subprocess.run(['/bin/sh', '-c', 'sleep 200'])\n"})
         world.one("judged")
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -145,6 +147,10 @@ class Kinds(unittest.TestCase):
         self.assertEqual((row["verdict"], row["what"], row["feature"], row["function"], row["unguarded"]), ("dies-in-use", "call of uses.f", "sse4.1", "f", 1), row)
         self.assertEqual((self.verdict("deep"), self.rows["deep"]["what"]), ("dies-in-use", "import of deep.inner.hard"))
         self.assertEqual((self.verdict("holds"), self.rows["holds"]["what"], self.rows["holds"]["constructor"]), ("dies-in-use", "loading holds/libheld.so.3", True))
+
+    def test_each_is_called_once(self):
+        """An instance that can't be made ends there, and no other program is run."""
+        self.assertEqual((self.verdict("classes"), self.rows["classes"]["reached"]["called"]), ("imports", 7), self.rows["classes"])
 
     def test_a_module_for_another_cpu(self):
         self.assertEqual(self.verdict("chooses"), "imports", self.rows["chooses"])
