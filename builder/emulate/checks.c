@@ -344,15 +344,27 @@ static int write_text(const char *folder, const iw_check *check, char **path, iw
     return 0;
 }
 
-/* Every machine's user has a name; getpass.getuser and torch's compiler ask for it. */
-static int bind_accounts(struct binds *binds, const char *folder, iw_error *err)
+/* A file below /etc that says what it says on every machine. */
+static int bind_etc(struct binds *binds, const char *folder, const char *name, const char *text,
+                    iw_error *err)
 {
-    static const char accounts[] =
-        "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n";
-    iw_cleanup_free char *file = iw_path_join(folder, "check-passwd");
-    if (iw_write_passing(file, accounts, strlen(accounts), 0644, err) != 0) return -1;
-    bind(binds, IW_BIND_READ_ONLY, iw_steal(&file), iw_strdup("/etc/passwd"));
+    iw_cleanup_free char *file = iw_format("%s/check-%s", folder, name);
+    if (iw_write_passing(file, text, strlen(text), 0644, err) != 0) return -1;
+    bind(binds, IW_BIND_READ_ONLY, iw_steal(&file), iw_format("/etc/%s", name));
     return 0;
+}
+
+/* Every machine's user has a name; getpass.getuser and torch's compiler ask for it. Where a check
+ * has loopback, "localhost" is its address, as programs with a server of their own expect; any
+ * other name is still asked of DNS, which the network's filter sees. */
+static int bind_names(struct binds *binds, const char *folder, const iw_check *check, iw_error *err)
+{
+    if (bind_etc(binds, folder, "passwd",
+                 "root:x:0:0:root:/:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n", err) != 0)
+        return -1;
+    if (!check->loopback) return 0;
+    if (bind_etc(binds, folder, "hosts", "127.0.0.1 localhost\n", err) != 0) return -1;
+    return bind_etc(binds, folder, "nsswitch.conf", "hosts: files dns\n", err);
 }
 
 static void add_environment(iw_strings *environment, const struct places *places)
@@ -404,7 +416,7 @@ static int setting_make(const iw_check_run *run, const char *folder, const iw_ch
     if (iw_write_passing(s->records, "", 0, 0644, err) != 0) return -1;
     if (s->host) return host_places(run, folder, s->records, s->text, &s->places, err);
     s->places = boxed_places();
-    if (bind_accounts(&s->binds, folder, err) != 0) return -1;
+    if (bind_names(&s->binds, folder, check, err) != 0) return -1;
     bind_all(&s->binds, run);
     if (!s->native) bind_cpu(&s->binds, s->shown);
     for (size_t i = 0; i < run->bind_count; i++)

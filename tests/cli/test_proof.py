@@ -97,6 +97,21 @@ class Proof(unittest.TestCase):
 
     # --- code made at run time ---
 
+    def test_a_check_with_loopback_knows_localhost(self):
+        """And asks DNS for every other name, which is told."""
+        self.program("asks", "int getaddrinfo(const char *, const char *, const void *, void **);\n    int main(int count, char **words) { void *found; (void)count; return getaddrinfo(words[1], \"80\", 0, &found) != 0; }", """
+            checks:
+              - name: localhost
+                command: [bin/asks, localhost]
+                network: loopback
+            """)
+        self.stack("asking", {"asks": "1"}, "k10")
+        _, result = self.world.build("asking")
+        self.assertEqual([check["passed"] for check in self.checks_of(result)], [True])
+        recipe = self.world.tree / "recipes/asks/1.yaml"
+        recipe.write_text(recipe.read_text().replace("[bin/asks, localhost]", "[bin/asks, example.org]"))
+        self.assertIn("tried to use the network", self.world.run("build", "asking", status=1).stderr)
+
     def test_a_check_meets_what_an_engine_makes(self):
         self.program("engine", ENGINE, """
             checks:
