@@ -135,10 +135,10 @@ test-fleet: test-deps ## build stack base-fleet, which passes under Core 2, K10 
 	@$(RUN_TESTS)-fleet tests/fleet
 test-hosts: all ## bootstrap on fresh systems (HOSTS=…: bullseye bookworm trixie sid bare), each bundle compared with this host's (root, an hour; not part of CI)
 	@python3 tests/hosts/run.py $(HOSTS)
-prove: test-deps ## build one stack and prove it from outside, STACK=name (as long as that stack takes; not part of CI)
+prove: test-deps ## build one stack and prove it from outside, STACK=name (as long as that stack takes; not part of CI); DIST=folder keeps its bundle, or takes the one that is there
 	@test -n "$(STACK)" || { echo "which stack? make prove STACK=name; ./bootstrap.sh --list names them" >&2; exit 2; }
 	@$(MAKE) --no-print-directory -j$(shell nproc) all
-	@IW_STACK='$(STACK)' $(RUN_TESTS)-prove tests/prove
+	@IW_STACK='$(STACK)' IW_DIST='$(DIST)' $(RUN_TESTS)-prove tests/prove
 test-repro: test-deps ## build stack base twice, in other places, at other times, and compare the bytes
 	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@IW_PROGRAM=$(abspath $(B))/ironwheel python3 tests/repro.py

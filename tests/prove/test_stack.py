@@ -1,5 +1,6 @@
-"""Any stack for real, the one that IW_STACK names: builds it (or takes it from the store), then proves from outside what holds of every bundle. What is special to a stack
-stands in its checks, which ran under the emulated CPU before there was a bundle, and run again here, in `verify`. Not part of CI, for most stacks take hours."""
+"""Any stack for real, the one that IW_STACK names: builds it (or takes the bundle that IW_DIST holds, where it is this very plan's), then proves from outside what holds of
+every bundle. What is special to a stack stands in its checks, which ran under the emulated CPU before there was a bundle, and run again here, in `verify`. Not part of CI, for
+most stacks take hours."""
 import hashlib
 import json
 import os
@@ -42,7 +43,8 @@ class Stack(unittest.TestCase):
             raise AssertionError("which stack? make prove STACK=name")
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"ironwheel-prove-{STACK}-", dir=os.environ.get("TMPDIR")))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        done = cls.ironwheel("build", STACK, "--json", "--output", cls.folder / "dist")
+        cls.dist = pathlib.Path(os.environ.get("IW_DIST") or cls.folder / "dist").absolute()
+        done = cls.ironwheel("build", STACK, "--json", "--output", cls.dist)
         if done.returncode:
             raise AssertionError(f"ironwheel build {STACK} ended with {done.returncode}")
         cls.result = json.loads(done.stdout.splitlines()[-1])
@@ -64,7 +66,7 @@ class Stack(unittest.TestCase):
         self.assertRegex(self.bundle.name, rf"^{re.escape(STACK)}-[0-9.]+-[a-z0-9-]+-glibc2\.\d+-cp311\.tar\.zst$")
 
     def test_a_second_build_has_nothing_to_do(self):
-        self.assertIn("nothing to do", self.ironwheel("build", STACK, "--output", self.folder / "dist").stdout)
+        self.assertIn("nothing to do", self.ironwheel("build", STACK, "--output", self.dist).stdout)
 
     def test_verify_passes(self):
         done = self.ironwheel("verify", self.bundle)
