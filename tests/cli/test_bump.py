@@ -168,6 +168,7 @@ class Bump(unittest.TestCase):
         self.assertEqual(report["difference"]["packages"], [{"name": "tone", "from": "1.0", "to": "1.1"}])
         self.assertTrue(all(row["action"] == "reuse" for row in self.world.plan("tones").values()))
         self.assertIn("nothing to do", self.world.run("build", "tones").stdout)
+        self.assertIn("nothing to do", self.world.run("build", "-C", ".", "tones").stdout)
         self.world.run("plan", "others")
         # Nothing newer is an answer.
         report, _ = self.bump("tone")
