@@ -36,6 +36,7 @@ struct all {
     json_t *banned;     /* {name: why}: tried, and kept back */
     json_t *limits;     /* {name: [{conditions, by}]}: what building others needs of it */
     json_t *tools, *selected;
+    json_t *memory; /* what drafts that were given up found out */
     iw_debian_releases debian;
     iw_strings drafted; /* names that the draft moves */
 };
@@ -88,6 +89,7 @@ static iw_release release_of(const struct all *all, const struct package *packag
                           .report = package->report,
                           .tools = all->tools,
                           .selected = all->selected,
+                          .memory = all->memory,
                           .give_way = give_way,
                           .give_way_context = (void *)all,
                           .debian = all->debian.count ? &all->debian : NULL};
@@ -322,6 +324,7 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
     release.rules.only = iw_choice_version(choice);
     release.run_needs = &needs;
     json_object_clear(all->tools);
+    json_object_del(package->report, "with"), json_object_del(package->report, "unmet");
     iw_trial_tell(&all->trial, IW_EVENT_STARTED, "patches", name);
     int status = iw_release_choose(&release, &why);
     if (status == 0) status = iw_release_draft(&release, &why);
@@ -554,6 +557,7 @@ static void close_all(struct all *all)
     json_decref(all->limits);
     json_decref(all->tools);
     json_decref(all->selected);
+    json_decref(all->memory);
     iw_strings_free(&all->drafted);
     iw_debian_releases_free(&all->debian);
     iw_trial_close(&all->trial);
@@ -568,7 +572,8 @@ int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back
                       .banned = json_object(),
                       .limits = json_object(),
                       .tools = json_object(),
-                      .selected = json_object()};
+                      .selected = json_object(),
+                      .memory = json_object()};
     all.fetch.cancel = options->deliver.cancel;
     all.fetch.sink = options->deliver.sink;
     all.trial.report = *report = json_pack("{s:s,s:s}", "name", ALL, "stack", options->stack);

@@ -14,6 +14,7 @@
 #include "recipe/version.h"
 #include "upgrade/debian.h"
 #include "upgrade/edit.h"
+#include "upgrade/memory.h"
 #include "upgrade/metadata.h"
 #include "upgrade/patch_try.h"
 #include "upgrade/watch.h"
@@ -284,13 +285,15 @@ int iw_release_choose(iw_release *release, iw_error *err)
 {
     iw_candidates list;
     const iw_candidate *one;
-    if (take_existing(release)) return 0;
+    if (iw_memory_choice(release) || take_existing(release)) return 0;
     if (iw_release_candidates(release, &list, err) != 0) return -1;
     int status = iw_candidates_choose(&list, release->recipe->version, &release->rules, &one, err);
     if (status == 0) take(release, one);
     if (status == 0) release->exists = tree_has(release, release->to);
     iw_candidates_free(&list);
-    return status == 0 ? pin_download(release, err) : -1;
+    if (status == 0) status = pin_download(release, err);
+    if (status == 0) iw_memory_keep_choice(release);
+    return status;
 }
 
 /* --- the recipe's text ---------------------------------------------------- */
@@ -310,6 +313,7 @@ int iw_release_write(const iw_release *release, const char *relative, const char
                      iw_error *err)
 {
     iw_cleanup_free char *path = draft_path(release, relative);
+    iw_memory_note(release, relative, text);
     return iw_write_passing(path, text, strlen(text), 0644, err);
 }
 
@@ -804,8 +808,14 @@ static int try_sources(iw_release *release, iw_error *err)
 {
     iw_metadata before = {0}, after = {0};
     iw_cleanup_free char *sources = iw_path_join(release->work, "src");
-    int status = try_recipe(release, sources, &before, &after, err);
-    (void)!iw_remove_tree(sources, NULL);
+    int status = 0;
+    if (!iw_memory_replay(release, &before, &after)) {
+        iw_memory_begin(release);
+        status = write_new(release, err);
+        if (status == 0) status = try_recipe(release, sources, &before, &after, err);
+        iw_memory_end(release, status == 0, &before, &after);
+        (void)!iw_remove_tree(sources, NULL);
+    }
     if (status == 0) status = iw_release_needs(release, &before, &after, err);
     iw_metadata_clear(&before);
     iw_metadata_clear(&after);
@@ -827,8 +837,7 @@ int iw_release_put(const iw_release *release, iw_error *err)
 
 int iw_release_draft(iw_release *release, iw_error *err)
 {
-    if (!release->exists && (write_new(release, err) != 0 || try_sources(release, err) != 0))
-        return -1;
+    if (!release->exists && try_sources(release, err) != 0) return -1;
     return iw_release_pin(release, err);
 }
 

@@ -29,6 +29,8 @@ typedef struct iw_release {
      * draft then fails, and is to be made anew. NULL: none can. */
     bool (*give_way)(void *context, const char *name, const char *conditions, const char *by);
     void *give_way_context;
+    json_t *memory;        /* of a run that drafts more than once (memory.h), or NULL */
+    json_t *noted;         /* memory.c's, while sources are tried */
     iw_strings *run_needs; /* gets what the sources say that is needed to run, or NULL */
     bool denied;           /* the draft failed because one of those isn't met */
     unsigned depth;        /* 0: the package itself; else such a tool */
@@ -52,7 +54,7 @@ int iw_release_choose(iw_release *release, iw_error *err);
  * stack's pin. IW_E_CHECK where a patch conflicts; `report` has the hunks. */
 int iw_release_draft(iw_release *release, iw_error *err);
 
-/* Of release.c, for needs.c. */
+/* Of release.c, for needs.c and memory.c. */
 int iw_release_read(const iw_release *release, const char *relative, char **out, iw_error *err);
 int iw_release_write(const iw_release *release, const char *relative, const char *text,
                      iw_error *err);

@@ -489,7 +489,9 @@ class Bump(unittest.TestCase):
         recipe = w.tree / "recipes/tone/1.0.yaml"
         recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [gong]\n  run: [bell]\nbuild:\n"))
         w.stack("tones", {"tone": "1.0", "bell": "1.0", "gong": "1.0"})
+        w.server.asked.clear()
         report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        self.assertEqual(w.server.asked.count(("GET", "/simple/bell/")), 4)  # what there is, which is taken, and two files; not once more for each draft
         found = {one["name"]: one for one in report["packages"]}
         self.assertEqual({name: one.get("to") for name, one in found.items()}, {"tone": "1.1", "bell": "3.0", "gong": "2.0"})
         self.assertEqual(found["tone"]["cause"], "1.2 needs bell>=5, and there is only 3.0")
