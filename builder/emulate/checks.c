@@ -18,9 +18,6 @@
 #include "emulate/cpuid.h"
 #include "emulate/crash.h"
 
-/* Where a check sees the environment: not where it was laid, and a path that careless quoting trips
- * over. */
-#define ENVIRONMENT "/rig \xc3\xbc/env"
 #define EMULATOR "/opt/iw-tools/qemu-x86_64-static"
 #define CRASH_LIBRARY "/opt/iw-tools/iw-crash.so"
 #define CRASH_RECORDS "/run/crash"
@@ -151,7 +148,7 @@ static void places_free(struct places *p)
 
 static struct places boxed_places(void)
 {
-    return (struct places){iw_strdup(ENVIRONMENT),
+    return (struct places){iw_strdup(IW_CHECK_ENVIRONMENT),
                            iw_strdup("/opt/iw-tools/iw-trace"),
                            iw_strdup("/opt/iw-tools/iw-init"),
                            iw_strdup(CRASH_LIBRARY),
@@ -198,7 +195,7 @@ static void bind_all(struct binds *binds, const iw_check_run *run)
         bind_glibc(binds, run->toolchain_root);
         bind_shell(binds, run->toolchain_root);
     }
-    bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(ENVIRONMENT));
+    bind(binds, IW_BIND_READ_ONLY, iw_strdup(run->environment), iw_strdup(IW_CHECK_ENVIRONMENT));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-trace"),
          iw_strdup("/opt/iw-tools/iw-trace"));
     bind(binds, IW_BIND_READ_ONLY, iw_path_join(run->helpers, "iw-init"),

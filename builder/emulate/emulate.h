@@ -24,6 +24,10 @@ char *iw_emulator_note(const iw_profile *profile);
 int iw_show_cpu(const char *emulator, const char *model, const char *helpers, const char *folder,
                 iw_error *err);
 
+/* Where a check sees the environment: not where it was laid, and a path that careless quoting trips
+ * over. */
+#define IW_CHECK_ENVIRONMENT "/rig \xc3\xbc/env"
+
 typedef struct iw_check_run {
     const char *environment;    /* host path of the laid, relocated environment */
     const char *toolchain_root; /* glibc and a shell come from it; NULL: no sandbox, the host's */

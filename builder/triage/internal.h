@@ -80,6 +80,13 @@ void iw_triage_for(const iw_profile *profile, char key[IW_SHA256_HEX]);
 /* An array of what pip chose: project, version, file, url, sha256, size, requires_python. */
 json_t *iw_triage_wheels_of(const iw_attempt *attempt);
 
+/* --- bytecode.c --- */
+/* Of Debian's Python, once for the toolchain's root, into t->bytecode; sets t->cache, too. */
+int iw_triage_compile_library(iw_triage *triage, iw_error *err);
+/* What below `top`, which the sandbox shows as `shown`, a bounded time is enough for, into the
+ * attempt's folder of bytecode. A part of it, or nothing, is no failure. */
+void iw_triage_compile(const iw_attempt *attempt, const char *top, const char *shown);
+
 /* --- sdist.c --- */
 /* Looks for the tests in the sdist of that version; attempt->tests. A package
  * without any, or whose sdist can't be had, is no failure. */

@@ -4,61 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/machine.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "base/process.h"
 #include "build/checks_root.h"
 #include "triage/internal.h"
 
 #define TEAM_LIMIT 64
 #define ATTEMPT_MEMORY 2500 /* MiB that one may take */
-
-/* --- Python's bytecode ---------------------------------------------------- */
-
-/* Compiles the standard library's sources, natively, as the sandbox sees them: an emulated Python
- * would take seconds for it, each time. Written aside and renamed: others may be reading. */
-static const char compile_code[] =
-    "import os, py_compile, sys\n"
-    "root, out = sys.argv[1:]\n"
-    "skip = {'test', 'tests', 'idlelib', 'lib2to3', 'tkinter', 'turtledemo', 'ensurepip', "
-    "'pydoc_data', 'distutils', '__pycache__', 'dist-packages', 'site-packages'}\n"
-    "top = root + '/usr/lib/python3.11'\n"
-    "for folder, folders, files in os.walk(top):\n"
-    "    folders[:] = [name for name in folders if name not in skip]\n"
-    "    for name in files:\n"
-    "        path = os.path.join(folder, name)\n"
-    "        to = os.path.join(out, os.path.relpath(path, top))[:-3] + '.cpython-311.pyc'\n"
-    "        if name.endswith('.py') and not os.path.islink(path):\n"
-    "            py_compile.compile(path, to, path[len(root):], True, "
-    "invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)\n";
-
-static int compile_library(iw_triage *t, iw_error *err)
-{
-    iw_cleanup_free char *parent = iw_path_parent(t->root), *passing = NULL;
-    t->bytecode = iw_path_join(parent, "bytecode");
-    t->cache = iw_checks_bytecode(t->root);
-    if (iw_exists(t->bytecode)) return 0;
-    iw_cleanup_strings iw_strings argv = {0}, environment = {0};
-    iw_triage_python(t, &argv, &environment);
-    if (iw_temporary_folder(parent, "bytecode-", &passing, err) != 0) return -1;
-    iw_strings_add_all(&argv,
-                       (const char *const[]){"-I", "-c", compile_code, t->root, passing, NULL});
-    iw_emit(&t->sink,
-            (iw_event){.type = IW_EVENT_STARTED, .subject = "Python", .phase = "compile"});
-    int status = iw_run_capture((const char *const *)argv.items,
-                                (const char *const *)environment.items, 1 << 20, NULL, NULL, err);
-    if (status == 0) chmod(passing, 0755);
-    if (status != 0 || (rename(passing, t->bytecode) != 0 && !iw_exists(t->bytecode)))
-        status = status ? -1 : iw_fail_errno(err, IW_E_IO, "can't make %s", t->bytecode);
-    if (iw_exists(passing)) iw_remove_tree(passing, NULL);
-    iw_emit(&t->sink,
-            (iw_event){.type = IW_EVENT_FINISHED, .subject = "Python", .phase = "compile"});
-    return status;
-}
 
 /* --- life ----------------------------------------------------------------- */
 
@@ -89,7 +44,8 @@ static int open_all(iw_triage *t, iw_error *err)
                    iw_temporary_folder(parent, "triage-", &t->work, err) ||
                    iw_checks_root(t->options.catalog, t->options.store, &t->options.fetch, &t->root,
                                   err) ||
-                   find_emulator(t, err) || (!t->options.environment && compile_library(t, err))
+                   find_emulator(t, err) ||
+                   (!t->options.environment && iw_triage_compile_library(t, err))
                ? -1
                : 0;
 }

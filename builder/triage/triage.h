@@ -10,7 +10,7 @@
 #include "triage/requirement.h"
 
 #define IW_TRIAGE_SITE "triage" /* in paths of rows' crashes: below it stands what pip brought */
-#define IW_TRIAGE_SECONDS 25    /* default of `seconds` */
+#define IW_TRIAGE_SECONDS 15    /* default of `seconds` */
 
 typedef struct iw_triage_options { /* borrowed, all of it, until iw_triage_close */
     iw_catalog *catalog;           /* whose recipes' checks tell how a package is used */

@@ -422,6 +422,7 @@ static void tally(struct trial *t, const json_t *said)
                                                                : "libraries",
                                   (long long)json_integer_value(json_object_get(item, "left")));
         if (is(item, "end", "slow")) note(t, item, "took too long");
+        if (is(item, "end", "missing")) note(t, item, "");
         if (!fine || json_is_true(json_object_get(item, "file_of_tests"))) continue;
         t->row->imported += is(item, "kind", "top") || is(item, "kind", "import");
         t->row->loaded += is(item, "kind", "load");
@@ -603,13 +604,15 @@ static int go(struct trial *t, char **culprit, iw_error *err)
     iw_triage_row *row = t->row;
     json_t *said = NULL;
     tell_stage(t, "import", 0);
+    iw_triage_compile(t->attempt, t->attempt->site, IW_CHECK_ENVIRONMENT "/" IW_TRIAGE_SITE);
     int status = stage(t, "import", IMPORT_TIMEOUT, &said, err);
     bool failed = status == 0 && (import_failed(t, said) || t->counted);
     if (status == 0 && t->counted) settle(t, IW_TRIAGE_DIES_AT_IMPORT, culprit);
     if (status == 0 && !failed) {
         tell_stage(t, "use", 1);
         iw_triage_find_tests(t->attempt, row->version ? row->version : "");
-        if (t->attempt->tests) iw_triage_tools(t->attempt->triage);
+        const char *tools = t->attempt->tests ? iw_triage_tools(t->attempt->triage) : NULL;
+        if (tools) iw_triage_compile(t->attempt, tools, "/run/tools");
         status = use(t, err);
     }
     if (status == 0 && !failed) {

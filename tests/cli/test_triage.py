@@ -110,11 +110,12 @@ class Kinds(unittest.TestCase):
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
         unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
         world.wheel("classes", {"classes.py": unmade + "class Z:\n    def method(self): pass\ndef run():\n    import subprocess\n    subprocess.run(['/bin/sh', '-c', 'sleep 200'])\n"})
+        world.wheel("lacks", {"lacks/__init__.py": "", "lacks/other.py": "import nobody_has_it\n", "lacks/wrong.py": "import lacks.nothing\n"})
         world.one("judged")
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -151,6 +152,11 @@ class Kinds(unittest.TestCase):
     def test_each_is_called_once(self):
         """An instance that can't be made ends there, and no other program is run."""
         self.assertEqual((self.verdict("classes"), self.rows["classes"]["reached"]["called"]), ("imports", 7), self.rows["classes"])
+
+    def test_what_it_imports_and_nobody_brought(self):
+        notes = self.rows["lacks"]["notes"]
+        self.assertIn("import of lacks.other: ModuleNotFoundError: No module named 'nobody_has_it'", notes)
+        self.assertIn("import of lacks.wrong: ModuleNotFoundError: No module named 'lacks.nothing', on any CPU", notes)
 
     def test_a_module_for_another_cpu(self):
         self.assertEqual(self.verdict("chooses"), "imports", self.rows["chooses"])
