@@ -57,6 +57,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 ReturnToService=2
+MinJobAge=604800
 MailProg=/bin/true
 SchedulerParameters=sched_interval=2,defer
 {nodes}PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
