@@ -52,10 +52,11 @@ COMPILED_IN := $(VENDOR)/libzstd.a $(ZYDIS)
 COMPILED_IN_HEADERS := $(VENDOR)/zstd/headers $(if $(ZYDIS),$(VENDOR)/zydis/headers $(VENDOR)/zycore/headers)
 
 # --- rooms: $(B)/lib<room>.a ------------------------------------------------------------------------------------------------
+# The list itself is a prerequisite: an object that is missing is nothing to do for make (.SECONDARY) where its source is older than the archive.
 objects = $(patsubst %.c,$(B)/obj/builder/$(1)/%.o,$($(1)_SOURCES))
 define room_rules
-$(B)/lib$(1).a: $(call objects,$(1))
-	@rm -f $$@; $(AR) rcD $$@ $$^
+$(B)/lib$(1).a: $(call objects,$(1)) builder/$(1)/room.mk
+	@rm -f $$@; $(AR) rcD $$@ $$(filter %.o,$$^)
 ALL_OBJECTS += $(call objects,$(1))
 endef
 $(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
@@ -64,8 +65,8 @@ $(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
 uses_of = $(1) $(foreach used,$($(1)_USES),$(call uses_of,$(used)))
 room_libs = $(foreach room,$(sort $(call uses_of,$(1))),$(B)/lib$(room).a)
 
-$(B)/libironwheel.a: $(ALL_OBJECTS) | $(COMPILED_IN)
-	@rm -f $@; $(AR) rcD $@ $^
+$(B)/libironwheel.a: $(ALL_OBJECTS) $(ROOMS:%=builder/%/room.mk) | $(COMPILED_IN)
+	@rm -f $@; $(AR) rcD $@ $(filter %.o,$^)
 
 $(B)/libexec/ironwheel: $(B)/obj/builder/cli/main.o $(B)/libironwheel.a
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "base/scratch.h"
 #include "pack/pack.h"
 #include "share/push.h"
 
@@ -29,16 +30,14 @@ void iw_giving_close(iw_giving *giving)
 static int push(iw_context *context, iw_giving *giving, const iw_push_item *item, iw_pushed *done,
                 iw_error *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    iw_cleanup_free char *work = NULL;
-    if (iw_temporary_folder(tmp && *tmp ? tmp : "/var/tmp", "ironwheel-push-", &work, err) != 0)
-        return -1;
+    iw_scratch work;
+    if (iw_scratch_open(IW_PUSH_SCRATCH, &work, err) != 0) return -1;
     iw_push_options options = {.passphrase = giving->passphrase,
-                               .work = work,
+                               .work = work.path,
                                .expires = IW_PUSH_EXPIRES,
                                .sink = context->sink};
     int status = iw_push(giving->trust, giving->remote, item, 1, &options, done, err);
-    iw_remove_tree(work, NULL);
+    iw_scratch_close(&work);
     return status;
 }
 

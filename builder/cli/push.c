@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/scratch.h"
 #include "cli/commands.h"
 #include "cli/published.h"
 #include "cli/sharing.h"
@@ -204,8 +205,8 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_trust *trust = NULL;
     iw_remote *remote = NULL;
     pushing p = {.count = 0};
-    iw_cleanup_free char *work = NULL;
-    const char *to = arguments->operands[arguments->operand_count - 1], *tmp = getenv("TMPDIR");
+    iw_scratch work = {.path = NULL};
+    const char *to = arguments->operands[arguments->operand_count - 1];
     int status = iw_trust_open(&trust, err);
     if (status == 0) status = gather(context, &p, err);
     if (status == 0) {
@@ -215,10 +216,9 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     if (status == 0) status = add_known(context, &p, err);
     if (status == 0) status = iw_context_remote(context, trust, to, &remote, err);
     if (status == 0) status = check_kinds(context, remote, err);
-    if (status == 0)
-        status = iw_temporary_folder(tmp && *tmp ? tmp : "/var/tmp", "ironwheel-push-", &work, err);
-    if (status == 0) status = push(context, trust, remote, &p, work, err);
-    if (work) iw_remove_tree(work, NULL);
+    if (status == 0) status = iw_scratch_open(IW_PUSH_SCRATCH, &work, err);
+    if (status == 0) status = push(context, trust, remote, &p, work.path, err);
+    iw_scratch_close(&work);
     iw_remote_close(remote);
     pushing_clear(&p);
     iw_trust_close(trust);

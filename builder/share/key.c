@@ -332,16 +332,15 @@ static void prehash(const void *data, size_t length, uint8_t out[64])
     crypto_generichash(out, 64, data, length, NULL, 0);
 }
 
-char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const char *comment)
+static char *sign_digest(const iw_secret_key *key, const uint8_t digest[64], const char *comment)
 {
-    uint8_t digest[64], whole_signature[64];
+    uint8_t whole_signature[64];
     size_t joined;
     signature_file file = {.algorithm = {'E', 'D'}};
     char id[IW_KEY_ID];
     iw_key_id(&key->open, id);
     memcpy(file.number, key->open.number, sizeof file.number);
-    prehash(data, length, digest);
-    crypto_sign_detached(file.bytes, NULL, digest, sizeof digest, key->bytes);
+    crypto_sign_detached(file.bytes, NULL, digest, 64, key->bytes);
     uint8_t *whole = join(file.bytes, comment, &joined);
     crypto_sign_detached(whole_signature, NULL, whole, joined, key->bytes);
     free(whole);
@@ -349,6 +348,39 @@ char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const c
                          *second = encode(whole_signature, sizeof whole_signature);
     return iw_format(UNTRUSTED "signature of key %s\n%s\n" TRUSTED "%s\n%s\n", id, first, comment,
                      second);
+}
+
+char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const char *comment)
+{
+    uint8_t digest[64];
+    prehash(data, length, digest);
+    return sign_digest(key, digest, comment);
+}
+
+static int prehash_file(const char *path, uint8_t out[64], iw_error *err)
+{
+    iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
+    const size_t block = 1 << 16;
+    iw_cleanup_free uint8_t *buffer = iw_alloc(block);
+    crypto_generichash_state state;
+    ssize_t got;
+    crypto_generichash_init(&state, NULL, 0, 64);
+    while ((got = read(fd, buffer, block)) > 0 || (got < 0 && errno == EINTR))
+        if (got > 0) crypto_generichash_update(&state, buffer, (size_t)got);
+    if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", path);
+    crypto_generichash_final(&state, out, 64);
+    return 0;
+}
+
+int iw_sign_file(const iw_secret_key *key, const char *path, const char *comment, char **out,
+                 iw_error *err)
+{
+    uint8_t digest[64];
+    *out = NULL;
+    if (prehash_file(path, digest, err) != 0) return -1;
+    *out = sign_digest(key, digest, comment);
+    return 0;
 }
 
 /* The next line without its newline (and a CR before it); false where there is none. */

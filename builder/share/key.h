@@ -51,6 +51,9 @@ int iw_key_read_secret(const char *path, const char *passphrase, iw_secret_key *
 
 /* The text of a .minisig over `data`. Caller frees. */
 char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const char *comment);
+/* The same over a file's bytes, which may be more than the memory. Caller frees. */
+int iw_sign_file(const iw_secret_key *key, const char *path, const char *comment, char **out,
+                 iw_error *err);
 
 typedef struct iw_signature {
     uint8_t number[8];

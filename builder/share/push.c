@@ -85,18 +85,10 @@ static int refuse_restricted(const pushing *p, const iw_bundle_facts *f, iw_erro
 /* The signature of the file itself, for `minisign -V`. Caller frees. */
 static char *sign_file(const pushing *p, const char *path, const iw_bundle_facts *f, iw_error *err)
 {
-    iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t size = (size_t)f->digests.file_size;
-    void *data = fd >= 0 ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    if (data == MAP_FAILED) {
-        iw_fail_errno(err, IW_E_IO, "can't read %s", path);
-        return NULL;
-    }
+    char *text;
     iw_cleanup_free char *comment =
         iw_format("ironwheel bundle %s%s tar=%s", f->name, IW_BUNDLE_SUFFIX, f->digests.tar);
-    char *text = iw_sign(&p->key, data, size, comment);
-    munmap(data, size);
-    return text;
+    return iw_sign_file(&p->key, path, comment, &text, err) == 0 ? text : NULL;
 }
 
 static int write_named(pushing *p, const char *name, const char *ending, const char *text,

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "base/hash.h"
+#include "base/scratch.h"
 
 static size_t entries(const char *folder);
 
@@ -341,6 +342,33 @@ static void test_walk(void **state)
     iw_strings_free(&deep.paths);
 }
 
+/* A run that was killed leaves its folder to the next one; a living one keeps it. */
+static void test_scratch(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_scratch ours, next;
+    iw_cleanup_free char *other = iw_path_join(*state, "else-aaaaaa");
+    setenv("TMPDIR", *state, 1);
+    kit_ok(iw_make_folders(other, 0700, &err));
+    kit_ok(iw_scratch_open("scratch-", &ours, &err));
+    iw_cleanup_free char *file = iw_path_join(ours.path, "file");
+    kit_ok(iw_write_file(file, "x", 1, 0600, &err));
+    pid_t pid = fork();
+    if (pid == 0) _exit(iw_scratch_open("scratch-", &next, &err) == 0 ? 0 : 1);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(entries(*state), 4); /* another's, ours with a file, the child's */
+    kit_ok(iw_scratch_open("scratch-", &next, &err));
+    assert_int_equal(entries(*state), 4);
+    assert_true(iw_exists(file) && iw_exists(other) && iw_exists(next.path));
+    iw_scratch_close(&next);
+    iw_scratch_close(&next);
+    iw_scratch_close(&ours);
+    assert_int_equal(entries(*state), 1);
+    unsetenv("TMPDIR");
+}
+
 static void test_lock(void **state)
 {
     iw_error err = IW_ERROR_INIT;
@@ -427,19 +455,13 @@ static void test_hash_fields(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        with_folder(test_read),
-        with_folder(test_write_faults),
-        with_folder(test_write_whole),
-        with_folder(test_publish),
-        with_folder(test_copy),
-        with_folder(test_copy_tree),
-        with_folder(test_folders),
-        with_folder(test_remove),
-        with_folder(test_remove_closed),
-        with_folder(test_walk),
-        with_folder(test_lock),
-        with_folder(test_hash),
-        cmocka_unit_test(test_hash_fields),
+        with_folder(test_read),          with_folder(test_write_faults),
+        with_folder(test_write_whole),   with_folder(test_publish),
+        with_folder(test_copy),          with_folder(test_copy_tree),
+        with_folder(test_folders),       with_folder(test_remove),
+        with_folder(test_remove_closed), with_folder(test_walk),
+        with_folder(test_scratch),       with_folder(test_lock),
+        with_folder(test_hash),          cmocka_unit_test(test_hash_fields),
     };
     return cmocka_run_group_tests_name("base files", tests, NULL, NULL);
 }
