@@ -92,6 +92,8 @@ static int find_root(iw_context *context, iw_error *err)
         context->root = iw_path_clean(joined);
         if (is_tree(context->root)) return 0;
     }
+    free(context->root);
+    context->root = NULL;
     return iw_fail(err, IW_E_USAGE,
                    "no recipes here: neither %s nor a folder above it holds recipes/stacks; name "
                    "one with -C DIR",
@@ -109,22 +111,35 @@ int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err)
 /* Beside recipes/ where that can be written, else in the user's cache folder. Caller frees. */
 static char *default_cache(const char *root)
 {
-    if (access(root, W_OK) == 0) return iw_path_join(root, "cache");
+    if (root && access(root, W_OK) == 0) return iw_path_join(root, "cache");
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (base && *base == '/') return iw_path_join(base, "ironwheel");
     return iw_path_join(home && *home ? home : "/tmp", ".cache/ironwheel");
 }
 
+static int open_store(iw_context *context, iw_error *err)
+{
+    iw_cleanup_free char *fallback = default_cache(context->root);
+    return iw_store_open(iw_text_option(context->arguments, "cache"), fallback, &context->store,
+                         err);
+}
+
 int iw_context_store(iw_context *context, iw_store **out, iw_error *err)
 {
     iw_catalog *catalog;
-    if (!context->store) {
-        if (iw_context_catalog(context, &catalog, err) != 0) return -1;
-        iw_cleanup_free char *fallback = default_cache(context->root);
-        if (iw_store_open(iw_text_option(context->arguments, "cache"), fallback, &context->store,
-                          err) != 0)
-            return -1;
-    }
+    if (!context->store &&
+        (iw_context_catalog(context, &catalog, err) != 0 || open_store(context, err) != 0))
+        return -1;
+    *out = context->store;
+    return 0;
+}
+
+int iw_context_store_alone(iw_context *context, iw_store **out, iw_error *err)
+{
+    iw_error none = IW_ERROR_INIT;
+    if (!context->root) find_root(context, &none);
+    iw_error_clear(&none);
+    if (!context->store && open_store(context, err) != 0) return -1;
     *out = context->store;
     return 0;
 }

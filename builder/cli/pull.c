@@ -116,7 +116,7 @@ static void close_parts(parts *p)
 
 static int open_store(void *context, iw_store **out, iw_error *err)
 {
-    return iw_context_store(context, out, err);
+    return iw_context_store_alone(context, out, err);
 }
 
 static int bring(iw_context *context, iw_trust *trust, iw_install *install, iw_error *err)

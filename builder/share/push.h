@@ -17,7 +17,7 @@ typedef struct iw_push_item {
 } iw_push_item;
 
 #define IW_PUSH_EXPIRES 90                /* days, unless the user says otherwise */
-#define IW_PUSH_SCRATCH "ironwheel-push-" /* prefix of its `work` (base/scratch.h) */
+#define IW_PUSH_SCRATCH "ironwheel-sending-" /* prefix of its `work` (base/scratch.h) */
 
 typedef struct iw_push_options {
     const char *passphrase; /* of the working key, or NULL */

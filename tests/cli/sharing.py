@@ -47,12 +47,18 @@ class Rig:
     def __init__(self, folder, name, tree=None):
         self.folder = pathlib.Path(folder, name)
         self.folder.mkdir(parents=True)
-        self.config, self.tree = self.folder / "config", tree
+        self.config, self.tree, self.program = self.folder / "config", tree, PROGRAM
+
+    def lone_program(self):
+        """The program where neither its own tree nor an installed one is near."""
+        self.program = self.folder / "lone/ironwheel"
+        shutil.copytree(pathlib.Path(PROGRAM).parent / "libexec", self.program.parent / "libexec")
+        shutil.copy(PROGRAM, self.program)
 
     def run(self, *arguments, status=0, env=None, cwd=None, timeout=120):
         found = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "IRONWHEEL_CONFIG": str(self.config), "IRONWHEEL_CACHE": str(self.folder / "cache"),
                  "PIP_CONFIG_FILE": "/dev/null", **{key: str(value) for key, value in (env or {}).items()}}
-        done = subprocess.run([PROGRAM, *map(str, arguments)], cwd=cwd or self.tree or self.folder, env=found, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        done = subprocess.run([self.program, *map(str, arguments)], cwd=cwd or self.tree or self.folder, env=found, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True, timeout=timeout)
         if status is not None and done.returncode != status:
             raise AssertionError(f"ironwheel {' '.join(map(str, arguments))}: exit status {done.returncode}, not {status}\n{done.stdout}\n{done.stderr}")

@@ -148,7 +148,7 @@ class Only(Farm):
 
 
 class Jobs(Farm):
-    """A build as jobs. (What Slurm makes of them: tests/real/slurm.list.)"""
+    """A build as jobs. (What Slurm makes of them: tests/real/farm.list.)"""
     STACK = "diamond"
 
     @classmethod

@@ -79,8 +79,9 @@ class Unfree(sharing.Shared):
         rig.run("trust", "add", self.registry.place(), "--key", self.keys["recovery"])
         return rig
 
-    def pull(self, rig, where=None, **more):
-        return rig.run("pull", "demo", where or self.registry.place(), "--json", env={"PIP_INDEX_URL": self.index.url + "/simple"}, **more)
+    def pull(self, rig, where=None, cache=None, **more):
+        env = {"PIP_INDEX_URL": self.index.url + "/simple"} | ({} if cache is None else {"IRONWHEEL_CACHE": cache})
+        return rig.run("pull", "demo", where or self.registry.place(), "--json", env=env, **more)
 
     def pushed(self):
         self.anna.run("push", self.file, self.registry.place(), "--without", "nvidia")
@@ -122,6 +123,19 @@ class Unfree(sharing.Shared):
         self.keep(rig)
         self.pull(rig)
         self.assertEqual([path for _, path, _ in self.index.seen], [])
+
+    def test_a_rig_without_recipes(self):
+        self.pushed()
+        rig = self.reader()
+        rig.lone_program()
+        self.assertIn("no recipes here", rig.run("plan", "demo", status=2).stderr)
+        self.pull(rig)
+        self.assertEqual((rig.folder / "demo" / SITE / "nvidia/fake/lib/libfake.so.1").read_bytes(), self.library)
+        self.assertTrue((rig.folder / "cache/sources" / sha256(self.wheel)).exists(), "kept for the next bundle")
+        rig = self.reader()
+        rig.lone_program()
+        self.pull(rig, cache="")  # none is named
+        self.assertTrue((rig.folder / ".cache/ironwheel/sources" / sha256(self.wheel)).exists())
 
     def test_an_index_that_lies_or_lacks_it_leaves_all_as_it_was(self):
         self.pushed()

@@ -6,7 +6,7 @@ tried only with LARGE=1. Another list needs a function here: HANDLERS.
 
     triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-": not pinned yet
     interop.list: NAME VERSION SHA256                                           a client of registries; SHA256: of its wheel
-    slurm.list: fixture | STACK                                                 built by jobs on a controller and two nodes, as Debian's slurm-wlm has them
+    farm.list: slurm|make|ssh fixture|STACK                                     built by more than one machine (farm.py)
     share.list: CLIENT VERSION                                                  real clients of a shared place (clients.py); stack base must be built
     new.list: NAME VERSION SHA256 pure|compiled built|todo                      SHA256: of its sdist; `?` for what was never tried
     heal.list: FILE bundle|impossible=NAME[,NAME]                               FILE: below heal/; `?`: either, as long as what is impossible is named
@@ -22,6 +22,7 @@ import tempfile
 import time
 
 import clients
+import farm
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("IW_PROGRAM", str(ROOT / "out/release/ironwheel"))
@@ -103,58 +104,6 @@ def interop(words):
         place.close()
 
 
-def slurm_stack(stack, folder):
-    """Its tree, environment, the digest of its tar as one machine makes it, and what ends all that."""
-    import fixture
-    import test_farm
-    if stack != "fixture":
-        (recorded,) = [line.split() for line in (ROOT / f"tests/stack/{stack}.sha256").read_text().splitlines()]
-        return stack, ROOT, dict(os.environ), recorded[2], lambda: None
-    world = fixture.World()
-    tree = test_farm.lay_diamond(world)
-    return "diamond", tree, world.environment(IRONWHEEL_CACHE=folder / "alone"), world.build("diamond", env={"IRONWHEEL_CACHE": folder / "alone"})[1]["tar_sha256"], world.close
-
-
-def slurm(words):
-    """Every job ends well, on both nodes, each with a store of its own, and the bundle is the one of one machine."""
-    sys.path[:0] = [str(ROOT / "tests/cli"), str(ROOT / "tests/servers")]
-    import sharing
-    import slurm as workload
-    if workload.missing():
-        return "gone", f"not here: {', '.join(workload.missing())} (Debian's munge, slurmctld, slurmd, slurm-client)"
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="ironwheel slurm ", dir="/var/tmp"))
-    stack, tree, environment, expected, end = slurm_stack(words[0], folder)
-    cluster = workload.Cluster(pathlib.Path(tempfile.mkdtemp(prefix="ironwheel-slurm-", dir="/var/tmp"), "cluster"))
-    try:
-        environment |= {name: cluster.environment[name] for name in ("PATH", "SLURM_CONF")} | {"IRONWHEEL_CONFIG": str(folder / "config")}
-        for node in workload.NODES:  # what one machine has fetched and unpacked need not be fetched again
-            (cluster.folder / node / "store").mkdir()
-            for part in ("sources", "toolchains", "objects"):
-                if (pathlib.Path(environment["IRONWHEEL_CACHE"]) / part).exists():
-                    subprocess.run(["cp", "-al", pathlib.Path(environment["IRONWHEEL_CACHE"]) / part, cluster.folder / node / "store"], check=True)
-        run = {"env": environment, "cwd": folder, "check": True, "stdout": subprocess.PIPE, "text": True}
-        subprocess.run([PROGRAM, "keygen", "--recovery", folder / "recovery.key"], **run)
-        subprocess.run([PROGRAM, "jobs", stack, "-C", tree, "--for", "slurm", "--remote", folder / "the place", "--bundles", folder / "dist", "--cores", "2", "-o", folder / "jobs.sh"], **run)
-        last = int(subprocess.run(["sh", folder / "jobs.sh"], **run).stdout.split()[-1])
-        while cluster.state(last) in ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING"):
-            time.sleep(1)
-        states = {job: cluster.state(job) for job in range(1, last + 1)}
-        if set(states.values()) != {"COMPLETED"}:
-            return "failed", f"{states}\n" + "".join(path.read_text() for path in folder.glob("slurm-*.out"))[-2000:]
-        nodes = {cluster.node_of(job) for job in states}
-        (bundle,) = (folder / "dist").glob("*.tar.zst")
-        found = sharing.digest_of_tar(bundle)
-        return ("passed" if found == expected and nodes == set(workload.NODES) else "failed"), f"{last} jobs on {', '.join(sorted(nodes))}, tar {found[:16]}…, alone {expected[:16]}…"
-    except (subprocess.CalledProcessError, RuntimeError) as error:
-        return "failed", str(error)
-    finally:
-        cluster.close()
-        end()
-        for gone in (folder, cluster.folder.parent):
-            subprocess.run(["chmod", "-R", "u+w", gone], check=False)
-            subprocess.run(["rm", "-rf", gone], check=False)
-
-
 def heal(words):
     """A bundle from those requirements, in a folder of its own."""
     name, expected = words
@@ -170,7 +119,7 @@ def heal(words):
     return "passed" if came == expected or (expected == "?" and came != "neither") else "failed", "; ".join(told)
 
 
-HANDLERS = {"triage": triage, "new": new, "heal": heal, "interop": interop, "slurm": slurm, "share": clients.case}
+HANDLERS = {"triage": triage, "new": new, "heal": heal, "interop": interop, "farm": farm.case, "share": clients.case}
 
 
 def cases(path):
