@@ -59,8 +59,10 @@ char *iw_simple_place(const char *sha256, const char *file)
 
 /* --- a page's entries ----------------------------------------------------- */
 
-/* Not `dist-info-metadata`, which core-metadata was called first: pip 23.0 can't read it in JSON
- * (PEP 714). */
+/* Not `dist-info-metadata`, which core-metadata was called first (PEP 714): pip 23.0, Debian 12's,
+ * can't read it in JSON; from HTML it takes it, and then refuses every project whose name the
+ * requirement spells otherwise than the file (MarkupSafe, markupsafe). Without it, it looks into
+ * the wheels. */
 static json_t *new_entry(const char *file, const char *sha256, const char *metadata,
                          const char *requires_python, uint64_t size, const char *uploaded,
                          const char *bundle)
@@ -199,7 +201,6 @@ static void add_link(iw_buffer *out, const json_t *entry)
                          iw_json_get(json_object_get(entry, "hashes"), "sha256"));
     add_attribute(out, "data-requires-python", "", iw_json_get(entry, "requires-python"));
     add_attribute(out, "data-core-metadata", "sha256=", metadata);
-    add_attribute(out, "data-dist-info-metadata", "sha256=", metadata);
     add_attribute(out, "data-yanked", "", iw_json_get(entry, "yanked"));
     iw_buffer_add_char(out, '>');
     add_html(out, iw_json_get(entry, "filename"));

@@ -501,24 +501,18 @@ static void add_requires(iw_buffer *out, const stage *s)
         add_header(out, "Requires-Dist", s->requires.items[i]);
 }
 
-/* The package's own METADATA with another version, with the libraries at the end of the headers,
- * and with its name as the index has it: pip before 23.1 refuses a metadata file that spells it
- * otherwise ("typing_extensions"), though both are the same project. All else stays. Caller frees.
- */
+/* The package's own METADATA with another version, and with the libraries at the end of the
+ * headers; all else stays. Caller frees. */
 static char *package_metadata(const stage *s)
 {
     iw_buffer out = {0};
     const char *rest = s->metadata;
-    for (bool versioned = false, named = false;
-         *rest && *rest != '\n' && !iw_starts_with(rest, "\r\n");) {
+    for (bool versioned = false; *rest && *rest != '\n' && !iw_starts_with(rest, "\r\n");) {
         const char *end = strchr(rest, '\n');
         size_t length = end ? (size_t)(end - rest) + 1 : strlen(rest);
         if (!versioned && strncasecmp(rest, "Version:", 8) == 0) {
             iw_buffer_add_format(&out, "Version: %s\n", s->version);
             versioned = true;
-        } else if (!named && strncasecmp(rest, "Name:", 5) == 0) {
-            iw_buffer_add_format(&out, "Name: %s\n", s->project);
-            named = true;
         } else {
             iw_buffer_add(&out, rest, length);
             if (!end) iw_buffer_add_char(&out, '\n');

@@ -3,6 +3,7 @@ import base64
 import csv
 import hashlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -58,7 +59,7 @@ def add_packages(world):
         printf '#!/bin/sh\\necho helper\\n' > $DESTDIR$PREFIX/bin/shout-helper
         chmod 755 $DESTDIR$PREFIX/bin/*
         echo data > $DESTDIR$PREFIX/share/shoutpy/data.txt
-        """ + info("shoutpy", "2.0", "py3-none-linux_x86_64", "Requires-Dist: plainpy (>=1)\\n",
+        """ + info("shoutpy", "2.0", "py3-none-linux_x86_64", "Requires-Dist: PlainPy (>=1)\\n",
                    [f"{SITE}/shoutpy/__init__.py", f"{SITE}/shoutpy/core.so", "bin/shout-word", "bin/shout-helper", "share/shoutpy/data.txt"], metadata_name="ShoutPy"))
     world.stack("pys", {"shoutpy": "2.0"}, pins={"libword": "1.0", "plainpy": "1.5"})
 
@@ -115,13 +116,19 @@ class Wheels(unittest.TestCase):
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(where)], check=True)
         return where
 
-    def pip(self, venv, *arguments, status=0):
-        """The host's pip, on that venv."""
+    def pip(self, venv, *arguments, status=0, python=sys.executable):
+        """That Python's pip, on that venv."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.world.home), "PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1"}
-        done = subprocess.run([sys.executable, "-m", "pip", "--python", str(venv / "bin/python"), *map(str, arguments)], env=environment, stdout=subprocess.PIPE,
+        done = subprocess.run([python, "-m", "pip", "--python", str(venv / "bin/python"), *map(str, arguments)], env=environment, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         self.assertEqual(done.returncode, status, done.stdout)
         return done.stdout
+
+    @staticmethod
+    def version_of_pip(python):
+        """None where it has none that can be told of a venv."""
+        done = subprocess.run([python, "-m", "pip", "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False) if os.path.exists(python) else None
+        return done.stdout.split()[1] if done and done.returncode == 0 else None
 
     def python(self, venv, code):
         return subprocess.run([str(venv / "bin/python"), "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -144,7 +151,7 @@ class Wheels(unittest.TestCase):
             self.assertIn("shoutpy-2.0+k10.data/data/share/shoutpy/data.txt", names)
             self.assertFalse([name for name in names if name.endswith("shout-word")], "pip makes it of its entry point")
             metadata = wheel.read("shoutpy-2.0+k10.dist-info/METADATA").decode()
-            self.assertEqual(metadata, "Metadata-Version: 2.1\nName: shoutpy\nVersion: 2.0+k10\nSummary: For tests\nRequires-Dist: plainpy (>=1)\nRequires-Python: >=3.7\n"
+            self.assertEqual(metadata, "Metadata-Version: 2.1\nName: ShoutPy\nVersion: 2.0+k10\nSummary: For tests\nRequires-Dist: PlainPy (>=1)\nRequires-Python: >=3.7\n"
                              "Requires-Dist: iw-cpu==1+k10\nRequires-Dist: iw-libword==1.0+k10\n\nVersion: not this one\n")
             rows = list(csv.reader(io.StringIO(wheel.read("shoutpy-2.0+k10.dist-info/RECORD").decode())))
             self.assertEqual(sorted(row[0] for row in rows), sorted(names))
@@ -169,19 +176,23 @@ class Wheels(unittest.TestCase):
         self.assertEqual(sha256(file.with_name(file.name + ".metadata").read_bytes()), entry["core-metadata"]["sha256"])
         self.assertEqual((entry["yanked"], entry["requires-python"]), (False, ">=3.7"))
         self.assertNotIn("dist-info-metadata", entry, "Debian 12's pip can't read it there")
-        for text in (f'href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}"', 'data-requires-python="&gt;=3.7"', f'data-core-metadata="sha256={entry["core-metadata"]["sha256"]}"',
-                     f'data-dist-info-metadata="sha256={entry["core-metadata"]["sha256"]}"'):
+        for text in (f'href="{entry["url"]}#sha256={entry["hashes"]["sha256"]}"', 'data-requires-python="&gt;=3.7"', f'data-core-metadata="sha256={entry["core-metadata"]["sha256"]}"'):
             self.assertIn(text, html)
+        self.assertNotIn("dist-info-metadata", html, "Debian 12's pip reads it there, and refuses names that are spelt otherwise")
         self.assertEqual([one["name"] for one in json.loads((self.place / "simple/k10/index.json").read_text())["projects"]], ["iw-cpu", "iw-libword", "plainpy", "shoutpy"])
 
     def test_pip_takes_it_from_html_and_json(self):
-        for kind in ("html", "json"):
-            with self.subTest(kind):
-                url, venv = self.serve(self.place, kind == "json"), self.venv(f"venv-{kind}")
+        """With the pip of the Python that runs this, and with the distribution's, which may be older."""
+        pythons = {python: version for python in (sys.executable, "/usr/bin/python3") if (version := self.version_of_pip(python))}
+        self.assertTrue(pythons)
+        for (python, version), kind in itertools.product(pythons.items(), ("html", "json")):
+            with self.subTest(kind, pip=version):
+                url, venv = self.serve(self.place, kind == "json"), self.venv(f"venv-{kind}-{version}")
                 self.world.server.seen.clear()
-                self.pip(venv, "install", "--index-url", url, "shoutpy")
+                self.pip(venv, "install", "--index-url", url, "shoutpy", python=python)
                 asked = [path for path, _ in self.world.server.seen]
-                self.assertTrue([path for path in asked if path.endswith(".whl.metadata")])
+                if tuple(map(int, version.split(".")[:2])) >= (23, 2):
+                    self.assertTrue([path for path in asked if path.endswith(".whl.metadata")])
                 self.assertIn("No broken requirements found", self.pip(venv, "check"))
                 self.assertEqual(self.python(venv, "import shoutpy, plainpy; shoutpy.main()").stdout, "wheel\n")
                 for program, said in (("shout-word", "wheel\n"), ("shout-helper", "helper\n")):
@@ -202,7 +213,7 @@ class Wheels(unittest.TestCase):
         other = 'import _iw_cpu; _iw_cpu._cpu = lambda: ("Old CPU", {"sse2", "pni"}); _iw_cpu.start()\n'
         said = self.python(venv, other + "import plainpy, json; print('plain', plainpy.here)\nimport shoutpy").stdout
         self.assertIn("plain True", said)
-        self.assertRegex(said, r"ImportError: shoutpy 2\.0\+k10 was compiled for k10; this CPU \(Old CPU\) lacks .*abm.*popcnt")
+        self.assertRegex(said, r"ImportError: ShoutPy 2\.0\+k10 was compiled for k10; this CPU \(Old CPU\) lacks .*abm.*popcnt")
         own = self.python(venv, 'import _iw_cpu; _iw_cpu._cpu = lambda: ("Phenom", set(_iw_cpu.NEEDS.split())); _iw_cpu.start()\nimport shoutpy; shoutpy.main()')
         self.assertEqual(own.stdout, "wheel\n")
 
