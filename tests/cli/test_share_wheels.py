@@ -214,6 +214,10 @@ class Wheels(unittest.TestCase):
         said = self.python(venv, other + "import plainpy, json; print('plain', plainpy.here)\nimport shoutpy").stdout
         self.assertIn("plain True", said)
         self.assertRegex(said, r"ImportError: ShoutPy 2\.0\+k10 was compiled for k10; this CPU \(Old CPU\) lacks .*abm.*popcnt")
+        # each METADATA is parsed once or twice, not for every file that RECORD names: torch has ten thousand
+        count = "import email, importlib.metadata\nreal, parsed = email.message_from_string, []\nemail.message_from_string = lambda text: parsed.append(text) or real(text)\n"
+        said = self.python(venv, count + other + "try:\n    import shoutpy\nexcept ImportError:\n    print('parsed', max(map(parsed.count, parsed)))").stdout
+        self.assertRegex(said, "parsed [12]\n")
         own = self.python(venv, 'import _iw_cpu; _iw_cpu._cpu = lambda: ("Phenom", set(_iw_cpu.NEEDS.split())); _iw_cpu.start()\nimport shoutpy; shoutpy.main()')
         self.assertEqual(own.stdout, "wheel\n")
 
