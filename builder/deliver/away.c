@@ -246,6 +246,8 @@ static int build_there(const away *a, iw_error *err)
 
 /* --- what comes back ------------------------------------------------------ */
 
+/* What only building needs comes, too: without its contents this rig couldn't tell what was built
+ * with it from what wasn't, and would build it. */
 static int take(const away *a, iw_error *err)
 {
     iw_session *session = a->session;
@@ -258,6 +260,7 @@ static int take(const away *a, iw_error *err)
                                 .called = a->address,
                                 .config = config,
                                 .place_only = true,
+                                .all = true,
                                 .patient = true};
     iw_cache *cache = NULL;
     if (iw_cache_open(&options, &cache, err) != 0) return -1;

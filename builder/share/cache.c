@@ -338,10 +338,10 @@ static int bring_from(bringing *b, source *one, wanted *list, size_t count, iw_e
     return status;
 }
 
-static bool is_needed(const iw_plan *plan, const iw_node *node)
+static bool is_needed(const iw_cache *cache, const iw_plan *plan, const iw_node *node)
 {
     if (node->action != IW_ACTION_PULL) return false;
-    if (node->in_bundle) return true;
+    if (node->in_bundle || cache->options.all) return true;
     for (size_t i = 0; i < plan->node_count; i++) {
         const iw_node *user = &plan->nodes[i];
         for (size_t k = 0; !iw_node_is_done(user) && k < user->laid_count; k++)
@@ -414,7 +414,7 @@ int iw_cache_bring(iw_cache *cache, const iw_plan *plan, size_t *brought, size_t
     size_t count = 0;
     *brought = *missed = 0;
     for (size_t i = 0; i < plan->node_count; i++)
-        if (is_needed(plan, &plan->nodes[i])) nodes[count++] = &plan->nodes[i];
+        if (is_needed(cache, plan, &plan->nodes[i])) nodes[count++] = &plan->nodes[i];
     int status = bring_nodes(cache, plan, nodes, count, brought, missed, err);
     free(nodes);
     return status;

@@ -18,7 +18,8 @@ typedef struct iw_cache_options {
     const char *called; /* the place, in messages; NULL: as it is given */
     const char *config; /* whom to trust; NULL: whom this user trusts */
     bool place_only;    /* and no other */
-    bool patient;       /* what answers slowly is waited for: there is nobody else to ask */
+    bool all;     /* also what only building needs, though nothing is left to be built with it */
+    bool patient; /* what answers slowly is waited for: there is nobody else to ask */
 } iw_cache_options;
 
 /* The remotes of `remote add`, and `place`. *out is NULL where there are none. Nothing is reached

@@ -229,12 +229,12 @@ class Box(Farm):
         path.write_text(f"#!/bin/sh\nif test \"$1\" != build; then exec {fixture.PROGRAM} \"$@\"; fi\n{before}\n{fixture.PROGRAM} \"$@\" || exit\n{after}\n")
         path.chmod(0o755)
 
-    def build(self, rig="here", address=None, status=0, prepare=True):
+    def build(self, rig="here", address=None, status=0, prepare=True, stack="words"):
         env = self.rig(rig) | self.ssh
         if prepare:
-            self.world.run("fetch", "words", env=env)  # then all of it is here, and the box has no network that it could use
+            self.world.run("fetch", stack, env=env)  # then all of it is here, and the box has no network that it could use
         began = time.monotonic()
-        done = self.world.run("build", "words", "--json", "--on", address or f"{self.address}{self.box}", "-o", self.place.folder / f"dist-{self.number}-{rig}", env=env, status=status)
+        done = self.world.run("build", stack, "--json", "--on", address or f"{self.address}{self.box}", "-o", self.place.folder / f"dist-{self.number}-{rig}", env=env, status=status)
         self.took = time.monotonic() - began
         events = [json.loads(line) for line in done.stdout.splitlines()]
         notes = [event["detail"] for event in events if event["type"] == "note" and event["subject"].startswith("ssh://")]
@@ -260,6 +260,16 @@ class Box(Farm):
         events, there, notes = self.build("second", prepare=False)
         self.assertEqual((there, self.world.built(events), notes), (["shout"], [], []))
         self.same(events)
+
+    def test_what_is_only_built_with_comes_too(self):
+        """Else it would be built here, and only then be seen that nothing needs it."""
+        self.world.script("chisel", install_script='mkdir -p "$DESTDIR$PREFIX/share"; echo chisel > "$DESTDIR$PREFIX/share/chisel"')
+        self.world.script("statue", needs="needs:\n  build: [chisel]\n", install_script='mkdir -p "$DESTDIR$PREFIX/share"; cat "$PREFIX/share/chisel" > "$DESTDIR$PREFIX/share/statue"')
+        self.world.stack("carved", {"statue": "1"}, pins={"chisel": "1"})
+        events, there, notes = self.build(stack="carved")
+        self.assertEqual((there, self.world.built(events), notes), (["chisel", "statue"], [], []))
+        rows = [json.loads(line) for line in self.world.run("plan", "carved", "--json", env=self.rig("here")).stdout.splitlines()]
+        self.assertEqual({row["package"]: row["action"] for row in rows if "package" in row}, {"chisel": "reuse", "statue": "reuse"})
 
     def only_libword(self, rig):
         self.world.run("fetch", "words", env=self.rig(rig))
