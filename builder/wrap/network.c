@@ -108,10 +108,13 @@ static void read_attempt(struct attempt *attempt, const struct seccomp_notif *ca
 
 /* --- judging -------------------------------------------------------------- */
 
+/* A resolver asks one question (header), of class IN, and nothing is answered yet; other programs'
+ * messages on loopback, which start with a length or a tag, look like less than all of that. */
 bool iw_dns_name(const unsigned char *message, size_t length, char name[256])
 {
+    static const unsigned char one_question[6] = {0, 1, 0, 0, 0, 0}, in[2] = {0, 1};
     size_t at = 12, out = 0;
-    if (length < 17 || message[2] & 0x80 || message[4] != 0 || message[5] == 0) return false;
+    if (length < 17 || message[2] & 0xf8 || memcmp(message + 4, one_question, 6) != 0) return false;
     while (at < length && message[at]) {
         size_t label = message[at++];
         if (label > 63 || at + label >= length || out + label + 2 > 255) return false;
@@ -120,7 +123,7 @@ bool iw_dns_name(const unsigned char *message, size_t length, char name[256])
             name[out++] = message[at] > ' ' && message[at] < 127 ? (char)message[at] : '?';
     }
     name[out] = 0;
-    return at < length && out > 0;
+    return out > 0 && at + 5 <= length && memcmp(message + at + 3, in, 2) == 0;
 }
 
 /* Also the unspecified address: connecting to it means this host (ip(7)); CPython's configure does.

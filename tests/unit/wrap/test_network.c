@@ -46,7 +46,17 @@ static void test_dns_names(void **state)
                19},                                    /* no question */
               {HEADER "\x00\x00\x01\x00\x01", 17},     /* the root */
               {HEADER "\xc0\x0c\x00\x01\x00\x01", 18}, /* a pointer */
-              {"GET / HTTP/1.0\r\n\r\nand more", 26}};
+              {"GET / HTTP/1.0\r\n\r\nand more", 26},
+              /* a service's message: `W`, its length, a protobuf */
+              {"W\x1d\x00\x00\x00\x0a\x05local\x12\x12"
+               "a summary of run5\x00\x18\x01",
+               34},
+              {"\x12\x34\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00\x01"
+               "a\x00\x00\x01\x00\x01",
+               19}, /* answered already */
+              {HEADER "\x01"
+                      "a\x00\x00\x01\x00\x07",
+               19}}; /* of no class */
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         if (iw_dns_name((const unsigned char *)no[i].data, no[i].length, name))
             fail_msg("case %zu: %s", i, name);
