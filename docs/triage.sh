@@ -61,7 +61,7 @@ cat <<'END'
   raises `RuntimeError: could not create a primitive` (oneDNN's authors ask for SSE4.1), and a process that is forked after a parallel region was still waiting when that check's half
   hour was over. Both are checks that "failed, without a crash". `pip install torch torchaudio` doesn't work together at the newest versions, on any CPU, as the table says.
 - **torchcodec** loads FFmpeg's libraries, which are not in a wheel and not in the sandbox: 0.4.0's verdict stays open. 0.17.0 is imported without them.
-- **"datasets is broken."** It dies in pyarrow, which it imports. (The recipe that the table names is a stand-in, for what imports datasets and doesn't use it.)
+- **"datasets is broken."** It dies in pyarrow, which it imports. Both have recipes: stack `data`.
 - **numba** makes code at run time, for the CPU that it finds. Its check compiled and ran three functions on the emulated Phenom, with the right results.
 
 Nothing here was run on a GPU, or on a real Phenom II.

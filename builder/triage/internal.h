@@ -37,6 +37,7 @@ typedef struct iw_ask {
     iw_strings pins;            /* "name==version" that go before those of `all` for that name */
     iw_strings hashes;          /* what its wheel may have; empty: anything */
     bool free;                  /* a constraint that pins the package itself doesn't hold */
+    bool briefly;               /* nothing but its import is tried: what works so isn't kept */
 } iw_ask;
 
 /* A folder of its own: env/bin/python3, env/triage (the site), logs, wheels, sdist. */

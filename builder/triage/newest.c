@@ -53,39 +53,54 @@ static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_er
                          "the package index lists no release of %s for this Python", ask->package);
 }
 
+enum { IMPORTED = 64 }; /* it can be imported; nothing more was tried */
+
 struct search {
     iw_triage *triage;
     const iw_ask *ask;
     const iw_strings *versions; /* newest first */
-    signed char *known;         /* -1: not tried; else its iw_triage_verdict */
+    signed char *known;         /* -1: not tried; IMPORTED; else its iw_triage_verdict */
     size_t tried;
 };
 
-/* Tries versions[i], once; `row` (may be NULL) keeps what came of it. */
-static int verdict_of(struct search *s, size_t i, iw_triage_verdict *verdict, iw_triage_row *row,
-                      iw_error *err)
+/* Tries versions[i]; `row` (may be NULL) keeps what came of it. */
+static int try_version(struct search *s, size_t i, bool briefly, iw_triage_row *row, iw_error *err)
 {
     iw_triage_row own = {0};
-    if (s->known[i] >= 0 && !row) {
-        *verdict = (iw_triage_verdict)s->known[i];
-        return 0;
-    }
     iw_ask ask = iw_ask_version(s->ask, s->versions->items[i]);
+    ask.briefly = briefly;
     int status = iw_triage_try(s->triage, &ask, row ? row : &own, err);
-    *verdict = (row ? row : &own)->verdict;
-    if (status == 0) s->known[i] = (signed char)*verdict;
-    s->tried++;
+    iw_triage_verdict verdict = (row ? row : &own)->verdict;
+    if (status == 0 && s->known[i] < 0) s->tried++;
+    if (status == 0)
+        s->known[i] = briefly && verdict == IW_TRIAGE_IMPORTS ? IMPORTED : (signed char)verdict;
     iw_triage_row_clear(&own);
     iw_ask_free(&ask);
     return status;
 }
 
+static bool is_good(signed char known)
+{
+    return known == IMPORTED || (known >= 0 && iw_triage_works((iw_triage_verdict)known));
+}
+
+/* In full, once. */
+static int verdict_of(struct search *s, size_t i, iw_triage_verdict *verdict, iw_triage_row *row,
+                      iw_error *err)
+{
+    if ((s->known[i] < 0 || s->known[i] == IMPORTED || row) &&
+        try_version(s, i, false, row, err) != 0)
+        return -1;
+    *verdict = (iw_triage_verdict)s->known[i];
+    return 0;
+}
+
+/* Whether it can be imported, at least: the border is mostly there, and that is cheap. */
 static int works(struct search *s, size_t i, bool *yes, iw_error *err)
 {
-    iw_triage_verdict verdict = IW_TRIAGE_UNKNOWN;
-    int status = verdict_of(s, i, &verdict, NULL, err);
-    *yes = status == 0 && iw_triage_works(verdict);
-    return status;
+    if (s->known[i] < 0 && try_version(s, i, true, NULL, err) != 0) return -1;
+    *yes = is_good(s->known[i]);
+    return 0;
 }
 
 /* The border between `bad`, newer, and `good`. */
@@ -109,8 +124,7 @@ static int step_over_holes(struct search *s, size_t *good, iw_error *err)
         size_t above = *good - 2, bad = above;
         if (works(s, above, &yes, err) != 0) return -1;
         if (!yes) return 0;
-        while (bad > 0 &&
-               !(s->known[bad] >= 0 && !iw_triage_works((iw_triage_verdict)s->known[bad])))
+        while (bad > 0 && !(s->known[bad] >= 0 && !is_good(s->known[bad])))
             bad--; /* the nearest newer one that is known not to */
         *good = above;
         if (halve(s, bad, good, err) != 0) return -1;
@@ -118,17 +132,29 @@ static int step_over_holes(struct search *s, size_t *good, iw_error *err)
     return 0;
 }
 
-/* From the newest, which doesn't work, backwards in growing steps to one that does; then the border
- * is halved. */
-static int find_border(struct search *s, size_t *good, bool *any, iw_error *err)
+/* From `bad`, which doesn't work, backwards in growing steps to one that does; then the border is
+ * halved. */
+static int find_border(struct search *s, size_t bad, size_t *good, bool *any, iw_error *err)
 {
-    size_t bad = 0, step = 1, last = s->versions->count - 1;
+    size_t step = 1, last = s->versions->count - 1;
     for (*any = false; !*any && bad < last; step *= 2) {
         *good = bad + step < last ? bad + step : last;
         if (works(s, *good, any, err) != 0) return -1;
         if (!*any) bad = *good;
     }
     return *any && (halve(s, bad, good, err) != 0 || step_over_holes(s, good, err) != 0) ? -1 : 0;
+}
+
+/* What can be imported and dies in use is no border either. */
+static int find_working(struct search *s, size_t *good, bool *any, iw_error *err)
+{
+    iw_triage_verdict verdict = IW_TRIAGE_UNKNOWN;
+    for (size_t bad = 0;; bad = *good) {
+        if (find_border(s, bad, good, any, err) != 0) return -1;
+        if (!*any) return 0;
+        if (verdict_of(s, *good, &verdict, NULL, err) != 0) return -1;
+        if (iw_triage_works(verdict)) return 0;
+    }
 }
 
 /* One that runs is taken before a somewhat newer one of which only the import is known. */
@@ -149,8 +175,7 @@ static int prefer_running(struct search *s, size_t *good, iw_error *err)
 static ptrdiff_t failing_above(const struct search *s, size_t good)
 {
     for (size_t i = good; i-- > 0;)
-        if (s->known[i] >= 0 && !iw_triage_works((iw_triage_verdict)s->known[i]))
-            return (ptrdiff_t)i;
+        if (s->known[i] >= 0 && !is_good(s->known[i])) return (ptrdiff_t)i;
     return -1;
 }
 
@@ -161,7 +186,7 @@ static int search_all(struct search *s, iw_triage_row *row, iw_error *err)
     bool any = false;
     if (verdict_of(s, 0, &newest, row, err) != 0) return -1;
     any = iw_triage_works(newest);
-    if (!any && find_border(s, &good, &any, err) != 0) return -1;
+    if (!any && find_working(s, &good, &any, err) != 0) return -1;
     if (any && prefer_running(s, &good, err) != 0) return -1;
     row->tried = s->tried;
     if (!any) return 0;

@@ -300,6 +300,20 @@ static bool passes_in(const json_t *said, const json_t *failure)
     return false;
 }
 
+/* Whether it ended there by a signal, too. */
+static bool falls_in(const json_t *said, const json_t *failure)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(said, i, item)
+    {
+        if (is(item, "kind", text_of(failure, "kind")) &&
+            is(item, "what", text_of(failure, "what")) && is(item, "end", "signal"))
+            return true;
+    }
+    return false;
+}
+
 /* A missing instruction by its name needs no second look. */
 static bool is_certain(const json_t *failure)
 {
@@ -367,14 +381,16 @@ static int again(const struct trial *t, const char *what, const json_t *failures
     return status;
 }
 
-/* Failures that the largest CPU doesn't share; the others are told, and count for nothing. */
+/* Failures that the largest CPU doesn't share; the others are told, and count for nothing. An
+ * instruction that this CPU lacks is shared where the other one falls, too: not where it went
+ * further and raised, or wasn't done in time. */
 static int sift(struct trial *t, const json_t *failures, const json_t *control, json_t *left)
 {
     size_t i, uncertain = 0;
     json_t *one;
     json_array_foreach(failures, i, one)
     {
-        if (passes_in(control, one)) {
+        if (passes_in(control, one) || (is_certain(one) && !falls_in(control, one))) {
             json_array_append(left, one);
             uncertain += !is_certain(one);
         } else if (!is(one, "kind", "call") || json_object_get(one, "crash")) {
@@ -608,7 +624,7 @@ static int go(struct trial *t, char **culprit, iw_error *err)
     int status = stage(t, "import", IMPORT_TIMEOUT, &said, err);
     bool failed = status == 0 && (import_failed(t, said) || t->counted);
     if (status == 0 && t->counted) settle(t, IW_TRIAGE_DIES_AT_IMPORT, culprit);
-    if (status == 0 && !failed) {
+    if (status == 0 && !failed && !t->attempt->ask->briefly) {
         tell_stage(t, "use", 1);
         iw_triage_find_tests(t->attempt, row->version ? row->version : "");
         const char *tools = t->attempt->tests ? iw_triage_tools(t->attempt->triage) : NULL;

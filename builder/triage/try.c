@@ -13,7 +13,7 @@
 #include "triage/internal.h"
 
 #define MISSING_LIMIT 3   /* modules brought for a package that doesn't ask for them */
-#define RESULT_FORMAT "3" /* of kept results: changes when trying gives other verdicts */
+#define RESULT_FORMAT "4" /* of kept results: changes when trying gives other verdicts */
 
 /* --- rows ----------------------------------------------------------------- */
 
@@ -53,7 +53,8 @@ iw_ask iw_ask_version(const iw_ask *ask, const char *version)
     iw_ask other = {.triage = ask->triage,
                     .all = ask->all,
                     .package = iw_strdup(ask->package),
-                    .free = ask->free};
+                    .free = ask->free,
+                    .briefly = ask->briefly};
     iw_strings_add_format(&other.lines, "%s==%s", ask->package, version);
     for (size_t i = 1; i < ask->lines.count; i++) iw_strings_add(&other.lines, ask->lines.items[i]);
     for (size_t i = 0; i < ask->pins.count; i++) iw_strings_add(&other.pins, ask->pins.items[i]);
@@ -274,6 +275,7 @@ static int try_in(iw_attempt *a, iw_triage_row *row, iw_error *err)
         return tells_wheels(path) ? 0 : keep(a, path, row, err);
     if (try_anew(a, row, err) != 0) return -1;
     bool known = row->verdict != IW_TRIAGE_UNKNOWN || row->imported || row->detail;
+    known = known && !(a->ask->briefly && iw_triage_works(row->verdict));
     return *digests && known ? keep(a, path, row, err) : 0;
 }
 
@@ -317,8 +319,11 @@ static char *what_is_missing(const iw_ask *ask, const iw_triage_row *row)
 
 int iw_triage_try(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)
 {
-    iw_ask own = {
-        .triage = t, .all = ask->all, .package = iw_strdup(ask->package), .free = ask->free};
+    iw_ask own = {.triage = t,
+                  .all = ask->all,
+                  .package = iw_strdup(ask->package),
+                  .free = ask->free,
+                  .briefly = ask->briefly};
     iw_cleanup_free char *more = NULL;
     const char *subject = ask->lines.items[0];
     int status;

@@ -111,11 +111,12 @@ class Kinds(unittest.TestCase):
         unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
         world.wheel("classes", {"classes.py": unmade + "class Z:\n    def method(self): pass\ndef run():\n    import subprocess\n    subprocess.run(['/bin/sh', '-c', 'sleep 200'])\n"})
         world.wheel("lacks", {"lacks/__init__.py": "", "lacks/other.py": "import nobody_has_it\n", "lacks/wrong.py": "import lacks.nothing\n"})
+        world.wheel("further", {"further/__init__.py": "from further import core\nraise ValueError('on every CPU')\n", f"further/core{SUFFIX}": world.module("core", on_import=PINSRQ)})
         world.one("judged")
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "lacks", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -148,6 +149,10 @@ class Kinds(unittest.TestCase):
         self.assertEqual((row["verdict"], row["what"], row["feature"], row["function"], row["unguarded"]), ("dies-in-use", "call of uses.f", "sse4.1", "f", 1), row)
         self.assertEqual((self.verdict("deep"), self.rows["deep"]["what"]), ("dies-in-use", "import of deep.inner.hard"))
         self.assertEqual((self.verdict("holds"), self.rows["holds"]["what"], self.rows["holds"]["constructor"]), ("dies-in-use", "loading holds/libheld.so.3", True))
+
+    def test_what_the_largest_cpu_fails_at_later(self):
+        row = self.rows["further"]
+        self.assertEqual((row["verdict"], row["feature"]), ("dies-at-import", "sse4.1"), row)
 
     def test_each_is_called_once(self):
         """An instance that can't be made ends there, and no other program is run."""
@@ -230,6 +235,7 @@ class Versions(unittest.TestCase):
         ctor = f"__attribute__((constructor)) static void begin(void) {{ {PINSRQ} }}\n"
         for version, bad in (("1.0", False), ("1.1", True), ("1.2", False), ("1.3", False), ("2.0", True), ("2.1", True)):
             world.wheel("base", {f"base{SUFFIX}": world.module("base", ctor if bad else "")}, version)
+        world.wheel("base", {f"base{SUFFIX}": world.module("base", f"static PyObject *f(PyObject *self, PyObject *given) {{ {PINSRQ} return PyLong_FromLong(1); }}\n", '{"f", f, 8, 0},')}, "1.4")
         world.wheel("base", {f"base{SUFFIX}": world.module("base")}, "3.0rc1")
         world.sdist("base", {"setup.py": "raise SystemExit('natively')\n"}, "2.5")  # no version with a wheel
         world.wheel("above", {"above.py": "import base\n"}, requires=["base>=1"])
@@ -250,7 +256,7 @@ class Versions(unittest.TestCase):
 
     def test_the_newest_that_works(self):
         row = self.world.triage("--newest", "base")["base"]
-        self.assertEqual((row["version"], row["verdict"], row["newest_working"], row["newest_verdict"], row["oldest_failing"]), ("2.1", "dies-at-import", "1.3", "imports", "2.0"), row)
+        self.assertEqual((row["version"], row["verdict"], row["newest_working"], row["newest_verdict"], row["oldest_failing"]), ("2.1", "dies-at-import", "1.3", "imports", "1.4"), row)
 
     def test_the_checks_of_that_version(self):
         self.world.wheel("told", {f"told{SUFFIX}": self.world.module("told")})
