@@ -16,7 +16,7 @@ typedef struct iw_push_item {
     iw_published_list published; /* for the pages of these wheels */
 } iw_push_item;
 
-#define IW_PUSH_EXPIRES 90                /* days, unless the user says otherwise */
+#define IW_PUSH_EXPIRES 90                   /* days, unless the user says otherwise */
 #define IW_PUSH_SCRATCH "ironwheel-sending-" /* prefix of its `work` (base/scratch.h) */
 
 typedef struct iw_push_options {
