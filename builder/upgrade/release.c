@@ -747,6 +747,19 @@ static bool plans(const iw_release *release, const char *root, const char *stack
     return good;
 }
 
+/* Whether the tree's stack names a version itself: then there is nothing to plan. */
+static bool chooses(const iw_release *release, const char *name)
+{
+    const iw_stack *stack = NULL;
+    const char *package = release->recipe->name;
+    iw_error ignored = IW_ERROR_INIT;
+    bool found = iw_catalog_stack(release->catalog, name, &stack, &ignored) == 0 &&
+                 (find_pin(stack->packages, stack->package_count, package) ||
+                  find_pin(stack->pins, stack->pin_count, package));
+    iw_error_clear(&ignored);
+    return found;
+}
+
 /* A second recipe of a package makes "the only one" ambiguous: stacks that took it without a pin
  * get one, of the version that they had. */
 static int pin_others(const iw_release *release, iw_error *err)
@@ -755,9 +768,9 @@ static int pin_others(const iw_release *release, iw_error *err)
     bool holds;
     if (iw_catalog_stacks(release->catalog, &stacks, err) != 0) return -1;
     for (size_t i = 0; i < stacks.count; i++) {
-        const iw_stack *stack;
+        const iw_stack *stack = NULL;
         bool own = strcmp(stacks.items[i], release->plan->stack->name) == 0;
-        if ((own && release->depth == 0) ||
+        if ((own && release->depth == 0) || chooses(release, stacks.items[i]) ||
             plans(release, release->draft, stacks.items[i], &holds) ||
             !plans(release, release->tree, stacks.items[i], &holds) || !holds)
             continue;
