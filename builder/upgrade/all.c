@@ -1,5 +1,6 @@
 /* Everything of a stack at once: releases that hold together are drafted, built together, and what
  * fails is kept back until the rest holds. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -340,6 +341,13 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
     return status == 0 || fault ? 0 : -1;
 }
 
+/* Ctrl-C, which nothing asks about where all is remembered. */
+static bool is_stopped(const struct all *all)
+{
+    struct pollfd cancel = {.fd = all->fetch.cancel, .events = POLLIN};
+    return cancel.fd > 0 && poll(&cancel, 1, 0) > 0;
+}
+
 /* From the tree anew, until nothing more is kept back. */
 static int draft_all(struct all *all, iw_error *err)
 {
@@ -350,10 +358,12 @@ static int draft_all(struct all *all, iw_error *err)
         if (solve(all, err) != 0 ||
             iw_draft_make(all->trial.options->root, all->trial.draft, err) != 0)
             return -1;
-        for (size_t i = 0; i < all->count; i++)
-            if (iw_json_get(all->selected, all->choices.items[i].name) &&
-                draft_one(all, &all->packages[i], &all->choices.items[i], &again, err) != 0)
+        for (size_t i = 0; i < all->count; i++) {
+            if (!iw_json_get(all->selected, all->choices.items[i].name)) continue;
+            if (is_stopped(all)) return iw_fail(err, IW_E_CANCELLED, "stopped");
+            if (draft_one(all, &all->packages[i], &all->choices.items[i], &again, err) != 0)
                 return -1;
+        }
         if (keep_state(all, err) != 0) return -1;
     }
     return 0;
