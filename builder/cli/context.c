@@ -75,12 +75,14 @@ static int find_root(iw_context *context, iw_error *err)
     if (!getcwd(here, sizeof here))
         return iw_fail_errno(err, IW_E_ENVIRONMENT, "can't tell the working folder");
     if (given) {
-        context->root = iw_path_join(here, given);
-        if (is_tree(context->root)) return 0;
+        iw_cleanup_free char *named = iw_path_join(here, given);
+        if (is_tree(named))
+            context->root = realpath(named, NULL); /* one name, however it is called */
+        if (context->root) return 0;
         return iw_fail(err, IW_E_USAGE,
                        "%s holds no recipes/stacks; -C (or IRONWHEEL_ROOT) names the folder that "
                        "holds recipes/",
-                       context->root);
+                       named);
     }
     context->root = tree_above(here);
     if (!context->root) context->root = tree_above(context->program);
@@ -254,6 +256,8 @@ static void stop_watching(struct iw_watch *watch)
         iw_close_fd(&watch->stop[1]); /* the thread sees the hang-up */
         pthread_join(watch->thread, NULL);
     }
+    /* What was to be done is done: a Ctrl-C in the last moments doesn't make it look unfinished. */
+    signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN), signal(SIGHUP, SIG_IGN);
     iw_signals_close();
     for (int i = 0; i < 2; i++) iw_close_fd(&watch->pipe[i]), iw_close_fd(&watch->stop[i]);
     free(watch);

@@ -1,6 +1,5 @@
 /* The bundle that is there already: `build` with nothing to do asks for nothing else, and starts
  * without the libraries that building needs. */
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,8 +17,7 @@ char *iw_session_output(const iw_session *session)
     const char *folder = getcwd(here, sizeof here) ? here : ".";
     if (options->output) return iw_path_join(folder, options->output);
     bool writable = options->root && access(options->root, W_OK) == 0;
-    iw_cleanup_free char *root = writable ? realpath(options->root, NULL) : NULL; /* "-C ." */
-    return iw_path_join(root ? root : folder, "dist");
+    return iw_path_join(writable ? options->root : folder, "dist");
 }
 
 /* One store serves several checkouts: each remembers its own bundle. */

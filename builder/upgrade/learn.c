@@ -308,29 +308,13 @@ static bool learn_versions(const char *message, iw_lesson *out)
 
 static const char missing_libraries[] = "shared libraries are missing";
 
-/* "  lib/a.so needs libz.so.1": its last word. NULL where the line is none of these. Caller frees.
- */
-static char *needed_soname(iw_slice line)
-{
-    static const char verb[] = " needs ";
-    const size_t before = sizeof verb - 1;
-    size_t at = line.length;
-    while (at > 0 && line.data[at - 1] != ' ') at--;
-    bool told = line.length > at && at > 2 + before && memcmp(line.data, "  ", 2) == 0 &&
-                memcmp(line.data + at - before, verb, before) == 0;
-    iw_cleanup_free char *name = told ? iw_strndup(line.data + at, line.length - at) : NULL;
-    const char *ending = name ? strstr(name, ".so") : NULL;
-    for (const char *next; ending && (next = strstr(ending + 1, ".so")) != NULL;) ending = next;
-    return ending && ending[3 + strspn(ending + 3, "0123456789.")] == '\0' ? iw_steal(&name) : NULL;
-}
-
 bool iw_missing_libraries(const char *message, iw_strings *recipes)
 {
     const char *start = strstr(message, missing_libraries);
     iw_slice rest = iw_slice_of(start ? start : ""), line;
     while (iw_slice_next(&rest, '\n', &line)) {
-        iw_cleanup_free char *soname = needed_soname(line);
-        if (!soname) continue;
+        iw_cleanup_free char *text = iw_strndup(line.data, line.length), *soname = NULL;
+        if (!find("^  .* needs ([A-Za-z0-9_.+-]+\\.so[0-9.]*)$", text, &soname, NULL)) continue;
         const char *recipe = iw_library_recipe(soname);
         if (!recipe) return false;
         if (!iw_strings_has(recipes, recipe)) iw_strings_add(recipes, recipe);

@@ -10,8 +10,16 @@
 
 #define FILE_LIMIT ((size_t)64 << 20)
 
-/* Members of the report that trying sources sets. */
+/* Members of the report that choosing sets, and those that trying sources sets. */
+static const char *const chosen[] = {"passed_over", "source", NULL};
 static const char *const told[] = {"metadata", "crates", "patches", NULL};
+
+static void carry(const json_t *from, json_t *to, const char *const *members)
+{
+    for (size_t i = 0; members[i]; i++)
+        if (json_object_get(from, members[i]))
+            json_object_set(to, members[i], json_object_get(from, members[i]));
+}
 
 /* --- the choice ----------------------------------------------------------- */
 
@@ -30,10 +38,7 @@ bool iw_memory_choice(iw_release *release)
     release->to = iw_strdup(iw_json_get(kept, "to"));
     release->moves = json_deep_copy(json_object_get(kept, "moves"));
     release->exists = json_is_true(json_object_get(kept, "exists"));
-    static const char *const members[] = {"passed_over", "source", NULL};
-    for (size_t i = 0; members[i]; i++)
-        if (json_object_get(kept, members[i]))
-            json_object_set(release->report, members[i], json_object_get(kept, members[i]));
+    carry(kept, release->report, chosen);
     return true;
 }
 
@@ -43,10 +48,7 @@ void iw_memory_keep_choice(iw_release *release)
     iw_cleanup_free char *key = choice_key(release);
     json_t *kept = json_pack("{s:s,s:b}", "to", release->to, "exists", release->exists);
     if (release->moves) json_object_set_new(kept, "moves", json_deep_copy(release->moves));
-    static const char *const members[] = {"passed_over", "source", NULL};
-    for (size_t i = 0; members[i]; i++)
-        if (json_object_get(release->report, members[i]))
-            json_object_set(kept, members[i], json_object_get(release->report, members[i]));
+    carry(release->report, kept, chosen);
     json_object_set_new(release->memory, key, kept);
 }
 
@@ -119,9 +121,7 @@ bool iw_memory_replay(iw_release *release, iw_metadata *before, iw_metadata *aft
                              NULL) != 0)
             return false; /* done in full, it says why */
     }
-    for (i = 0; told[i]; i++)
-        if (json_object_get(kept, told[i]))
-            json_object_set(release->report, told[i], json_object_get(kept, told[i]));
+    carry(kept, release->report, told);
     take_metadata(json_object_get(kept, "old"), before);
     take_metadata(json_object_get(kept, "new"), after);
     return true;
@@ -132,27 +132,28 @@ void iw_memory_begin(iw_release *release)
     release->noted = release->memory ? json_array() : NULL;
 }
 
-/* A text that isn't UTF-8 can't be kept: then nothing of it is. */
+/* JSON's null for a text that isn't UTF-8, which can't be kept. */
+static json_t *text_or_null(const char *text)
+{
+    json_t *value = json_string(text);
+    return value ? value : json_null();
+}
+
+/* What can't be kept is null; then nothing of it is (is_whole). */
 void iw_memory_note(const iw_release *release, const char *relative, const char *text)
 {
     size_t i;
-    json_t *file, *value = json_string(text);
-    if (!release->noted) {
-        json_decref(value);
-        return;
-    }
+    json_t *file;
+    if (!release->noted) return;
     json_array_foreach(release->noted, i, file)
     {
         if (strcmp(iw_json_get(file, "path"), relative) != 0) continue;
-        json_object_set_new(file, "after", value ? value : json_null());
+        json_object_set_new(file, "after", text_or_null(text));
         return;
     }
     iw_cleanup_free char *before = text_of(release, relative);
-    json_t *had = before ? json_string(before) : NULL;
-    bool good = value && (had || !before);
-    file = json_pack("{s:s,s:o}", "path", relative, "after", value ? value : json_null());
-    if (had) json_object_set_new(file, "before", had);
-    if (!good) json_object_set_new(file, "after", json_null());
+    file = json_pack("{s:s,s:o}", "path", relative, "after", text_or_null(text));
+    if (before) json_object_set_new(file, "before", text_or_null(before));
     json_array_append_new(release->noted, file);
 }
 
@@ -162,7 +163,8 @@ static bool is_whole(const json_t *files)
     const json_t *file;
     json_array_foreach(files, i, file)
     {
-        if (!iw_json_get(file, "after")) return false;
+        if (!iw_json_get(file, "after") || json_is_null(json_object_get(file, "before")))
+            return false;
     }
     return true;
 }
@@ -176,9 +178,7 @@ void iw_memory_end(iw_release *release, bool good, const iw_metadata *before,
         iw_cleanup_free char *key = sources_key(release);
         json_t *kept = json_pack("{s:O,s:o,s:o}", "files", files, "old", pack_metadata(before),
                                  "new", pack_metadata(after));
-        for (size_t i = 0; told[i]; i++)
-            if (json_object_get(release->report, told[i]))
-                json_object_set(kept, told[i], json_object_get(release->report, told[i]));
+        carry(release->report, kept, told);
         json_object_set_new(release->memory, key, kept);
     }
     json_decref(files);

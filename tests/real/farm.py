@@ -45,10 +45,10 @@ class Work:
         subprocess.run(["chmod", "-R", "u+w", folder], check=False)
         subprocess.run(["rm", "-rf", folder], check=False)
 
-    def lay_store(self, store):
-        """What one machine has fetched, unpacked and compiled need not be again; no package is there."""
+    def lay_store(self, store, *parts):
+        """What one machine has fetched, unpacked and compiled (or these parts of it) need not be again; no package is there."""
         store.mkdir(parents=True)
-        for part in ("sources", "toolchains", "objects"):
+        for part in parts or ("sources", "toolchains", "objects"):
             if (pathlib.Path(self.environment["IRONWHEEL_CACHE"]) / part).exists():
                 subprocess.run(["cp", "-al", pathlib.Path(self.environment["IRONWHEEL_CACHE"]) / part, store], check=True)
 
@@ -129,9 +129,7 @@ def ssh(work):
     work.lay_store(box / "cache")
     (box / "ironwheel").symlink_to(PROGRAM)
     rig = work.folder / "rig"
-    rig.mkdir()
-    for part in ("sources", "toolchains"):
-        subprocess.run(["cp", "-al", pathlib.Path(work.environment["IRONWHEEL_CACHE"]) / part, rig], check=True)
+    work.lay_store(rig, "sources", "toolchains")
     said = work.run(PROGRAM, "-C", work.tree, "build", work.stack, "--json", "--on", f"{address}{box}", "-o", work.folder / "dist", env=environment | {"IRONWHEEL_CACHE": str(rig)})
     events = [json.loads(line) for line in said.splitlines()]
     there = [event["subject"] for event in events if event["type"] == "finished" and event.get("detail") == "built there"]
