@@ -44,18 +44,14 @@ struct all {
 
 /* --- the state ------------------------------------------------------------------ */
 
-static char *state_path(const struct all *all)
-{
-    return iw_path_join(all->trial.folder, "state.json");
-}
-
 /* What was kept back needn't be tried again when the run goes on. */
 static int keep_state(const struct all *all, iw_error *err)
 {
     const iw_bump_options *o = all->trial.options;
     json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:O}", "root", o->root, "stack", o->stack, "name",
                               ALL, "to", "newest", "banned", all->banned);
-    iw_cleanup_free char *path = state_path(all), *text = json_dumps(state, JSON_INDENT(1));
+    iw_cleanup_free char *path = iw_trial_state(all->trial.folder),
+                         *text = json_dumps(state, JSON_INDENT(1));
     int status = iw_write_file(path, text, strlen(text), 0644, err);
     json_decref(state);
     return status;
@@ -63,7 +59,7 @@ static int keep_state(const struct all *all, iw_error *err)
 
 static void take_state(struct all *all)
 {
-    iw_cleanup_free char *path = state_path(all), *text = NULL;
+    iw_cleanup_free char *path = iw_trial_state(all->trial.folder), *text = NULL;
     if (!all->trial.options->resume || iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0)
         return;
     json_t *state = json_loads(text, 0, NULL), *banned = json_object_get(state, "banned");
@@ -531,7 +527,7 @@ static int finish(struct all *all, iw_error *err)
     iw_trial *t = &all->trial;
     if (all->drafted.count == 0) {
         iw_json_set(t->report, "verdict", "nothing newer");
-        return iw_remove_tree(t->folder, err);
+        return iw_trial_finish(t, err);
     }
     if (!t->options->dry_run && (iw_trial_find_old(t, err) != 0 || prove_all(all, err) != 0 ||
                                  iw_trial_compare(t, err) != 0))
@@ -539,7 +535,7 @@ static int finish(struct all *all, iw_error *err)
     if (iw_trial_write(t, err) != 0) return -1;
     iw_json_set(t->report, "verdict", t->options->dry_run ? "would be bumped" : "bumped");
     if (!t->options->dry_run && iw_trial_deliver(t, err) != 0) return -1;
-    return iw_remove_tree(t->folder, err);
+    return iw_trial_finish(t, err);
 }
 
 static int go(struct all *all, iw_error *err)

@@ -18,7 +18,6 @@
 #include "upgrade/trial.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
-#define STATE "state.json"
 #define LOG_LIMIT ((size_t)64 << 20)
 
 /* --- the kept state --------------------------------------------------------- */
@@ -38,7 +37,7 @@ static int keep_state(const struct bump *b, iw_error *err)
                               o->stack, "name", o->name, "to", b->release.to, "exists",
                               b->release.exists, "moves", b->release.moves, "report",
                               b->trial.report, "tree", b->trial.tree_digest, "drafted", b->drafted);
-    iw_cleanup_free char *path = iw_path_join(b->trial.folder, STATE),
+    iw_cleanup_free char *path = iw_trial_state(b->trial.folder),
                          *text = json_dumps(state, JSON_INDENT(1) | JSON_SORT_KEYS);
     int status = iw_write_file(path, text, strlen(text), 0644, err);
     json_decref(state);
@@ -47,7 +46,7 @@ static int keep_state(const struct bump *b, iw_error *err)
 
 static json_t *read_state(const char *folder)
 {
-    iw_cleanup_free char *path = iw_path_join(folder, STATE), *text = NULL;
+    iw_cleanup_free char *path = iw_trial_state(folder), *text = NULL;
     if (iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0) return NULL;
     json_t *state = json_loads(text, 0, NULL);
     if (iw_json_get(state, "to") && iw_json_get(state, "root")) return state;
@@ -263,7 +262,7 @@ static int go(struct bump *b, iw_error *err)
     if (iw_trial_open(t, err) != 0 || open_before(b, err) != 0 || choose(b, err) != 0) return -1;
     if (strcmp(b->release.to, b->release.recipe->version) == 0) {
         iw_json_set(b->trial.report, "verdict", "up to date");
-        return iw_remove_tree(b->trial.folder, err);
+        return iw_trial_finish(t, err);
     }
     if (draft(b, err) != 0 || iw_trial_draft(t, err) != 0) return -1;
     iw_trial_plan(t);
@@ -272,7 +271,7 @@ static int go(struct bump *b, iw_error *err)
     iw_json_set(b->trial.report, "verdict",
                 b->trial.options->dry_run ? "would be bumped" : "bumped");
     if (!b->trial.options->dry_run && iw_trial_deliver(t, err) != 0) return -1;
-    return iw_remove_tree(b->trial.folder, err);
+    return iw_trial_finish(t, err);
 }
 
 static void close_bump(struct bump *b)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
@@ -63,7 +62,7 @@ static int go(iw_trial *t, iw_error *err)
     json_object_set_new(t->report, "packages", moved);
     iw_trial_plan(t);
     iw_json_set(t->report, "verdict", any ? "would be moved" : "nothing newer");
-    return iw_remove_tree(t->folder, err);
+    return iw_trial_finish(t, err);
 }
 
 int iw_bump_toolchain(const iw_bump_options *options, json_t **report, iw_error *err)

@@ -1,7 +1,9 @@
 #include "upgrade/trial.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -40,6 +42,20 @@ int iw_trial_open(iw_trial *t, iw_error *err)
                        "another process is bumping %s of stack %s in this tree; wait for it",
                        o->name, o->stack);
     return iw_draft_recover(o->root, t->undo, NULL, err);
+}
+
+char *iw_trial_state(const char *folder)
+{
+    return iw_path_join(folder, "state.json");
+}
+
+/* A draft that is half gone beside its state would be taken for one that a person edited. */
+int iw_trial_finish(iw_trial *t, iw_error *err)
+{
+    iw_cleanup_free char *state = iw_trial_state(t->folder);
+    if (unlink(state) != 0 && errno != ENOENT)
+        return iw_fail_errno(err, IW_E_IO, "can't remove %s", state);
+    return iw_remove_tree(t->folder, err);
 }
 
 int iw_trial_draft(iw_trial *t, iw_error *err)

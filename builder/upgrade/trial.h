@@ -22,6 +22,10 @@ char *iw_trial_folder(iw_store *store, const char *root, const char *stack, cons
  * IW_E_ENVIRONMENT where another process has it. */
 int iw_trial_open(iw_trial *t, iw_error *err);
 void iw_trial_close(iw_trial *t); /* of a zeroed one, too, with lock -1 */
+/* Where a trial keeps what it goes on from. Caller frees. */
+char *iw_trial_state(const char *folder);
+/* Removes the folder, what it goes on from first: a kill amid this leaves nothing to go on with. */
+int iw_trial_finish(iw_trial *t, iw_error *err);
 
 /* The session of the draft, whose bundles stay in the trial's folder; and the end of it. */
 int iw_trial_draft(iw_trial *t, iw_error *err);

@@ -626,8 +626,22 @@ class Bump(unittest.TestCase):
             else:
                 self.assertIn(now, (self.before, whole) if sign == signal.SIGKILL else (self.before,))
             report, _ = self.bump("tone", "--continue")
-            self.assertIn(report["verdict"], ("bumped", "up to date"))
+            self.assertIn(report["verdict"], ("bumped", "up to date", "nothing newer"))  # the last: all was done, and its folder gone
             self.assertEqual(digest_of(self.world.tree), whole)
+
+    def test_killed_while_it_clears_up(self):
+        """What is half removed then isn't a copy that somebody edited. (Without -f: checks trace, too.)"""
+        self.release("1.1", above="/* cleared */")
+        self.publish()
+        self.bump("tone", "--dry-run")
+        (lock,) = self.world.cache.glob("work/bump-tones-tone-*.lock")
+        command = ["strace", "-qq", "-o", "/dev/null", "-P", lock.with_suffix("") / "tree/recipes", "-e", "trace=unlinkat", "-e", "inject=unlinkat:signal=SIGKILL:when=3", fixture.PROGRAM]
+        stopped = subprocess.run([*command, "bump", "tone", "--stack", "tones"], cwd=self.world.tree, env=self.world.environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        self.assertNotEqual(stopped.returncode, 0, stopped.stderr)
+        self.assertTrue(lock.with_suffix("").is_dir())
+        self.assertIn("  tone: 1.1\n", self.text("recipes/stacks/tones.yaml"))
+        report, _ = self.bump("tone", "--continue")
+        self.assertEqual(report["verdict"], "nothing newer")
 
     def test_two_at_once(self):
         self.release("1.1")
