@@ -129,6 +129,7 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
     bool reported = report(session, &reporting, page);
     iw_cleanup_free char *key = iw_session_bundle_key(session);
     if (iw_store_note_bundle(session->store, key, path, packed.file, err) != 0) return -1;
+    iw_passed_forget(&verdict->passed);
     iw_emit(session->options.sink, (iw_event){.type = IW_EVENT_FINISHED,
                                               .subject = session->stack->name,
                                               .phase = "bundle",
@@ -171,6 +172,7 @@ static int bundle(iw_session *session, bool checks, json_t *started, iw_error *e
         return -1;
     struct iw_proof verdict = iw_proof_new();
     verdict.started = started;
+    verdict.goes_on = true;
     int status = make_bundle(session, root, work, checks, &verdict, err);
     iw_proof_free(&verdict);
     iw_remove_tree(work, NULL);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/text.h"
+#include "deliver/passed.h"
 #include "deliver/session.h"
 
 struct iw_proof {
@@ -15,6 +16,8 @@ struct iw_proof {
     json_t *audit;   /* for the manifest */
     json_t *every;   /* files of the audit, for the report */
     json_t *started; /* borrowed: what this run built, and when; or NULL */
+    bool goes_on;    /* checks that passed in this very environment aren't run again */
+    iw_passed passed;
 };
 
 struct iw_proof iw_proof_new(void);

@@ -37,6 +37,7 @@ void iw_proof_free(struct iw_proof *verdict)
     json_decref(verdict->audit);
     json_decref(verdict->every);
     iw_buffer_free(&verdict->failed);
+    iw_passed_clear(&verdict->passed);
 }
 
 /* What the emulator doesn't stop at: there only the audit looks. */
@@ -85,6 +86,61 @@ static void add_jobs(struct job_list *list, const iw_plan *plan, const char *pac
     }
 }
 
+/* Those of them that didn't pass before, and the results of those that did, in the others' place a
+ * result without a name. Caller frees both. */
+static struct job_list split_jobs(const iw_passed *passed, const iw_profile *profile,
+                                  const struct job_list *all, iw_check_result **results)
+{
+    struct job_list todo = {0};
+    *results = iw_alloc((all->count + 1) * sizeof **results);
+    for (size_t i = 0; i < all->count; i++) {
+        if (iw_passed_find(passed, profile, &all->items[i], &(*results)[i])) continue;
+        iw_grow((void **)&todo.items, &todo.capacity, todo.count + 1, sizeof *todo.items);
+        todo.items[todo.count++] = all->items[i];
+    }
+    return todo;
+}
+
+static void note_passed(const iw_check_run *run, const iw_plan *plan, size_t known, size_t all)
+{
+    if (known == 0) return;
+    iw_cleanup_free char *text =
+        iw_format("%zu of %zu checks passed in this very environment before, and aren't run again",
+                  known, all);
+    iw_emit(run->sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = plan->stack->name, .detail = text});
+}
+
+struct keeping {
+    const iw_passed *passed;
+    const iw_profile *profile;
+};
+
+static void keep_passed(void *context, const iw_check_job *job, const iw_check_result *result)
+{
+    const struct keeping *keeping = context;
+    iw_passed_keep(keeping->passed, keeping->profile, job, result);
+}
+
+static int run_jobs(iw_check_run *run, const iw_plan *plan, const struct job_list *all,
+                    struct iw_proof *verdict, iw_error *err)
+{
+    iw_check_result *results, *fresh = NULL;
+    struct job_list todo = split_jobs(&verdict->passed, run->profile, all, &results);
+    struct keeping keeping = {&verdict->passed, run->profile};
+    note_passed(run, plan, all->count - todo.count, all->count);
+    run->ended = keep_passed;
+    run->context = &keeping;
+    int status = iw_run_checks(run, todo.items, todo.count, &fresh, err);
+    for (size_t i = 0, next = 0; status == 0 && i < all->count; i++)
+        if (!results[i].name) results[i] = fresh[next++];
+    if (status == 0) keep_results(verdict, results, all->count);
+    free(fresh); /* what it held is in `results` now */
+    iw_check_results_free(results, all->count);
+    free(todo.items);
+    return status;
+}
+
 /* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
 static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char *name,
                               iw_catalog *catalog, struct iw_proof *verdict, iw_error *err)
@@ -102,10 +158,7 @@ static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char
             add_jobs(&list, plan, recipe->name, recipe->checks, recipe->check_count);
     }
     add_jobs(&list, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count);
-    iw_check_result *results = NULL;
-    int status = iw_run_checks(run, list.items, list.count, &results, err);
-    if (status == 0) keep_results(verdict, results, list.count);
-    iw_check_results_free(results, list.count);
+    int status = run_jobs(run, plan, &list, verdict, err);
     free(list.items);
     return status;
 }
@@ -144,6 +197,8 @@ int iw_prove_checks(iw_session *session, const char *environment, const char *ro
                              iw_format("%s-%s-checks", plan->stack->name, plan->stack->version),
                          *logs = iw_store_path(session->store, "logs", folder), *emulator = NULL;
     if (pinned_emulator(session, root, &emulator, err) != 0) return -1;
+    if (verdict->goes_on && iw_passed_open(&verdict->passed, session, emulator, err) != 0)
+        return -1;
     iw_check_run run = {.environment = environment,
                         .toolchain_root = root,
                         .emulator = emulator,

@@ -531,7 +531,7 @@ static void tell(struct team *team, iw_event event)
     pthread_mutex_unlock(&team->lock);
 }
 
-static void tell_result(struct team *team, const iw_check_result *result)
+static void tell_result(struct team *team, const iw_check_job *job, const iw_check_result *result)
 {
     iw_event event = {.type = result->passed ? IW_EVENT_FINISHED : IW_EVENT_FAILED,
                       .subject = result->package,
@@ -548,6 +548,7 @@ static void tell_result(struct team *team, const iw_check_result *result)
         tell(team, (iw_event){.type = IW_EVENT_NOTE, .subject = result->package, .detail = jit});
     tell(team, event);
     pthread_mutex_lock(&team->lock);
+    if (team->run->ended) team->run->ended(team->run->context, job, result);
     team->done++;
     if (team->run->title)
         iw_emit(team->run->sink, (iw_event){.type = IW_EVENT_PROGRESS,
@@ -588,9 +589,9 @@ static void *work(void *context)
                               .part = result->name,
                               .phase = "check",
                               .detail = result->name});
-        if (run_one(team->run, team->shown, member->folder, team->jobs[i].check, result, &err) ==
-            0) {
-            tell_result(team, result);
+        const iw_check_job *job = &team->jobs[i];
+        if (run_one(team->run, team->shown, member->folder, job->check, result, &err) == 0) {
+            tell_result(team, job, result);
         } else {
             iw_wrap(&err, "check %s of %s", result->name, result->package);
             give_up(team, &err);

@@ -28,26 +28,10 @@ int iw_show_cpu(const char *emulator, const char *model, const char *helpers, co
  * over. */
 #define IW_CHECK_ENVIRONMENT "/rig \xc3\xbc/env"
 
-typedef struct iw_check_run {
-    const char *environment;    /* host path of the laid, relocated environment */
-    const char *toolchain_root; /* glibc and a shell come from it; NULL: no sandbox, the host's */
-    const char *emulator;       /* NULL: the toolchain's, or without a sandbox the host's */
-    const iw_profile *profile;
-    const char *helpers; /* folder with iw-trace and iw-cpu */
-    const char *logs;    /* folder for the checks' logs */
-    const char *title;   /* what all of them together are called in events, with how many are done;
-                            NULL: no such events */
-    unsigned parallel; /* how many run at once, fewer where memory is short; 0: one for each core */
-    bool force_emulator;
-    bool whole; /* all of the toolchain's /usr is there, not only glibc and a shell: what published
-                   wheels take from a system */
-    const char
-        *cpu; /* the emulator's model, in place of the profile's; or NULL. Never native then */
-    const iw_bind *binds; /* more of the root */
-    size_t bind_count;
-    int cancel;
-    const iw_sink *sink;
-} iw_check_run;
+typedef struct iw_check_job { /* borrowed */
+    const char *package;
+    const iw_check *check;
+} iw_check_job;
 
 typedef enum iw_check_end {
     IW_CHECK_EXITED,
@@ -72,16 +56,35 @@ typedef struct iw_check_result {
                      made at run time */
 } iw_check_result;
 
+typedef struct iw_check_run {
+    const char *environment;    /* host path of the laid, relocated environment */
+    const char *toolchain_root; /* glibc and a shell come from it; NULL: no sandbox, the host's */
+    const char *emulator;       /* NULL: the toolchain's, or without a sandbox the host's */
+    const iw_profile *profile;
+    const char *helpers; /* folder with iw-trace and iw-cpu */
+    const char *logs;    /* folder for the checks' logs */
+    const char *title;   /* what all of them together are called in events, with how many are done;
+                            NULL: no such events */
+    unsigned parallel; /* how many run at once, fewer where memory is short; 0: one for each core */
+    bool force_emulator;
+    bool whole; /* all of the toolchain's /usr is there, not only glibc and a shell: what published
+                   wheels take from a system */
+    const char
+        *cpu; /* the emulator's model, in place of the profile's; or NULL. Never native then */
+    const iw_bind *binds; /* more of the root */
+    size_t bind_count;
+    /* Each result as soon as it is there, from several threads, one at a time; or NULL. */
+    void (*ended)(void *context, const iw_check_job *job, const iw_check_result *result);
+    void *context; /* of that */
+    int cancel;
+    const iw_sink *sink;
+} iw_check_run;
+
 void iw_check_results_free(iw_check_result *results, size_t count);
 
 /* Whether this host's CPU has exactly the profile's features (by CPUID): then checks run natively.
  */
 bool iw_host_is_profile(const iw_profile *profile);
-
-typedef struct iw_check_job { /* borrowed */
-    const char *package;
-    const iw_check *check;
-} iw_check_job;
 
 /* Runs them in a root with the environment and glibc alone, each at a path that differs from where
  * it was laid. Results in the order of `jobs`, owned by the caller. -1 only where they couldn't be

@@ -79,6 +79,8 @@ int iw_plan_seconds(iw_catalog *catalog, iw_store *store, const iw_node *node, d
  * belongs to node->laid[i]. */
 void iw_plan_build_key(const iw_plan *plan, const iw_node *node, const char *const *contents,
                        char key[IW_SHA256_HEX]);
+/* What a check runs and how it is judged, as a digest: for results that are kept. */
+void iw_plan_check_key(const iw_check *check, char key[IW_SHA256_HEX]);
 /* The named inputs of a node's plan key as "name value" lines, for `why` (compared with the last
  * ones in the store). What is laid stands with its content digest where that is known. Caller
  * frees. */

@@ -98,6 +98,14 @@ static void add_checks(iw_hash *hash, const iw_check *checks, size_t count)
     }
 }
 
+void iw_plan_check_key(const iw_check *check, char key[IW_SHA256_HEX])
+{
+    iw_hash *hash = iw_hash_new();
+    add_checks(hash, check, 1);
+    iw_hash_finish(hash, key);
+    iw_hash_free(hash);
+}
+
 static void add_patches(iw_hash *hash, const iw_recipe *recipe)
 {
     for (size_t i = 0; i < recipe->patch_count; i++) {

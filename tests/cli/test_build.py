@@ -4,6 +4,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 import unittest
 
 import fixture
@@ -129,6 +130,70 @@ class Build(unittest.TestCase):
         subprocess.run(f'cd "{a.parent}" && mv "diff a" top && tar -cf - top | zstd -q > "{b}" && rm -r top', shell=True, check=True)
         done = self.world.run("diff", self.result["bundle"], b, status=1)
         self.assertIn("README.txt", done.stdout)
+
+
+class PassedChecks(unittest.TestCase):
+    """What passed in an environment isn't run again there, until its bundle is written."""
+
+    def setUp(self):
+        self.world = fixture.World()
+        self.addCleanup(self.world.close)
+        self.world.stack("checked", {"two": "1"})
+
+    def lay(self, second, word="one"):
+        self.world.script("two", install_script=f"mkdir -p $DESTDIR$PREFIX/share; echo {word} > $DESTDIR$PREFIX/share/word", more=f"""\
+            checks:
+              - name: first
+                shell: test -s "$IRONWHEEL_ENVIRONMENT/share/word"
+              - name: second
+                shell: {second}
+            """)
+
+    def check(self, status=0):
+        """The checks that ran, the notes, the result."""
+        events, result = self.world.build("checked", status=status)
+        ran = [event["part"] for event in events if event["type"] == "started" and event.get("phase") == "check"]
+        return sorted(ran), " ".join(event["detail"] for event in events if event["type"] == "note"), result
+
+    def test_after_a_failure(self):
+        self.lay("exit 3")
+        ran, _, _ = self.check(status=1)
+        self.assertEqual(ran, ["first", "second"])
+        ran, notes, _ = self.check(status=1)
+        self.assertEqual(ran, ["second"])
+        self.assertIn("1 of 2 checks passed in this very environment before", notes)
+        self.lay("true")
+        ran, _, result = self.check()
+        self.assertEqual(ran, ["second"])
+        rows = json.loads(pathlib.Path(result["bundle"] + ".checks.json").read_text())
+        self.assertEqual([(row["name"], row["passed"]) for row in rows], [("first", True), ("second", True)])
+        self.assertTrue(all(row["how"].startswith("qemu") and row["unseen"] for row in rows))
+        self.assertEqual(list((self.world.cache / "history/checks").iterdir()), [])
+        self.assertEqual(len([line for line in self.world.run("verify", result["bundle"], "--json").stdout.splitlines() if '"phase":"check"' in line and '"started"' in line]), 2)
+
+    def test_after_a_kill(self):
+        self.lay("exec sleep 600")
+        running = subprocess.Popen([fixture.PROGRAM, "build", "checked"], cwd=self.world.tree, env=self.world.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until = time.monotonic() + 120
+        while not list(self.world.cache.glob("history/checks/*/*.json")) and time.monotonic() < until:
+            time.sleep(0.05)
+        running.kill()
+        running.wait()
+        self.lay("true")
+        ran, _, _ = self.check()
+        self.assertEqual(ran, ["second"])
+
+    def test_another_environment_has_passed_nothing(self):
+        self.lay("exit 3")
+        self.check(status=1)
+        self.lay("exit 3", word="other")
+        ran, notes, _ = self.check(status=1)
+        self.assertEqual(ran, ["first", "second"])
+        self.assertNotIn("aren't run again", notes)
+        for file in self.world.cache.glob("history/checks/*/*.json"):
+            file.write_text("{")  # a damaged one is none
+        ran, _, _ = self.check(status=1)
+        self.assertEqual(ran, ["first", "second"])
 
 
 class NoSandbox(unittest.TestCase):
