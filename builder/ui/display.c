@@ -250,6 +250,17 @@ static void say_effort(const iw_event *event, const struct row *row, iw_buffer *
     }
 }
 
+/* Whether the first word leaves the phase to be told: not "resolved tables resolve", nor where the
+ * word says what became of it. */
+static bool tells_phase(const char *phase, const char *word)
+{
+    static const char *const own[] = {"repair", "triage"};
+    if (is_fetch(phase) || iw_starts_with(word, phase) || same(word, "unpacked")) return false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (same(phase, own[i])) return false;
+    return true;
+}
+
 static void tell_finished(const iw_display *display, const iw_event *event, const struct row *row,
                           iw_buffer *lines)
 {
@@ -262,8 +273,7 @@ static void tell_finished(const iw_display *display, const iw_event *event, cons
                                            : event->phase;
     say_mark(display, lines, "32", word);
     say(display, lines, event->subject);
-    if (event->phase && !is_fetch(event->phase) && !same(event->phase, word) &&
-        !same(word, "unpacked")) {
+    if (event->phase && tells_phase(event->phase, word)) {
         iw_buffer_add_char(lines, ' ');
         say(display, lines, event->phase);
     }
