@@ -27,10 +27,9 @@ static void tell(iw_context *context, const iw_healed *one)
     static const char *const what[] = {"the wheel as published", "the wheel of this version",
                                        "built by the tree's recipe",
                                        "built by a recipe from its sdist", "can't be had"};
-    bool plain = one->fate == IW_FATE_KEPT;
     iw_print(context, "%-28s %-14s %s%s%s%s\n", one->name, one->version, what[one->fate],
              one->was ? " (pip would bring " : "", one->was ? one->was : "", one->was ? ")" : "");
-    if (one->why && !plain) iw_print(context, "    %s\n", one->why);
+    if (one->why) iw_print(context, "    %s\n", one->why);
     if (one->hashes) iw_print(context, "    %s\n", one->hashes);
 }
 
@@ -120,6 +119,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
                                      .profile_count = profiles.count,
                                      .name = name,
                                      .into = into ? into : name,
+                                     .seconds = (unsigned)iw_number_option(arguments, "seconds", 0),
                                      .plan = iw_flag(arguments, "plan")};
     return heal(context, &options, err);
 }
@@ -128,6 +128,8 @@ static const iw_option options[] = {
     {"cpu", 0, IW_OPTION_TEXT, "PROFILE,…", "The CPUs that it must run on (default: k10)", NULL},
     {"plan", 0, IW_OPTION_FLAG, NULL,
      "Only decide, and tell hours and disk: nothing is built or written", NULL},
+    {"seconds", 0, IW_OPTION_NUMBER, "N",
+     "How long each wheel is called and tested, emulated (default: 15)", NULL},
     {"name", 0, IW_OPTION_TEXT, "NAME", "Of the stack (default: the first file's)", NULL},
     {"into", 0, IW_OPTION_TEXT, "DIR",
      "Stack, recipes and pylock.toml go to DIR, a tree of its own (default: NAME)", "folder"},

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -9,7 +10,7 @@
 #include "upgrade/heal_hashes.h"
 #include "upgrade/healer.h"
 
-enum { LOCK_LIMIT = 16 << 20 };
+enum { LOCK_LIMIT = 16 << 20, DISK_OF_A_BUILD = 300 /* MiB, of one that nobody measured */ };
 
 const char *iw_fate_name(iw_fate fate)
 {
@@ -68,6 +69,8 @@ static void close_healer(iw_healer *h)
     iw_requirements_free(&h->requirements);
     iw_resolution_free(&h->resolution);
     iw_strings_free(&h->pins);
+    iw_strings_free(&h->beside);
+    iw_strings_free(&h->alone);
     iw_strings_free(&h->libraries);
     iw_maker_close(&h->maker);
 }
@@ -150,6 +153,18 @@ static void fill(const iw_healer *h, iw_heal_result *result)
     }
 }
 
+/* A wheel lies in the store, unpacked where it is checked, packed again, and in the bundle. What
+ * was tried is there already; what wasn't is Python alone, and seldom large. */
+static uint64_t disk_of(const iw_healer *h, const iw_recipe *recipe)
+{
+    struct stat status;
+    if (recipe->build.system != IW_SYSTEM_WHEEL) return (uint64_t)DISK_OF_A_BUILD << 20;
+    iw_cleanup_free char *path =
+        recipe->source_count ? iw_store_source_path(h->store, recipe->sources[0].sha256) : NULL;
+    uint64_t size = path && stat(path, &status) == 0 ? (uint64_t)status.st_size : 1 << 20;
+    return 6 * size;
+}
+
 /* Hours and bytes of what is to be built, from the plan. What is yet to be made isn't known: a
  * quarter of an hour each. */
 static int estimate(const iw_healer *h, iw_heal_result *result, iw_error *err)
@@ -165,11 +180,26 @@ static int estimate(const iw_healer *h, iw_heal_result *result, iw_error *err)
         const iw_node *node = &session.plan->nodes[i];
         if (node->action == IW_ACTION_REUSE) continue;
         result->hours += node->expected_seconds / 3600;
-        result->disk += (uint64_t)(node->recipe->build.system == IW_SYSTEM_WHEEL ? 100 : 300) << 20;
+        result->disk += disk_of(h, node->recipe);
     }
     iw_session_close(&session);
     iw_catalog_free(catalog);
     return status;
+}
+
+/* What does the same work and can be had here. */
+static const struct {
+    const char *name, *instead;
+} others[] = {
+    {"ctranslate2", "whisper.cpp transcribes on such a CPU: this tree's stack whisper has its "
+                    "programs and its Python binding, pywhispercpp (docs/programs/whisper.md)"},
+};
+
+static const char *instead_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i].name, name) == 0) return others[i].instead;
+    return NULL;
 }
 
 static int fail_impossible(const iw_heal_result *result, iw_error *err)
@@ -182,6 +212,8 @@ static int fail_impossible(const iw_heal_result *result, iw_error *err)
         for (size_t k = 0; k < one->needed_by.count; k++)
             iw_buffer_add_format(&text, "%s%s", k ? ", " : "needed by ", one->needed_by.items[k]);
         if (!one->needed_by.count) iw_buffer_add_text(&text, "asked for");
+        const char *instead = instead_of(one->name);
+        if (instead) iw_buffer_add_format(&text, "\n    instead: %s", instead);
     }
     return iw_fail(err, IW_E_CHECK, "%zu package%s can't be had for this CPU:%s",
                    result->impossible, result->impossible == 1 ? "" : "s", text.data);
@@ -189,18 +221,21 @@ static int fail_impossible(const iw_heal_result *result, iw_error *err)
 
 /* --- the whole ------------------------------------------------------------ */
 
-/* Recipes of the tree, wheels and what is made. With `plan` nothing is made: such packages stand in
- * no stack yet. */
+/* Recipes of the tree, and wheels. With `plan` nothing is made: what would be stands in no stack
+ * yet. */
 static int plan_only(iw_healer *h, iw_heal_result *result, iw_error *err)
 {
     const iw_resolution all = h->resolution;
+    size_t made = 0;
     h->resolution = (iw_resolution){.items = iw_alloc((all.count + 1) * sizeof *all.items)};
     for (size_t i = 0; i < all.count; i++) {
         iw_fate fate = iw_healer_find(h, all.items[i].name)->fate;
+        made += fate == IW_FATE_MADE;
         if (fate != IW_FATE_MADE && fate != IW_FATE_IMPOSSIBLE)
             h->resolution.items[h->resolution.count++] = all.items[i];
     }
-    result->hours = 0.25 * (double)(all.count - h->resolution.count);
+    result->hours = 0.25 * (double)made;
+    result->disk = made * ((uint64_t)DISK_OF_A_BUILD << 20);
     int status = iw_healer_write(h, err);
     if (status == 0) status = estimate(h, result, err);
     free(h->resolution.items); /* what they point at is `all`'s */

@@ -13,6 +13,7 @@ typedef struct iw_heal_options {
     size_t profile_count;
     const char *name; /* of the stack */
     const char *into; /* folder that becomes a tree of its own: stack, recipes, pylock.toml */
+    unsigned seconds; /* how long one wheel is called and tested; 0: as `triage` does */
     bool plan;        /* decide only: nothing is built or written */
     iw_deliver_options deliver; /* `output`: where the bundle goes */
 } iw_heal_options;

@@ -13,7 +13,7 @@
 #include "upgrade/heal_hashes.h"
 #include "upgrade/healer.h"
 
-enum { ROUNDS = 12 };
+enum { ROUNDS = 12, BEHIND = 3 /* one may hide another */ };
 
 iw_decision *iw_healer_find(const iw_healer *h, const char *name)
 {
@@ -96,13 +96,12 @@ static int resolve(iw_healer *h, iw_unresolved *how, char **what, iw_error *err)
         iw_resolution_free(&h->resolution);
         h->resolution = found;
     } else iw_resolution_free(&found);
-    iw_cleanup_free char *told =
-        iw_format("%zu packages", *how == IW_RESOLVED ? h->resolution.count : 0);
     if (status == 0)
-        iw_emit(h->options->deliver.sink, (iw_event){.type = IW_EVENT_FINISHED,
-                                                     .subject = h->options->name,
-                                                     .phase = "resolve",
-                                                     .detail = told});
+        iw_emit(h->options->deliver.sink,
+                (iw_event){.type = IW_EVENT_FINISHED,
+                           .subject = h->options->name,
+                           .phase = "resolve",
+                           .detail = *how == IW_RESOLVED ? "resolved" : NULL});
     return status;
 }
 
@@ -269,11 +268,28 @@ struct trial {
     const char *profile;
 };
 
+/* " (pinsrq, of sse4.1, in pyarrow/libarrow.so)", or "": caller frees. */
+static char *crash_of(const char *text)
+{
+    json_t *crash = text ? json_loads(text, 0, NULL) : NULL;
+    const char *instruction = iw_json_get(crash, "instruction"),
+               *feature = iw_json_get(crash, "feature"), *file = iw_json_get(crash, "file");
+    const char *inside = file ? strstr(file, "/" IW_TRIAGE_SITE "/") : NULL;
+    if (inside) file = inside + strlen("/" IW_TRIAGE_SITE "/");
+    char *said = instruction && feature
+                     ? iw_format(" (%.*s, of %s%s%s)", (int)strcspn(instruction, " "), instruction,
+                                 feature, file ? ", in " : "", file ? file : "")
+                     : iw_strdup("");
+    json_decref(crash);
+    return said;
+}
+
 static char *why_of(const iw_triage_row *row, const char *profile)
 {
     const char *what = row->what ? row->what : row->detail ? row->detail : "";
-    return iw_format("%s on %s%s%s", iw_triage_verdict_name(row->verdict), profile,
-                     *what ? ": " : "", what);
+    iw_cleanup_free char *crash = crash_of(row->crash);
+    return iw_format("%s on %s%s%s%s", iw_triage_verdict_name(row->verdict), profile,
+                     *what ? ": " : "", what, crash);
 }
 
 static void on_row(void *context, const iw_triage_row *row)
@@ -289,32 +305,58 @@ static void on_row(void *context, const iw_triage_row *row)
                                   row->newest_working, "culprit", culprit));
 }
 
+/* "name==version" of the wheel that stands for what is built here, or NULL. Borrowed. */
+static const char *beside_of(const iw_healer *h, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < h->beside.count; i++)
+        if (strncmp(h->beside.items[i], name, length) == 0 && h->beside.items[i][length] == '=')
+            return h->beside.items[i];
+    return NULL;
+}
+
 /* Everything is held where it was resolved to. */
 static void hold_all(const iw_healer *h, iw_buffer *out)
 {
-    for (size_t i = 0; i < h->resolution.count; i++)
-        if (!h->resolution.items[i].stub)
-            iw_buffer_add_format(out, "%s==%s\n", h->resolution.items[i].name,
-                                 h->resolution.items[i].version);
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const char *beside = beside_of(h, dist->name);
+        if (beside) iw_buffer_add_format(out, "%s\n", beside);
+        else if (!dist->stub) iw_buffer_add_format(out, "%s==%s\n", dist->name, dist->version);
+    }
 }
 
-/* What the requirements say, and what was decided, for a search among versions. */
-static void hold_loosely(const iw_healer *h, iw_buffer *out)
+/* What the requirements say, and what was decided, for a search among versions of one package;
+ * `free`: whatever is said of it. */
+static void hold_loosely(const iw_healer *h, const char *searched, bool free, iw_buffer *out)
 {
     const iw_requirements *all = &h->requirements;
     for (size_t i = 0; i < all->count + all->constraint_count; i++) {
         const iw_want *one = i < all->count ? &all->items[i] : &all->constraints[i - all->count];
-        if (*one->conditions) iw_buffer_add_format(out, "%s%s\n", one->name, one->conditions);
+        bool own = strcmp(one->name, searched) == 0;
+        if (*one->conditions && !(own ? free : beside_of(h, one->name) != NULL))
+            iw_buffer_add_format(out, "%s%s\n", one->name, one->conditions);
     }
     for (size_t i = 0; i < h->pins.count; i++) {
         iw_cleanup_free char *name = iw_strndup(h->pins.items[i], strcspn(h->pins.items[i], "="));
         const iw_dist *dist = iw_resolution_find(&h->resolution, name);
-        if (dist && !dist->stub) iw_buffer_add_format(out, "%s\n", h->pins.items[i]);
+        if (dist && !dist->stub && !beside_of(h, name) && !(free && strcmp(name, searched) == 0))
+            iw_buffer_add_format(out, "%s\n", h->pins.items[i]);
     }
+    for (size_t i = 0; i < h->beside.count; i++)
+        if (h->beside.items[i] != beside_of(h, searched))
+            iw_buffer_add_format(out, "%s\n", h->beside.items[i]);
 }
 
+/* How versions of the others are held. */
+enum hold {
+    HOLD_ALL,  /* as they were resolved */
+    SEARCH,    /* one package's versions are searched, as the requirements allow */
+    SEARCH_ANY /* whatever they say of it */
+};
+
 /* The packages in question, and what holds for the rest. */
-static int write_question(iw_healer *h, const iw_strings *lines, bool loose, const char *path,
+static int write_question(iw_healer *h, const iw_strings *lines, enum hold hold, const char *path,
                           iw_error *err)
 {
     iw_cleanup_buffer iw_buffer text = {0}, limits = {0};
@@ -322,8 +364,8 @@ static int write_question(iw_healer *h, const iw_strings *lines, bool loose, con
     for (size_t i = 0; i < lines->count; i++) iw_buffer_add_format(&text, "%s\n", lines->items[i]);
     iw_buffer_add_format(&text, "-c %s\n", iw_path_base(constraints));
     iw_buffer_add_text(&limits, "");
-    if (loose) hold_loosely(h, &limits);
-    else hold_all(h, &limits);
+    if (hold == HOLD_ALL) hold_all(h, &limits);
+    else hold_loosely(h, lines->items[0], hold == SEARCH_ANY, &limits);
     return iw_write_passing(path, text.data, text.length, 0600, err) ||
                    iw_write_passing(constraints, limits.data, limits.length, 0600, err)
                ? -1
@@ -340,6 +382,7 @@ static int triage_of(iw_healer *h, size_t profile, bool newest, iw_triage **out,
                                  .helpers = d->helpers,
                                  .fetch = d->fetch,
                                  .jobs = d->jobs,
+                                 .seconds = h->options->seconds,
                                  .newest = newest,
                                  .blame_only = true};
     options.fetch.sink = d->sink;
@@ -362,7 +405,7 @@ static int try_on(iw_healer *h, size_t profile, const iw_requirements *asked, bo
 }
 
 /* *rows: what each of the lines does on all the CPUs; the caller has the reference. */
-static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t **rows,
+static int try_wheels(iw_healer *h, const iw_strings *lines, enum hold hold, json_t **rows,
                       iw_error *err)
 {
     iw_requirements asked = {0};
@@ -370,11 +413,11 @@ static int try_wheels(iw_healer *h, const iw_strings *lines, bool newest, json_t
     iw_cleanup_free char *path = iw_path_join(h->resolver.folder, "question.txt");
     struct trial trial = {h, json_object(), NULL};
     iw_checks_python(h->maker.root, h->maker.bytecode, &python, &environment);
-    int status = write_question(h, lines, newest, path, err);
+    int status = write_question(h, lines, hold, path, err);
     if (status == 0) status = iw_requirements_read(&asked, path, err);
     if (status == 0) status = iw_requirements_settle(&asked, &python, &environment, err);
     for (size_t i = 0; i < h->options->profile_count && status == 0; i++)
-        status = try_on(h, i, &asked, newest, &trial, err);
+        status = try_on(h, i, &asked, hold != HOLD_ALL, &trial, err);
     iw_requirements_free(&asked);
     *rows = trial.rows;
     return status;
@@ -400,7 +443,7 @@ static int repair_by_moving(iw_healer *h, const char *name, const char *died, co
     json_t *rows = NULL;
     if (is_pinned(h, name)) return 0;
     iw_strings_add(&lines, name);
-    int status = try_wheels(h, &lines, true, &rows, err);
+    int status = try_wheels(h, &lines, SEARCH, &rows, err);
     const char *newest = iw_json_get(json_object_get(rows, name), "newest");
     if (status == 0 && newest && strcmp(newest, died) != 0)
         status = try_pin(h, name, newest, done, err);
@@ -546,16 +589,75 @@ static bool is_built(const iw_healer *h, const char *name)
     return decision && (decision->fate == IW_FATE_RECIPE || decision->fate == IW_FATE_MADE);
 }
 
+/* Looks for a wheel of it that runs, whatever the requirements say: for trials of others alone. */
+static int find_beside(iw_healer *h, const char *name, iw_error *err)
+{
+    iw_cleanup_strings iw_strings lines = {0};
+    json_t *rows = NULL;
+    if (beside_of(h, name) || iw_strings_has(&h->alone, name)) return 0;
+    iw_strings_add(&lines, name);
+    int status = try_wheels(h, &lines, SEARCH_ANY, &rows, err);
+    const char *newest = iw_json_get(json_object_get(rows, name), "newest");
+    if (status == 0 && newest) iw_strings_add_format(&h->beside, "%s==%s", name, newest);
+    else if (status == 0) iw_strings_add(&h->alone, name);
+    json_decref(rows);
+    return status;
+}
+
+/* The culprit of a row that dies in what isn't taken as that wheel; else NULL. Borrowed. */
+static const char *stranger(const iw_healer *h, const json_t *row)
+{
+    const char *culprit = iw_json_get(row, "culprit");
+    return json_is_true(json_object_get(row, "dies")) && is_built(h, culprit) ? culprit : NULL;
+}
+
+/* Whether its wheel wasn't among the first that were known. */
+static bool is_new(const iw_healer *h, const char *name, size_t known)
+{
+    const char *beside = beside_of(h, name);
+    for (size_t i = 0; i < known; i++)
+        if (h->beside.items[i] == beside) return false;
+    return beside != NULL;
+}
+
+/* Wheels that died in one of what is built here say nothing of themselves: they are tried again
+ * beside a wheel of it that runs. */
+static int try_beside(iw_healer *h, json_t *rows, iw_error *err)
+{
+    iw_cleanup_strings iw_strings lines = {0};
+    json_t *again = NULL, *row;
+    const char *name;
+    const size_t known = h->beside.count;
+    for (size_t i = 0; i < h->resolution.count; i++) {
+        const iw_dist *dist = &h->resolution.items[i];
+        const char *culprit = stranger(h, json_object_get(rows, dist->name));
+        if (culprit && find_beside(h, culprit, err) != 0) return -1;
+        if (culprit && is_new(h, culprit, known))
+            iw_strings_add_format(&lines, "%s==%s", dist->name, dist->version);
+    }
+    if (!lines.count) return 0;
+    int status = try_wheels(h, &lines, HOLD_ALL, &again, err);
+    json_object_foreach(again, name, row)
+    {
+        const char *culprit = iw_json_get(json_object_get(rows, name), "culprit");
+        iw_cleanup_free char *why =
+            iw_format("%s (beside %s)", iw_json_get(row, "why"), beside_of(h, culprit));
+        json_object_set_new(row, "why", json_string(why));
+    }
+    json_object_update(rows, again);
+    json_decref(again);
+    return status;
+}
+
 static void settle_one(iw_healer *h, const iw_dist *dist, const json_t *row, iw_strings *dying,
                        iw_strings *blamed)
 {
-    const char *culprit = iw_json_get(row, "culprit");
+    const char *culprit = iw_json_get(row, "culprit"), *built = stranger(h, row);
     const iw_decision *before = iw_healer_find(h, dist->name);
     bool dies = json_is_true(json_object_get(row, "dies"));
     iw_cleanup_free char *why =
-        dies && is_built(h, culprit)
-            ? iw_format("it wasn't used: it died in the wheel of %s, which is built here", culprit)
-            : NULL;
+        built ? iw_format("it wasn't used: it died in the wheel of %s, which is built here", built)
+              : NULL;
     if (dies && !why)
         iw_strings_add_format(culprit ? blamed : dying, "%s %s", dist->name, dist->version);
     else if (!before || before->fate == IW_FATE_KEPT)
@@ -595,7 +697,8 @@ static int one_round(iw_healer *h, bool *moved, iw_error *err)
     *moved = false;
     question_lines(h, &lines);
     if (lines.count == 0) return 0;
-    int status = try_wheels(h, &lines, false, &rows, err);
+    int status = try_wheels(h, &lines, HOLD_ALL, &rows, err);
+    for (int i = 0; i < BEHIND && status == 0; i++) status = try_beside(h, rows, err);
     if (status == 0) settle_kept(h, rows, &dying, &blamed);
     const iw_strings *ill = dying.count ? &dying : &blamed;
     for (size_t i = 0; i < ill->count && status == 0; i++) {

@@ -435,12 +435,14 @@ int iw_healer_lock(iw_healer *h, char **text, iw_error *err)
     iw_catalog *catalog = NULL;
     iw_buffer out = {0};
     iw_buffer_add_text(&out, "# For Python 3.11 on Linux. A package with a `sdist` is built where "
-                             "this is installed: the published wheel of it dies on");
+                             "this is installed: its published wheel, if it has one, dies on");
     for (size_t i = 0; i < h->options->profile_count; i++)
         iw_buffer_add_format(&out, "%s %s", i ? "," : "", h->options->profiles[i]);
-    iw_buffer_add_text(&out, ".\nlock-version = \"1.0\"\nenvironments = [\"sys_platform == 'linux' "
-                             "and platform_machine == 'x86_64'\"]\nrequires-python = "
-                             "\"==3.11.*\"\ncreated-by = \"ironwheel\"\n");
+    iw_buffer_add_text(&out,
+                       ",\n# or a reviewed recipe was there to build it with.\nlock-version = "
+                       "\"1.0\"\nenvironments = [\"sys_platform == 'linux' "
+                       "and platform_machine == 'x86_64'\"]\nrequires-python = "
+                       "\"==3.11.*\"\ncreated-by = \"ironwheel\"\n");
     int status = iw_catalog_open(h->maker.rig.tree, &catalog, err);
     for (size_t i = 0; i < h->resolution.count && status == 0; i++)
         status = add_package(h, catalog, &h->resolution.items[i], &out, err);

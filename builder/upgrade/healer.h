@@ -26,7 +26,9 @@ typedef struct iw_healer {
     iw_requirements requirements;
     iw_resolver resolver;
     iw_resolution resolution;
-    iw_strings pins; /* "name==version" */
+    iw_strings pins;   /* "name==version" */
+    iw_strings beside; /* likewise: a wheel that runs, in place of what is built here, for trials */
+    iw_strings alone;  /* names of what is built here and has no such wheel */
     iw_decision *decisions;
     size_t count, capacity;
     iw_sketch *sketches; /* of the wheels that are kept */

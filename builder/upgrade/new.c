@@ -116,7 +116,7 @@ int iw_maker_make(iw_maker *maker, const char *project, const char *version, con
         iw_emit(sink, (iw_event){.type = IW_EVENT_FINISHED,
                                  .subject = name,
                                  .phase = "draft",
-                                 .detail = entry->draft.version});
+                                 .detail = "drafted"});
         status = iw_maker_build(maker, keep(maker, entry), err);
         *out = entry;
     } else {

@@ -119,10 +119,16 @@ class Heal(unittest.TestCase):
         # One whose sdist doesn't build, one that the tree has a recipe of another version of, and one of the very version.
         world.publish_wheel("stubborn", "1.0", {"stubborn" + suffix: module("stubborn", "beyond();")}, tag=TAG)
         world.publish_sdist("stubborn", "1.0", {"stubborn.py": ""}, before="raise SystemExit('not today')")
+        world.publish_wheel("ctranslate2", "1.0", {"ctranslate2" + suffix: module("ctranslate2", "beyond();")}, tag=TAG)
         world.publish_wheel("late", "1.0", {"late" + suffix: module("late", "beyond();")}, tag=TAG)
         world.publish_wheel("late", "0.9", {"late.py": ""})
         world.publish_wheel("owned", "1.0", {"owned.py": ""})
-        for name, version in (("late", "0.9"), ("owned", "1.0")):
+        # One that is built here, whose wheel of that version dies: what needs it is tried beside the one that doesn't.
+        for version, on_import in (("1.0", ""), ("2.0", "beyond();")):
+            world.publish_wheel("newly", version, {"newly" + suffix: module("newly", on_import)}, tag=TAG)
+        for name, on_import in (("hidden", "beyond();"), ("healthy", "")):
+            world.publish_wheel(name, "1.0", {f"{name}/__init__.py": f"import newly\nfrom . import own_{name}\n", f"{name}/own_{name}{suffix}": module(f"own_{name}", on_import)}, run=["newly"], tag=TAG)
+        for name, version in (("late", "0.9"), ("newly", "2.0"), ("owned", "1.0")):
             world.script(name, version, needs="needs:\n  run: [python]\n", install_script=f"mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/{name}.py")
 
     def ask(self, name, text):
@@ -168,6 +174,23 @@ class Heal(unittest.TestCase):
         self.assertIn("stubborn 1.0: dies-at-import", said)
         self.assertIn("; from its sdist: ", said)
         self.assertFalse((self.world.tree / "stubborn-rig").exists())
+
+    def test_what_does_the_same_instead(self):
+        rows, said = self.rows(self.ask("instead.txt", "ctranslate2\n"), "--plan", status=1)
+        self.assertEqual([(row["package"], row["fate"]) for row in rows if row["type"] == "package"], [("ctranslate2", "impossible")])
+        self.assertRegex(said, r"ctranslate2 1\.0: dies-at-import on k10: import of ctranslate2 \(pinsrq, of sse4\.1, in ctranslate2\.cpython-311-x86_64-linux-gnu\.so\); .*asked for\n    instead: whisper\.cpp ")
+
+    def test_what_is_hidden_behind_what_is_built_here(self):
+        rows, said = self.rows(self.ask("behind.txt", "hidden\nhealthy\n"), "--plan", status=1)
+        told = {row["package"]: (row["fate"], row["why"]) for row in rows if row["type"] == "package"}
+        self.assertEqual(told["newly"], ("recipe", "the tree has a recipe of this version"))
+        self.assertEqual(told["healthy"], ("kept", "imports on k10 (beside newly==1.0)"))
+        self.assertRegex(said, r"hidden 1\.0: dies-at-import on k10: import of hidden \(pinsrq, of sse4\.1, in hidden/own_hidden\.\S*\) \(beside newly==1\.0\); no recipe")
+
+    def test_what_is_kept_says_what_came_of_it(self):
+        said = self.world.run("heal", self.ask("said.txt", "crashy==1.0\nplain==0.9\n"), "--plan", "--seconds", "1").stdout
+        self.assertRegex(said, r"crashy +1\.0 +the wheel as published\n    imports on k10\n")
+        self.assertRegex(said, r"plain +0\.9 +the wheel as published\nto build: about .*, and [\d.]+ [kM]B of disk\n")
 
     def test_what_does_not_fit_costs_one_question(self):
         path = self.ask("late.txt", "late==1.0\n")
