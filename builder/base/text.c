@@ -79,6 +79,17 @@ void iw_buffer_add_char(iw_buffer *buffer, char c)
     iw_buffer_add(buffer, &c, 1);
 }
 
+void iw_buffer_add_cell(iw_buffer *buffer, const char *text)
+{
+    iw_buffer_add_text(buffer, "| ");
+    for (const char *c = text; *c; c++) {
+        if (*c == '|') iw_buffer_add_char(buffer, '\\');
+        if (*c == '<') iw_buffer_add_text(buffer, "&lt;");
+        else iw_buffer_add_char(buffer, *c == '\n' ? ' ' : *c);
+    }
+    iw_buffer_add_char(buffer, ' ');
+}
+
 void iw_buffer_add_format(iw_buffer *buffer, const char *format, ...)
 {
     va_list arguments;

@@ -35,6 +35,9 @@ void iw_buffer_add_text(iw_buffer *buffer, const char *text);
 void iw_buffer_add_char(iw_buffer *buffer, char c);
 void iw_buffer_add_format(iw_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* "| text ", a cell of a Markdown table: `|` would end it, a newline the row, and nothing in it may
+ * be taken for HTML. */
+void iw_buffer_add_cell(iw_buffer *buffer, const char *text);
 char *iw_buffer_take(
     iw_buffer *buffer); /* caller owns the text ("" where empty); the buffer is empty afterwards */
 #define iw_cleanup_buffer __attribute__((cleanup(iw_buffer_free)))

@@ -22,6 +22,11 @@ static void say(iw_context *context, json_t *report)
         return;
     }
     const json_t *packages = json_object_get(report, "packages");
+    if (packages && iw_flag(context->arguments, "markdown")) {
+        iw_cleanup_free char *table = iw_bump_markdown(packages);
+        iw_print(context, "%s", table);
+        return;
+    }
     iw_cleanup_free char *text = iw_bump_text(report),
                          *table = packages ? iw_bump_table(packages) : NULL;
     const char *diff = iw_json_get(report, "diff"), *verdict = iw_json_get(report, "verdict");
@@ -164,6 +169,7 @@ static const iw_option options[] = {
      "Only show what `toolchain update` would move, and what would be built anew", NULL},
     {"keep-going", 0, IW_OPTION_FLAG, NULL,
      "With --all: exit status 0 even where a package was tried and kept back", NULL},
+    {"markdown", 0, IW_OPTION_FLAG, NULL, "With --all: print a Markdown table, and no more", NULL},
     {"dry-run", 0, IW_OPTION_FLAG, NULL,
      "Build and write nothing; the change is printed as a diff that `git apply` takes", NULL},
     {"min-age", 0, IW_OPTION_NUMBER, "DAYS",

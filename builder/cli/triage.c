@@ -196,18 +196,6 @@ static void tell_plainly(const asked *a, const iw_triage_row *row, const char *w
         iw_print(context, "    %s\n", row->notes.items[i]);
 }
 
-/* A cell of a Markdown table: `|` would end it, and nothing in it may be taken for HTML. */
-static void add_cell(iw_buffer *out, const char *text)
-{
-    iw_buffer_add_text(out, "| ");
-    for (const char *c = text; *c; c++) {
-        if (*c == '|') iw_buffer_add_char(out, '\\');
-        if (*c == '<') iw_buffer_add_text(out, "&lt;");
-        else iw_buffer_add_char(out, *c);
-    }
-    iw_buffer_add_char(out, ' ');
-}
-
 static void tell_as_markdown(const asked *a, const iw_triage_row *row, const char *what_happened,
                              const char *what)
 {
@@ -230,7 +218,7 @@ static void tell_as_markdown(const asked *a, const iw_triage_row *row, const cha
                                  findings,
                                  all,
                                  border};
-    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) add_cell(&line, cells[i]);
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) iw_buffer_add_cell(&line, cells[i]);
     iw_print(a->context, "%s|\n", line.data);
 }
 

@@ -371,6 +371,36 @@ static size_t width_of(const json_t *reports, const char *key, size_t least)
     return least;
 }
 
+/* Why a package stayed, or which driver the CUDA asks for that it brings. Caller frees. */
+static char *remark(const json_t *report)
+{
+    const char *cause = text_of(report, "cause");
+    const json_t *cuda = json_object_get(report, "cuda");
+    if (*cause || !iw_json_get(cuda, "driver")) return iw_strndup(cause, strcspn(cause, "\n"));
+    return iw_format("CUDA %s, which asks for driver >= %s", text_of(cuda, "to"),
+                     text_of(cuda, "driver"));
+}
+
+char *iw_bump_markdown(const json_t *reports)
+{
+    iw_buffer out = {0};
+    size_t i;
+    json_t *one;
+    iw_buffer_add_text(&out, "| package | from | to | what came of it | why |\n"
+                             "| --- | --- | --- | --- | --- |\n");
+    json_array_foreach(reports, i, one)
+    {
+        iw_cleanup_free char *why = remark(one);
+        const char *to = iw_json_get(one, "to");
+        const char *const cells[] = {text_of(one, "name"), text_of(one, "from"), to ? to : "–",
+                                     text_of(one, "verdict"), why};
+        for (size_t k = 0; k < sizeof cells / sizeof *cells; k++)
+            iw_buffer_add_cell(&out, cells[k]);
+        iw_buffer_add_text(&out, "|\n");
+    }
+    return iw_buffer_take(&out);
+}
+
 char *iw_bump_table(const json_t *reports)
 {
     iw_buffer out = {0};
@@ -379,11 +409,11 @@ char *iw_bump_table(const json_t *reports)
     json_t *one;
     json_array_foreach(reports, i, one)
     {
-        const char *cause = text_of(one, "cause");
+        iw_cleanup_free char *why = remark(one);
         iw_buffer_add_format(&out, "%-*s  %-*s  %-*s  %s", (int)name, text_of(one, "name"),
                              (int)from, text_of(one, "from"), (int)to, text_of(one, "to"),
                              text_of(one, "verdict"));
-        if (*cause) iw_buffer_add_format(&out, ": %.*s", (int)strcspn(cause, "\n"), cause);
+        if (*why) iw_buffer_add_format(&out, ": %s", why);
         iw_buffer_add_char(&out, '\n');
     }
     return iw_buffer_take(&out);

@@ -8,5 +8,7 @@
 char *iw_bump_text(const json_t *report);
 /* The table of a bump of many packages: a row for each report in the array. Caller frees. */
 char *iw_bump_table(const json_t *reports);
+/* The same in Markdown. Caller frees. */
+char *iw_bump_markdown(const json_t *reports);
 
 #endif

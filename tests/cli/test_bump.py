@@ -458,6 +458,9 @@ class Bump(unittest.TestCase):
         before = digest_of(w.tree)
         report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
         self.assertEqual({one["name"]: one["verdict"] for one in report["packages"]}, {"tone": "would be bumped", "bell": "would be bumped"})
+        table = w.run("bump", "--all", "--min-age", "0", "--dry-run", "--markdown", "--stack", "tones").stdout
+        self.assertEqual(table.splitlines()[0], "| package | from | to | what came of it | why |")
+        self.assertIn("| tone | 1.0 | 1.1 | would be bumped |  |\n", table)
         self.assertEqual(digest_of(w.tree), before)
         report, _ = self.bump("--all", "--min-age", "0", "--no-proof", status=1)
         found = {one["name"]: one for one in report["packages"]}
