@@ -145,16 +145,34 @@ static int find_border(struct search *s, size_t bad, size_t *good, bool *any, iw
     return *any && (halve(s, bad, good, err) != 0 || step_over_holes(s, good, err) != 0) ? -1 : 0;
 }
 
-/* What can be imported and dies in use is no border either. */
+/* What can be imported and dies in use is no border either: backwards in growing steps, too, for
+ * what is tried in full costs the most; then the border is halved. */
+static int find_in_use(struct search *s, size_t bad, size_t *good, bool *any, iw_error *err)
+{
+    iw_triage_verdict verdict;
+    size_t last = s->versions->count - 1, step = 1;
+    for (*any = false; !*any && bad < last; step *= 2) {
+        *good = bad + step < last ? bad + step : last;
+        if (verdict_of(s, *good, &verdict, NULL, err) != 0) return -1;
+        *any = iw_triage_works(verdict);
+        if (!*any) bad = *good;
+    }
+    while (*any && *good - bad > 1) {
+        size_t middle = bad + (*good - bad) / 2;
+        if (verdict_of(s, middle, &verdict, NULL, err) != 0) return -1;
+        if (iw_triage_works(verdict)) *good = middle;
+        else bad = middle;
+    }
+    return 0;
+}
+
 static int find_working(struct search *s, size_t *good, bool *any, iw_error *err)
 {
     iw_triage_verdict verdict = IW_TRIAGE_UNKNOWN;
-    for (size_t bad = 0;; bad = *good) {
-        if (find_border(s, bad, good, any, err) != 0) return -1;
-        if (!*any) return 0;
-        if (verdict_of(s, *good, &verdict, NULL, err) != 0) return -1;
-        if (iw_triage_works(verdict)) return 0;
-    }
+    if (find_border(s, 0, good, any, err) != 0) return -1;
+    if (!*any) return 0;
+    if (verdict_of(s, *good, &verdict, NULL, err) != 0) return -1;
+    return iw_triage_works(verdict) ? 0 : find_in_use(s, *good, good, any, err);
 }
 
 /* One that runs is taken before a somewhat newer one of which only the import is known. */

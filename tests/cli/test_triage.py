@@ -258,6 +258,13 @@ class Versions(unittest.TestCase):
         row = self.world.triage("--newest", "base")["base"]
         self.assertEqual((row["version"], row["verdict"], row["newest_working"], row["newest_verdict"], row["oldest_failing"]), ("2.1", "dies-at-import", "1.3", "imports", "1.4"), row)
 
+    def test_many_versions_that_die_in_use(self):
+        for i in range(12):
+            dying = f"static PyObject *f(PyObject *self, PyObject *given) {{ {PINSRQ} return PyLong_FromLong({i}); }}\n"
+            self.world.wheel("useless", {f"useless{SUFFIX}": self.world.module("useless", dying, '{"f", f, 8, 0},')}, f"1.{i}")
+        row = self.world.triage("--newest", "--seconds", "1", "useless")["useless"]
+        self.assertEqual((row["verdict"], row["newest_working"], row["versions_tried"]), ("dies-in-use", None, 6), row)
+
     def test_the_checks_of_that_version(self):
         self.world.wheel("told", {f"told{SUFFIX}": self.world.module("told")})
         for version, code in (("1.0", "import told"), ("2.0", "raise SystemExit('of another release')")):
