@@ -181,6 +181,9 @@ static bool learn_piece(const char *log, iw_lesson *out)
         "Could NOT find ([A-Za-z0-9_]+)",
         "by \"([A-Za-z0-9_]+)\" with any of the following names",
         "C (library|shared or static library) '([A-Za-z0-9_]+)' not found",
+        /* "the libxml2 and libxslt development packages are installed": the last one stands on the
+           others */
+        "([A-Za-z0-9_.+-]+) development packages? (is|are) ",
     };
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char *one = NULL, *two = NULL;
@@ -342,7 +345,8 @@ static bool telling(iw_slice line)
 {
     static const char *const words[] = {"rror:", "ERROR", "fatal", "Error ", "not found", "failed"};
     iw_cleanup_free char *text = iw_strndup(line.data, line.length < 400 ? line.length : 400);
-    if (strstr(text, "subprocess-exited") || strstr(text, "Failed building wheel") ||
+    if (iw_starts_with(text, "+ ") /* what the shell is about to do */ ||
+        strstr(text, "subprocess-exited") || strstr(text, "Failed building wheel") ||
         strstr(text, "Failed to build"))
         return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -350,7 +354,7 @@ static bool telling(iw_slice line)
     return false;
 }
 
-static char *telling_line(const char *message, const char *log)
+char *iw_telling_line(const char *message, const char *log)
 {
     iw_slice rest = iw_slice_of(log), line, best = {NULL, 0}, first = {NULL, 0};
     while (iw_slice_next(&rest, '\n', &line)) {
@@ -384,5 +388,5 @@ void iw_learn(const char *name, const char *version, const char *message, const 
         out->kind = IW_LESSON_DENY_FLAGS;
         return;
     }
-    out->what = telling_line(message, log);
+    out->what = iw_telling_line(message, log);
 }

@@ -33,6 +33,8 @@ void iw_lesson_clear(iw_lesson *lesson);
  * package. */
 void iw_learn(const char *name, const char *version, const char *message, const char *log,
               iw_lesson *out);
+/* The line of a failure that tells most, shortened. Caller frees. */
+char *iw_telling_line(const char *message, const char *log);
 /* The project that brings a module, normalised: "yaml" gives "pyyaml". Caller frees. */
 char *iw_module_project(const char *module);
 /* The recipe that brings a shared library, or NULL; static. */

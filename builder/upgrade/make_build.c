@@ -297,17 +297,12 @@ static int apply(iw_maker *maker, iw_entry *entry, const iw_lesson *lesson, cons
 }
 
 /* One sentence for what nobody can mend here. */
-static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *message,
-                    const struct failure *failure)
+static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *message)
 {
-    iw_cleanup_free char *self = iw_format("%s/%s", entry->draft.name, entry->draft.version);
     iw_slice rest = iw_slice_of(message), first = {"", 0};
     iw_slice_next(&rest, '\n', &first);
     iw_cleanup_free char *text =
-        failure->subject && strchr(failure->subject, '/') && strcmp(failure->subject, self) != 0
-            ? iw_format("its need %s doesn't build: %.*s", failure->subject, (int)first.length,
-                        first.data)
-        : lesson->kind == IW_LESSON_NONE && lesson->what ? iw_strdup(lesson->what)
+        lesson->kind == IW_LESSON_NONE && lesson->what ? iw_strdup(lesson->what)
         : lesson->missing ? iw_format("%s is still missing, though %s is among its needs",
                                       lesson->missing, lesson->what ? lesson->what : "what has it")
                           : iw_strndup(first.data, first.length);
@@ -324,12 +319,19 @@ static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *messag
 static int learn(iw_maker *maker, iw_entry *entry, const char *message,
                  const struct failure *failure, bool *again, iw_error *err)
 {
-    iw_cleanup_free char *log = end_of(failure->log);
+    iw_cleanup_free char *log = end_of(failure->log),
+                         *self = iw_format("%s/%s", entry->draft.name, entry->draft.version);
     iw_lesson lesson;
+    if (failure->subject && strchr(failure->subject, '/') && strcmp(failure->subject, self) != 0) {
+        iw_cleanup_free char *line =
+            iw_telling_line(message, log); /* teaches nothing of this one */
+        iw_strings_add_format(&entry->draft.todo, "its need %s doesn't build: %s", failure->subject,
+                              line);
+        return 0;
+    }
     iw_learn(entry->draft.name, entry->draft.version, message, log, &lesson);
     int status = apply(maker, entry, &lesson, message, again, err);
-    if (status == 0 && !*again && entry->draft.todo.count == 0)
-        give_up(entry, &lesson, message, failure);
+    if (status == 0 && !*again && entry->draft.todo.count == 0) give_up(entry, &lesson, message);
     iw_lesson_clear(&lesson);
     return status;
 }

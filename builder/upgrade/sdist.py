@@ -193,7 +193,19 @@ def modules_of(files):
             continue
         below = {one.split("/")[0] for one in inside if one.endswith("/__init__") and one.count("/") == 1 or "/" not in one}
         tops |= {top + "." + one for one in below}
-    return sorted(top for top in tops if not re.match(r"^(tests?|testing|docs|examples|benchmarks|setup|conftest|__init__|.*\.tests?)$", top))
+    tops = sorted(top for top in tops if not re.match(r"^(tests?|testing|docs|examples|benchmarks|setup|conftest|__init__|.*\.tests?)$", top))
+    return tops + [one for one in compiled_of(files) if one not in tops]
+
+
+def compiled_of(files):
+    """Modules that are machine code, further down: a package's own import often doesn't reach them. The first few, from the top."""
+    found = []
+    for path in files:
+        dotted = re.sub(r"\.(abi3|cpython-311-x86_64-linux-gnu)\.so$", "", path).split("/")
+        public = all(re.match(r"^[A-Za-z]\w*$", part) and not re.match(r"(?i)^(test.*|.*tests?|docs|examples?|benchmarks?|.*(cuda|gpu|cupy).*)$", part) for part in dotted)
+        if len(dotted) > 1 and dotted[-1] != path.split("/")[-1] and public:
+            found.append(dotted)
+    return [".".join(dotted) for dotted in sorted(found, key=lambda dotted: (len(dotted), dotted))[:6]]
 
 
 def installed():

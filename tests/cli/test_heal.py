@@ -1,6 +1,7 @@
 """The fourth verdict, and what writes it."""
 import json
 import pathlib
+import re
 import subprocess
 import tempfile
 import tomllib
@@ -256,11 +257,15 @@ class Heal(unittest.TestCase):
 
     def test_libraries_that_wheels_expect_from_a_system(self):
         world, libraries = self.world, {"lz4": "liblz4.so.1", "snappy": "libsnappy.so.1"}
-        world.publish_wheel("needy", "1.0", {"needy.cpython-311-x86_64-linux-gnu.so": module("needy", libraries=libraries.values())}, tag=TAG)
+        suffix = ".cpython-311-x86_64-linux-gnu.so"
+        world.publish_wheel("needy", "1.0", {"needy" + suffix: module("needy", libraries=libraries.values()), "below/__init__.py": "",
+                                             **{f"below/{name}{suffix}": module(name) for name in ("inner", "_own", "test_inner")}}, tag=TAG)
         for name, soname in libraries.items():
             world.script(name, "1", compile=f"echo | gcc -shared -fPIC -Wl,-soname,{soname} -x c -o {soname} -", install_script=f"install -D {soname} $DESTDIR$PREFIX/lib/{soname}")
         rows, _ = self.rows(self.ask("needy.txt", "needy\n"), "--level", "1", "--into", "needy-rig", "--output", world.folder / "needy-out")
         self.assertEqual(rows[-1]["type"], "healed")
+        imported = re.findall(r"import: \[(.*)\]", (world.tree / "needy-rig/recipes/needy/1.0.yaml").read_text())
+        self.assertEqual(imported, ["below", "needy", "below.inner"], "compiled modules further down, too")
         self.assertIn("  lz4: 1\n  snappy: 1\n", (world.tree / "needy-rig/recipes/stacks/needy.yaml").read_text())
 
     def test_another_lock_is_left_alone(self):

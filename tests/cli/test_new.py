@@ -67,6 +67,13 @@ class New(unittest.TestCase):
         self.world.stack("lonely", {"lonely": "1.0"})
         self.assertIn("something is left to do: it needs absent>=2", self.world.run("plan", "lonely", status=2).stderr)
 
+    def test_a_need_that_does_not_build_teaches_nothing(self):
+        self.world.script("sour", "1", compile="echo \"ModuleNotFoundError: No module named 'vinegar'\"; false")
+        self.world.publish_sdist("lemon", "1.0", {"lemon.py": ""}, run=["sour"])
+        rows, _ = self.new("lemon", "--tree", status=1)
+        self.assertEqual(rows[-1]["cause"], "its need sour/1 doesn't build: ModuleNotFoundError: No module named 'vinegar'")
+        self.assertEqual((len(rows), rows[-1]["learnt"]), (1, []))
+
     def test_one_that_phones(self):
         self.world.publish_sdist("phones", "1.0", {"phones.py": ""}, before="import socket; socket.create_connection(('192.0.2.7', 443), 2)")
         rows, _ = self.new("phones", status=1)
