@@ -25,6 +25,7 @@ struct package { /* one of the stack's */
     const iw_node *node;
     json_t *report;
     iw_strings metadata; /* where each choice's METADATA is, "" where nobody tells */
+    size_t denials;      /* how many of its versions were drafted, and need too much */
     bool movable;
 };
 
@@ -298,12 +299,24 @@ static bool is_releases_fault(const iw_error *why)
            why->kind != IW_E_NETWORK;
 }
 
+/* Where nobody but the sources tells, a project's releases of years would each be fetched: the
+ * search goes down in growing steps, but for the oldest one that is newer than the stack's. What
+ * was passed over is looked at again (iw_choice_doubt) once one holds. */
+static void pass_over(struct package *package, iw_choice *choice)
+{
+    size_t last = choice->versions.count - 1, step = 1;
+    for (size_t i = package->denials++; i > 0 && step < last; i--) step *= 2;
+    for (size_t i = choice->at + 1; i < choice->at + step && i + 1 < last; i++)
+        if (!*package->metadata.items[i]) iw_choice_suppose(choice, i);
+}
+
 /* Whether a draft that failed taught what the index doesn't tell, so that it is to be solved anew:
  * a need of the sources', or a limit of another package. */
-static bool taught(const struct all *all, const iw_release *release, iw_choice *choice,
-                   size_t limits)
+static bool taught(const struct all *all, struct package *package, const iw_release *release,
+                   iw_choice *choice, size_t limits)
 {
     bool learned = release->denied && iw_choice_learn(choice, release->run_needs);
+    if (learned) pass_over(package, choice);
     return learned || limit_count(all) > limits;
 }
 
@@ -329,9 +342,9 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
     if (status == 0) iw_strings_add(&all->drafted, name);
     bool fault = status != 0 && is_releases_fault(&why);
     if (status != 0 && !fault) iw_error_move(err, &why);
-    if (fault && !taught(all, &release, choice, limits) && !(*again && release.denied))
+    if (fault && !taught(all, package, &release, choice, limits) && !(*again && release.denied))
         ban(all, name, iw_error_text(&why));
-    *again = *again || fault;
+    *again = *again || fault || (status == 0 && iw_choice_doubt(choice));
     iw_release_clear(&release);
     iw_error_clear(&why);
     return status == 0 || fault ? 0 : -1;

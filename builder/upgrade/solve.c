@@ -14,7 +14,7 @@ void iw_choices_free(iw_choices *choices)
         for (size_t k = 0; one->needs && k < one->versions.count; k++)
             iw_strings_free(&one->needs[k]);
         iw_strings_free(&one->versions);
-        free(one->name), free(one->needs), free(one->asked), free(one->why);
+        free(one->name), free(one->needs), free(one->asked), free(one->supposed), free(one->why);
     }
     free(choices->items);
     *choices = (iw_choices){0};
@@ -46,6 +46,7 @@ static void start_asking(iw_choice *choice)
     if (choice->needs) return;
     choice->needs = iw_alloc(choice->versions.count * sizeof *choice->needs);
     choice->asked = iw_alloc(choice->versions.count * sizeof *choice->asked);
+    choice->supposed = iw_alloc(choice->versions.count * sizeof *choice->supposed);
 }
 
 bool iw_choice_learn(iw_choice *choice, const iw_strings *needs)
@@ -58,7 +59,28 @@ bool iw_choice_learn(iw_choice *choice, const iw_strings *needs)
     iw_strings_free(known);
     iw_strings_add_all(known, (const char *const *)needs->items);
     choice->asked[choice->at] = true;
+    choice->supposed[choice->at] = false;
     return !same;
+}
+
+void iw_choice_suppose(iw_choice *choice, size_t version)
+{
+    start_asking(choice);
+    if (choice->asked[version]) return;
+    choice->asked[version] = choice->supposed[version] = true;
+    iw_strings_add_all(&choice->needs[version],
+                       (const char *const *)choice->needs[choice->at].items);
+}
+
+bool iw_choice_doubt(iw_choice *choice)
+{
+    size_t first = choice->at;
+    while (choice->supposed && first > 0 && choice->supposed[first - 1]) first--;
+    for (size_t i = first + (choice->at - first) / 2; i < choice->at; i++) {
+        choice->asked[i] = choice->supposed[i] = false;
+        iw_strings_free(&choice->needs[i]);
+    }
+    return first < choice->at;
 }
 
 static bool meets(const char *version, const char *conditions)

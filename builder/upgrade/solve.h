@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "base/text.h"
 
-typedef struct iw_choice { /* of one package */
-    char *name;            /* as PEP 503 normalises it */
-    iw_strings versions;   /* newest first, the one that the stack has last */
-    iw_strings *needs;     /* of each version, once asked for */
-    bool *asked;
-    size_t at; /* the choice */
-    char *why; /* why not the first, or NULL */
+typedef struct iw_choice {  /* of one package */
+    char *name;             /* as PEP 503 normalises it */
+    iw_strings versions;    /* newest first, the one that the stack has last */
+    iw_strings *needs;      /* of each version, once asked for */
+    bool *asked, *supposed; /* `needs` are those of a newer version */
+    size_t at;              /* the choice */
+    char *why;              /* why not the first, or NULL */
 } iw_choice;
 
 typedef struct iw_choices {
@@ -38,6 +38,12 @@ iw_choice *iw_choices_find(const iw_choices *choices, const char *name);
 const char *iw_choice_version(const iw_choice *choice);
 /* What the chosen version needs to run, from its sources; whether that wasn't known already. */
 bool iw_choice_learn(iw_choice *choice, const iw_strings *needs);
+
+/* Supposes that a version which nobody told of needs what the chosen one does. */
+void iw_choice_suppose(iw_choice *choice, size_t version);
+/* The chosen version holds: of those just above it that were only supposed to need too much, the
+ * older half is open again. False where there is none. */
+bool iw_choice_doubt(iw_choice *choice);
 
 /* Moves choices down until nothing asks for what isn't chosen. Where a package asks for an older
  * release of another one, that one gives way; where there is none, it does itself. What the stack

@@ -500,6 +500,23 @@ class Bump(unittest.TestCase):
         self.assertEqual(found["tone"]["cause"], "1.2 needs bell>=5, and there is only 3.0")
         self.assertEqual(found["gong"]["cause"], "tone needs gong>=1.5,<3 to build")
 
+    def test_all_doesnt_fetch_years_of_releases(self):
+        """Where only the sources tell: growing steps down to one that holds, and back to the newest that does."""
+        w = self.world
+        for number in range(1, 21):
+            self.release(f"1.{number}", above=f"/* {number} */", info="Requires-Dist: bell>=5\n" if number > 5 else "")
+        self.publish()
+        digest = w.serve("/packages/bell-1.0.tar.gz", fixture.tarball({"bell-1.0/tone.c": "int main(void) { return 0; }\n", "bell-1.0/Makefile": MAKEFILE.replace("tone", "bell").replace("bell.c", "tone.c")}))
+        w.write("recipes/bell/1.0.yaml", f"name: bell\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: bell, file: bell-1.0.tar.gz, sha256: {digest}}}\nbuild:\n  system: make\n")
+        w.server.files["/simple/bell/"] = f'<a href="/packages/bell-1.0.tar.gz#sha256={digest}">bell-1.0.tar.gz</a>'.encode()
+        w.stack("tones", {"tone": "1.0", "bell": "1.0"})
+        w.server.asked.clear()
+        report, _ = self.bump("--all", "--dry-run")
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual((found["tone"]["to"], found["tone"]["cause"]), ("1.5", "1.6 needs bell>=5, and there is only 1.0"))
+        fetched = {path for _, path in w.server.asked if path.startswith("/packages/tone-")}
+        self.assertLess(len(fetched), 11, fetched)
+
     # --- it doesn't hold ---
 
     def test_conflict(self):
