@@ -71,6 +71,7 @@ static void close_healer(iw_healer *h)
     iw_strings_free(&h->pins);
     iw_strings_free(&h->beside);
     iw_strings_free(&h->alone);
+    iw_strings_free(&h->moving);
     iw_strings_free(&h->libraries);
     iw_maker_close(&h->maker);
 }

@@ -117,8 +117,8 @@ static void unpin(iw_healer *h)
     h->pins.items[h->pins.count] = NULL;
 }
 
-/* *fits: the requirements allow it. The resolution is that one then, else what it was. */
-static int try_pin(iw_healer *h, const char *name, const char *version, bool *fits, iw_error *err)
+int iw_healer_try_pin(iw_healer *h, const char *name, const char *version, bool *fits,
+                      iw_error *err)
 {
     iw_unresolved how;
     iw_cleanup_free char *what = NULL;
@@ -232,8 +232,8 @@ static char *public_part(const char *version)
     return iw_strndup(version, strcspn(version, "+"));
 }
 
-static void settle(iw_healer *h, const char *name, const char *version, const char *recipe,
-                   iw_fate fate, const char *was, const char *why)
+void iw_healer_settle(iw_healer *h, const char *name, const char *version, const char *recipe,
+                      iw_fate fate, const char *was, const char *why)
 {
     iw_decision *decision = decide(h, name);
     set(&decision->version, version);
@@ -254,8 +254,9 @@ static int repair_by_recipe(iw_healer *h, const char *name, const char *died, co
             iw_cleanup_free char *version = public_part(recipes.items[i]);
             bool same = iw_version_compare_text(version, died) == 0;
             if (same != (pass == 0)) continue;
-            if (try_pin(h, name, version, done, err) != 0) return -1;
-            if (*done) settle(h, name, version, recipes.items[i], IW_FATE_RECIPE, died, why);
+            if (iw_healer_try_pin(h, name, version, done, err) != 0) return -1;
+            if (*done)
+                iw_healer_settle(h, name, version, recipes.items[i], IW_FATE_RECIPE, died, why);
         }
     return 0;
 }
@@ -446,8 +447,8 @@ static int repair_by_moving(iw_healer *h, const char *name, const char *died, co
     int status = try_wheels(h, &lines, SEARCH, &rows, err);
     const char *newest = iw_json_get(json_object_get(rows, name), "newest");
     if (status == 0 && newest && strcmp(newest, died) != 0)
-        status = try_pin(h, name, newest, done, err);
-    if (status == 0 && *done) settle(h, name, newest, NULL, IW_FATE_MOVED, died, why);
+        status = iw_healer_try_pin(h, name, newest, done, err);
+    if (status == 0 && *done) iw_healer_settle(h, name, newest, NULL, IW_FATE_MOVED, died, why);
     json_decref(rows);
     return status;
 }
@@ -456,7 +457,7 @@ static int repair_by_moving(iw_healer *h, const char *name, const char *died, co
 static void settle_made(iw_healer *h, const char *name, const struct peeked *sdist,
                         const char *died, const char *why)
 {
-    settle(h, name, sdist->found, NULL, IW_FATE_MADE, died, why);
+    iw_healer_settle(h, name, sdist->found, NULL, IW_FATE_MADE, died, why);
     set(&iw_healer_find(h, name)->sha256, sdist->sha256);
 }
 
@@ -473,7 +474,7 @@ static int repair_by_making(iw_healer *h, const char *name, const char *died, co
         iw_cleanup_free char *text =
             iw_format("%s; no recipe, no other wheel that the requirements allow, and %s", why,
                       sdist.refused ? sdist.refused : sdist.why);
-        settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
+        iw_healer_settle(h, name, died, NULL, IW_FATE_IMPOSSIBLE, died, text);
     }
     peeked_clear(&sdist);
     return status;
@@ -530,7 +531,8 @@ static int bring_missing(iw_healer *h, const char *what, iw_error *err)
     for (size_t i = 0; i < recipes.count; i++) {
         iw_cleanup_free char *public = public_part(recipes.items[i]);
         if (exact && iw_version_compare_text(exact, public) != 0) continue;
-        settle(h, name, public, recipes.items[i], IW_FATE_RECIPE, NULL, "there is no wheel of it");
+        iw_healer_settle(h, name, public, recipes.items[i], IW_FATE_RECIPE, NULL,
+                         "there is no wheel of it");
         return write_stub(h, name, public, NULL, err);
     }
     return make_missing(h, name, exact, what, err);
@@ -547,8 +549,8 @@ static void settle_own_recipes(iw_healer *h)
         bool settled = before && before->settled && strcmp(before->version, dist->version) == 0 &&
                        before->fate != IW_FATE_MOVED;
         if (!dist->stub && !settled && iw_exists(path))
-            settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
-                   "the tree has a recipe of this version");
+            iw_healer_settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
+                             "the tree has a recipe of this version");
     }
 }
 
@@ -661,8 +663,8 @@ static void settle_one(iw_healer *h, const iw_dist *dist, const json_t *row, iw_
     if (dies && !why)
         iw_strings_add_format(culprit ? blamed : dying, "%s %s", dist->name, dist->version);
     else if (!before || before->fate == IW_FATE_KEPT)
-        settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL,
-               why ? why : iw_json_get(row, "why"));
+        iw_healer_settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL,
+                         why ? why : iw_json_get(row, "why"));
 }
 
 /* What runs, before what dies is repaired: pins may move all of it. What dies of another is tried
@@ -728,12 +730,24 @@ static int check_hashes(const iw_healer *h, iw_error *err)
     return 0;
 }
 
+/* A tool that stays brings recipes, and these tools of their own. */
+static int keep_tools(iw_healer *h, iw_error *err)
+{
+    size_t before = h->moving.count + 1;
+    while (before != h->moving.count) {
+        before = h->moving.count;
+        if (iw_healer_keep_tools(h, err) != 0) return -1;
+        settle_own_recipes(h);
+    }
+    return 0;
+}
+
 int iw_healer_decide(iw_healer *h, iw_error *err)
 {
     bool moved = true;
     if (resolve_all(h, err) != 0 || check_hashes(h, err) != 0) return -1;
     for (int round = 0; moved && round < ROUNDS; round++) {
-        if (one_round(h, &moved, err) != 0) return -1;
+        if (keep_tools(h, err) != 0 || one_round(h, &moved, err) != 0) return -1;
         if (moved && (resolve_all(h, err) != 0 || check_hashes(h, err) != 0)) return -1;
     }
     if (moved) note(h, h->options->name, "it still moved after many rounds");
@@ -741,7 +755,7 @@ int iw_healer_decide(iw_healer *h, iw_error *err)
         const iw_dist *dist = &h->resolution.items[i];
         const iw_decision *there = iw_healer_find(h, dist->name);
         if (!there || strcmp(there->version, dist->version) != 0)
-            settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL, NULL);
+            iw_healer_settle(h, dist->name, dist->version, NULL, IW_FATE_KEPT, NULL, NULL);
     }
     return 0;
 }

@@ -28,6 +28,7 @@ typedef struct iw_healer {
     iw_resolution resolution;
     iw_strings pins;   /* "name==version" */
     iw_strings beside; /* likewise: a wheel that runs, in place of what is built here, for trials */
+    iw_strings moving; /* names of build tools for which the tree's version was asked */
     iw_strings alone;  /* names of what is built here and has no such wheel */
     iw_decision *decisions;
     size_t count, capacity;
@@ -45,6 +46,17 @@ iw_decision *iw_healer_find(const iw_healer *healer, const char *name);
 int iw_healer_read(iw_healer *healer, iw_error *err);
 /* Resolves, tries, repairs, until nothing moves. */
 int iw_healer_decide(iw_healer *healer, iw_error *err);
+/* *fits: the requirements allow it. The resolution is that one then, else what it was. */
+int iw_healer_try_pin(iw_healer *healer, const char *name, const char *version, bool *fits,
+                      iw_error *err);
+/* `recipe`, `was`, `why` may be NULL; all are copied. */
+void iw_healer_settle(iw_healer *healer, const char *name, const char *version, const char *recipe,
+                      iw_fate fate, const char *was, const char *why);
+
+/* --- heal_tools.c --- */
+/* What the recipes in question are built with stays in the tree's version where the requirements
+ * allow it and nobody asked for it: another setuptools would have all of them built anew. */
+int iw_healer_keep_tools(iw_healer *healer, iw_error *err);
 
 /* --- heal_write.c --- */
 /* Recipes of the wheels, and the stack, into the copy of the tree. */

@@ -302,6 +302,18 @@ static bool learn_network(const char *message, iw_lesson *out)
     return true;
 }
 
+static bool learn_paths(const char *message, iw_lesson *out)
+{
+    iw_cleanup_free char *one = NULL;
+    if (!find("still hold a path of the build:\n +([^ :\n]+)", message, &one, NULL)) return false;
+    out->kind = IW_LESSON_QUESTION;
+    out->what =
+        iw_format("it installs %s, which holds a path of the build: can the package compute "
+                  "it, or do without that file (`remove`)?",
+                  one);
+    return true;
+}
+
 static bool learn_versions(const char *message, iw_lesson *out)
 {
     if (!find("would hold two versions of ([a-z0-9.+-]+)", message, &out->what, NULL)) return false;
@@ -379,7 +391,7 @@ void iw_learn(const char *name, const char *version, const char *message, const 
 {
     bool check = strstr(message, "checks of stack") != NULL;
     *out = (iw_lesson){0};
-    if (learn_network(message, out) || learn_versions(message, out) ||
+    if (learn_network(message, out) || learn_paths(message, out) || learn_versions(message, out) ||
         learn_library(message, out) || learn_module(check ? message : log, check, out) ||
         learn_licence(log, out) || learn_rust(log, out) || learn_version(name, version, log, out) ||
         learn_piece(log, out) || learn_cpu(log, out) || learn_tool(log, out))

@@ -129,8 +129,11 @@ class Heal(unittest.TestCase):
             world.publish_wheel("newly", version, {"newly" + suffix: module("newly", on_import)}, tag=TAG)
         for name, on_import in (("hidden", "beyond();"), ("healthy", "")):
             world.publish_wheel(name, "1.0", {f"{name}/__init__.py": f"import newly\nfrom . import own_{name}\n", f"{name}/own_{name}{suffix}": module(f"own_{name}", on_import)}, run=["newly"], tag=TAG)
-        for name, version in (("late", "0.9"), ("newly", "2.0"), ("owned", "1.0")):
-            world.script(name, version, needs="needs:\n  run: [python]\n", install_script=f"mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/{name}.py")
+        # One that is built with what something else needs to run.
+        for name, version, run in (("spanner", "1.0", []), ("spanner", "2.0", []), ("turned", "1.0", []), ("gripping", "1.0", ["spanner"])):
+            world.publish_wheel(name, version, {f"{name}.py": ""}, run=run)
+        for name, version, build in (("late", "0.9", ""), ("newly", "2.0", ""), ("owned", "1.0", ""), ("spanner", "1.0", ""), ("turned", "1.0", "\n  build: [spanner]")):
+            world.script(name, version, needs=f"needs:{build}\n  run: [python]\n", install_script=f"mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/{name}.py")
 
     def ask(self, name, text):
         (self.world.tree / name).write_text(text)
@@ -175,6 +178,12 @@ class Heal(unittest.TestCase):
         self.assertIn("stubborn 1.0: dies-at-import", said)
         self.assertIn("; from its sdist: ", said)
         self.assertFalse((self.world.tree / "stubborn-rig").exists())
+
+    def test_build_tools_stay_where_nobody_minds(self):
+        for asked, told in (("", ("recipe", "1.0", "2.0")), ("spanner>=2\n", ("kept", "2.0", None))):
+            rows, _ = self.rows(self.ask("tools.txt", "turned\ngripping\n" + asked), "--plan")
+            fates = {row["package"]: (row["fate"], row["version"], row["was"]) for row in rows if row["type"] == "package"}
+            self.assertEqual(fates, {"gripping": ("kept", "1.0", None), "spanner": told, "turned": ("recipe", "1.0", None)})
 
     def test_what_does_the_same_instead(self):
         rows, said = self.rows(self.ask("instead.txt", "ctranslate2\n"), "--plan", status=1)

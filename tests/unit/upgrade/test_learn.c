@@ -43,6 +43,13 @@ static void test_lessons(void **state)
         {"step",
          "  Error: Please make sure the libxml2 and libxslt development packages are installed.",
          IW_LESSON_NEED, "libxslt", "libxslt", "libxslt1-dev", false},
+        {"contourpy/1.3.3 failed in pack: finishing contourpy: 2 files of contourpy still hold a "
+         "path of the build:\n  lib/contourpy/util/_build_config.py holds /opt/iw-prefix at byte "
+         "12\nMake",
+         "", IW_LESSON_QUESTION,
+         "it installs lib/contourpy/util/_build_config.py, which holds a path of the build: can "
+         "the package compute it, or do without that file (`remove`)?",
+         NULL, NULL, false},
         {"step", "/bin/sh: 1: swig: not found", IW_LESSON_TOOL, NULL, "swig", "swig", false},
         {"step", "Error: pg_config executable not found.", IW_LESSON_TOOL, NULL, "pg_config",
          "libpq-dev", false},
