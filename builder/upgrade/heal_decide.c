@@ -85,13 +85,30 @@ int iw_healer_read(iw_healer *h, iw_error *err)
 
 /* --- resolving ------------------------------------------------------------ */
 
-/* Where that can't be, the resolution stays what it was. */
-static int resolve(iw_healer *h, iw_unresolved *how, char **what, iw_error *err)
+/* Whether anything but these changes its version, or comes anew. */
+static bool moves_others(const iw_healer *h, const iw_resolution *found, const iw_strings *lines)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const iw_dist *now = &found->items[i],
+                      *before = iw_resolution_find(&h->resolution, now->name);
+        iw_cleanup_free char *line = iw_format("%s==%s", now->name, now->version);
+        if ((!before || strcmp(before->version, now->version) != 0) && !iw_strings_has(lines, line))
+            return true;
+    }
+    return false;
+}
+
+/* Where that can't be, the resolution stays what it was; with `alone` (may be NULL; "name==version"
+ * each), too, where anything else would move. */
+static int resolve(iw_healer *h, const iw_strings *alone, iw_unresolved *how, char **what,
+                   iw_error *err)
 {
     iw_resolution found = {0};
     iw_emit(h->options->deliver.sink,
             (iw_event){.type = IW_EVENT_STARTED, .subject = h->options->name, .phase = "resolve"});
     int status = iw_resolve(&h->resolver, &h->pins, &found, how, what, err);
+    if (status == 0 && *how == IW_RESOLVED && alone && moves_others(h, &found, alone))
+        *how = IW_UNRESOLVED_CLASH;
     if (status == 0 && *how == IW_RESOLVED) {
         iw_resolution_free(&h->resolution);
         h->resolution = found;
@@ -111,23 +128,33 @@ static void pin(iw_healer *h, const char *name, const char *version)
     if (!iw_strings_has(&h->pins, line)) iw_strings_add(&h->pins, line);
 }
 
-static void unpin(iw_healer *h)
-{
-    free(h->pins.items[--h->pins.count]);
-    h->pins.items[h->pins.count] = NULL;
-}
-
-int iw_healer_try_pin(iw_healer *h, const char *name, const char *version, bool *fits,
-                      iw_error *err)
+static int try_pins(iw_healer *h, const iw_strings *lines, bool alone, bool *fits, iw_error *err)
 {
     iw_unresolved how;
     iw_cleanup_free char *what = NULL;
     size_t before = h->pins.count;
-    pin(h, name, version);
-    if (resolve(h, &how, &what, err) != 0) return -1;
+    for (size_t i = 0; i < lines->count; i++)
+        if (!iw_strings_has(&h->pins, lines->items[i])) iw_strings_add(&h->pins, lines->items[i]);
+    if (resolve(h, alone ? lines : NULL, &how, &what, err) != 0) return -1;
     *fits = how == IW_RESOLVED;
-    if (!*fits && h->pins.count > before) unpin(h);
+    while (!*fits && h->pins.count > before) {
+        free(h->pins.items[--h->pins.count]);
+        h->pins.items[h->pins.count] = NULL;
+    }
     return 0;
+}
+
+int iw_healer_try_pins(iw_healer *h, const iw_strings *lines, bool *fits, iw_error *err)
+{
+    return try_pins(h, lines, true, fits, err);
+}
+
+/* *fits: the requirements allow it. The resolution is that one then, else what it was. */
+static int try_pin(iw_healer *h, const char *name, const char *version, bool *fits, iw_error *err)
+{
+    iw_cleanup_strings iw_strings lines = {0};
+    iw_strings_add_format(&lines, "%s==%s", name, version);
+    return try_pins(h, &lines, false, fits, err);
 }
 
 /* --- stand-ins ------------------------------------------------------------ */
@@ -254,7 +281,7 @@ static int repair_by_recipe(iw_healer *h, const char *name, const char *died, co
             iw_cleanup_free char *version = public_part(recipes.items[i]);
             bool same = iw_version_compare_text(version, died) == 0;
             if (same != (pass == 0)) continue;
-            if (iw_healer_try_pin(h, name, version, done, err) != 0) return -1;
+            if (try_pin(h, name, version, done, err) != 0) return -1;
             if (*done)
                 iw_healer_settle(h, name, version, recipes.items[i], IW_FATE_RECIPE, died, why);
         }
@@ -447,7 +474,7 @@ static int repair_by_moving(iw_healer *h, const char *name, const char *died, co
     int status = try_wheels(h, &lines, SEARCH, &rows, err);
     const char *newest = iw_json_get(json_object_get(rows, name), "newest");
     if (status == 0 && newest && strcmp(newest, died) != 0)
-        status = iw_healer_try_pin(h, name, newest, done, err);
+        status = try_pin(h, name, newest, done, err);
     if (status == 0 && *done) iw_healer_settle(h, name, newest, NULL, IW_FATE_MOVED, died, why);
     json_decref(rows);
     return status;
@@ -559,7 +586,7 @@ static int resolve_all(iw_healer *h, iw_error *err)
     for (int round = 0; round < 40; round++) {
         iw_unresolved how;
         iw_cleanup_free char *what = NULL;
-        if (resolve(h, &how, &what, err) != 0) return -1;
+        if (resolve(h, NULL, &how, &what, err) != 0) return -1;
         if (how == IW_RESOLVED) {
             settle_own_recipes(h);
             return 0;

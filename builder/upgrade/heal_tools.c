@@ -77,27 +77,58 @@ static bool is_asked_for(const iw_healer *h, const char *name)
     return false;
 }
 
-int iw_healer_keep_tools(iw_healer *h, iw_error *err)
+/* "name==version" of each tool that another version of was resolved, and nobody asked for. */
+static int find_pins(iw_healer *h, const struct tools *tools, iw_strings *lines, iw_error *err)
 {
-    struct tools tools = {.healer = h};
-    int status = find_tools(&tools, err);
-    for (size_t i = 0; i < tools.names.count && status == 0; i++) {
-        const char *name = tools.names.items[i], *usual;
+    for (size_t i = 0; i < tools->names.count; i++) {
+        const char *name = tools->names.items[i], *usual;
         const iw_dist *dist = iw_resolution_find(&h->resolution, name);
         const iw_decision *decision = iw_healer_find(h, name);
-        bool fits = false;
         if (!dist || !dist->pure || dist->stub || is_asked_for(h, name) ||
             (decision && decision->settled) || iw_strings_has(&h->moving, name))
             continue;
-        status = iw_rig_usual(h->catalog, name, &usual, err);
-        if (status != 0 || !usual || strchr(usual, '+')) continue;
-        iw_cleanup_free char *was = iw_strdup(dist->version);
+        if (iw_rig_usual(h->catalog, name, &usual, err) != 0) return -1;
+        if (!usual || strchr(usual, '+')) continue;
         iw_strings_add(&h->moving, name);
-        status = iw_healer_try_pin(h, name, usual, &fits, err);
-        if (status == 0 && fits)
-            iw_healer_settle(h, name, usual, usual, IW_FATE_RECIPE, was,
-                             "what is built here is built with this version, which the "
-                             "requirements allow");
+        iw_strings_add_format(lines, "%s==%s", name, usual);
+    }
+    return 0;
+}
+
+/* *fits: they may stand in the tree's version, all of them. */
+static int try_lines(iw_healer *h, const iw_strings *lines, bool *fits, iw_error *err)
+{
+    iw_cleanup_strings iw_strings names = {0}, before = {0};
+    for (size_t i = 0; i < lines->count; i++) {
+        const char *line = lines->items[i];
+        iw_cleanup_free char *name = iw_strndup(line, strcspn(line, "="));
+        iw_strings_add(&names, name);
+        iw_strings_add(&before, iw_resolution_find(&h->resolution, name)->version);
+    }
+    if (iw_healer_try_pins(h, lines, fits, err) != 0) return -1;
+    for (size_t i = 0; i < lines->count && *fits; i++) {
+        const char *version = strstr(lines->items[i], "==") + 2;
+        iw_healer_settle(h, names.items[i], version, version, IW_FATE_RECIPE, before.items[i],
+                         "what is built here is built with this version, which the requirements "
+                         "allow");
+    }
+    return 0;
+}
+
+int iw_healer_keep_tools(iw_healer *h, iw_error *err)
+{
+    struct tools tools = {.healer = h};
+    iw_cleanup_strings iw_strings lines = {0};
+    bool fits = true;
+    int status = find_tools(&tools, err);
+    if (status == 0) status = find_pins(h, &tools, &lines, err);
+    if (status == 0 && lines.count) status = try_lines(h, &lines, &fits, err);
+    for (size_t i = 0; i < lines.count && status == 0 && !fits && lines.count > 1; i++) {
+        bool one;
+        iw_cleanup_strings iw_strings alone = {0};
+        iw_cleanup_free char *name = iw_strndup(lines.items[i], strcspn(lines.items[i], "="));
+        iw_strings_add(&alone, lines.items[i]);
+        if (iw_resolution_find(&h->resolution, name)) status = try_lines(h, &alone, &one, err);
     }
     iw_strings_free(&tools.seen);
     iw_strings_free(&tools.names);

@@ -46,16 +46,17 @@ iw_decision *iw_healer_find(const iw_healer *healer, const char *name);
 int iw_healer_read(iw_healer *healer, iw_error *err);
 /* Resolves, tries, repairs, until nothing moves. */
 int iw_healer_decide(iw_healer *healer, iw_error *err);
-/* *fits: the requirements allow it. The resolution is that one then, else what it was. */
-int iw_healer_try_pin(iw_healer *healer, const char *name, const char *version, bool *fits,
-                      iw_error *err);
+/* Further pins ("name==version"). *fits: the requirements allow them all, and nothing
+ * else moves. The resolution is that one then, else it and the pins are what they were. */
+int iw_healer_try_pins(iw_healer *healer, const iw_strings *lines, bool *fits, iw_error *err);
 /* `recipe`, `was`, `why` may be NULL; all are copied. */
 void iw_healer_settle(iw_healer *healer, const char *name, const char *version, const char *recipe,
                       iw_fate fate, const char *was, const char *why);
 
 /* --- heal_tools.c --- */
 /* What the recipes in question are built with stays in the tree's version where the requirements
- * allow it and nobody asked for it: another setuptools would have all of them built anew. */
+ * allow it, nobody asked for it and nothing else moves: another setuptools would have all of them
+ * built anew. */
 int iw_healer_keep_tools(iw_healer *healer, iw_error *err);
 
 /* --- heal_write.c --- */

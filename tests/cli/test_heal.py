@@ -130,9 +130,9 @@ class Heal(unittest.TestCase):
         for name, on_import in (("hidden", "beyond();"), ("healthy", "")):
             world.publish_wheel(name, "1.0", {f"{name}/__init__.py": f"import newly\nfrom . import own_{name}\n", f"{name}/own_{name}{suffix}": module(f"own_{name}", on_import)}, run=["newly"], tag=TAG)
         # One that is built with what something else needs to run.
-        for name, version, run in (("spanner", "1.0", []), ("spanner", "2.0", []), ("turned", "1.0", []), ("gripping", "1.0", ["spanner"])):
+        for name, version, run in (("spanner", "1.0", []), ("spanner", "2.0", []), ("vice", "1.0", []), ("vice", "2.0", []), ("gauge", "1.0", []), ("gauge", "2.0", []), ("marking", "1.0", []), ("marking", "2.0", ["gauge>=2"]), ("turned", "1.0", []), ("gripping", "1.0", ["spanner", "vice>=2", "gauge", "marking"])):
             world.publish_wheel(name, version, {f"{name}.py": ""}, run=run)
-        for name, version, build in (("late", "0.9", ""), ("newly", "2.0", ""), ("owned", "1.0", ""), ("spanner", "1.0", ""), ("turned", "1.0", "\n  build: [spanner]")):
+        for name, version, build in (("late", "0.9", ""), ("newly", "2.0", ""), ("owned", "1.0", ""), ("spanner", "1.0", ""), ("vice", "1.0", ""), ("gauge", "1.0", ""), ("turned", "1.0", "\n  build: [spanner, vice, gauge]")):
             world.script(name, version, needs=f"needs:{build}\n  run: [python]\n", install_script=f"mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/{name}.py")
 
     def ask(self, name, text):
@@ -183,7 +183,7 @@ class Heal(unittest.TestCase):
         for asked, told in (("", ("recipe", "1.0", "2.0")), ("spanner>=2\n", ("kept", "2.0", None))):
             rows, _ = self.rows(self.ask("tools.txt", "turned\ngripping\n" + asked), "--plan")
             fates = {row["package"]: (row["fate"], row["version"], row["was"]) for row in rows if row["type"] == "package"}
-            self.assertEqual(fates, {"gripping": ("kept", "1.0", None), "spanner": told, "turned": ("recipe", "1.0", None)})
+            self.assertEqual(fates, {"gripping": ("kept", "1.0", None), "spanner": told, "turned": ("recipe", "1.0", None), "vice": ("kept", "2.0", None), "gauge": ("kept", "2.0", None), "marking": ("kept", "2.0", None)})
 
     def test_what_does_the_same_instead(self):
         rows, said = self.rows(self.ask("instead.txt", "ctranslate2\n"), "--plan", status=1)
