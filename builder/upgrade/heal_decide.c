@@ -669,8 +669,9 @@ static int try_beside(iw_healer *h, json_t *rows, iw_error *err)
     json_object_foreach(again, name, row)
     {
         const char *culprit = iw_json_get(json_object_get(rows, name), "culprit");
+        const char *beside = culprit ? beside_of(h, culprit) : NULL;
         iw_cleanup_free char *why =
-            iw_format("%s (beside %s)", iw_json_get(row, "why"), beside_of(h, culprit));
+            iw_format("%s (beside %s)", iw_json_get(row, "why"), beside ? beside : "others");
         json_object_set_new(row, "why", json_string(why));
     }
     json_object_update(rows, again);
