@@ -23,6 +23,25 @@ def spent():
     return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# A process and all below it, and what they have taken, which nobody has waited for yet.
+def family(top):
+    parents, times = {}, {}
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                words = file.read().rpartition(")")[2].split()
+            parents[int(name)], times[int(name)] = int(words[1]), sum(map(int, words[11:15])) / TICKS
+        except (OSError, ValueError, IndexError):
+            pass
+    found = [top]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found, sum(times.get(pid, 0) for pid in found)
+
+
 class Budget:
     until = 0.0
 
@@ -61,9 +80,9 @@ def place(error):
 
 
 # Does `things` one after the other in a child, and in another one what is left when that dies or is
-# stuck. `do` gives the rest of what is told of a thing, or raises. Stops when the time is over.
-# Returns those that came out well.
-def each(kind, things, do, patience):
+# stuck. `do` gives the rest of what is told of a thing, or raises. Stops when the time is over; a
+# thing that has begun may take `longer` than that. Returns those that came out well.
+def each(kind, things, do, longer):
     things, at, fine = list(things), 0, []
     while at < len(things) and left() > 0:
         read, write = os.pipe()
@@ -72,7 +91,7 @@ def each(kind, things, do, patience):
             os.close(read)
             child(kind, things[at:], do, write)
         os.close(write)
-        done, well = follow(kind, things[at:], pid, read, patience)
+        done, well = follow(kind, things[at:], pid, read, max(left(), 0) + longer)
         fine += [things[at + number] for number in well]
         at += done
     if at < len(things):
@@ -103,14 +122,26 @@ def child(kind, things, do, write):
     os._exit(0)
 
 
-# How many of the things need no more doing, and the numbers of those that came out well.
-def follow(kind, things, pid, read, patience):
-    number, text, late, finished, over, fine = 0, b"", False, False, False, []
+IDLE = 30  # seconds by the clock in which what is waited for doesn't run at all
+
+
+# How many of the things need no more doing, and the numbers of those that came out well. The child
+# may take `most` seconds of the processor.
+def follow(kind, things, pid, read, most):
+    number, text, late, finished, over, fine, idle, before = 0, b"", False, False, False, [], 0, 0.0
     while True:
-        ready, _, _ = select.select([read], [], [], patience)
+        ready, _, _ = select.select([read], [], [], 1)
         if not ready:
+            every, used = family(pid)
+            idle, before = 0 if used > before else idle + 1, used
+            if used < most and idle < IDLE:
+                continue
             late = True
-            os.kill(pid, signal.SIGKILL)
+            for one in every:
+                try:
+                    os.kill(one, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
         part = os.read(read, 4096) if ready else b""
         text += part
         for line in text.split(b"\n")[:-1]:
@@ -406,7 +437,7 @@ def exercise(tops, modules):
             chosen.append((module, compiled))
     chosen.sort(key=lambda pair: (bool(re.search(r"tests?$", pair[0].__name__)), not pair[1]))
     things = list(PLAN["calls"]) if PLAN["calls"] else list(paths(chosen, tops))
-    each("call", things, call, 120)
+    each("call", things, call, 5)
 
 
 # --- the package's own tests ------------------------------------------------
@@ -508,7 +539,7 @@ def run_tests():
     chosen = {name.split("::")[0] for name in PLAN["only"].get("test", [])}
     found = [path for path in found if not chosen or path in chosen]
     found.sort(key=lambda path: os.path.getsize(path))
-    each("test", found, test_file, 120)
+    each("test", found, test_file, 5)
 
 
 # --- the whole --------------------------------------------------------------
@@ -544,8 +575,8 @@ def reach(files, modules, tops):
     rest = sorted(set(modules) - set(tops),
                   key=lambda name: (bool(re.search(r"(^|\.)_?tests?(\.|$)|testing|benchmarks", name)), name not in compiled, name.count("."), name))
     shared = [file for file in files if re.search(r"\.so(\.\d+)*$", file) and not is_elsewhere(os.path.basename(file)) and not file.startswith("..")]
-    each("load", chosen("load", [file for file in shared if not is_module_file(os.path.join(SITE, file))]), load_one, 120)
-    fine = each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_further, 120)
+    each("load", chosen("load", [file for file in shared if not is_module_file(os.path.join(SITE, file))]), load_one, 30)
+    fine = each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_further, 30)
     return [name for name in fine if name in compiled]
 
 

@@ -108,6 +108,8 @@ class Kinds(unittest.TestCase):
                                                                                              "    def test_large(self): tested.f(4711)\n    def test_wrong(self): self.fail('on every CPU')\n"})
         world.one("proven")
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
+        world.wheel("spins", {"spins.py": "x = 1\n"})
+        world.sdist("spins", {"tests/test_it.py": "import time, unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        while time.process_time() < 60: pass\n"})
         unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
         world.wheel("classes", {"classes.py": unmade + "class Z:\n    def method(self): pass\ndef run():\n    import subprocess\n    subprocess.run(['/bin/sh', '-c', 'sleep 200'])\n"})
         world.wheel("lacks", {"lacks/__init__.py": "", "lacks/other.py": "import nobody_has_it\n", "lacks/wrong.py": "import lacks.nothing\n"})
@@ -116,7 +118,7 @@ class Kinds(unittest.TestCase):
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "spins", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -172,6 +174,11 @@ class Kinds(unittest.TestCase):
         self.assertRegex(row["what"], "^test test_it.py::.*test_large")
         self.assertTrue(any(re.search("test_wrong.*on any CPU", note) for note in row["notes"]), row)
         self.assertEqual((self.verdict("proven"), self.rows["proven"]["reached"]["tests"]), ("runs", 1), self.rows["proven"])
+
+    def test_a_long_test_ends_with_the_time(self):
+        row = self.rows["spins"]
+        self.assertEqual((row["verdict"], row["reached"]["tests"]), ("imports", 0), row)
+        self.assertTrue(any(re.search("test_a: took too long", note) for note in row["notes"]), row)
 
     def test_the_newest_recipe_is_no_matter_of_bytes(self):
         self.assertEqual(self.rows["early"]["advice"], "build recipe early/1.10")
