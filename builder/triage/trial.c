@@ -320,7 +320,7 @@ static bool is_certain(const json_t *failure)
     return *text_of(json_object_get(failure, "crash"), "feature") != '\0';
 }
 
-/* "import of numpy", "call of pyopal.align". Caller frees. */
+/* "import of numpy", "call of pyopal.align", "call of m.Class().method". Caller frees. */
 static char *name_of(const json_t *failure)
 {
     static const char *const words[][2] = {{"top", "import of "}, {"import", "import of "},
@@ -329,11 +329,17 @@ static char *name_of(const json_t *failure)
     const char *before = "";
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (is(failure, "kind", words[i][0])) before = words[i][1];
-    iw_cleanup_free char *what = iw_strdup(text_of(failure, "what"));
-    for (char *c = what; *c; c++)
-        if (*c == '|') *c = '.';
-    iw_cleanup_free char *whole = iw_format("%s%s", before, what);
-    return iw_triage_short(whole, strlen(whole));
+    iw_cleanup_buffer iw_buffer whole = {0};
+    iw_buffer_add_text(&whole, before);
+    for (const char *c = text_of(failure, "what"); *c; c++) {
+        if (strcmp(c, "|*") == 0) {
+            iw_buffer_add_text(&whole, ": its methods in turn");
+            break;
+        }
+        if (*c != '|') iw_buffer_add_char(&whole, *c);
+        else if (!iw_starts_with(c, "|()")) iw_buffer_add_char(&whole, '.');
+    }
+    return iw_triage_short(whole.data ? whole.data : "", whole.length);
 }
 
 /* Caller frees. */

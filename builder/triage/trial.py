@@ -262,6 +262,121 @@ def combinations():
         yield (value, value, value)
 
 
+# Small arrays of each type that code for vectors is made for; without numpy those of the standard library.
+def arrays(*types):
+    import array
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not hasattr(numpy, "arange"):
+        return [array.array({"float32": "f", "int16": "h", "uint8": "B"}.get(one, "d"), range(64)) for one in types]
+    return [numpy.arange(64).astype(one) for one in types] + [numpy.arange(256).astype(one).reshape(16, 16) for one in types]
+
+
+NUMBERS, TEXTS, OCTETS = (3, 16, 0), ("AAC", '{"a": [1, 2.5, "b"]}', "a b"), (b"abcdefgh01234567" * 8, b'{"a": [1, 2.5, "b"]}')
+
+
+def lists():
+    return ([1, 2, 3], [1.0, 2.0, 3.0], ["AACDE", "AAC"], [[0, 1], [1, 2]])
+
+
+# What is asked for, by its type, as annotations and docstrings have it.
+TYPES = [(re.compile(pattern, re.I), make) for pattern, make in (
+    (r"float32|\bf32", lambda: arrays("float32")),
+    (r"int16", lambda: arrays("int16")),
+    (r"uint8", lambda: arrays("uint8")),
+    (r"array|tensor|matrix|eigen", lambda: arrays("float64", "float32", "uint8")),
+    (r"bytes|bytearray|buffer|memoryview", lambda: OCTETS),
+    (r"(list|sequence|iterable)\[str", lambda: lists()[2:3]),
+    (r"list|sequence|iterable|tuple|vector", lists),
+    (r"dict|mapping", lambda: ({"a": 1}, {})),
+    (r"\bbool", lambda: (True, False)),
+    (r"\bu?int|\busize|\b[ui]\d+\b", lambda: NUMBERS),
+    (r"\bfloat|double", lambda: (1.5, 0.5)),
+    (r"\bstr|path", lambda: TEXTS))]
+# The same by its name, where no type is told.
+NAMES = [(re.compile(pattern, re.I), make) for pattern, make in (
+    (r"^[kmnij]$|num|size|count|len|dim|width|height|index|offset|max|min|seed|start|stop|end$|step|level", lambda: NUMBERS),
+    (r"text|str|seq|query|pattern|key|word|name|mode|lang|path|file", lambda: TEXTS),
+    (r"data|buf|bytes|blob|payload|raw|content|message", lambda: (*OCTETS, *arrays("float32"), *TEXTS)),
+    (r"", lambda: (*arrays("float32"), *arrays("float64"), *NUMBERS, *TEXTS, *lists())))]
+
+
+# "name: type = value" of each argument, as pybind11, nanobind and Cython write them in docstrings.
+def written(function):
+    text = str(getattr(function.__init__ if isinstance(function, type) else function, "__doc__", None) or "")
+    for line in text.splitlines()[:20]:
+        found = re.match(r"\s*(?:\d+\. )?[\w.]+\((.*)\)(?:\s*->.*)?$", line)
+        if not found or "*args" in line:
+            continue
+        parts, depth = [""], 0
+        for letter in found.group(1):
+            depth += (letter in "[(<{") - (letter in "])>}")
+            if letter == "," and not depth:
+                parts.append("")
+            elif letter != "=" or not depth:
+                parts[-1] += letter
+        asked = []
+        for part in map(str.strip, parts):
+            name, _, kind = map(str.strip, part.partition(":"))
+            if " " in name:  # "double x"
+                kind, _, name = name.rpartition(" ")
+            if name not in ("self", "", "*", "/") and "=" not in part:
+                asked.append((name, kind))
+        yield asked
+
+
+# Lists of (name, type) of the arguments that a function can't do without.
+def asked_of(function):
+    import inspect
+    try:
+        signature = inspect.signature(function)
+    except Exception:
+        return list(written(function))[:4]
+    asked = []
+    for one in signature.parameters.values():
+        if one.default is not one.empty or one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+            continue
+        if one.kind == one.KEYWORD_ONLY:
+            return []
+        kind = "" if one.annotation is one.empty else one.annotation
+        asked.append((one.name, f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind)))
+    return [asked]
+
+
+# Something of a type of the package's own: a member of an enumeration, or what can be made of it.
+def own_of(kind, function, depth):
+    module = sys.modules.get(str(getattr(function, "__module__", None)))
+    thing = getattr(module, kind.strip("'\"").rpartition(".")[2], None)
+    if not isinstance(thing, type) or thing.__module__ in ("builtins", "typing"):
+        return ()
+    members = getattr(thing, "__members__", None)
+    if members:
+        return tuple(members.values())[:2]
+    made = []
+    if depth < 1 and not issubclass(thing, BaseException):
+        quietly(thing, made, depth + 1)
+    return made
+
+
+def values_for(name, kind, function, depth):
+    own = own_of(kind, function, depth)
+    if own:
+        return own
+    for pattern, make in TYPES:
+        if pattern.search(kind):
+            return make()
+    return next(make for pattern, make in NAMES if pattern.search(name))()
+
+
+# What its signature or docstring asks for, in a few ways.
+def fitting(function, depth=0):
+    for asked in asked_of(function):
+        if not 0 < len(asked) <= 8:
+            continue
+        choices = [list(values_for(name, kind, function, depth)) for name, kind in asked]
+        for way in range(min(6, max(map(len, choices)))):
+            yield tuple(some[min(way, len(some) - 1)] for some in choices)
+
+
 # How many arguments it takes, as far as it says: its signature is worked out once.
 def accepts(function):
     import inspect
@@ -297,13 +412,19 @@ def use(result):
                 pass
 
 
-# Every number of a combination is told before it is tried, so that the one that died is known.
-def call_all(function, wanted, results=None):
+FITTING = 500  # the number of the first combination that was chosen by what is asked for
+
+
+# Every number of a combination is told before it is tried, so that the one that died is known. With
+# `results`, the first that comes is enough.
+def call_all(function, wanted, results=None, depth=0):
     raised = []
     passed = []
     counts = accepts(function)
-    for number, arguments in enumerate(combinations()):
-        if (wanted is not None and number not in wanted) or len(arguments) not in counts:
+    every = [(FITTING + number, arguments) for number, arguments in enumerate(fitting(function, depth))]
+    every += [pair for pair in enumerate(combinations()) if len(pair[1]) in counts]
+    for number, arguments in every:
+        if wanted is not None and number not in wanted:
             continue
         os.write(MARK, b"%d\n" % number)
         try:
@@ -311,8 +432,9 @@ def call_all(function, wanted, results=None):
             use(result)
             passed.append(number)
             os.write(MARK, b"+%d\n" % number)
-            if results is not None and len(results) < 3:
+            if results is not None and result is not None:
                 results.append(result)
+                break
         except DULL:
             pass
         except SystemExit:
@@ -322,19 +444,38 @@ def call_all(function, wanted, results=None):
     return raised, passed
 
 
-def find(path):
+# As part of another call, whose numbers are told.
+def quietly(function, results=None, depth=0):
     global MARK
+    mark, MARK = MARK, NOTHING
+    call_all(function, None, results, depth)
+    MARK = mark
+
+
+# What an object can do, one after the other, as its class has it: to begin, to add, to ask.
+def in_turn(thing):
+    names = [name for name in vars(type(thing)) if not name.startswith("_") and not QUIET.search(name) and not is_elsewhere(name)]
+
+    def all_of_it():
+        for name in names:
+            method = getattr(thing, name, None)
+            if callable(method):
+                quietly(method, [])
+    return all_of_it
+
+
+def find(path):
     module, *names = path.split("|")
     thing = sys.modules.get(module) or importlib.import_module(module)
     for name in names:
         if name == "()":
-            made, mark, MARK = [], MARK, NOTHING
-            call_all(thing, None, made)
-            MARK = mark
-            made = [one for one in made if one is not None]
+            made = []
+            quietly(thing, made)
             if not made:
                 raise LookupError("no instance can be made")
             thing = made[0]
+        elif name == "*":
+            thing = in_turn(thing)
         else:
             thing = getattr(thing, name)
     return thing
@@ -352,7 +493,7 @@ def callables_of(module, tops, compiled):
         yield name, thing
 
 
-# "module|name", and "module|Class|()|method" for what an instance has.
+# "module|name", and "module|Class|()|method" for what an instance has; "*": all of it in turn.
 def paths(modules, tops):
     seen = set()
     for module, compiled in modules:
@@ -366,6 +507,7 @@ def paths(modules, tops):
             if not isinstance(thing, type) or (thing, 0) in seen:
                 continue
             seen.add((thing, 0))
+            yield f"{module.__name__}|{name}|()|*"
             for method in sorted(vars(thing)):
                 if not method.startswith("_") and callable(getattr(thing, method, None)) and not QUIET.search(method) and not is_elsewhere(method):
                     yield f"{module.__name__}|{name}|()|{method}"
@@ -419,7 +561,7 @@ def call(path):
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) not in LATE:
             tell(kind="call", what=path, number=number, pid=pid, end="signal", signal=os.WTERMSIG(status))
             fell += os.WTERMSIG(status) not in (signal.SIGILL, signal.SIGFPE)
-        skipped |= set(range(number + 1))
+        skipped |= {int(mark) for mark in marks}
         if len(skipped) > 200 or fell > 2 or not os.WIFSIGNALED(status) or os.WTERMSIG(status) in LATE:
             return {"end": "ok", "raised": raised, "passed": passed}
 
@@ -582,11 +724,8 @@ def reach(files, modules, tops):
 
 # What each child does before and after its call: an emulator translates it once for all of them.
 def warm():
-    global MARK
-    mark, MARK = MARK, NOTHING
     for function in (lambda *given: given, len, str, lambda one: next(iter(one))):
-        json.dumps([call_all(function, None)])
-    MARK = mark
+        quietly(function)
 
 
 # In children of a process that has imported it.

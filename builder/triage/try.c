@@ -13,7 +13,7 @@
 #include "triage/internal.h"
 
 #define MISSING_LIMIT 3   /* modules brought for a package that doesn't ask for them */
-#define RESULT_FORMAT "4" /* of kept results: changes when trying gives other verdicts */
+#define RESULT_FORMAT "5" /* of kept results: changes when trying gives other verdicts */
 
 /* --- rows ----------------------------------------------------------------- */
 

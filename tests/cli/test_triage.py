@@ -158,7 +158,7 @@ class Kinds(unittest.TestCase):
 
     def test_each_is_called_once(self):
         """An instance that can't be made ends there, and no other program is run."""
-        self.assertEqual((self.verdict("classes"), self.rows["classes"]["reached"]["called"]), ("imports", 7), self.rows["classes"])
+        self.assertEqual((self.verdict("classes"), self.rows["classes"]["reached"]["called"]), ("imports", 8), self.rows["classes"])
 
     def test_what_it_imports_and_nobody_brought(self):
         notes = self.rows["lacks"]["notes"]
@@ -200,6 +200,36 @@ class Kinds(unittest.TestCase):
             self.assertEqual(row["verdict"], "imports" if profile in ("penryn", "nehalem", "sandybridge", "bulldozer", "x86-64-v3") else "dies-at-import", profile)
 
 
+SIGNED = {"annotated": """
+def align(reference: bytes, pattern: str, most: int, scale: float = 1.0):
+    if (type(reference), type(pattern), type(most)) != (bytes, str, int):
+        raise TypeError
+    return DIE
+""", "stepwise": """
+class Index:
+    def __init__(self, space: str, dim: int):
+        self.data = None
+        if (type(space), type(dim)) != (str, int):
+            raise TypeError
+    def begin(self, most: int):
+        self.data = []
+    def add(self, data: bytes):
+        self.data.append(bytes(data))
+    def ask(self):
+        return DIE if self.data else None
+""", "written": '''
+class Kind:
+    __members__ = {"L2": 7}
+def score(*given):
+    """score(kind: written.Kind, left: List[float], width: int, name: str = 'x') -> int"""
+    kind, left, width = given
+    if (kind, type(left), type(width)) != (7, list, int):
+        raise TypeError
+    return DIE
+score.__signature__ = "nothing to be had"
+'''}
+
+
 class Small(unittest.TestCase):
     """Ten that import, and die in their first real use, without a recipe or a test of their own: how many are found."""
 
@@ -230,6 +260,18 @@ class Small(unittest.TestCase):
         found = sorted(name for name, row in rows.items() if row["verdict"] == "dies-in-use")
         self.assertEqual({row["verdict"] for row in rows.values()} - {"dies-in-use"}, {"imports"}, rows)
         self.assertGreaterEqual(len(found), 7, f"of ten: {found}")
+
+
+    def test_what_signatures_ask_for(self):
+        """Arguments of several types at once, and an object that is used in steps."""
+        world = World()
+        self.addCleanup(world.close)
+        for name, text in SIGNED.items():
+            inner = world.module(f"_{name}", f"static PyObject *f(PyObject *self, PyObject *given) {{ if (PyLong_AsLong(given) == 4711) {{ {PINSRQ} }} return PyLong_FromLong(1); }}\n", '{"f", f, 8, 0},')
+            world.wheel(name, {f"{name}.py": f"import _{name}\n" + text.replace("DIE", f"_{name}.f(4711)"), f"_{name}{SUFFIX}": inner})
+        rows = world.triage(*SIGNED)
+        for name, row in rows.items():
+            self.assertEqual((row["verdict"], row["feature"]), ("dies-in-use", "sse4.1"), row)
 
 
 class Versions(unittest.TestCase):
