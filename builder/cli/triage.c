@@ -47,6 +47,20 @@ static char *recipe_for(const asked *a, const iw_triage_row *row)
     return out.length ? iw_buffer_take(&out) : NULL;
 }
 
+/* Of what was imported, without a test or check. Caller frees. */
+static char *advice_of_imports(const iw_triage_row *row)
+{
+    if (row->own)
+        return iw_format("try your own use of it: %llu instructions beyond the CPU in its files "
+                         "stand behind no test of it",
+                         (unsigned long long)row->own);
+    if (!row->findings) return iw_strdup("keep the wheel");
+    if (!row->called) return iw_strdup("keep the wheel; its use wasn't reached");
+    return iw_format("keep the wheel; %u of its functions were called, and what wasn't reached may "
+                     "still die",
+                     row->called);
+}
+
 /* Caller frees. */
 static char *advice(const asked *a, const iw_triage_row *row)
 {
@@ -54,11 +68,7 @@ static char *advice(const asked *a, const iw_triage_row *row)
     if (row->verdict == IW_TRIAGE_RUNS)
         return iw_strdup(row->findings ? "keep the wheel; what wasn't reached may still die"
                                        : "keep the wheel");
-    if (row->verdict == IW_TRIAGE_IMPORTS)
-        return row->own ? iw_format("try your own use of it: %llu instructions beyond the CPU in "
-                                    "its files stand behind no test of it",
-                                    (unsigned long long)row->own)
-                        : iw_strdup("keep the wheel; its use wasn't reached");
+    if (row->verdict == IW_TRIAGE_IMPORTS) return advice_of_imports(row);
     if (row->newest_working)
         return iw_format("use version %s, which %s", row->newest_working,
                          iw_triage_verdict_name(row->newest_verdict));
@@ -138,6 +148,14 @@ static json_t *row_json(const asked *a, const iw_triage_row *row, const struct t
     return line;
 }
 
+/* The first that isn't of a module which nobody brought; NULL. */
+static const char *telling_note(const iw_triage_row *row)
+{
+    for (size_t i = 0; i < row->notes.count; i++)
+        if (!strstr(row->notes.items[i], "ModuleNotFoundError: ")) return row->notes.items[i];
+    return NULL;
+}
+
 /* "import of x: SIGILL at `pinsrq …`, which needs sse4.1, in f of lib.so", or what was raised; NULL
  * where nothing is to be told. Caller frees. */
 static char *happened(const iw_triage_row *row, const struct told *told)
@@ -154,8 +172,8 @@ static char *happened(const iw_triage_row *row, const struct told *told)
                              told->file ? told->file : "code made at run time");
     } else if (row->detail) {
         iw_buffer_add_text(&out, row->detail);
-    } else if (row->notes.count) {
-        iw_buffer_add_text(&out, row->notes.items[0]);
+    } else if (telling_note(row)) {
+        iw_buffer_add_text(&out, telling_note(row));
     }
     iw_cleanup_free char *text = out.length ? iw_buffer_take(&out) : NULL;
     return text ? iw_triage_tame(text) : NULL;

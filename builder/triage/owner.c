@@ -92,6 +92,11 @@ int iw_triage_find_beside(iw_triage *t, const iw_ask *ask, iw_triage_row *row, i
     iw_ask search = {.triage = t, .all = ask->all, .package = iw_strdup(culprit), .free = true};
     iw_triage_row found = {0};
     iw_strings_add(&search.lines, culprit);
+    iw_cleanup_free char *looking =
+        iw_format("it dies in a file of %s %s: looking for the newest %s beside which it works",
+                  culprit, row->because.version, culprit);
+    iw_emit(&t->sink,
+            (iw_event){.type = IW_EVENT_NOTE, .subject = ask->lines.items[0], .detail = looking});
     int status = iw_triage_newest(t, &search, &found, err);
     if (status == 0 && found.newest_working)
         status = try_beside(t, ask, culprit, found.newest_working, row, err);
