@@ -4,7 +4,8 @@ A line of a list is a case: words, `#` begins a comment. What came of each is ke
 (`--again` forgets it). A case whose file left the index, or lies there with another digest, is reported gone, not passed. A line that begins with `large` brings gigabytes, and is
 tried only with LARGE=1. Another list needs a function here: HANDLERS.
 
-    triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME]    SHA256: of its wheel for Python 3.11; "-": not pinned yet (IW_SECONDS: --seconds, for a busy machine)
+    triage.list: PROFILE REQUIREMENT SHA256 VERDICT[|VERDICT] [because=NAME] [beside=REQUIREMENT]    SHA256: of its wheel for Python 3.11; "-": not pinned yet; beside: what is
+                 given with it (IW_SECONDS: --seconds, for a busy machine)
     interop.list: NAME VERSION SHA256                                           a client of registries; SHA256: of its wheel
     farm.list: slurm|make|ssh fixture|STACK                                     built by more than one machine (farm.py)
     share.list: CLIENT VERSION                                                  real clients of a shared place (clients.py); stack base must be built
@@ -33,7 +34,8 @@ def triage(words):
     """("passed" | "failed" | "gone", what came)"""
     profile, requirement, sha256, verdicts, *more = words
     bound = ["--seconds", os.environ["IW_SECONDS"]] if "IW_SECONDS" in os.environ else []
-    done = subprocess.run([PROGRAM, "-C", str(ROOT), "triage", "--json", *bound, "-p", profile, requirement], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    beside = [word.split("=", 1)[1] for word in more if word.startswith("beside=")]
+    done = subprocess.run([PROGRAM, "-C", str(ROOT), "triage", "--json", *bound, "-p", profile, requirement, *beside], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     rows = [row for row in map(json.loads, done.stdout.splitlines()) if "verdict" in row]
     if not rows:
         return "failed", (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
