@@ -407,11 +407,12 @@ static size_t blame(struct all *all, const iw_strings *failed, const char *why)
 {
     size_t before = json_object_size(all->banned);
     for (size_t i = 0; i < failed->count; i++) {
-        iw_node *node = iw_plan_find(all->trial.after.plan, failed->items[i], NULL);
         if (iw_strings_has(&all->drafted, failed->items[i])) {
             ban(all, failed->items[i], why);
             continue;
         }
+        const iw_plan *plan = all->trial.after.plan; /* NULL where the draft has none */
+        const iw_node *node = plan ? iw_plan_find(plan, failed->items[i], NULL) : NULL;
         for (size_t k = 0; node && k < node->laid_count; k++)
             if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
                 ban(all, node->laid[k]->recipe->name, why);
@@ -434,6 +435,23 @@ static void find_culprits(struct all *all, iw_strings *failed, const iw_error *w
     if (blame(all, failed, text) == 0) ban(all, all->drafted.items[all->drafted.count - 1], text);
 }
 
+/* Plans the draft. Recipes that don't go together (two versions of a tool where one is built) ban
+ * the one that is named; *again then. */
+static int plan_draft(struct all *all, bool *again, iw_error *err)
+{
+    iw_error why = IW_ERROR_INIT;
+    iw_strings nothing = {0};
+    if (iw_trial_draft(&all->trial, &why) == 0) return 0;
+    *again = why.kind == IW_E_RECIPE;
+    if (*again) {
+        find_culprits(all, &nothing, &why);
+        iw_trial_undraft(&all->trial);
+    } else iw_error_move(err, &why);
+    iw_strings_free(&nothing);
+    iw_error_clear(&why);
+    return *again ? 0 : -1;
+}
+
 /* Builds the draft; *again: something failed, and is banned now. */
 static int build_once(struct all *all, bool *again, iw_error *err)
 {
@@ -442,7 +460,8 @@ static int build_once(struct all *all, bool *again, iw_error *err)
     iw_sink sink = {on_event, &listening};
     iw_error why = IW_ERROR_INIT;
     *again = false;
-    if (iw_trial_draft(t, err) != 0) return -1;
+    if (plan_draft(all, again, err) != 0) return -1;
+    if (*again) return 0;
     iw_trial_plan(t);
     if (t->options->dry_run) return 0;
     t->after.options.sink = &sink;

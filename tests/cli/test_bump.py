@@ -500,6 +500,30 @@ class Bump(unittest.TestCase):
         self.assertEqual(found["tone"]["cause"], "1.2 needs bell>=5, and there is only 3.0")
         self.assertEqual(found["gong"]["cause"], "tone needs gong>=1.5,<3 to build")
 
+    def test_all_where_recipes_dont_go_together(self):
+        """A tool that moves for one package alone, beside another that stands on the old one: the package is kept back, the rest goes on."""
+        w = self.world
+        self.release("1.1", above="/* a newer gong */", project='[build-system]\nrequires = ["gong>=2", "plug"]\n')
+        self.publish()
+        for name, versions, needs in (("gong", ("1.0", "2.0"), ""), ("plug", ("1.0",), "needs:\n  run: [gong]\n"), ("bell", ("1.0", "2.0"), "")):
+            links = ""
+            for version in versions:
+                file = f"{name}-{version}.tar.gz"
+                digest = w.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
+                                                                       f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
+                links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
+                if version == "1.0":
+                    w.write(f"recipes/{name}/1.0.yaml", f"name: {name}\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n"
+                                                        f"{needs}build:\n  system: make\n")
+            w.server.files[f"/simple/{name}/"] = links.encode()
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [gong, plug]\nbuild:\n"))
+        w.stack("tones", {"tone": "1.0", "bell": "1.0"}, pins={"gong": "1.0"})
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run", status=1)
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual({name: one["verdict"] for name, one in found.items()}, {"tone": "kept back", "bell": "would be bumped"})
+        self.assertIn("the prefix that tone 1.1 is built with would hold two versions of gong", found["tone"]["cause"])
+
     def test_all_doesnt_fetch_years_of_releases(self):
         """Where only the sources tell: growing steps down to one that holds, and back to the newest that does."""
         w = self.world
