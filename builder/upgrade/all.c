@@ -282,8 +282,22 @@ static int solve(struct all *all, iw_error *err)
 
 /* --- the draft ------------------------------------------------------------------------ */
 
+/* What building it asked for holds nobody back any more. */
+static void lift_limits(struct all *all, const char *by)
+{
+    const char *name;
+    json_t *list;
+    json_object_foreach(all->limits, name, list)
+    {
+        for (size_t i = json_array_size(list); i-- > 0;)
+            if (strcmp(iw_json_get(json_array_get(list, i), "by"), by) == 0)
+                json_array_remove(list, i);
+    }
+}
+
 static void ban(struct all *all, const char *name, const char *why)
 {
+    lift_limits(all, name);
     size_t length = strcspn(why, "\n");
     if (why[length] && length && why[length - 1] == ':') /* the next line says what */
         length += 1 + strcspn(why + length + 1, "\n");
