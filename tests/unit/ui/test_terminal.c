@@ -135,16 +135,24 @@ static struct timespec patience(void)
                              .tv_nsec = (long)(end % 1000 * 1000000)};
 }
 
-/* Until more than `before` bytes have come. */
-static void await_more(reader *r, size_t before)
+/* A frame's last bytes: lines fold again, and what was below it is cleared. */
+static bool ends_frame(const iw_buffer *raw)
+{
+    return raw->length &&
+           (iw_ends_with(raw->data, "\033[?7h") || iw_ends_with(raw->data, "\033[?7h\033[J"));
+}
+
+/* Until more than `before` bytes have come and a frame is whole: nothing is on its way then. */
+static void await_frame(reader *r, size_t before)
 {
     struct timespec until = patience();
     pthread_mutex_lock(&r->lock);
-    while (r->raw.length <= before && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0) {
+    while ((r->raw.length <= before || !ends_frame(&r->raw)) &&
+           pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0) {
     }
-    bool more = r->raw.length > before;
+    bool whole = r->raw.length > before && ends_frame(&r->raw);
     pthread_mutex_unlock(&r->lock);
-    assert_true(more);
+    assert_true(whole);
 }
 
 /* Until `text` is on the screen (or isn't). */
@@ -277,6 +285,7 @@ static void test_resize(void **state)
     send(ui, IW_EVENT_STARTED, "zlib/1", "compile", NULL);
     send(ui, IW_EVENT_LINE, "zlib/1", "compile", "a line that is long");
     await(&r, "a line that is long", true);
+    await_frame(&r, 0);
     static const unsigned short widths[] = {33, 20, 100, 10, 50, 80};
     for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
         pthread_mutex_lock(&r.lock);
@@ -284,7 +293,7 @@ static void test_resize(void **state)
         screen_resize(&r.screen, widths[i]);
         size_t before = r.raw.length;
         pthread_mutex_unlock(&r.lock);
-        await_more(&r, before);
+        await_frame(&r, before);
     }
     await(&r, "1 running", true);
     send(ui, IW_EVENT_NOTE, NULL, NULL, "last");
