@@ -17,7 +17,7 @@ int iw_passed_open(iw_passed *passed, const iw_session *session, const char *emu
                    iw_error *err);
 void iw_passed_clear(iw_passed *passed);
 /* Whether the job passed before in this environment, under this profile: its result then, owned by
- * the caller (iw_check_results_free takes a list). `logs`: where its log was written. */
+ * the caller (iw_check_results_free takes a list). */
 bool iw_passed_find(const iw_passed *passed, const iw_profile *profile, const iw_check_job *job,
                     iw_check_result *out);
 /* Remembers a check that passed. What can't be written is run again, no more. */

@@ -260,9 +260,9 @@ static int make(iw_plan_body *body, iw_catalog *catalog, iw_store *store,
         iw_catalog_toolchain(catalog, plan->stack->toolchain, &plan->toolchain, err) != 0 ||
         iw_graph_make(catalog, body, err) != 0 || check_tried(plan, err) != 0)
         return -1;
+    if (options && options->graph) return 0;
     iw_keys_make(body);
     iw_keys_make_bundle(body);
-    if (options && options->graph) return 0;
     for (size_t i = 0; i < plan->node_count; i++)
         if (decide(body, catalog, store, &plan->nodes[i], options, err) != 0) return -1;
     return 0;

@@ -54,8 +54,8 @@ static inline bool iw_node_is_done(const iw_node *node)
 
 typedef struct iw_plan_options {
     bool offline;
-    bool graph; /* no more than which nodes there are and what they need: no actions, no reasons;
-                   the store isn't asked (and may be NULL) */
+    bool graph; /* no more than which nodes there are and what they need: no keys, no actions, no
+                   reasons; the store isn't asked (and may be NULL) */
     /* Whether somebody offers an artifact of node->build_key, which the store lacks: fills content,
      * file digest and sizes, and says so in one line (owned by the plan). NULL: nobody is asked. */
     bool (*offered)(void *context, const iw_plan *plan, const iw_node *node, iw_artifact *out,

@@ -449,42 +449,37 @@ static void find_culprits(struct all *all, iw_strings *failed, const iw_error *w
     if (blame(all, failed, text) == 0) ban(all, all->drafted.items[all->drafted.count - 1], text);
 }
 
-/* Plans the draft. Recipes that don't go together (two versions of a tool where one is built) ban
- * the one that is named; *again then. */
-static int plan_draft(struct all *all, bool *again, iw_error *err)
+/* Whether what is drafted is at fault: recipes that don't go together (two versions of a tool where
+ * one is built), a build or a check. */
+static bool is_drafts_fault(const iw_error *why)
 {
-    iw_error why = IW_ERROR_INIT;
-    iw_strings nothing = {0};
-    if (iw_trial_draft(&all->trial, &why) == 0) return 0;
-    *again = why.kind == IW_E_RECIPE;
-    if (*again) {
-        find_culprits(all, &nothing, &why);
-        iw_trial_undraft(&all->trial);
-    } else iw_error_move(err, &why);
-    iw_strings_free(&nothing);
-    iw_error_clear(&why);
-    return *again ? 0 : -1;
+    return why->kind == IW_E_RECIPE || why->kind == IW_E_BUILD || why->kind == IW_E_CHECK;
 }
 
-/* Builds the draft; *again: something failed, and is banned now. */
-static int build_once(struct all *all, bool *again, iw_error *err)
+/* Plans the draft, and builds it but for a dry run. */
+static int build_draft(struct all *all, struct listening *listening, iw_error *err)
 {
     iw_trial *t = &all->trial;
-    struct listening listening = {.next = t->options->deliver.sink};
-    iw_sink sink = {on_event, &listening};
-    iw_error why = IW_ERROR_INIT;
-    *again = false;
-    if (plan_draft(all, again, err) != 0) return -1;
-    if (*again) return 0;
+    iw_sink sink = {on_event, listening};
+    if (iw_trial_draft(t, err) != 0) return -1;
     iw_trial_plan(t);
     if (t->options->dry_run) return 0;
     t->after.options.sink = &sink;
-    int status = iw_trial_build(t, &why);
-    t->after.options.sink = listening.next;
-    if (status != 0 && (why.kind == IW_E_BUILD || why.kind == IW_E_CHECK)) {
-        *again = true;
+    int status = iw_trial_build(t, err);
+    t->after.options.sink = listening->next;
+    return status;
+}
+
+/* *again: something failed, and is banned now. */
+static int build_once(struct all *all, bool *again, iw_error *err)
+{
+    struct listening listening = {.next = all->trial.options->deliver.sink};
+    iw_error why = IW_ERROR_INIT;
+    int status = build_draft(all, &listening, &why);
+    *again = status != 0 && is_drafts_fault(&why);
+    if (*again) {
         find_culprits(all, &listening.failed, &why);
-        iw_trial_undraft(t);
+        iw_trial_undraft(&all->trial);
     } else if (status != 0) iw_error_move(err, &why);
     iw_error_clear(&why);
     iw_strings_free(&listening.failed);

@@ -214,9 +214,7 @@ static int write_through(const char *full, const char *text, size_t length, iw_e
 static int forget_old(const char *undo, iw_error *err)
 {
     iw_cleanup_free char *path = iw_path_join(undo, LIST);
-    if (unlink(path) != 0 && errno != ENOENT)
-        return iw_fail_errno(err, IW_E_IO, "can't remove %s", path);
-    return iw_remove_tree(undo, err);
+    return iw_remove_tree(path, err) == 0 ? iw_remove_tree(undo, err) : -1;
 }
 
 static int put(const char *root, const char *path, const char *text, size_t length, iw_error *err)

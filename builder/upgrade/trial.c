@@ -1,9 +1,7 @@
 #include "upgrade/trial.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -53,9 +51,7 @@ char *iw_trial_state(const char *folder)
 int iw_trial_finish(iw_trial *t, iw_error *err)
 {
     iw_cleanup_free char *state = iw_trial_state(t->folder);
-    if (unlink(state) != 0 && errno != ENOENT)
-        return iw_fail_errno(err, IW_E_IO, "can't remove %s", state);
-    return iw_remove_tree(t->folder, err);
+    return iw_remove_tree(state, err) == 0 ? iw_remove_tree(t->folder, err) : -1;
 }
 
 int iw_trial_draft(iw_trial *t, iw_error *err)

@@ -119,6 +119,19 @@ class Bump(unittest.TestCase):
         cls.world.server.files["/simple/tone/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": "tone", "files": list(cls.index.values())}).encode()
         cls.world.server.types["/simple/tone/"] = JSON
 
+    def others(self, name, *versions, needs=""):
+        """Releases of another project behind an index that tells no more than their digests, and a recipe of the first."""
+        links = ""
+        for version in versions:
+            file = f"{name}-{version}.tar.gz"
+            digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
+                                                                            f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
+            links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
+            if version == versions[0]:
+                self.world.write(f"recipes/{name}/{version}.yaml", f"name: {name}\nversion: {version}\nsummary: Rings\nlicence: MIT\nsources:\n"
+                                                                   f"  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n{needs}build:\n  system: make\n")
+        self.world.server.files[f"/simple/{name}/"] = links.encode()
+
     def setUp(self):
         w = self.world
         shutil.rmtree(w.tree)
@@ -478,17 +491,8 @@ class Bump(unittest.TestCase):
         self.release("1.1", above="/* wants a chime */", info="Requires-Dist: bell>=2\n", project='[build-system]\nrequires = ["gong>=1.5,<3"]\n')
         self.release("1.2", above="/* wants a newer bell than there is */", info="Requires-Dist: bell>=5\n")
         self.publish()
-        for name in ("bell", "gong"):
-            links = ""
-            for version in ("1.0", "2.0", "3.0"):
-                file = f"{name}-{version}.tar.gz"
-                digest = w.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
-                                                                       f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
-                links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
-                if version == "1.0":
-                    w.write(f"recipes/{name}/1.0.yaml", f"name: {name}\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n"
-                                                        "build:\n  system: make\n")
-            w.server.files[f"/simple/{name}/"] = links.encode()
+        self.others("bell", "1.0", "2.0", "3.0")
+        self.others("gong", "1.0", "2.0", "3.0")
         recipe = w.tree / "recipes/tone/1.0.yaml"
         recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [gong]\n  run: [bell]\nbuild:\n"))
         w.stack("tones", {"tone": "1.0", "bell": "1.0", "gong": "1.0"})
@@ -505,17 +509,9 @@ class Bump(unittest.TestCase):
         w = self.world
         self.release("1.1", above="/* a newer drum */", project='[build-system]\nrequires = ["drum>=2", "plug", "gong>=1.5,<3"]\n')
         self.publish()
-        for name, versions, needs in (("drum", ("1.0", "2.0"), ""), ("plug", ("1.0",), "needs:\n  run: [drum]\n"), ("gong", ("1.0", "2.0", "3.0"), "")):
-            links = ""
-            for version in versions:
-                file = f"{name}-{version}.tar.gz"
-                digest = w.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
-                                                                       f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
-                links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
-                if version == "1.0":
-                    w.write(f"recipes/{name}/1.0.yaml", f"name: {name}\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n"
-                                                        f"{needs}build:\n  system: make\n")
-            w.server.files[f"/simple/{name}/"] = links.encode()
+        self.others("drum", "1.0", "2.0")
+        self.others("plug", "1.0", needs="needs:\n  run: [drum]\n")
+        self.others("gong", "1.0", "2.0", "3.0")
         recipe = w.tree / "recipes/tone/1.0.yaml"
         recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [drum, plug, gong]\nbuild:\n"))
         w.stack("tones", {"tone": "1.0", "gong": "1.0"}, pins={"drum": "1.0"})
@@ -531,9 +527,7 @@ class Bump(unittest.TestCase):
         for number in range(1, 21):
             self.release(f"1.{number}", above=f"/* {number} */", info="Requires-Dist: bell>=5\n" if number > 5 else "")
         self.publish()
-        digest = w.serve("/packages/bell-1.0.tar.gz", fixture.tarball({"bell-1.0/tone.c": "int main(void) { return 0; }\n", "bell-1.0/Makefile": MAKEFILE.replace("tone", "bell").replace("bell.c", "tone.c")}))
-        w.write("recipes/bell/1.0.yaml", f"name: bell\nversion: 1.0\nsummary: Rings\nlicence: MIT\nsources:\n  - {{pypi: bell, file: bell-1.0.tar.gz, sha256: {digest}}}\nbuild:\n  system: make\n")
-        w.server.files["/simple/bell/"] = f'<a href="/packages/bell-1.0.tar.gz#sha256={digest}">bell-1.0.tar.gz</a>'.encode()
+        self.others("bell", "1.0")
         w.stack("tones", {"tone": "1.0", "bell": "1.0"})
         w.server.asked.clear()
         report, _ = self.bump("--all", "--dry-run")
