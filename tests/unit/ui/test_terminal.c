@@ -37,6 +37,7 @@ static int64_t now_ms(void)
 typedef struct reader {
     int from, to; /* `to` is what the display writes to; closed by the test to end the reader */
     int wake[2];
+    size_t piece; /* bytes taken at once; 0: what there is */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -53,7 +54,7 @@ static void *read_on(void *argument)
     for (;;) {
         poll(polled, 2, -1);
         if (polled[0].revents) {
-            ssize_t got = read(r->from, data, sizeof data);
+            ssize_t got = read(r->from, data, r->piece ? r->piece : sizeof data);
             if (got <= 0) return NULL; /* EIO: the other side of the terminal is closed */
             pthread_mutex_lock(&r->lock);
             iw_buffer_add(&r->raw, data, (size_t)got);
@@ -135,11 +136,13 @@ static struct timespec patience(void)
                              .tv_nsec = (long)(end % 1000 * 1000000)};
 }
 
-/* A frame's last bytes: lines fold again, and what was below it is cleared. */
+/* Whether the last frame is whole: every one but the first clears what was below it, after lines
+ * fold again. A terminal may bring a frame in pieces. */
 static bool ends_frame(const iw_buffer *raw)
 {
-    return raw->length &&
-           (iw_ends_with(raw->data, "\033[?7h") || iw_ends_with(raw->data, "\033[?7h\033[J"));
+    const char *first = raw->length ? strstr(raw->data, "\033[?7l") : NULL;
+    bool only = first && !strstr(first + 1, "\033[?7l");
+    return first && iw_ends_with(raw->data, only ? "\033[?7h" : "\033[?7h\033[J");
 }
 
 /* Until more than `before` bytes have come and a frame is whole: nothing is on its way then. */
@@ -273,11 +276,11 @@ static void test_dumb(void **state)
 }
 
 /* The terminal becomes narrower and folds the frame: nothing of it may stay. */
-static void test_resize(void **state)
+static void resize(size_t piece)
 {
-    (void)state;
     reader r;
     open_terminal(&r, 100);
+    r.piece = piece;
     reader_start(&r);
     iw_ui *ui = open_ui(&r, IW_UI_AUTO, 0);
     send(ui, IW_EVENT_NOTE, NULL, NULL, "first");
@@ -304,6 +307,18 @@ static void test_resize(void **state)
     assert_null(strstr(shown, "running"));
     assert_non_null(strstr(shown, "last"));
     reader_free(&r);
+}
+
+static void test_resize(void **state)
+{
+    (void)state;
+    resize(0);
+}
+
+static void test_resize_in_pieces(void **state)
+{
+    (void)state;
+    resize(5);
 }
 
 static void test_pause(void **state)
@@ -633,13 +648,21 @@ static int prepare(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_live),        cmocka_unit_test(test_no_colour),
-        cmocka_unit_test(test_dumb),        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_pause),       cmocka_unit_test(test_stopped_terminal),
-        cmocka_unit_test(test_leave),       cmocka_unit_test(test_background),
-        cmocka_unit_test(test_plain),       cmocka_unit_test(test_json),
-        cmocka_unit_test(test_quiet),       cmocka_unit_test(test_slow_pipe),
-        cmocka_unit_test(test_gone_reader), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_live),
+        cmocka_unit_test(test_no_colour),
+        cmocka_unit_test(test_dumb),
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_resize_in_pieces),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_stopped_terminal),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_quiet),
+        cmocka_unit_test(test_slow_pipe),
+        cmocka_unit_test(test_gone_reader),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("terminal", tests, prepare, NULL);
 }
