@@ -62,7 +62,8 @@ typedef struct iw_triage_row {
     char *what;       /* what died or was refused: "import of numpy", "call of pyopal.align", "check
                          openblas", "test tests/test_x.py::test_y"; or NULL */
     char *detail;     /* one short line: an exception's sentence, why nothing is known; or NULL */
-    iw_strings notes; /* what failed on any CPU, what wasn't reached: for who wants all of it */
+    iw_strings notes; /* what failed on any CPU, what wasn't reached, tests for which something is
+                         missing: for who wants all of it */
     uint64_t
         findings; /* instructions outside the profile in its files and those of what it needs */
     uint64_t own; /* of these, in its own files that don't ask which CPU they run on */

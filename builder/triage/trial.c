@@ -25,6 +25,7 @@ struct trial {
     const iw_recipe *recipe; /* may be NULL */
     iw_triage_row *row;
     json_t *modules; /* compiled ones that could be imported */
+    json_t *lacking; /* what tests ask for and nobody brought: {name: [tests]} */
     json_t *counted; /* the failure that the verdict rests on, or NULL */
 };
 
@@ -429,6 +430,29 @@ static int judge(struct trial *t, const char *what, const json_t *said, iw_error
 
 /* --- stages --------------------------------------------------------------- */
 
+/* A test that couldn't run for want of what it asks for. */
+static void add_lacking(struct trial *t, const json_t *item)
+{
+    const char *name = text_of(item, "lacks");
+    if (!json_object_get(t->lacking, name)) json_object_set_new(t->lacking, name, json_array());
+    json_array_append(json_object_get(t->lacking, name), json_object_get(item, "what"));
+}
+
+/* "tests not run, because nobody brings numpy: test_a.py and 2 more" */
+static void note_lacking(struct trial *t)
+{
+    const char *name;
+    json_t *tests;
+    json_object_foreach(t->lacking, name, tests)
+    {
+        const char *first = json_string_value(json_array_get(tests, 0));
+        size_t more = json_array_size(tests) - 1;
+        iw_cleanup_free char *rest = more ? iw_format(" and %zu more", more) : iw_strdup("");
+        iw_strings_add_format(&t->row->notes, "tests not run, because nobody brings %s: %s%s", name,
+                              first ? first : "?", rest);
+    }
+}
+
 static void tally(struct trial *t, const json_t *said)
 {
     size_t i;
@@ -444,7 +468,8 @@ static void tally(struct trial *t, const json_t *said)
                                                                : "libraries",
                                   (long long)json_integer_value(json_object_get(item, "left")));
         if (is(item, "end", "slow")) note(t, item, "took too long");
-        if (is(item, "end", "missing")) note(t, item, "");
+        if (is(item, "end", "missing") && is(item, "kind", "test")) add_lacking(t, item);
+        else if (is(item, "end", "missing")) note(t, item, "");
         if (!fine || json_is_true(json_object_get(item, "file_of_tests"))) continue;
         t->row->imported += is(item, "kind", "top") || is(item, "kind", "import");
         t->row->loaded += is(item, "kind", "load");
@@ -591,6 +616,7 @@ static int use(struct trial *t, iw_error *err)
         status = judge(t, checks[i].name, said, err);
         json_decref(said);
     }
+    note_lacking(t);
     if (results) iw_check_results_free(results, count);
     free(checks);
     return status;
@@ -648,10 +674,14 @@ static int go(struct trial *t, char **culprit, iw_error *err)
 int iw_triage_trial(iw_attempt *attempt, const iw_recipe *recipe, iw_triage_row *row,
                     char **culprit, iw_error *err)
 {
-    struct trial trial = {
-        .attempt = attempt, .recipe = recipe, .row = row, .modules = json_array()};
+    struct trial trial = {.attempt = attempt,
+                          .recipe = recipe,
+                          .row = row,
+                          .modules = json_array(),
+                          .lacking = json_object()};
     int status = go(&trial, culprit, err);
     json_decref(trial.modules);
+    json_decref(trial.lacking);
     json_decref(trial.counted);
     return status;
 }

@@ -610,8 +610,47 @@ def begun_since(path):
     return count > before and turns < 8
 
 
+LACKS = re.compile(r"No module named '([\w.]+)|could not import '([\w.]+)|fixture '(\w+)' not found")
+
+
+# What a test that couldn't run asks for and nobody brought, by what was said of it; None.
+def lacking(text):
+    from importlib.machinery import PathFinder
+    for module, skipped, fixture in LACKS.findall(text):
+        top = (module or skipped).split(".")[0]
+        if fixture:
+            return f"the fixture {fixture}"
+        if top and PathFinder.find_spec(top) is None:
+            return top
+    return None
+
+
+# Whether it is told as a test that couldn't run.
+def tell_lacking(name, text):
+    lacks = lacking(text)
+    if lacks:
+        tell(kind="test", what=name, pid=os.getpid(), end="missing", lacks=lacks)
+    return lacks is not None
+
+
 class Reporter:
+    def __init__(self, path):
+        self.path = path
+        self.told = False
+
+    # A file that can't be imported has no tests.
+    def pytest_collectreport(self, report):
+        if report.outcome == "passed":
+            return
+        self.told = tell_lacking(self.path, str(report.longrepr))
+        if not self.told and report.outcome == "failed":
+            text = str(getattr(report.longrepr, "reprcrash", "") or report.longrepr).strip().splitlines()
+            tell(kind="test", what=self.path, pid=os.getpid(), end="raise", why=text[-1][:400] if text else "")
+            self.told = True
+
     def pytest_runtest_logreport(self, report):
+        if report.outcome != "passed" and tell_lacking(report.nodeid, str(report.longrepr)):
+            return
         if report.when == "call" or report.outcome == "failed":
             text = ""
             if report.outcome == "failed":
@@ -630,7 +669,11 @@ def test_file(path):
     except ImportError:
         return test_file_plainly(path, wanted)
     past = [f"--deselect={name}" for name in begun(path)]
-    status = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", PLAN["tests"], *past, *(wanted or [path])], plugins=[Reporter()])
+    reporter, before = Reporter(path), os.lseek(SAID, 0, os.SEEK_CUR)
+    status = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", PLAN["tests"], *past, *(wanted or [path])], plugins=[reporter])
+    if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not reporter.told:
+        sys.stderr.flush()
+        tell_lacking(path, os.pread(SAID, 1 << 16, before).decode(errors="replace"))  # its conftest.py
     return {"end": "ok" if int(status) in (0, 1) else "skip", "file_of_tests": True}
 
 
@@ -651,12 +694,18 @@ def test_file_plainly(path, wanted):
             self.say(test, "ok")
 
         def addError(self, test, error):
-            self.say(test, "raise", error)
+            if not tell_lacking(f"{path}::{test.id()}", why(error[1])):
+                self.say(test, "raise", error)
 
         addFailure = addError
 
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    module = importlib.import_module(os.path.basename(path)[:-3])
+    try:
+        module = importlib.import_module(os.path.basename(path)[:-3])
+    except ImportError as error:
+        if tell_lacking(path, why(error)):
+            return {"end": "skip", "file_of_tests": True}
+        raise
     suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     cases = [case for part in suite for case in part]
     past = begun(path)

@@ -108,6 +108,10 @@ class Kinds(unittest.TestCase):
                                                                                              "    def test_large(self): tested.f(4711)\n    def test_wrong(self): self.fail('on every CPU')\n"})
         world.one("proven")
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
+        world.wheel("alone", {"alone.py": "x = 1\n"})
+        case = "import unittest\n%sclass T(unittest.TestCase):\n    def test_it(self):\n        %s\n"
+        world.sdist("alone", {"tests/test_a.py": case % ("import nobody_has_it\n", "pass"), "tests/test_b.py": case % ("from nobody_has_it.part import f\n", "pass"),
+                              "tests/test_c.py": case % ("", "import another_one") + "    def test_own(self):\n        import alone.nothing\n"})
         world.wheel("spins", {"spins.py": "x = 1\n"})
         world.sdist("spins", {"tests/test_it.py": "import time, unittest\nclass T(unittest.TestCase):\n    def test_a(self):\n        while time.process_time() < 60: pass\n"})
         unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
@@ -118,7 +122,7 @@ class Kinds(unittest.TestCase):
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "spins", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "alone", "spins", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -174,6 +178,15 @@ class Kinds(unittest.TestCase):
         self.assertRegex(row["what"], "^test test_it.py::.*test_large")
         self.assertTrue(any(re.search("test_wrong.*on any CPU", note) for note in row["notes"]), row)
         self.assertEqual((self.verdict("proven"), self.rows["proven"]["reached"]["tests"]), ("runs", 1), self.rows["proven"])
+
+    def test_tests_that_nobody_can_run(self):
+        row = self.rows["alone"]
+        self.assertEqual((row["verdict"], row["reached"]["tests"]), ("imports", 0), row)
+        told = [note for note in row["notes"] if note.startswith("tests not run")]
+        self.assertEqual(told, ["tests not run, because nobody brings nobody_has_it: test_a.py and 1 more", "tests not run, because nobody brings another_one: test_c.py::test_c.T.test_it"])
+        self.assertTrue(any(re.search("test_own: .*No module named 'alone.nothing'.*, on any CPU", note) for note in row["notes"]), row)
+        plain = self.world.run("triage", "-v", "alone", status=None, timeout=1500).stdout
+        self.assertIn(f"    {told[0]}\n", plain)
 
     def test_a_long_test_ends_with_the_time(self):
         row = self.rows["spins"]
