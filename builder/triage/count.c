@@ -14,8 +14,10 @@
 #include "base/path.h"
 #include "triage/internal.h"
 
+#define SUSPECTS_LIMIT 100
+
 struct counting {
-    const iw_attempt *attempt;
+    iw_attempt *attempt;
     iw_triage_row *row;
     iw_strings own; /* files below the site */
 };
@@ -83,6 +85,8 @@ static void on_file(void *context, const iw_audit_file *file)
         asks(file->file))
         return;
     counting->row->own += count;
+    if (counting->attempt->suspects.count < SUSPECTS_LIMIT)
+        iw_strings_add(&counting->attempt->suspects, file->file + length + 1);
 }
 
 /* The paths in the RECORD of the package. */
@@ -102,7 +106,7 @@ static int read_own(const iw_attempt *a, iw_strings *out, iw_error *err)
     return 0;
 }
 
-int iw_triage_count(const iw_attempt *a, iw_triage_row *row, iw_error *err)
+int iw_triage_count(iw_attempt *a, iw_triage_row *row, iw_error *err)
 {
     struct counting counting = {.attempt = a, .row = row};
     iw_audit_options options = {.profile = a->triage->options.profile,
@@ -114,6 +118,7 @@ int iw_triage_count(const iw_attempt *a, iw_triage_row *row, iw_error *err)
     if (status == 0)
         status = iw_audit_paths((const char *const[]){a->site}, 1, &options, &summary, err);
     for (size_t i = 0; i < summary.count_count; i++) row->findings += summary.counts[i].count;
+    iw_strings_sort(&a->suspects);
     iw_audit_summary_clear(&summary);
     iw_strings_free(&counting.own);
     return status;

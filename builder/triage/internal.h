@@ -45,8 +45,10 @@ typedef struct iw_attempt {
     iw_triage *triage;
     const iw_ask *ask;
     char *folder, *environment, *site, *logs;
-    json_t *install; /* pip's report: what it chose */
-    char *tests;     /* folder with the sdist's tests, or NULL */
+    json_t *install;     /* pip's report: what it chose */
+    char *tests;         /* folder with the sdist's tests, or NULL */
+    iw_strings suspects; /* the package's own files, below the site, that hold instructions outside
+                            the profile and don't ask the CPU: tried first */
 } iw_attempt;
 
 /* --- pip.c --- */
@@ -101,8 +103,8 @@ int iw_triage_trial(iw_attempt *attempt, const iw_recipe *recipe, iw_triage_row 
                     char **culprit, iw_error *err);
 
 /* --- count.c --- */
-/* Instructions outside the profile: findings and own of `row`. */
-int iw_triage_count(const iw_attempt *attempt, iw_triage_row *row, iw_error *err);
+/* Instructions outside the profile: findings and own of `row`; the attempt's suspects. */
+int iw_triage_count(iw_attempt *attempt, iw_triage_row *row, iw_error *err);
 
 /* --- owner.c --- */
 /* The distribution that owns a file of the site, by its RECORD: name as PEP 503 compares it, and

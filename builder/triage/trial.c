@@ -92,6 +92,8 @@ static json_t *make_plan(const struct trial *t, const char *what, unsigned secon
     json_object_set_new(plan, "only", only ? json_incref(only) : json_object());
     json_object_set_new(plan, "calls", calls ? json_incref(calls) : json_object());
     json_object_set(plan, "extra", t->modules);
+    json_object_set_new(plan, "suspects",
+                        iw_json_texts((const char *const *)a->suspects.items, a->suspects.count));
     return plan;
 }
 
@@ -301,6 +303,33 @@ static bool passes_in(const json_t *said, const json_t *failure)
     return false;
 }
 
+/* Whether the package's own import loads that module or shared object. */
+static bool loads(const json_t *said, const char *name, size_t length)
+{
+    size_t i, k;
+    json_t *item, *one;
+    json_array_foreach(said, i, item)
+    {
+        if (!is(item, "kind", "loaded")) continue;
+        json_array_foreach(json_object_get(item, "names"), k, one)
+        {
+            const char *text = json_string_value(one);
+            if (text && strlen(text) == length && strncmp(text, name, length) == 0) return true;
+        }
+    }
+    return false;
+}
+
+/* Whether what failed is what the package itself loads on another CPU, and not on this one. */
+static bool is_for_another(const json_t *said, const json_t *control, const json_t *failure)
+{
+    bool reached =
+        is(failure, "kind", "import") || is(failure, "kind", "load") || is(failure, "kind", "call");
+    const char *what = text_of(failure, "what");
+    size_t length = strcspn(what, "|");
+    return reached && loads(control, what, length) && !loads(said, what, length);
+}
+
 /* Whether it ended there by a signal, too. */
 static bool falls_in(const json_t *said, const json_t *failure)
 {
@@ -391,13 +420,16 @@ static int again(const struct trial *t, const char *what, const json_t *failures
 /* Failures that the largest CPU doesn't share; the others are told, and count for nothing. An
  * instruction that this CPU lacks is shared where the other one falls, too: not where it went
  * further and raised, or wasn't done in time. */
-static int sift(struct trial *t, const json_t *failures, const json_t *control, json_t *left)
+static int sift(struct trial *t, const json_t *said, const json_t *failures, const json_t *control,
+                json_t *left)
 {
     size_t i, uncertain = 0;
     json_t *one;
     json_array_foreach(failures, i, one)
     {
-        if (passes_in(control, one) || (is_certain(one) && !falls_in(control, one))) {
+        if (is_for_another(said, control, one)) {
+            note(t, one, ", in what it loads itself on another CPU only");
+        } else if (passes_in(control, one) || (is_certain(one) && !falls_in(control, one))) {
             json_array_append(left, one);
             uncertain += !is_certain(one);
         } else if (!is(one, "kind", "call") || json_object_get(one, "crash")) {
@@ -416,7 +448,7 @@ static int judge(struct trial *t, const char *what, const json_t *said, iw_error
     int status = 0;
     if (json_array_size(failures)) {
         status = again(t, what, failures, CONTROL_CPU, &control, err);
-        bool uncertain = status == 0 && sift(t, failures, control, left);
+        bool uncertain = status == 0 && sift(t, said, failures, control, left);
         if (uncertain) status = again(t, what, left, NULL, &second, err);
         json_array_foreach(left, i, one) if (status == 0)
         {

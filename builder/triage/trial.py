@@ -224,6 +224,12 @@ def tops_of(name, modules):
     return named or [top for top in tops if not top.startswith("_")] or tops
 
 
+# Its own modules that hold what this CPU lacks and don't ask which one they run on: first of all,
+# since time is short. And what a test that is about one of them will say.
+SUSPECTS = {module_of(file) for file in PLAN["suspects"]} - {None}
+WORDS = {re.sub("^lib", "", os.path.basename(file).split(".")[0]).strip("_").lower() for file in PLAN["suspects"]}
+
+
 def is_module_file(path):
     with open(path, "rb") as file:
         return b"PyInit_" in file.read()
@@ -566,6 +572,19 @@ def call(path):
             return {"end": "ok", "raised": raised, "passed": passed}
 
 
+# Whether a module of Python hands things of a suspect on.
+def leans_on_suspects(module):
+    for thing in list(vars(module).values()):
+        for key in ("__module__", "__name__"):
+            try:
+                name = getattr(thing, key, None)
+            except Exception:
+                continue
+            if isinstance(name, str) and name in SUSPECTS:
+                return True
+    return False
+
+
 def exercise(tops, modules):
     chosen = []
     for name in modules:
@@ -575,9 +594,9 @@ def exercise(tops, modules):
         if module is None or is_elsewhere(name):
             continue
         compiled = str(getattr(module, "__file__", None) or "").endswith(".so")
-        if compiled or name in tops:
+        if compiled or name in tops or (SUSPECTS and leans_on_suspects(module)):
             chosen.append((module, compiled))
-    chosen.sort(key=lambda pair: (bool(re.search(r"tests?$", pair[0].__name__)), not pair[1]))
+    chosen.sort(key=lambda pair: (bool(re.search(r"tests?$", pair[0].__name__)), pair[0].__name__ not in SUSPECTS, not pair[1]))
     things = list(PLAN["calls"]) if PLAN["calls"] else list(paths(chosen, tops))
     each("call", things, call, 5)
 
@@ -716,6 +735,12 @@ def test_file_plainly(path, wanted):
     return {"end": "ok", "file_of_tests": True}
 
 
+def is_about_suspects(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read().lower()
+    return any(word in text for word in WORDS if len(word) > 2)
+
+
 def run_tests():
     work = os.path.join(os.environ["TMPDIR"], "tests")
     import shutil
@@ -729,7 +754,7 @@ def run_tests():
         found += [os.path.normpath(os.path.join(folder, name)) for name in sorted(files) if re.fullmatch(r"test_.*\.py|.*_test\.py|tests?\.py", name)]
     chosen = {name.split("::")[0] for name in PLAN["only"].get("test", [])}
     found = [path for path in found if not chosen or path in chosen]
-    found.sort(key=lambda path: os.path.getsize(path))
+    found.sort(key=lambda path: (not is_about_suspects(path), os.path.getsize(path)))
     each("test", found, test_file, 5)
 
 
@@ -764,7 +789,7 @@ def chosen(kind, things):
 def reach(files, modules, tops):
     compiled = {module_of(file) for file in files if file.endswith(".so")}
     rest = sorted(set(modules) - set(tops),
-                  key=lambda name: (bool(re.search(r"(^|\.)_?tests?(\.|$)|testing|benchmarks", name)), name not in compiled, name.count("."), name))
+                  key=lambda name: (bool(re.search(r"(^|\.)_?tests?(\.|$)|testing|benchmarks", name)), name not in SUSPECTS, name not in compiled, name.count("."), name))
     shared = [file for file in files if re.search(r"\.so(\.\d+)*$", file) and not is_elsewhere(os.path.basename(file)) and not file.startswith("..")]
     each("load", chosen("load", [file for file in shared if not is_module_file(os.path.join(SITE, file))]), load_one, 30)
     fine = each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_further, 30)
@@ -777,18 +802,37 @@ def warm():
         quietly(function)
 
 
+# Modules and shared objects that are there once it is imported: on another CPU it may choose others.
+def loaded(tops):
+    names = {name for name in sys.modules if name.split(".")[0] in tops}
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            path = line[line.find("/"):].rstrip("\n")
+            if path.startswith(SITE + "/"):
+                names |= {path[len(SITE) + 1:], module_of(path[len(SITE) + 1:])}
+    return sorted(names - {None})[:4000]
+
+
+def bring(names):
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            pass
+
+
 # In children of a process that has imported it.
 def call_things(tops, extra):
     pid = fork()
     if pid == 0:
-        for name in tops + extra:
-            try:
-                if name in tops or left() > PLAN["seconds"] / 2:
-                    importlib.import_module(name)
-            except BaseException:
-                pass
-        warm()
-        exercise(tops, sorted(sys.modules))
+        bring(tops)
+        tell(kind="loaded", what="", end="ok", names=loaded(tops))
+        if PLAN["calls"] or not PLAN["again"]:
+            for name in extra:
+                if left() > PLAN["seconds"] / 2:
+                    bring([name])
+            warm()
+            exercise(tops, sorted(sys.modules))
         os._exit(0)
     os.waitpid(pid, 0)
 
@@ -808,8 +852,7 @@ def main():
     allow(PLAN["seconds"] / 2)
     extra = reach(files, modules, tops)
     allow(PLAN["seconds"])
-    if PLAN["calls"] or not PLAN["again"]:
-        call_things(tops, PLAN["extra"] or extra)
+    call_things(tops, PLAN["extra"] or extra)
     return None
 
 

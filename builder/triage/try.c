@@ -14,6 +14,7 @@
 
 #define MISSING_LIMIT 3   /* modules brought for a package that doesn't ask for them */
 #define RESULT_FORMAT "5" /* of kept results: changes when trying gives other verdicts */
+#define USE_FORMAT 1      /* of kept deaths in use: they alone are tried again when this changes */
 
 /* --- rows ----------------------------------------------------------------- */
 
@@ -67,6 +68,7 @@ static void attempt_close(iw_attempt *a)
 {
     if (a->folder) iw_remove_tree(a->folder, NULL);
     free(a->folder), free(a->environment), free(a->site), free(a->logs), free(a->tests);
+    iw_strings_free(&a->suspects);
     json_decref(a->install);
     *a = (iw_attempt){0};
 }
@@ -125,6 +127,7 @@ static bool take_kept(const char *path, iw_triage_row *row)
     const char *verdict = iw_json_get(object, "verdict");
     size_t i = 0, count = sizeof verdicts / sizeof *verdicts;
     while (i < count && (!verdict || strcmp(verdicts[i], verdict) != 0)) i++;
+    if (i == IW_TRIAGE_DIES_IN_USE && number(object, "use_format") != USE_FORMAT) i = count;
     if (i < count) {
         row->verdict = (iw_triage_verdict)i;
         row->crash = copy(object, "crash"), row->what = copy(object, "what");
@@ -171,6 +174,7 @@ static int keep(const iw_attempt *a, const char *path, const iw_triage_row *row,
                   (json_int_t)row->own, "imported", (int)row->imported, "loaded", (int)row->loaded,
                   "called", (int)row->called, "tested", (int)row->tested, "checked",
                   (int)row->checked, "notes", notes);
+    json_object_set_new(object, "use_format", json_integer(USE_FORMAT));
     iw_triage_for(a->triage->options.profile, about);
     json_object_set_new(object, "for", json_string(about));
     json_object_set_new(object, "wheels", iw_triage_wheels_of(a));

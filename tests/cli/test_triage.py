@@ -101,6 +101,10 @@ class Kinds(unittest.TestCase):
         world.wheel("holds", {"holds/__init__.py": "", "holds/libheld.so.3": world.compile(f"__attribute__((constructor)) static void begin(void) {{ {PINSRQ} }}\n")})
         # A module that the package itself would load on another CPU only.
         world.wheel("chooses", {"chooses/__init__.py": "", f"chooses/core_avx2{SUFFIX}": world.module("core_avx2", on_import='__asm__ volatile("vpaddd %ymm0, %ymm1, %ymm2");')})
+        # The same by names that don't tell, chosen by what /proc/cpuinfo says; and that die in use alone.
+        picks = "if ' sse4_1' in open('/proc/cpuinfo').read():\n    from picks import _early, _quick\nelse:\n    from picks import _plain\n"
+        world.wheel("picks", {"picks/__init__.py": picks, f"picks/_early{SUFFIX}": world.module("_early", on_import=PINSRQ), f"picks/_plain{SUFFIX}": world.module("_plain"),
+                              f"picks/_quick{SUFFIX}": world.module("_quick", f"static PyObject *f(PyObject *self, PyObject *given) {{ {PINSRQ} return PyLong_FromLong(1); }}\n", '{"f", f, 8, 0},')})
         tested = {f"_tested{SUFFIX}": world.module("_tested", f"static PyObject *f(PyObject *self, PyObject *given) {{ long x = PyLong_AsLong(given); if (x == 4711) {{ {PINSRQ} }} return PyLong_FromLong(x); }}\n",
                                                    '{"f", f, 8, 0},'), "tested.py": "from _tested import f\n"}
         world.wheel("tested", tested)
@@ -108,6 +112,11 @@ class Kinds(unittest.TestCase):
                                                                                              "    def test_large(self): tested.f(4711)\n    def test_wrong(self): self.fail('on every CPU')\n"})
         world.one("proven")
         world.sdist("proven", {"tests/test_it.py": "import unittest, proven\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(proven.f(3), 3)\n"})
+        # What holds such an instruction has its turn before the time is over.
+        world.wheel("crowd", {"crowd/__init__.py": "", f"crowd/_rare{SUFFIX}": world.module("_rare", f"static PyObject *f(PyObject *self, PyObject *given) {{ long x = PyLong_AsLong(given); if (x == 4711) {{ {PINSRQ} }} return PyLong_FromLong(x); }}\n", '{"f", f, 8, 0},')})
+        slow = "import time, unittest\nclass T(unittest.TestCase):\n    def test_it(self):\n        until = time.process_time() + 2\n        while time.process_time() < until: pass\n"
+        world.sdist("crowd", {**{f"tests/test_{letter}.py": slow for letter in "abcdefgh"},
+                              "tests/test_large.py": "# It is the largest of them.\n" * 50 + "import unittest\nfrom crowd import _rare\nclass T(unittest.TestCase):\n    def test_it(self): _rare.f(4711)\n"})
         world.wheel("alone", {"alone.py": "x = 1\n"})
         case = "import unittest\n%sclass T(unittest.TestCase):\n    def test_it(self):\n        %s\n"
         world.sdist("alone", {"tests/test_a.py": case % ("import nobody_has_it\n", "pass"), "tests/test_b.py": case % ("from nobody_has_it.part import f\n", "pass"),
@@ -122,7 +131,7 @@ class Kinds(unittest.TestCase):
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "tested", "proven", "alone", "spins", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "spins", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -171,6 +180,10 @@ class Kinds(unittest.TestCase):
 
     def test_a_module_for_another_cpu(self):
         self.assertEqual(self.verdict("chooses"), "imports", self.rows["chooses"])
+        row = self.rows["picks"]
+        self.assertEqual((row["verdict"], row["signal"]), ("imports", None), row)
+        self.assertIn("import of picks._early: SIGILL, in what it loads itself on another CPU only", row["notes"])
+        self.assertIn("call of picks._quick.f: SIGILL, in what it loads itself on another CPU only", row["notes"])
 
     def test_its_own_tests(self):
         row = self.rows["tested"]
@@ -178,6 +191,11 @@ class Kinds(unittest.TestCase):
         self.assertRegex(row["what"], "^test test_it.py::.*test_large")
         self.assertTrue(any(re.search("test_wrong.*on any CPU", note) for note in row["notes"]), row)
         self.assertEqual((self.verdict("proven"), self.rows["proven"]["reached"]["tests"]), ("runs", 1), self.rows["proven"])
+
+    def test_what_holds_the_instruction_comes_first(self):
+        row = self.rows["crowd"]
+        self.assertEqual((row["verdict"], row["what"], row["unguarded"]), ("dies-in-use", "test test_large.py::test_large.T.test_it", 1), row)
+        self.assertTrue(any(re.search("files of tests: . weren't reached", note) for note in row["notes"]), row)
 
     def test_tests_that_nobody_can_run(self):
         row = self.rows["alone"]
