@@ -24,7 +24,7 @@ struct trial {
     iw_attempt *attempt;
     const iw_recipe *recipe; /* may be NULL */
     iw_triage_row *row;
-    json_t *modules; /* compiled ones that could be imported */
+    json_t *modules; /* those that could be imported, and whose exports are called */
     json_t *lacking; /* what tests ask for and nobody brought: {name: [tests]} */
     json_t *counted; /* the failure that the verdict rests on, or NULL */
 };
@@ -507,7 +507,7 @@ static void tally(struct trial *t, const json_t *said)
         t->row->loaded += is(item, "kind", "load");
         t->row->called += is(item, "kind", "call");
         t->row->tested += is(item, "kind", "test");
-        if (json_is_true(json_object_get(item, "compiled")))
+        if (json_is_true(json_object_get(item, "call")))
             json_array_append(t->modules, json_object_get(item, "what"));
     }
 }

@@ -81,15 +81,16 @@ def place(error):
 
 # Does `things` one after the other in a child, and in another one what is left when that dies or is
 # stuck. `do` gives the rest of what is told of a thing, or raises. Stops when the time is over; a
-# thing that has begun may take `longer` than that. Returns those that came out well.
-def each(kind, things, do, longer):
+# thing that has begun may take `longer` than that. Returns those that came out well, with `key`
+# those whose answer has it.
+def each(kind, things, do, longer, key=None):
     things, at, fine = list(things), 0, []
     while at < len(things) and left() > 0:
         read, write = os.pipe()
         pid = fork()
         if pid == 0:
             os.close(read)
-            child(kind, things[at:], do, write)
+            child(kind, things[at:], do, write, key)
         os.close(write)
         done, well = follow(kind, things[at:], pid, read, max(left(), 0) + longer)
         fine += [things[at + number] for number in well]
@@ -99,7 +100,7 @@ def each(kind, things, do, longer):
     return fine
 
 
-def child(kind, things, do, write):
+def child(kind, things, do, write, key):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))
     for number, thing in enumerate(things):
@@ -113,7 +114,7 @@ def child(kind, things, do, write):
         except BaseException as error:
             answer = {"end": "raise", "why": why(error), "type": type(error).__name__, "file": place(error)}
         tell(kind=kind, what=thing, pid=os.getpid(), **answer)
-        if answer["end"] == "ok":
+        if answer["end"] == "ok" and answer.get(key, key is None):
             os.write(write, b"+%d\n" % number)
         if left() <= 0 and number + 1 < len(things):
             os.write(write, b"%d\nover\n" % (number + 1))
@@ -580,7 +581,7 @@ def leans_on_suspects(module):
                 name = getattr(thing, key, None)
             except Exception:
                 continue
-            if isinstance(name, str) and name in SUSPECTS:
+            if isinstance(name, str) and (name in SUSPECTS or name.rpartition(".")[0] in SUSPECTS):  # "x.lib" is cffi's
                 return True
     return False
 
@@ -588,7 +589,7 @@ def leans_on_suspects(module):
 def exercise(tops, modules):
     chosen = []
     for name in modules:
-        if not name.startswith(tuple(top + "." for top in tops)) and name not in tops:
+        if not name.startswith(tuple(top + "." for top in tops)) and name not in tops and name not in SUSPECTS:
             continue
         module = sys.modules.get(name)
         if module is None or is_elsewhere(name):
@@ -597,7 +598,8 @@ def exercise(tops, modules):
         if compiled or name in tops or (SUSPECTS and leans_on_suspects(module)):
             chosen.append((module, compiled))
     chosen.sort(key=lambda pair: (bool(re.search(r"tests?$", pair[0].__name__)), pair[0].__name__ not in SUSPECTS, not pair[1]))
-    things = list(PLAN["calls"]) if PLAN["calls"] else list(paths(chosen, tops))
+    owners = tops + sorted({name.split(".")[0] for name in SUSPECTS})
+    things = list(PLAN["calls"]) if PLAN["calls"] else list(paths(chosen, owners))
     each("call", things, call, 5)
 
 
@@ -760,9 +762,10 @@ def run_tests():
 
 # --- the whole --------------------------------------------------------------
 
+# With whether what it exports is worth a call.
 def import_one(name):
-    importlib.import_module(name)
-    return {"compiled": str(getattr(sys.modules.get(name), "__file__", "")).endswith(".so")}
+    module = importlib.import_module(name)
+    return {"call": str(getattr(module, "__file__", "")).endswith(".so") or bool(SUSPECTS and leans_on_suspects(module))}
 
 
 # What it imports without asking for it, and nobody brought, is no matter of the CPU.
@@ -792,8 +795,7 @@ def reach(files, modules, tops):
                   key=lambda name: (bool(re.search(r"(^|\.)_?tests?(\.|$)|testing|benchmarks", name)), name not in SUSPECTS, name not in compiled, name.count("."), name))
     shared = [file for file in files if re.search(r"\.so(\.\d+)*$", file) and not is_elsewhere(os.path.basename(file)) and not file.startswith("..")]
     each("load", chosen("load", [file for file in shared if not is_module_file(os.path.join(SITE, file))]), load_one, 30)
-    fine = each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_further, 30)
-    return [name for name in fine if name in compiled]
+    return each("import", chosen("import", [name for name in rest if not is_elsewhere(name)]), import_further, 30, "call")
 
 
 # What each child does before and after its call: an emulator translates it once for all of them.

@@ -117,6 +117,9 @@ class Kinds(unittest.TestCase):
         slow = "import time, unittest\nclass T(unittest.TestCase):\n    def test_it(self):\n        until = time.process_time() + 2\n        while time.process_time() < until: pass\n"
         world.sdist("crowd", {**{f"tests/test_{letter}.py": slow for letter in "abcdefgh"},
                               "tests/test_large.py": "# It is the largest of them.\n" * 50 + "import unittest\nfrom crowd import _rare\nclass T(unittest.TestCase):\n    def test_it(self): _rare.f(4711)\n"})
+        # Beside its own top, used by a module that isn't compiled and that nothing imports.
+        world.wheel("apart", {"apart/__init__.py": "", "apart/inner.py": "import _apart\nclass Check:\n    def __init__(self):\n        _apart.f(4711)\n",
+                              f"_apart{SUFFIX}": world.module("_apart", f"static PyObject *f(PyObject *self, PyObject *given) {{ long x = PyLong_AsLong(given); if (x == 4711) {{ {PINSRQ} }} return PyLong_FromLong(x); }}\n", '{"f", f, 8, 0},')})
         world.wheel("alone", {"alone.py": "x = 1\n"})
         case = "import unittest\n%sclass T(unittest.TestCase):\n    def test_it(self):\n        %s\n"
         world.sdist("alone", {"tests/test_a.py": case % ("import nobody_has_it\n", "pass"), "tests/test_b.py": case % ("from nobody_has_it.part import f\n", "pass"),
@@ -131,7 +134,7 @@ class Kinds(unittest.TestCase):
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, install_script="true")
-        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "spins", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "apart", "spins", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -196,6 +199,8 @@ class Kinds(unittest.TestCase):
         row = self.rows["crowd"]
         self.assertEqual((row["verdict"], row["what"], row["unguarded"]), ("dies-in-use", "test test_large.py::test_large.T.test_it", 1), row)
         self.assertTrue(any(re.search("files of tests: . weren't reached", note) for note in row["notes"]), row)
+        row = self.rows["apart"]
+        self.assertEqual((row["verdict"], row["what"], row["feature"]), ("dies-in-use", "call of apart.inner.Check", "sse4.1"), row)
 
     def test_tests_that_nobody_can_run(self):
         row = self.rows["alone"]
