@@ -20,7 +20,8 @@ cat <<'END'
 This page is made by `make docs-triage`, which runs the commands that it shows. pip brought each package from the package index, for Debian's Python 3.11, with what it
 needs. On an emulated Phenom (`qemu-x86_64 -cpu phenom`), in a sandbox without a network, its modules were imported, its libraries loaded, what compiled modules export was
 called with small numbers, bytes, text and arrays, and the tests of its sdist and the checks of this tree's recipe of that name were run, as far as a bounded time goes. What
-failed was done again under the emulator's largest CPU, and counts only where that doesn't fail. Nothing of a wheel ran natively.
+failed was done again under the emulator's largest CPU, and counts only where that doesn't fail,
+and not in what the package itself loads on another CPU only. Nothing of a wheel ran natively.
 
 - **runs**: checks of a recipe, or tests of its own, passed, and nothing died. What wasn't reached may still die.
 - **imports**: the same, without a check or test that could be run.
