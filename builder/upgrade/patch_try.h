@@ -33,6 +33,7 @@ typedef struct iw_patch_try {
     iw_patch_class result;
     bool both_ways; /* it would go in again, too, though its result is there (IW_PATCH_UPSTREAM), or
                        its result is found elsewhere, too (CLEAN, OFFSET) */
+    bool rewritten; /* UPSTREAM, in other surroundings: see iw_patch_lines_stand */
     iw_hunk *hunks;
     size_t hunk_count, hunk_capacity;
     char *text;       /* of the patch with its files' new names, where some were moved, or NULL */

@@ -16,6 +16,7 @@
 #include "upgrade/edit.h"
 #include "upgrade/memory.h"
 #include "upgrade/metadata.h"
+#include "upgrade/patch_lines.h"
 #include "upgrade/patch_try.h"
 #include "upgrade/watch.h"
 
@@ -419,6 +420,7 @@ static json_t *describe_patch(const iw_patch *patch, const iw_patch_try *tried)
            *hunks = json_array();
     iw_json_put(one, "from", patch->from);
     if (tried->both_ways) json_object_set_new(one, "both_ways", json_true());
+    if (tried->rewritten) json_object_set_new(one, "rewritten", json_true());
     for (size_t i = 0; i < tried->hunk_count; i++)
         json_array_append_new(hunks, describe_hunk(&tried->hunks[i]));
     if (json_array_size(hunks)) json_object_set(one, "hunks", hunks);
@@ -514,7 +516,8 @@ static int settle(const iw_release *release, const iw_recipe *recipe, const iw_p
     int status = 0;
     if (tried->result == IW_PATCH_UPSTREAM) {
         done = "dropped";
-        if (!patch->from) status = drop(release, patch, "upstream has it", err);
+        const char *why = tried->rewritten ? "upstream has its lines" : "upstream has it";
+        if (!patch->from) status = drop(release, patch, why, err);
         if (status == 0) status = edit_list(release, recipe, patch, NULL, err);
     } else if (tried->result == IW_PATCH_OFFSET && !patch->from) {
         iw_cleanup_free char *name = NULL;
@@ -570,12 +573,32 @@ struct tries {
     size_t conflicts;
 };
 
+/* Where something of the tree's, a check or the audit, would tell that the patch is missed. */
+static bool is_missed_where_needed(const char *text)
+{
+    iw_cleanup_free char *proof = iw_header_field(text, "Proof");
+    return proof && *proof && !iw_starts_with(proof, "none");
+}
+
+static int try_rewritten(const char *sources, const char *copy, const iw_patch *patch,
+                         iw_patch_try *out, iw_error *err)
+{
+    iw_cleanup_free char *text = NULL;
+    if (iw_read_file(copy, IW_PATCH_LIMIT, &text, NULL, err) != 0) return -1;
+    if (!is_missed_where_needed(text) || !iw_patch_lines_stand(sources, text, patch->strip))
+        return 0;
+    iw_patch_try_clear(out);
+    *out = (iw_patch_try){.result = IW_PATCH_UPSTREAM, .rewritten = true};
+    return 0;
+}
+
 static int try_patch(const char *sources, const char *copy, const iw_patch *patch,
                      const char *passing, iw_patch_try *out, iw_error *err)
 {
     if (iw_try_patch(sources, copy, patch->strip, passing, out, err) != 0) return -1;
     if (out->result != IW_PATCH_CONFLICT || patch->from) return 0; /* theirs isn't ours to edit */
-    return iw_try_moved_patch(sources, copy, patch->strip, passing, out, err);
+    if (iw_try_moved_patch(sources, copy, patch->strip, passing, out, err) != 0) return -1;
+    return out->result == IW_PATCH_CONFLICT ? try_rewritten(sources, copy, patch, out, err) : 0;
 }
 
 static int try_all(const iw_release *release, const iw_recipe *recipe, const char *sources,

@@ -83,10 +83,14 @@ static void tell_patches(iw_buffer *out, const json_t *report)
     json_array_foreach(json_object_get(report, "patches"), i, one)
     {
         const char *done = iw_json_get(one, "done"), *as = iw_json_get(one, "as");
-        iw_buffer_add_format(
-            out, "  patch      %s: %s%s%s%s%s%s\n", text_of(one, "file"), text_of(one, "result"),
-            done ? ", " : "", done ? done : "", as ? " as " : "", as ? as : "",
-            json_is_true(json_object_get(one, "both_ways")) ? " (it would go in both ways)" : "");
+        iw_buffer_add_format(out, "  patch      %s: %s%s%s%s%s%s\n", text_of(one, "file"),
+                             text_of(one, "result"), done ? ", " : "", done ? done : "",
+                             as ? " as " : "", as ? as : "",
+                             json_is_true(json_object_get(one, "both_ways"))
+                                 ? " (it would go in both ways)"
+                             : json_is_true(json_object_get(one, "rewritten"))
+                                 ? " (its lines, in other surroundings)"
+                                 : "");
         json_array_foreach(json_object_get(one, "moved"), k, hunk)
         {
             iw_buffer_add_format(out, "             %s\n", json_string_value(hunk));

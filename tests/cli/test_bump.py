@@ -19,7 +19,7 @@ JSON = "application/vnd.pypi.simple.v1+json"
 TONE = """\
     #include <stdio.h>
     {above}
-    /* what it says
+    /* {said}
      */
     static const char *word = "{word}";
     int main(void)
@@ -103,8 +103,8 @@ class Bump(unittest.TestCase):
         shutil.copytree(w.tree, cls.pristine)
 
     @classmethod
-    def release(cls, version, word="low", above="", status=0, age=30, project="", info="", makefile=MAKEFILE, **more):
-        files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, status=status), f"tone-{version}/Makefile": makefile,
+    def release(cls, version, word="low", above="", status=0, age=30, said="what it says", project="", info="", makefile=MAKEFILE, **more):
+        files = {f"tone-{version}/tone.c": textwrap.dedent(TONE).format(word=word, above=above, said=said, status=status), f"tone-{version}/Makefile": makefile,
                  f"tone-{version}/README": "read me\n", f"tone-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: tone\nVersion: {version}\nRequires-Python: >=3.8\n{info}"}
         if project:
             files[f"tone-{version}/pyproject.toml"] = project
@@ -549,6 +549,21 @@ class Bump(unittest.TestCase):
         self.assertIn('static const char *word = "middle";', hunk["now"])
         self.assertIn("0001-louder.patch", done.stderr)
         self.bump("tone", "--dry-run", status=1)
+
+    def test_upstream_has_its_lines(self):
+        """Upstream took the patch's lines over and changed what stands around them: its check says whether it is missed."""
+        w = self.world
+        self.release("1.1", word="HIGH", said="what it says, and how", status=3)     # the check fails, for whatever cause
+        self.publish()
+        report, _ = self.bump("tone", status=1)
+        self.unchanged()
+        self.assertEqual((report["patches"][0]["result"], report["patches"][0]["rewritten"]), ("upstream", True))
+        self.assertIn("loud", report["cause"])
+        self.release("1.2", word="HIGH", said="what it says, and how")
+        self.publish()
+        report, _ = self.bump("tone")
+        self.assertEqual((report["verdict"], report["to"], report["patches"][0]["done"]), ("bumped", "1.2", "dropped"))
+        self.assertIn("Not-Needed-From: 1.2 (upstream has its lines)", (w.tree / "patches/tone/0001-louder.patch").read_text())
 
     def test_failing_check_and_continue(self):
         self.release("1.1", status=3)

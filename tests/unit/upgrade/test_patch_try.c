@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "upgrade/patch_lines.h"
 #include "upgrade/patch_try.h"
 
 typedef struct kit {
@@ -363,6 +364,39 @@ static void test_leads_out(void **state)
     assert_string_equal(found, "1\n");
 }
 
+/* It goes in neither way; upstream took its lines over and went on. */
+static void test_lines_stand(void **state)
+{
+    kit *k = *state;
+    static const char both[] =
+        "Description: x\nProof: y\n---\n--- a/f\t2026\n+++ b/f\t2026\n"
+        "@@ -1,3 +1,2 @@\n-import the_thing\n one\n two\n@@ -8,3 +7,4 @@\n 8\n"
+        "-use(the_thing)\n+if there_is_one():\n+    use(the_thing)\n 9\n",
+                      before[] = "zero\nimport the_thing\nuse(the_thing)\n",
+                      taken[] = "zero\nif there_is_one():\n    use(the_thing)\nthree\n",
+                      apart[] = "if there_is_one():\n    pass\n    use(the_thing)\n",
+                      half[] = "import the_thing\nif there_is_one():\n    use(the_thing)\n";
+    const struct {
+        const char *file;
+        bool stand;
+    } cases[] = {{taken, true}, {before, false}, {apart, false}, {half, false}, {"", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lay(k, "f", cases[i].file);
+        expect(k, both, IW_PATCH_CONFLICT);
+        assert_int_equal(iw_patch_lines_stand(k->sources, both, 1), cases[i].stand);
+    }
+    lay(k, "f", taken);
+    assert_false(iw_patch_lines_stand(k->sources, both, 2)); /* another file */
+    assert_false(iw_patch_lines_stand(k->sources, "Description: x\n", 1));
+    /* What only takes out, or adds what may stand anywhere, says nothing. */
+    assert_false(iw_patch_lines_stand(k->sources, "--- a/f\n+++ b/f\n@@ -1 +0,0 @@\n-gone\n", 1));
+    lay(k, "f", "}\n");
+    assert_false(iw_patch_lines_stand(k->sources, "--- a/f\n+++ b/f\n@@ -0,0 +1 @@\n+}\n", 1));
+    assert_false(
+        iw_patch_lines_stand(k->sources, "--- a/f\n+++ /dev/null\n@@ -1 +0,0 @@\n-}\n", 1));
+    assert_false(iw_patch_lines_stand(k->sources, "--- a/f\n+++ b/f\n@@ -1,9 +1,9 @@\n }\n", 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -376,6 +410,6 @@ int main(void)
         TEST(test_moved_nowhere),    TEST(test_binary),
         TEST(test_applies_twice),    TEST(test_the_nearer_place),
         TEST(test_a_pair),           TEST(test_same_file_twice),
-        TEST(test_leads_out)};
+        TEST(test_leads_out),        TEST(test_lines_stand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
