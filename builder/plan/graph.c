@@ -207,13 +207,18 @@ static iw_node **take_set(iw_plan_body *body, const uint64_t *row, size_t *count
 }
 
 /* Two versions of one package can't stand at one prefix. `who`: what they are laid for. */
-static int check_versions(const iw_plan *plan, iw_node *const *set, size_t count,
+static int check_versions(const iw_plan_body *body, iw_node *const *set, size_t count,
                           const iw_place *place, const char *who, iw_error *err)
 {
+    const iw_plan *plan = &body->plan;
     for (size_t i = 1; i < count; i++) {
         if (strcmp(set[i]->recipe->name, set[i - 1]->recipe->name) != 0) continue;
         iw_cleanup_free char *one = iw_graph_path(plan, set[i - 1]),
                              *two = iw_graph_path(plan, set[i]);
+        if (body->clash)
+            *body->clash = (iw_plan_clash){iw_strdup(set[i]->recipe->name),
+                                           {iw_strdup(set[i - 1]->recipe->version),
+                                            iw_strdup(set[i]->recipe->version)}};
         return iw_fail_place(err, place,
                              "%s would hold two versions of %s: %s (%s) and %s (%s); let the "
                              "stack's \"pins\" or their recipes agree on one",
@@ -221,6 +226,12 @@ static int check_versions(const iw_plan *plan, iw_node *const *set, size_t count
                              set[i]->recipe->version, two);
     }
     return 0;
+}
+
+void iw_plan_clash_clear(iw_plan_clash *clash)
+{
+    free(clash->name), free(clash->versions[0]), free(clash->versions[1]);
+    *clash = (iw_plan_clash){0};
 }
 
 static int set_laid(iw_plan_body *body, const closures *c, iw_node *node, iw_error *err)
@@ -234,8 +245,7 @@ static int set_laid(iw_plan_body *body, const closures *c, iw_node *node, iw_err
     free(row);
     iw_cleanup_free char *who =
         iw_format("the prefix that %s %s is built with", node->recipe->name, node->recipe->version);
-    return check_versions(&body->plan, node->laid, node->laid_count, &node->recipe->place, who,
-                          err);
+    return check_versions(body, node->laid, node->laid_count, &node->recipe->place, who, err);
 }
 
 static int set_bundle(iw_plan_body *body, const closures *c, iw_error *err)
@@ -251,7 +261,7 @@ static int set_bundle(iw_plan_body *body, const closures *c, iw_error *err)
     iw_node **set = take_set(body, row, &count);
     free(row);
     for (size_t i = 0; i < count; i++) set[i]->in_bundle = true;
-    return check_versions(plan, set, count,
+    return check_versions(body, set, count,
                           plan->stack->package_count ? &plan->stack->packages[0].place : NULL,
                           "the bundle", err);
 }

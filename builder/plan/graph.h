@@ -10,6 +10,7 @@
 typedef struct iw_plan_body {
     iw_plan plan; /* first: iw_plan_free casts back */
     iw_arena *arena;
+    iw_plan_clash *clash; /* borrowed, or NULL */
 } iw_plan_body;
 
 /* IW_E_RECIPE at a place of a recipe or stack. */

@@ -275,6 +275,7 @@ int iw_plan_make(iw_catalog *catalog, iw_store *store, const iw_stack *stack,
     iw_plan_body *body = iw_arena_alloc(arena, sizeof *body);
     body->arena = arena;
     body->plan.stack = stack;
+    body->clash = options ? options->clash : NULL;
     body->plan.policy = iw_arena_strdup(arena, options && options->policy ? options->policy : "");
     *out = &body->plan;
     if (make(body, catalog, store, options, err) == 0) return 0;

@@ -52,6 +52,14 @@ static inline bool iw_node_is_done(const iw_node *node)
     return node->action == IW_ACTION_REUSE || node->action == IW_ACTION_PULL;
 }
 
+/* Two versions of one package at one prefix: what a plan fails of. Zero-initialise; owned by the
+ * caller. */
+typedef struct iw_plan_clash {
+    char *name, *versions[2]; /* NULL where there is no such clash */
+} iw_plan_clash;
+
+void iw_plan_clash_clear(iw_plan_clash *clash);
+
 typedef struct iw_plan_options {
     bool offline;
     bool graph; /* no more than which nodes there are and what they need: no keys, no actions, no
@@ -63,6 +71,7 @@ typedef struct iw_plan_options {
     void *context;      /* of that */
     const char *policy; /* IW_POLICY_NUMBER of the wrapper and the format numbers of build and pack,
                            as text: part of every key */
+    iw_plan_clash *clash; /* filled in where the plan fails of one; NULL: nobody asks */
 } iw_plan_options;
 
 /* Resolves, checks for cycles (named in full) and two versions of one package in one prefix,

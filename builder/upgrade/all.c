@@ -15,6 +15,7 @@
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
 #include "upgrade/solve.h"
+#include "upgrade/tools.h"
 #include "upgrade/trial.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
@@ -38,7 +39,9 @@ struct all {
     json_t *banned;     /* {name: why}: tried, and kept back */
     json_t *limits;     /* {name: [{conditions, by}]}: what building others needs of it */
     json_t *tools, *selected;
-    json_t *memory; /* what drafts that were given up found out */
+    json_t *pinned;     /* {tool: version}: as iw_settle_tools has it */
+    json_t *unpinnable; /* {tool: true}: the stack didn't build with the newer one */
+    json_t *memory;     /* what drafts that were given up found out */
     iw_debian_releases debian;
     iw_strings drafted; /* names that the draft moves */
 };
@@ -416,22 +419,36 @@ static bool mentions(const char *message, const char *name)
     return strstr(message, check) || strstr(message, folder) || strstr(message, library);
 }
 
+/* What failed may be a tool that the stack was pinned to, or stand on one. */
+static void unpin(struct all *all, const char *name)
+{
+    if (json_object_get(all->pinned, name)) json_object_set_new(all->unpinnable, name, json_true());
+}
+
+static size_t learned(const struct all *all)
+{
+    return json_object_size(all->banned) + json_object_size(all->unpinnable);
+}
+
 /* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */
 static size_t blame(struct all *all, const iw_strings *failed, const char *why)
 {
-    size_t before = json_object_size(all->banned);
+    size_t before = learned(all);
     for (size_t i = 0; i < failed->count; i++) {
         if (iw_strings_has(&all->drafted, failed->items[i])) {
             ban(all, failed->items[i], why);
             continue;
         }
+        unpin(all, failed->items[i]);
         const iw_plan *plan = all->trial.after.plan; /* NULL where the draft has none */
         const iw_node *node = plan ? iw_plan_find(plan, failed->items[i], NULL) : NULL;
-        for (size_t k = 0; node && k < node->laid_count; k++)
+        for (size_t k = 0; node && k < node->laid_count; k++) {
+            unpin(all, node->laid[k]->recipe->name);
             if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
                 ban(all, node->laid[k]->recipe->name, why);
+        }
     }
-    return json_object_size(all->banned) - before;
+    return learned(all) - before;
 }
 
 /* By the events of builds and checks, else by what the message names; the last that was moved where
@@ -461,7 +478,10 @@ static int build_draft(struct all *all, struct listening *listening, iw_error *e
 {
     iw_trial *t = &all->trial;
     iw_sink sink = {on_event, listening};
-    if (iw_trial_draft(t, err) != 0) return -1;
+    json_object_clear(all->pinned);
+    if (iw_settle_tools(t->draft, t->before.plan->stack, all->unpinnable, all->pinned, err) != 0 ||
+        iw_trial_draft(t, err) != 0)
+        return -1;
     iw_trial_plan(t);
     if (t->options->dry_run) return 0;
     t->after.options.sink = &sink;
@@ -604,6 +624,8 @@ static void close_all(struct all *all)
     json_decref(all->limits);
     json_decref(all->tools);
     json_decref(all->selected);
+    json_decref(all->pinned);
+    json_decref(all->unpinnable);
     json_decref(all->memory);
     iw_strings_free(&all->drafted);
     iw_debian_releases_free(&all->debian);
@@ -620,12 +642,15 @@ int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back
                       .limits = json_object(),
                       .tools = json_object(),
                       .selected = json_object(),
+                      .pinned = json_object(),
+                      .unpinnable = json_object(),
                       .memory = json_object()};
     all.fetch.cancel = options->deliver.cancel;
     all.fetch.sink = options->deliver.sink;
     all.trial.report = *report = json_pack("{s:s,s:s}", "name", ALL, "stack", options->stack);
     int status = go(&all, err);
     json_object_set_new(*report, "packages", settle_all(&all));
+    if (json_object_size(all.pinned)) json_object_set(*report, "tools", all.pinned);
     *kept_back = json_object_size(all.banned) > 0;
     if (status != 0) {
         iw_json_set(*report, "verdict", "not kept");

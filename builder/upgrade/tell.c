@@ -325,6 +325,18 @@ static void tell_hints(iw_buffer *out, const json_t *report)
     }
 }
 
+/* Tools that the stack is pinned to, for two of them would have met. */
+static void tell_tools(iw_buffer *out, const json_t *report)
+{
+    const char *name;
+    json_t *version;
+    json_object_foreach(json_object_get(report, "tools"), name, version)
+    {
+        iw_buffer_add_format(out, "  pinned     %s %s, to build all of the stack with\n", name,
+                             json_string_value(version));
+    }
+}
+
 char *iw_bump_text(const json_t *report)
 {
     iw_buffer out = {0};
@@ -341,6 +353,7 @@ char *iw_bump_text(const json_t *report)
     tell_source(&out, report);
     tell_patches(&out, report);
     tell_with(&out, report);
+    tell_tools(&out, report);
     tell_companions(&out, report);
     tell_metadata(&out, report);
     tell_libraries(&out, report);

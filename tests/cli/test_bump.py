@@ -124,7 +124,7 @@ class Bump(unittest.TestCase):
         links = ""
         for version in versions:
             file = f"{name}-{version}.tar.gz"
-            digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f"/* {name} {version} */ int main(void) {{ return 0; }}\n",
+            digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f'#include <stdio.h>\nint main(void) {{ return puts("{name} {version}") < 0; }}\n',
                                                                             f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
             links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
             if version == versions[0]:
@@ -520,6 +520,33 @@ class Bump(unittest.TestCase):
         self.assertEqual({name: one["verdict"] for name, one in found.items()}, {"tone": "kept back", "gong": "would be bumped"})
         self.assertIn("the prefix that tone 1.1 is built with would hold two versions of drum", found["tone"]["cause"])
         self.assertEqual(found["gong"]["to"], "3.0")  # what tone asked for holds it back no longer
+
+    def test_all_with_a_newer_tool(self):
+        """Where nobody chose the tool's release for this stack, it is pinned to the newer one; where that doesn't do for what doesn't move, as before."""
+        w = self.world
+        self.release("1.1", above="/* a newer drum */", project='[build-system]\nrequires = ["drum>=2", "plug"]\n')
+        self.publish()
+        self.others("drum", "1.0", "2.0")
+        self.others("plug", "1.0", needs="needs:\n  run: [drum]\n")
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [drum, plug]\nbuild:\n"))
+        w.stack("tones", {"tone": "1.0"})
+        tree = pathlib.Path(w.folder, "before")
+        shutil.copytree(w.tree, tree)
+        report, done = self.bump("--all", "--min-age", "0", "--no-proof")
+        self.assertEqual((report["packages"][0]["to"], report["tools"]), ("1.1", {"drum": "2.0"}))
+        self.assertIn("  drum: 2.0\n", self.text("recipes/stacks/tones.yaml"))
+        self.assertEqual({row["package"]: row["version"] for row in w.plan("tones").values() if row["package"] == "drum"}, {"drum": "2.0"})
+        shutil.rmtree(w.tree)
+        shutil.move(tree, w.tree)
+        self.others("anvil", "1.0", needs="needs:\n  build: [drum]\n")
+        anvil = w.tree / "recipes/anvil/1.0.yaml"
+        anvil.write_text(anvil.read_text() + "  compile: |\n    $PREFIX/bin/drum | grep '1.0'\n    make\n")
+        w.stack("tones", {"tone": "1.0", "anvil": "1.0"})
+        report, done = self.bump("--all", "--min-age", "0", "--no-proof", status=1)
+        found = {one["name"]: one["verdict"] for one in report["packages"]}
+        self.assertEqual(found, {"tone": "kept back", "anvil": "nothing newer"})
+        self.assertNotIn("tools", report)
 
     def test_all_doesnt_fetch_years_of_releases(self):
         """Where only the sources tell: growing steps down to one that holds, and back to the newest that does."""
