@@ -19,6 +19,7 @@ iw_deliver_options iw_context_deliver_options(const iw_context *context)
                   .debian_mirror = iw_text_option(a, "debian-mirror"),
                   .debian_snapshot = iw_text_option(a, "debian-snapshot"),
                   .pypi_index = iw_text_option(a, "index-url"),
+                  .accepted = iw_text_option(a, "accept-licence"),
                   .parallel = (unsigned)iw_number_option(a, "downloads", 0)},
         .no_sandbox = iw_flag(a, "no-sandbox"),
         .on = iw_text_option(a, "on"),

@@ -16,6 +16,7 @@
     {"import", 0, IW_OPTION_TEXT, "DIR|URL", "Look first in a mirror folder that `fetch --export` made", "folder"}, \
     {"index-url", 0, IW_OPTION_TEXT, "URL", "Python package index (default: what pip is configured with)", NULL}, \
     IW_DEBIAN_OPTIONS, \
+    {"accept-licence", 0, IW_OPTION_TEXT, "NAME,…", "Licences that you read and accept, of what isn't free (default: IRONWHEEL_ACCEPT_LICENCE)", NULL}, \
     {"downloads", 0, IW_OPTION_NUMBER, "N", "Downloads at once (default: 6)", NULL}
 /* clang-format on */
 

@@ -210,7 +210,9 @@ char *iw_man_page(const iw_command_spec *command)
         iw_buffer_add_text(
             &out,
             ".Sh ENVIRONMENT\n.Bl -tag -width Ds\n.It Ev IRONWHEEL_CACHE\nThe store's folder.\n"
-            ".It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by spaces, in place of "
+            ".It Ev IRONWHEEL_ACCEPT_LICENCE\nLicences that are accepted, separated by commas, of "
+            "what isn't free.\n.It Ev IRONWHEEL_DEBIAN_MIRROR\nDebian mirrors, separated by "
+            "spaces, in place of "
             "those that apt is configured with.\n"
             ".It Ev IRONWHEEL_DEBIAN_SNAPSHOT\nThe address of Debian's snapshot archive, asked for "
             "pinned files that the mirrors have dropped.\n"

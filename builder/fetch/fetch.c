@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "fetch/accept.h"
 #include "fetch/crates.h"
 #include "fetch/git.h"
 #include "fetch/gone.h"
@@ -409,11 +410,13 @@ static int add_crates(fetch_batch *batch, iw_store *store, iw_origins *origins,
     return status;
 }
 
-static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *any,
-                       iw_error *err)
+/* What is missing is under no licence that the user has yet to accept. */
+static int any_missing(iw_store *store, const iw_wanted *wanted, size_t count,
+                       const iw_fetch_options *options, bool *any, iw_error *err)
 {
     bool *lacking = iw_alloc(count ? count : 1);
     int status = iw_fetch_missing(store, wanted, count, lacking, err);
+    if (status == 0) status = iw_check_accepted(wanted, lacking, count, options, err);
     *any = false;
     for (size_t i = 0; i < count; i++) *any = *any || lacking[i];
     free(lacking);
@@ -447,7 +450,7 @@ int iw_fetch_all(iw_store *store, const iw_wanted *wanted, size_t count,
     if (options->offline) return refuse_offline(store, wanted, count, err);
     bool any = false;
     iw_cleanup_fd int lock = -1;
-    if (any_missing(store, wanted, count, &any, err) != 0) return -1;
+    if (any_missing(store, wanted, count, options, &any, err) != 0) return -1;
     if (!any) return 0;
     if (wait_for_turn(store, options, &lock, err) != 0) return -1;
     iw_origins origins;

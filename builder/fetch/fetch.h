@@ -20,6 +20,8 @@ typedef struct iw_fetch_options {
     const char
         *root; /* of the tree, whose out/debian-mirror bootstrap may have written; NULL: none */
     const char *pypi_index; /* --index-url; NULL: PIP_INDEX_URL, pip.conf, else pip's own default */
+    const char *accepted;   /* --accept-licence: names, separated by commas; NULL: none but those of
+                               IRONWHEEL_ACCEPT_LICENCE */
     unsigned parallel;      /* 0: 6 */
     int cancel;             /* readable: stop; -1: none */
     const iw_sink *sink;

@@ -192,6 +192,7 @@ bool iw_debian_file_of(const iw_wanted *wanted, iw_debian_file *out)
                             .version = source->version,
                             .binary = source->binary,
                             .file = source->file,
+                            .area = source->area,
                             .pinned = source->pinned};
     return true;
 }
@@ -199,15 +200,16 @@ bool iw_debian_file_of(const iw_wanted *wanted, iw_debian_file *out)
 void iw_debian_urls(const iw_strings *mirrors, const iw_debian_file *file, iw_strings *urls)
 {
     int letters = iw_starts_with(file->package, "lib") && file->package[3] ? 4 : 1;
+    const char *area = file->area ? file->area : "main";
     for (size_t i = 0; i < mirrors->count; i++) {
         const char *mirror = mirrors->items[i], *package = file->package;
         if (file->path) {
             iw_strings_add_format(urls, "%s/%s", mirror, file->path);
             continue;
         }
-        iw_strings_add_format(urls, "%s/pool/main/%.*s/%s/%s", mirror, letters, package, package,
-                              file->file);
-        iw_strings_add_format(urls, "%s/pool/updates/main/%.*s/%s/%s", mirror, letters, package,
+        iw_strings_add_format(urls, "%s/pool/%s/%.*s/%s/%s", mirror, area, letters, package,
+                              package, file->file);
+        iw_strings_add_format(urls, "%s/pool/updates/%s/%.*s/%s/%s", mirror, area, letters, package,
                               package, file->file);
     }
 }

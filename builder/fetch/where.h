@@ -36,6 +36,7 @@ typedef struct iw_debian_file {
     bool binary;
     const char *file;   /* its name */
     const char *path;   /* below a mirror ("pool/main/…") where that is known, else NULL */
+    const char *area;   /* of the archive; NULL: main */
     const char *pinned; /* when the archive had it, "20261123T083542Z"; or NULL */
 } iw_debian_file;
 /* A wanted Debian file; false where it is something else. */

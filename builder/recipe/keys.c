@@ -88,6 +88,9 @@ static const iw_key debian_keys[] = {
      .doc = "The package's full version, with its revision."},
     {"binary", IW_F_BOOLEAN, IW_T_COUNT, IW_K_BUILT, SOURCE(binary), .value = "false",
      .doc = "`true`: a binary package."},
+    {"area", IW_F_TEXT, IW_T_NAME, 0, SOURCE(area), .value = "main",
+     .doc = "The archive's: `contrib`, `non-free` or `non-free-firmware`.",
+     .mistaken = "component section"},
     {"pinned", IW_F_TEXT, IW_T_MOMENT, 0, SOURCE(pinned),
      .doc = "When the archive had it: where `--debian-snapshot` looks first, once the archive "
             "has dropped it. Part of no key.",
@@ -553,6 +556,9 @@ static const iw_key recipe_keys[] = {
      .mistaken = "license licenses licences"},
     {"homepage", IW_F_TEXT, IW_T_URL, 0, RECIPE(homepage), .doc = "Where people read about it.",
      .mistaken = "website site url home"},
+    {"accept", IW_F_TEXT, IW_T_NAME, 0, RECIPE(accept),
+     .doc = "A licence that isn't free: nothing of the recipe is fetched before the user named it "
+            "with `--accept-licence`. `homepage` is where it can be read."},
     {"like", IW_F_TEXT, IW_T_LIKE, 0, AT(iw_recipe_draft, like),
      .doc = "Takes that recipe's body; each top-level key given here replaces its key whole. Its "
             "patches and local files stay where they are.",

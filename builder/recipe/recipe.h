@@ -42,6 +42,7 @@ typedef struct iw_source {
                             content (local, computed at loading) */
     bool wheel;          /* pypi */
     bool binary;         /* debian */
+    const char *area;    /* debian: of the archive; "main" where none is said; in no key */
     const char *pinned;  /* debian: when, "20261123T083542Z" (UTC), or NULL; in no key */
     iw_list mirrors;     /* url */
     const char *commit;  /* git */
@@ -166,6 +167,7 @@ typedef struct iw_tried {
 
 typedef struct iw_recipe {
     const char *name, *version, *summary, *licence, *homepage;
+    const char *accept; /* licence that --accept-licence must name before it is fetched, or NULL */
     const char *watch;  /* where newer releases of a `url` source are seen, or NULL */
     const char *path;   /* recipes/<name>/<version>.yaml, relative to the tree's root */
     const char *folder; /* absolute */

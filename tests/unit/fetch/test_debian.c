@@ -542,16 +542,19 @@ static void knows_where_files_are(void **state)
     iw_strings_add(&mirrors, "http://m.invalid/debian");
     iw_debian_file files[] = {{.package = "openblas", .file = "o.tar.xz"},
                               {.package = "libffi", .file = "l.tar.xz"},
+                              {.package = "nvcc", .file = "n.deb", .area = "non-free"},
                               {.package = "gcc", .path = "pool/main/g/gcc/g.deb"}};
-    for (size_t i = 0; i < 3; i++) iw_debian_urls(&mirrors, &files[i], &urls);
+    for (size_t i = 0; i < 4; i++) iw_debian_urls(&mirrors, &files[i], &urls);
     static const char *const wanted[] = {
         "http://m.invalid/debian/pool/main/o/openblas/o.tar.xz",
         "http://m.invalid/debian/pool/updates/main/o/openblas/o.tar.xz",
         "http://m.invalid/debian/pool/main/libf/libffi/l.tar.xz",
         "http://m.invalid/debian/pool/updates/main/libf/libffi/l.tar.xz",
+        "http://m.invalid/debian/pool/non-free/n/nvcc/n.deb",
+        "http://m.invalid/debian/pool/updates/non-free/n/nvcc/n.deb",
         "http://m.invalid/debian/pool/main/g/gcc/g.deb"};
-    assert_int_equal(urls.count, 5);
-    for (size_t i = 0; i < 5; i++) assert_string_equal(urls.items[i], wanted[i]);
+    assert_int_equal(urls.count, 7);
+    for (size_t i = 0; i < 7; i++) assert_string_equal(urls.items[i], wanted[i]);
 }
 
 static void expect_mirrors(const char *option, const char *wanted)

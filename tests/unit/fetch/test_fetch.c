@@ -84,6 +84,39 @@ static void brings_everything(void **state)
     set_free(&s);
 }
 
+static void under_a_licence(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    set s;
+    make_set(k, &s, "plain");
+    iw_store *store = kit_store(k);
+    iw_fetch_options options = options_of(k);
+    s.recipe.accept = "acme";
+    s.recipe.homepage = "https://example.org/eula";
+    unsetenv("IRONWHEEL_ACCEPT_LICENCE");
+    const char *const others[] = {NULL, "", "acm", "acme2, x", "ACME"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        options.accepted = others[i];
+        assert_int_equal(iw_fetch_all(store, s.wanted, COUNT, &options, &err), -1);
+        assert_int_equal(err.kind, IW_E_USAGE);
+        assert_non_null(strstr(iw_error_text(&err), "s/1 is fetched only once you accepted"));
+        assert_non_null(strstr(iw_error_text(&err), "https://example.org/eula"));
+        assert_non_null(strstr(iw_error_text(&err), "--accept-licence acme"));
+    }
+    assert_int_equal(kit_requests(k, "GET "), 0);
+    options.accepted = "x, acme";
+    kit_ok(iw_fetch_all(store, s.wanted, 1, &options, &err));
+    options.accepted = NULL;
+    kit_ok(iw_fetch_all(store, s.wanted, 1, &options, &err)); /* it is here */
+    assert_int_equal(iw_fetch_all(store, s.wanted, 2, &options, &err), -1);
+    setenv("IRONWHEEL_ACCEPT_LICENCE", "acme", 1);
+    kit_ok(iw_fetch_all(store, s.wanted, COUNT, &options, &err));
+    unsetenv("IRONWHEEL_ACCEPT_LICENCE");
+    iw_error_clear(&err);
+    set_free(&s);
+}
+
 /* Each with a handle of its own, as two builds have. */
 static void two_runs_share_the_work(void **state)
 {
@@ -442,6 +475,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(brings_everything),
+        cmocka_unit_test(under_a_licence),
         cmocka_unit_test(two_runs_share_the_work),
         cmocka_unit_test(goes_on_after_a_failure_and_tells_all),
         cmocka_unit_test(offline_names_what_is_missing),
