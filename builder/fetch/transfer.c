@@ -619,7 +619,12 @@ static unsigned start_some(active *all, size_t count, CURLM *multi, unsigned par
     return running;
 }
 
-static void collect(CURLM *multi)
+static void say_silent(active *one, unsigned stall)
+{
+    snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds", stall);
+}
+
+static void collect(CURLM *multi, unsigned stall)
 {
     int left;
     for (CURLMsg *message; (message = curl_multi_info_read(multi, &left));) {
@@ -629,6 +634,9 @@ static void collect(CURLM *multi)
         active *one = NULL;
         curl_easy_getinfo(easy, CURLINFO_PRIVATE, &one);
         curl_multi_remove_handle(multi, easy);
+        /* curl's limit may come first where there was silence, too */
+        if (code == CURLE_OPERATION_TIMEDOUT && iw_now() - one->heard > 0.9 * stall)
+            say_silent(one, stall);
         ended(one, code);
     }
 }
@@ -638,10 +646,9 @@ static void leave_silent(active *all, size_t count, CURLM *multi, unsigned stall
 {
     for (size_t i = 0; i < count; i++) {
         active *one = &all[i];
-        if (!one->running || iw_now() - one->heard < (stall ? stall : STALL_SECONDS)) continue;
+        if (!one->running || iw_now() - one->heard < stall) continue;
         curl_multi_remove_handle(multi, one->easy);
-        snprintf(one->why, sizeof one->why, "nothing came from the server for %u seconds",
-                 stall ? stall : STALL_SECONDS);
+        say_silent(one, stall);
         ended(one, CURLE_OPERATION_TIMEDOUT);
     }
 }
@@ -649,6 +656,7 @@ static void leave_silent(active *all, size_t count, CURLM *multi, unsigned stall
 static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_options *options,
                 iw_error *err)
 {
+    unsigned stall = options->stall ? options->stall : STALL_SECONDS;
     for (;;) {
         double soonest;
         unsigned running =
@@ -670,8 +678,8 @@ static int loop(active *all, size_t count, CURLM *multi, const iw_transfer_optio
             return iw_fail(
                 err, IW_E_CANCELLED,
                 "stopped while fetching; run the same command again: what was downloaded is kept");
-        collect(multi);
-        leave_silent(all, count, multi, options->stall);
+        collect(multi, stall);
+        leave_silent(all, count, multi, stall);
     }
 }
 
