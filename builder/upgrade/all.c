@@ -425,7 +425,8 @@ static void unpin(struct all *all, const char *name)
     if (json_object_get(all->pinned, name)) json_object_set_new(all->unpinnable, name, json_true());
 }
 
-static size_t learned(const struct all *all)
+/* Grows with each round that failed: what the next one does otherwise. */
+static size_t lesson_count(const struct all *all)
 {
     return json_object_size(all->banned) + json_object_size(all->unpinnable);
 }
@@ -433,7 +434,7 @@ static size_t learned(const struct all *all)
 /* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */
 static size_t blame(struct all *all, const iw_strings *failed, const char *why)
 {
-    size_t before = learned(all);
+    size_t before = lesson_count(all);
     for (size_t i = 0; i < failed->count; i++) {
         if (iw_strings_has(&all->drafted, failed->items[i])) {
             ban(all, failed->items[i], why);
@@ -448,7 +449,7 @@ static size_t blame(struct all *all, const iw_strings *failed, const char *why)
                 ban(all, node->laid[k]->recipe->name, why);
         }
     }
-    return learned(all) - before;
+    return lesson_count(all) - before;
 }
 
 /* By the events of builds and checks, else by what the message names; the last that was moved where
