@@ -141,6 +141,13 @@ void iw_strings_add_all(iw_strings *list, const char *const *items)
     for (; items && *items; items++) iw_strings_add(list, *items);
 }
 
+void iw_strings_add_words(iw_strings *list, const char *text, char separator)
+{
+    iw_slice rest = iw_slice_of(text), part;
+    while (iw_slice_next(&rest, separator, &part))
+        if (part.length) iw_strings_add_format(list, "%.*s", (int)part.length, part.data);
+}
+
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);

@@ -56,7 +56,9 @@ void iw_strings_add_format(iw_strings *list, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void iw_strings_add_all(iw_strings *list,
                         const char *const *items); /* NULL-terminated; NULL is empty */
-void iw_strings_sort(iw_strings *list);            /* by bytes */
+void iw_strings_add_words(iw_strings *list, const char *text,
+                          char separator); /* what stands between separators; nothing empty */
+void iw_strings_sort(iw_strings *list);    /* by bytes */
 bool iw_strings_has(const iw_strings *list, const char *text);
 #define iw_cleanup_strings __attribute__((cleanup(iw_strings_free)))
 

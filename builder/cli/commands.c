@@ -8,6 +8,7 @@ const iw_command_spec *const *iw_commands(void)
                                                  &iw_command_why,
                                                  &iw_command_log,
                                                  &iw_command_shell,
+                                                 &iw_command_check,
                                                  &iw_command_pack,
                                                  &iw_command_unpack,
                                                  &iw_command_diff,

@@ -10,7 +10,7 @@ extern const iw_command_spec iw_command_build, iw_command_plan, iw_command_fetch
     iw_command_diff, iw_command_cache, iw_command_gc, iw_command_doctor, iw_command_toolchain_show,
     iw_command_toolchain_update, iw_command_audit, iw_command_run, iw_command_verify,
     iw_command_triage, iw_command_bump, iw_command_patches, iw_command_profile,
-    iw_command_completion, iw_command_man, iw_command_new, iw_command_heal;
+    iw_command_completion, iw_command_man, iw_command_new, iw_command_heal, iw_command_check;
 
 /* Sharing. */
 extern const iw_command_spec iw_command_keygen, iw_command_trust_add, iw_command_trust_list,

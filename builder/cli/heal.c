@@ -78,15 +78,6 @@ static char *name_of(const char *path)
     return *name && *name != '-' ? iw_steal(&name) : iw_strdup("healed");
 }
 
-static void split(const char *text, iw_strings *out)
-{
-    iw_slice rest = iw_slice_of(text), part;
-    while (iw_slice_next(&rest, ',', &part)) {
-        iw_cleanup_free char *one = iw_strndup(part.data, part.length);
-        if (*one) iw_strings_add(out, one);
-    }
-}
-
 static int heal(iw_context *context, const iw_heal_options *options, iw_error *err)
 {
     iw_catalog *catalog;
@@ -110,7 +101,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     const char *cpus = iw_text_option(arguments, "cpu"), *name = iw_text_option(arguments, "name"),
                *into = iw_text_option(arguments, "into");
     iw_cleanup_free char *usual = name_of(arguments->operands[0]);
-    split(cpus ? cpus : "k10", &profiles);
+    iw_strings_add_words(&profiles, cpus ? cpus : "k10", ',');
     iw_strings_sort(&profiles);
     if (!name) name = usual;
     const iw_heal_options options = {.files = arguments->operands,

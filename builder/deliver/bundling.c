@@ -17,7 +17,6 @@
 #include "deliver/session.h"
 #include "deliver/proof.h"
 #include "emulate/emulate.h"
-#include "build/checks_root.h"
 #include "pack/pack.h"
 #include "share/cache.h"
 
@@ -142,31 +141,11 @@ static int make_bundle(iw_session *session, const char *root, const char *work, 
     return 0;
 }
 
-/* Where checks run: the toolchain's root where it is there, else the small one, which a rig that
- * builds nothing can have without a compiler. */
-static int checks_root(iw_session *session, char **root, iw_error *err)
-{
-    iw_fetch_options fetch = session->options.fetch;
-    iw_error inner = IW_ERROR_INIT;
-    *root = NULL;
-    if (session->host) return 0;
-    fetch.sink = session->options.sink;
-    fetch.cancel = session->options.cancel;
-    if (!iw_session_has_toolchain(session)) {
-        if (iw_checks_root(session->catalog, session->store, &fetch, root, &inner) == 0) return 0;
-        bool none = inner.kind == IW_E_NOT_FOUND; /* a tree without that file */
-        if (!none) iw_error_move(err, &inner);
-        iw_error_clear(&inner);
-        if (!none || iw_session_fetch_toolchain(session, err) != 0) return -1;
-    }
-    return iw_toolchain_root(session->store, session->toolchain, session->options.sink, root, err);
-}
-
 static int bundle(iw_session *session, bool checks, json_t *started, iw_error *err)
 {
     iw_cleanup_free char *root = NULL, *parent = iw_store_path(session->store, "tmp", ""),
                          *work = NULL;
-    if (checks_root(session, &root, err) != 0) return -1;
+    if (iw_prove_root(session, &root, err) != 0) return -1;
     if (iw_make_folders(parent, 0755, err) != 0 ||
         iw_temporary_folder(parent, "bundle-", &work, err) != 0)
         return -1;

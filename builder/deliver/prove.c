@@ -7,6 +7,7 @@
 #include "audit/audit.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "build/build.h"
 #include "build/checks_root.h"
 #include "emulate/emulate.h"
 
@@ -76,14 +77,39 @@ struct job_list {
     size_t count, capacity;
 };
 
-static void add_jobs(struct job_list *list, const iw_plan *plan, const char *package,
-                     const iw_check *checks, size_t count)
+static void add_jobs(struct job_list *list, const iw_plan *plan, const struct iw_only_checks *only,
+                     const char *package, const iw_check *checks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!applies(plan, &checks[i])) continue;
+        if (only && only->names->count && !iw_strings_has(only->names, checks[i].name)) continue;
         iw_grow((void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items);
         list->items[list->count++] = (iw_check_job){package, &checks[i]};
     }
+}
+
+static bool is_chosen(const struct iw_only_checks *only, const iw_node *node)
+{
+    for (size_t i = 0; i < only->package_count; i++)
+        if (only->packages[i] == node) return true;
+    return false;
+}
+
+/* Every check of every package in the bundle, and the stack's own; or those that were chosen.
+ * Caller frees the items. */
+static struct job_list all_jobs(const iw_plan *plan, const struct iw_only_checks *only)
+{
+    struct job_list list = {0};
+    for (size_t i = 0; i < plan->node_count; i++) {
+        const iw_node *node = &plan->nodes[i];
+        if (node->in_bundle && (!only || is_chosen(only, node)))
+            add_jobs(&list, plan, only, node->recipe->name, node->recipe->checks,
+                     node->recipe->check_count);
+    }
+    if (!only)
+        add_jobs(&list, plan, NULL, plan->stack->name, plan->stack->checks,
+                 plan->stack->check_count);
+    return list;
 }
 
 /* Those of them that didn't pass before, and the results of those that did, in the others' place a
@@ -141,7 +167,7 @@ static int run_jobs(iw_check_run *run, const iw_plan *plan, const struct job_lis
     return status;
 }
 
-/* Every check of every package in the bundle, and the stack's own, under one profile's emulator. */
+/* Under one profile's emulator. */
 static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char *name,
                               iw_catalog *catalog, struct iw_proof *verdict, iw_error *err)
 {
@@ -151,16 +177,28 @@ static int run_profile_checks(iw_check_run *run, const iw_plan *plan, const char
     if (unseen)
         iw_emit(run->sink,
                 (iw_event){.type = IW_EVENT_NOTE, .subject = plan->stack->name, .detail = unseen});
-    struct job_list list = {0};
-    for (size_t i = 0; i < plan->node_count; i++) {
-        const iw_recipe *recipe = plan->nodes[i].recipe;
-        if (plan->nodes[i].in_bundle)
-            add_jobs(&list, plan, recipe->name, recipe->checks, recipe->check_count);
-    }
-    add_jobs(&list, plan, plan->stack->name, plan->stack->checks, plan->stack->check_count);
+    struct job_list list = all_jobs(plan, verdict->only);
     int status = run_jobs(run, plan, &list, verdict, err);
     free(list.items);
     return status;
+}
+
+int iw_prove_root(iw_session *session, char **root, iw_error *err)
+{
+    iw_fetch_options fetch = session->options.fetch;
+    iw_error inner = IW_ERROR_INIT;
+    *root = NULL;
+    if (session->host) return 0;
+    fetch.sink = session->options.sink;
+    fetch.cancel = session->options.cancel;
+    if (!iw_session_has_toolchain(session)) {
+        if (iw_checks_root(session->catalog, session->store, &fetch, root, &inner) == 0) return 0;
+        bool none = inner.kind == IW_E_NOT_FOUND; /* a tree without that file */
+        if (!none) iw_error_move(err, &inner);
+        iw_error_clear(&inner);
+        if (!none || iw_session_fetch_toolchain(session, err) != 0) return -1;
+    }
+    return iw_toolchain_root(session->store, session->toolchain, session->options.sink, root, err);
 }
 
 /* The emulator that the tree pins. Without a sandbox the host's own will do where it can't be had.
@@ -188,15 +226,49 @@ static int pinned_emulator(iw_session *session, const char *root, char **path, i
     return 0;
 }
 
+/* The stack's profiles, and those that these stand for; or the one that was chosen. */
+static int profile_names(const iw_session *session, const struct iw_only_checks *only,
+                         iw_strings *names, iw_error *err)
+{
+    const iw_list *profiles = &session->stack->profiles;
+    if (only && only->cpu) {
+        iw_strings_add(names, only->cpu);
+        return 0;
+    }
+    for (size_t p = 0; p < profiles->count; p++) {
+        const iw_profile *profile;
+        if (iw_catalog_profile(session->catalog, profiles->items[p], &profile, err) != 0) return -1;
+        if (!iw_strings_has(names, profile->name)) iw_strings_add(names, profile->name);
+        for (size_t i = 0; i < profile->also.count; i++)
+            if (!iw_strings_has(names, profile->also.items[i]))
+                iw_strings_add(names, profile->also.items[i]);
+    }
+    return 0;
+}
+
+static int fail_checks(const iw_plan *plan, const struct iw_proof *verdict, iw_error *err)
+{
+    if (verdict->only)
+        return iw_fail(err, IW_E_CHECK, "%zu of %zu checks failed:%s", verdict->failures,
+                       verdict->count, verdict->failed.data);
+    return iw_fail(err, IW_E_CHECK,
+                   "%zu of %zu checks of stack %s failed:%s\nNo bundle was written; what was built "
+                   "stays in the store.",
+                   verdict->failures, verdict->count, plan->stack->name, verdict->failed.data);
+}
+
 /* Once for each profile of the stack, and for those that these stand for. */
 int iw_prove_checks(iw_session *session, const char *environment, const char *root,
                     struct iw_proof *verdict, iw_error *err)
 {
     const iw_plan *plan = session->plan;
-    iw_cleanup_free char *folder =
-                             iw_format("%s-%s-checks", plan->stack->name, plan->stack->version),
+    iw_cleanup_free char *folder = iw_format("%s-%s-%s", plan->stack->name, plan->stack->version,
+                                             verdict->only ? "checks-alone" : "checks"),
                          *logs = iw_store_path(session->store, "logs", folder), *emulator = NULL;
-    if (pinned_emulator(session, root, &emulator, err) != 0) return -1;
+    iw_cleanup_strings iw_strings names = {0};
+    if (profile_names(session, verdict->only, &names, err) != 0 ||
+        pinned_emulator(session, root, &emulator, err) != 0)
+        return -1;
     if (verdict->goes_on && iw_passed_open(&verdict->passed, session, emulator, err) != 0)
         return -1;
     iw_check_run run = {.environment = environment,
@@ -208,25 +280,10 @@ int iw_prove_checks(iw_session *session, const char *environment, const char *ro
                         .parallel = session->options.jobs,
                         .cancel = session->options.cancel,
                         .sink = session->options.sink};
-    iw_cleanup_strings iw_strings names = {0};
-    for (size_t p = 0; p < plan->stack->profiles.count; p++) {
-        const iw_profile *profile;
-        if (iw_catalog_profile(session->catalog, plan->stack->profiles.items[p], &profile, err) !=
-            0)
-            return -1;
-        if (!iw_strings_has(&names, profile->name)) iw_strings_add(&names, profile->name);
-        for (size_t i = 0; i < profile->also.count; i++)
-            if (!iw_strings_has(&names, profile->also.items[i]))
-                iw_strings_add(&names, profile->also.items[i]);
-    }
     for (size_t i = 0; i < names.count; i++)
         if (run_profile_checks(&run, plan, names.items[i], session->catalog, verdict, err) != 0)
             return -1;
-    if (verdict->failures == 0) return 0;
-    return iw_fail(err, IW_E_CHECK,
-                   "%zu of %zu checks of stack %s failed:%s\nNo bundle was written; what was built "
-                   "stays in the store.",
-                   verdict->failures, verdict->count, plan->stack->name, verdict->failed.data);
+    return verdict->failures == 0 ? 0 : fail_checks(plan, verdict, err);
 }
 
 /* --- audit ---------------------------------------------------------------- */

@@ -237,6 +237,12 @@ static void test_strings(void **state)
     assert_false(iw_strings_has(&list, "a1"));
     iw_strings_free(&list);
     assert_int_equal(list.count, 0);
+    iw_strings_add_words(&list, ",one,,two words,", ',');
+    iw_strings_add_words(&list, "", ',');
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.items[0], "one");
+    assert_string_equal(list.items[1], "two words");
+    iw_strings_free(&list);
 }
 
 static void test_starts_ends(void **state)
