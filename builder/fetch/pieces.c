@@ -1,11 +1,8 @@
 #include "fetch/pieces.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fs.h"
 #include "base/memory.h"
 #include "base/text.h"
 
@@ -31,32 +28,50 @@ bool iw_pieces_fit(const char *digests, uint64_t piece, uint64_t file_size)
     return strlen(digests) == length && strspn(digests, "0123456789abcdef") == length;
 }
 
-int iw_pieces_make(const char *path, uint64_t piece, char **digests, iw_error *err)
+struct iw_pieces {
+    uint64_t piece, at; /* at: bytes in the piece that is being added */
+    iw_hash *hash;
+    iw_buffer out;
+};
+
+iw_pieces *iw_pieces_new(uint64_t piece)
 {
-    iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
-    const size_t block = 1 << 16;
-    iw_cleanup_free char *buffer = iw_alloc(block);
-    iw_buffer out = {0};
-    iw_hash *hash = iw_hash_new();
+    iw_pieces *p = iw_alloc(sizeof *p);
+    *p = (iw_pieces){.piece = piece, .hash = iw_hash_new()};
+    return p;
+}
+
+void iw_pieces_free(iw_pieces *p)
+{
+    if (!p) return;
+    iw_hash_free(p->hash);
+    iw_buffer_free(&p->out);
+    free(p);
+}
+
+static void end_piece(iw_pieces *p)
+{
     char digest[IW_SHA256_HEX];
-    uint64_t at = 0; /* in the piece */
-    ssize_t got;
-    for (;;) {
-        got = read(fd, buffer, piece - at < block ? (size_t)(piece - at) : block);
-        if (got < 0 && errno == EINTR) continue;
-        if (got > 0) iw_hash_add(hash, buffer, (size_t)got), at += (uint64_t)got;
-        if (at == piece || (got == 0 && at)) {
-            iw_hash_finish(hash, digest);
-            iw_buffer_add_text(&out, digest);
-            at = 0;
-        }
-        if (got <= 0) break;
+    iw_hash_finish(p->hash, digest);
+    iw_buffer_add_text(&p->out, digest);
+    p->at = 0;
+}
+
+void iw_pieces_add(iw_pieces *p, const void *data, size_t length)
+{
+    for (const char *from = data; length;) {
+        uint64_t left = p->piece - p->at;
+        size_t take = left < length ? (size_t)left : length;
+        iw_hash_add(p->hash, from, take);
+        p->at += take, from += take, length -= take;
+        if (p->at == p->piece) end_piece(p);
     }
-    int status = got < 0 ? iw_fail_errno(err, IW_E_IO, "can't read %s", path) : 0;
-    iw_hash_free(hash);
-    *digests = out.data ? iw_buffer_take(&out) : iw_strdup("");
-    return status;
+}
+
+char *iw_pieces_finish(iw_pieces *p)
+{
+    if (p->at) end_piece(p);
+    return iw_buffer_take(&p->out);
 }
 
 void iw_piecewise_add(iw_piecewise *p, const void *data, size_t length)

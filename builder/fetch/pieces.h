@@ -17,8 +17,12 @@ uint64_t iw_pieces_size(uint64_t file_size);
 /* Whether `digests` are as many as a file of that size has pieces, 64 hexadecimal digits each,
  * without anything between. */
 bool iw_pieces_fit(const char *digests, uint64_t piece, uint64_t file_size);
-/* The digests of a file's pieces; *digests owned by the caller. */
-int iw_pieces_make(const char *path, uint64_t piece, char **digests, iw_error *err);
+/* The digests of the pieces of what is added in its order, in portions of any size. */
+typedef struct iw_pieces iw_pieces;
+iw_pieces *iw_pieces_new(uint64_t piece);
+void iw_pieces_free(iw_pieces *pieces);
+void iw_pieces_add(iw_pieces *pieces, const void *data, size_t length);
+char *iw_pieces_finish(iw_pieces *pieces); /* caller frees; no more is added */
 
 /* Looks at a file's bytes in their order. Zero-initialise but for the first three. */
 typedef struct iw_piecewise {

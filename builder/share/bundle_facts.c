@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "fetch/pieces.h"
 
 #define MANIFEST_LIMIT ((size_t)64 << 20)
 #define MEMBERS_BEFORE 8 /* the manifest comes first in a bundle */
@@ -19,7 +21,7 @@
 void iw_bundle_facts_clear(iw_bundle_facts *f)
 {
     free(f->manifest), free(f->name), free(f->stack), free(f->version), free(f->profile);
-    free(f->glibc), free(f->python), free(f->restricted);
+    free(f->glibc), free(f->python), free(f->restricted), free(f->pieces);
     *f = (iw_bundle_facts){.manifest = NULL};
 }
 
@@ -132,6 +134,39 @@ int iw_bundle_facts_of_manifest(const char *text, size_t length, const char *whe
                    "%s: its manifest.json lacks bundle, stack, version, profiles or glibc", where);
 }
 
+/* --- what its bytes are --------------------------------------------------- */
+
+struct looking {
+    iw_prehash *prehash;
+    iw_pieces *pieces;
+};
+
+static void look(void *context, const void *data, size_t length)
+{
+    struct looking *looking = context;
+    iw_prehash_add(looking->prehash, data, length);
+    iw_pieces_add(looking->pieces, data, length);
+}
+
+static int measure(const char *path, iw_bundle_facts *out, iw_error *err)
+{
+    struct stat about;
+    if (stat(path, &about) != 0) return iw_fail_errno(err, IW_E_IO, "can't look at %s", path);
+    uint64_t size = (uint64_t)about.st_size;
+    out->piece = iw_pieces_size(size);
+    struct looking looking = {iw_prehash_new(), iw_pieces_new(out->piece)};
+    const iw_zstd_watch watch = {look, &looking};
+    int status = iw_zstd_measure_with(path, 0, &watch, &out->digests, err);
+    iw_prehash_finish(looking.prehash, out->prehash);
+    out->pieces = iw_pieces_finish(looking.pieces);
+    iw_prehash_free(looking.prehash);
+    iw_pieces_free(looking.pieces);
+    if (status == 0 && out->digests.file_size != size)
+        status = iw_fail(err, IW_E_IO, "%s has other than its %llu bytes: is it being written?",
+                         path, (unsigned long long)size);
+    return status;
+}
+
 int iw_bundle_facts_read(const char *path, iw_bundle_facts *out, iw_error *err)
 {
     iw_cleanup_free char *stem = iw_strdup(iw_path_base(path));
@@ -141,5 +176,5 @@ int iw_bundle_facts_read(const char *path, iw_bundle_facts *out, iw_error *err)
         return -1;
     if (strcmp(stem, out->name) != 0)
         return iw_fail(err, IW_E_FORMAT, "%s calls itself %s: was it renamed?", path, out->name);
-    return iw_zstd_measure(path, 0, &out->digests, err);
+    return measure(path, out, err);
 }

@@ -6,10 +6,14 @@
 
 #include "share/channel.h"
 #include "share/delta.h"
+#include "share/key.h"
 
 typedef struct iw_bundle_facts {
     iw_unpacked digests;
-    char *manifest; /* its text; owned, as all below */
+    uint8_t prehash[IW_PREHASH]; /* what a signature of the file is over */
+    char *pieces;                /* digests of its pieces (fetch/pieces.h); owned, as all below */
+    uint64_t piece;
+    char *manifest; /* its text */
     size_t manifest_length;
     char *name, *stack, *version, *profile, *glibc, *python;
     char *restricted; /* packages whose licence isn't a free one, by spaces */
@@ -17,9 +21,10 @@ typedef struct iw_bundle_facts {
 } iw_bundle_facts;
 
 void iw_bundle_facts_clear(iw_bundle_facts *facts);
-/* Reads the whole file. IW_E_FORMAT where it is no bundle. */
+/* Reads the whole file, once. IW_E_FORMAT where it is no bundle, IW_E_IO where it grows or shrinks
+ * meanwhile. */
 int iw_bundle_facts_read(const char *path, iw_bundle_facts *out, iw_error *err);
-/* The same of a manifest alone; digests stay empty. */
+/* The same of a manifest alone; what is of the file stays empty. */
 int iw_bundle_facts_of_manifest(const char *text, size_t length, const char *where,
                                 iw_bundle_facts *out, iw_error *err);
 

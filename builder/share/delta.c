@@ -65,6 +65,7 @@ typedef struct reader {
     size_t output_size;
     iw_hash *file, *tar;
     uint64_t file_size, tar_size, limit;
+    const iw_zstd_watch *watch; /* or NULL */
 } reader;
 
 static int take_output(reader *r, const char *data, size_t length, const char *path, iw_error *err)
@@ -104,6 +105,7 @@ static int read_stream(reader *r, const char *path, iw_error *err)
         if (got == 0) break;
         r->file_size += (uint64_t)got;
         iw_hash_add(r->file, r->input, (size_t)got);
+        if (r->watch) r->watch->seen(r->watch->context, r->input, (size_t)got);
         if (decode_some(r, (size_t)got, &left, path, err) != 0) return -1;
     }
     return left == 0 ? 0
@@ -138,10 +140,10 @@ static void close_reader(reader *r)
     iw_hash_free(r->tar);
 }
 
-static int unpack(const char *path, const mapped *old, int out, uint64_t limit, iw_unpacked *found,
-                  iw_error *err)
+static int unpack_with(const char *path, const mapped *old, int out, uint64_t limit,
+                       const iw_zstd_watch *watch, iw_unpacked *found, iw_error *err)
 {
-    reader r = {.in = -1, .out = out, .limit = limit};
+    reader r = {.in = -1, .out = out, .limit = limit, .watch = watch};
     int status = open_reader(&r, path, old, err);
     if (status == 0) status = read_stream(&r, path, err);
     if (status == 0) {
@@ -154,9 +156,21 @@ static int unpack(const char *path, const mapped *old, int out, uint64_t limit, 
     return status;
 }
 
+static int unpack(const char *path, const mapped *old, int out, uint64_t limit, iw_unpacked *found,
+                  iw_error *err)
+{
+    return unpack_with(path, old, out, limit, NULL, found, err);
+}
+
 int iw_zstd_measure(const char *path, uint64_t limit, iw_unpacked *out, iw_error *err)
 {
     return unpack(path, NULL, -1, limit, out, err);
+}
+
+int iw_zstd_measure_with(const char *path, uint64_t limit, const iw_zstd_watch *watch,
+                         iw_unpacked *out, iw_error *err)
+{
+    return unpack_with(path, NULL, -1, limit, watch, out, err);
 }
 
 int iw_zstd_unpack(const char *path, const char *to, uint64_t limit, iw_error *err)

@@ -18,6 +18,14 @@ typedef struct iw_unpacked {
     uint64_t file_size, tar_size;
 } iw_unpacked;
 int iw_zstd_measure(const char *path, uint64_t limit, iw_unpacked *out, iw_error *err);
+/* The same, and each portion of the file, in its order, is shown to `seen`: whatever else is to be
+ * known of its bytes needs no second reading. */
+typedef struct iw_zstd_watch {
+    void (*seen)(void *context, const void *data, size_t length);
+    void *context;
+} iw_zstd_watch;
+int iw_zstd_measure_with(const char *path, uint64_t limit, const iw_zstd_watch *watch,
+                         iw_unpacked *out, iw_error *err);
 /* Unpacks `path` to the file `to`; IW_E_FORMAT for more than `limit` bytes. */
 int iw_zstd_unpack(const char *path, const char *to, uint64_t limit, iw_error *err);
 

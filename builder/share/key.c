@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -332,7 +333,8 @@ static void prehash(const void *data, size_t length, uint8_t out[64])
     crypto_generichash(out, 64, data, length, NULL, 0);
 }
 
-static char *sign_digest(const iw_secret_key *key, const uint8_t digest[64], const char *comment)
+char *iw_sign_prehashed(const iw_secret_key *key, const uint8_t digest[IW_PREHASH],
+                        const char *comment)
 {
     uint8_t whole_signature[64];
     size_t joined;
@@ -354,33 +356,35 @@ char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const c
 {
     uint8_t digest[64];
     prehash(data, length, digest);
-    return sign_digest(key, digest, comment);
+    return iw_sign_prehashed(key, digest, comment);
 }
 
-static int prehash_file(const char *path, uint8_t out[64], iw_error *err)
-{
-    iw_cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
-    const size_t block = 1 << 16;
-    iw_cleanup_free uint8_t *buffer = iw_alloc(block);
+struct iw_prehash {
     crypto_generichash_state state;
-    ssize_t got;
-    crypto_generichash_init(&state, NULL, 0, 64);
-    while ((got = read(fd, buffer, block)) > 0 || (got < 0 && errno == EINTR))
-        if (got > 0) crypto_generichash_update(&state, buffer, (size_t)got);
-    if (got < 0) return iw_fail_errno(err, IW_E_IO, "can't read %s", path);
-    crypto_generichash_final(&state, out, 64);
-    return 0;
+};
+
+iw_prehash *iw_prehash_new(void)
+{
+    iw_prehash *prehash;
+    /* libsodium wants its state aligned as it says. */
+    if (posix_memalign((void **)&prehash, _Alignof(iw_prehash), sizeof *prehash) != 0) abort();
+    crypto_generichash_init(&prehash->state, NULL, 0, IW_PREHASH);
+    return prehash;
 }
 
-int iw_sign_file(const iw_secret_key *key, const char *path, const char *comment, char **out,
-                 iw_error *err)
+void iw_prehash_free(iw_prehash *prehash)
 {
-    uint8_t digest[64];
-    *out = NULL;
-    if (prehash_file(path, digest, err) != 0) return -1;
-    *out = sign_digest(key, digest, comment);
-    return 0;
+    free(prehash);
+}
+
+void iw_prehash_add(iw_prehash *prehash, const void *data, size_t length)
+{
+    crypto_generichash_update(&prehash->state, data, length);
+}
+
+void iw_prehash_finish(iw_prehash *prehash, uint8_t digest[IW_PREHASH])
+{
+    crypto_generichash_final(&prehash->state, digest, IW_PREHASH);
 }
 
 /* The next line without its newline (and a CR before it); false where there is none. */

@@ -15,6 +15,7 @@
 #define IW_KEY_LINE 57   /* the base64 line of a public key, and the NUL */
 #define IW_KEY_WORDS 128 /* room for iw_key_words */
 #define IW_COMMENT_LIMIT 1024
+#define IW_PREHASH 64 /* bytes of a BLAKE2b digest: what is signed */
 
 typedef struct iw_public_key {
     uint8_t number[8];
@@ -51,9 +52,15 @@ int iw_key_read_secret(const char *path, const char *passphrase, iw_secret_key *
 
 /* The text of a .minisig over `data`. Caller frees. */
 char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const char *comment);
-/* The same over a file's bytes, which may be more than the memory. Caller frees. */
-int iw_sign_file(const iw_secret_key *key, const char *path, const char *comment, char **out,
-                 iw_error *err);
+/* The same over what is added in its order, which may be more than the memory: `digest` is what
+ * finishing gives. Caller frees. */
+typedef struct iw_prehash iw_prehash;
+iw_prehash *iw_prehash_new(void);
+void iw_prehash_free(iw_prehash *prehash);
+void iw_prehash_add(iw_prehash *prehash, const void *data, size_t length);
+void iw_prehash_finish(iw_prehash *prehash, uint8_t digest[IW_PREHASH]); /* no more is added */
+char *iw_sign_prehashed(const iw_secret_key *key, const uint8_t digest[IW_PREHASH],
+                        const char *comment);
 
 typedef struct iw_signature {
     uint8_t number[8];

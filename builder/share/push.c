@@ -11,7 +11,6 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
-#include "fetch/pieces.h"
 #include "share/admit.h"
 #include "share/bundle_facts.h"
 #include "share/channel_wheels.h"
@@ -81,12 +80,11 @@ static int refuse_restricted(const pushing *p, const iw_bundle_facts *f, iw_erro
 }
 
 /* The signature of the file itself, for `minisign -V`. Caller frees. */
-static char *sign_file(const pushing *p, const char *path, const iw_bundle_facts *f, iw_error *err)
+static char *sign_file(const pushing *p, const iw_bundle_facts *f)
 {
-    char *text;
     iw_cleanup_free char *comment =
         iw_format("ironwheel bundle %s%s tar=%s", f->name, IW_BUNDLE_SUFFIX, f->digests.tar);
-    return iw_sign_file(&p->key, path, comment, &text, err) == 0 ? text : NULL;
+    return iw_sign_prehashed(&p->key, f->prehash, comment);
 }
 
 static int write_named(pushing *p, const char *name, const char *ending, const char *text,
@@ -113,17 +111,14 @@ static int put_rest_name(pushing *p, const iw_bundle_facts *f, const iw_offer *p
 }
 
 /* <name>.tar.zst, .sha256, .minisig, and the manifest for OCI's clients. */
-static int put_names(pushing *p, const char *path, const iw_bundle_facts *f, char **text,
-                     iw_error *err)
+static int put_names(pushing *p, const iw_bundle_facts *f, char **text, iw_error *err)
 {
-    iw_cleanup_free char *signature = sign_file(p, path, f, err),
+    iw_cleanup_free char *signature = sign_file(p, f),
                          *file = iw_format("%s%s", f->name, IW_BUNDLE_SUFFIX),
                          *beside = iw_format("%s.minisig", file),
                          *line = iw_format("%s  %s\n", f->digests.file, file);
     char digest[IW_SHA256_HEX];
-    if (!signature ||
-        iw_layout_put_bytes(p->layout, signature, strlen(signature), digest, err) != 0)
-        return -1;
+    if (iw_layout_put_bytes(p->layout, signature, strlen(signature), digest, err) != 0) return -1;
     iw_layer layers[] = {{IW_MEDIA_LAYER, f->digests.file, file, f->digests.file_size},
                          {IW_MEDIA_SIGNATURE, digest, beside, strlen(signature)}};
     *text = iw_layout_manifest_text(IW_MEDIA_BUNDLE, layers, 2, NULL);
@@ -323,8 +318,7 @@ static int put_whole(pushing *p, const iw_push_item *item, const iw_bundle_facts
 {
     return iw_layout_put_file(p->layout, item->bundle, f->digests.file, f->digests.file_size,
                               err) == 0 &&
-                   put_names(p, item->bundle, f, text, err) == 0 &&
-                   put_deltas(p, item->bundle, f, err) == 0
+                   put_names(p, f, text, err) == 0 && put_deltas(p, item->bundle, f, err) == 0
                ? 0
                : -1;
 }
@@ -346,12 +340,10 @@ static int put_bytes_of(pushing *p, const iw_push_item *item, const iw_bundle_fa
                       .rest_tar = {"", 0},
                       .list = {"", 0}};
     bool in_parts = goes_in_parts(p, f);
-    iw_cleanup_free char *pieces = NULL;
-    found.piece = iw_pieces_size(f->digests.file_size);
+    found.piece = f->piece;
+    found.pieces = in_parts ? NULL : f->pieces;
     int status = in_parts ? put_parts(p, item, f, parts, list, &found, err)
                           : put_whole(p, item, f, &text, err);
-    if (status == 0 && !in_parts) status = iw_pieces_make(item->bundle, found.piece, &pieces, err);
-    found.pieces = pieces;
     if (status == 0 && in_parts) status = put_rest_name(p, f, &found, &text, err);
     if (status != 0 ||
         iw_layout_put_bytes(p->layout, f->manifest, f->manifest_length, manifest, err) != 0 ||

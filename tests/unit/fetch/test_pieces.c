@@ -1,11 +1,8 @@
 /* Pieces of a file: how many, whether a list fits, and what is known of what has come. */
 #include "../folder.h"
 
-#include "base/fs.h"
 #include "base/memory.h"
 #include "fetch/pieces.h"
-
-#define with_folder(test) cmocka_unit_test_setup_teardown(test, kit_setup, kit_teardown)
 
 static void test_sizes(void **state)
 {
@@ -41,14 +38,29 @@ static void test_fit(void **state)
 
 static char content[1000];
 
-static char *list_of(const char *folder, uint64_t piece)
+static char *added(uint64_t piece, size_t portion)
 {
-    iw_error err = IW_ERROR_INIT;
-    iw_cleanup_free char *path = iw_format("%s/file", folder);
-    char *list = NULL;
+    iw_pieces *pieces = iw_pieces_new(piece);
+    for (size_t at = 0; at < sizeof content; at += portion)
+        iw_pieces_add(pieces, content + at,
+                      sizeof content - at < portion ? sizeof content - at : portion);
+    char *list = iw_pieces_finish(pieces);
+    iw_pieces_free(pieces);
+    return list;
+}
+
+/* In whatever portions it comes. */
+static char *list_of(uint64_t piece)
+{
+    char digest[IW_SHA256_HEX];
     for (size_t i = 0; i < sizeof content; i++) content[i] = (char)(i * 7);
-    kit_ok(iw_write_file(path, content, sizeof content, 0644, &err));
-    kit_ok(iw_pieces_make(path, piece, &list, &err));
+    char *list = added(piece, sizeof content);
+    for (size_t portion = 1; portion < sizeof content; portion += 31) {
+        iw_cleanup_free char *other = added(piece, portion);
+        assert_string_equal(list, other);
+    }
+    iw_hash_bytes(content, piece < sizeof content ? (size_t)piece : sizeof content, digest);
+    assert_memory_equal(list, digest, 64);
     assert_true(iw_pieces_fit(list, piece, sizeof content));
     return list;
 }
@@ -56,10 +68,11 @@ static char *list_of(const char *folder, uint64_t piece)
 /* In whatever portions it comes: what is good ends at a piece's end, and never behind what came. */
 static void test_piecewise(void **state)
 {
+    (void)state;
     static const uint64_t pieces[] = {64, 100, 999, 1000, 5000};
     for (size_t k = 0; k < 5; k++) {
         uint64_t piece = pieces[k];
-        iw_cleanup_free char *list = list_of(*state, piece);
+        iw_cleanup_free char *list = list_of(piece);
         for (size_t portion = 1; portion <= sizeof content; portion += 13) {
             iw_piecewise p = {list, piece, sizeof content, NULL, 0, 0, false};
             for (size_t at = 0; at < sizeof content; at += portion) {
@@ -78,7 +91,8 @@ static void test_piecewise(void **state)
 
 static void test_wrong(void **state)
 {
-    iw_cleanup_free char *list = list_of(*state, 100);
+    (void)state;
+    iw_cleanup_free char *list = list_of(100);
     for (size_t wrong = 0; wrong < sizeof content; wrong += 37) {
         iw_piecewise p = {list, 100, sizeof content, NULL, 0, 0, false};
         content[wrong] ^= 1;
@@ -97,6 +111,7 @@ static void test_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sizes), cmocka_unit_test(test_fit),
-                                       with_folder(test_piecewise), with_folder(test_wrong)};
+                                       cmocka_unit_test(test_piecewise),
+                                       cmocka_unit_test(test_wrong)};
     return cmocka_run_group_tests_name("pieces", tests, NULL, NULL);
 }
