@@ -48,12 +48,14 @@ struct all {
 
 /* --- the state ------------------------------------------------------------------ */
 
-/* What was kept back needn't be tried again when the run goes on. */
+/* What was kept back, and which tools can't be pinned, needn't be found out again when the run goes
+ * on. */
 static int keep_state(const struct all *all, iw_error *err)
 {
     const iw_bump_options *o = all->trial.options;
-    json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:O}", "root", o->root, "stack", o->stack, "name",
-                              ALL, "to", "newest", "banned", all->banned);
+    json_t *state =
+        json_pack("{s:s,s:s,s:s,s:s,s:O,s:O}", "root", o->root, "stack", o->stack, "name", ALL,
+                  "to", "newest", "banned", all->banned, "unpinnable", all->unpinnable);
     iw_cleanup_free char *path = iw_trial_state(all->trial.folder),
                          *text = json_dumps(state, JSON_INDENT(1));
     int status = iw_write_file(path, text, strlen(text), 0644, err);
@@ -66,8 +68,10 @@ static void take_state(struct all *all)
     iw_cleanup_free char *path = iw_trial_state(all->trial.folder), *text = NULL;
     if (!all->trial.options->resume || iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0)
         return;
-    json_t *state = json_loads(text, 0, NULL), *banned = json_object_get(state, "banned");
+    json_t *state = json_loads(text, 0, NULL), *banned = json_object_get(state, "banned"),
+           *unpinnable = json_object_get(state, "unpinnable");
     if (json_is_object(banned)) json_object_update(all->banned, banned);
+    if (json_is_object(unpinnable)) json_object_update(all->unpinnable, unpinnable);
     json_decref(state);
 }
 

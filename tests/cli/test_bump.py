@@ -548,6 +548,34 @@ class Bump(unittest.TestCase):
         self.assertEqual(found, {"tone": "kept back", "anvil": "nothing newer"})
         self.assertNotIn("tools", report)
 
+    def test_all_remembers_which_tools_cant_be_pinned(self):
+        """Stopped behind the round that found it out, --continue doesn't build with the newer tool again."""
+        w = self.world
+        long = "/*\n" + "a newer drum\n" * 500_000 + "*/"  # to patch it takes its time, in which this test stops it
+        self.release("1.1", above=long, project='[build-system]\nrequires = ["drum>=2", "plug"]\n')
+        self.publish()
+        self.others("drum", "1.0", "2.0")
+        self.others("plug", "1.0", needs="needs:\n  run: [drum]\n")
+        self.others("anvil", "1.0", needs="needs:\n  build: [drum]\n")
+        anvil, tone = w.tree / "recipes/anvil/1.0.yaml", w.tree / "recipes/tone/1.0.yaml"
+        anvil.write_text(anvil.read_text() + "  compile: |\n    $PREFIX/bin/drum | grep '1.0'\n    make\n")
+        tone.write_text(tone.read_text().replace("build:\n", "needs:\n  build: [drum, plug]\nbuild:\n"))
+        w.stack("tones", {"tone": "1.0", "anvil": "1.0"})
+        options = ["bump", "--all", "--stack", "tones", "--min-age", "0", "--no-proof", "--json"]
+        running = subprocess.Popen([fixture.PROGRAM, *options], cwd=w.tree, env=w.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        drafts = 0
+        while drafts < 2:
+            drafts += '"phase":"patches"' in running.stdout.readline()
+        running.kill()
+        running.communicate()
+        state = json.loads(next(w.cache.glob("**/state.json")).read_text())
+        self.assertEqual((state["banned"], state.get("unpinnable")), ({}, {"drum": True}))
+        done = w.run(*options, "--continue", status=1)
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([event for event in events if event.get("type") == "started" and event.get("subject") == "anvil/1.0" and event.get("phase") == "compile"], [])
+        found = {one["name"]: one["verdict"] for one in events[-1]["packages"]}
+        self.assertEqual(found, {"tone": "kept back", "anvil": "nothing newer"})
+
     def test_all_doesnt_fetch_years_of_releases(self):
         """Where only the sources tell: growing steps down to one that holds, and back to the newest that does."""
         w = self.world
