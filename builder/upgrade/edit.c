@@ -222,6 +222,20 @@ char *iw_edit_pin(const char *text, const char *key, const char *name, const cha
     return replaced(text, *end ? end + 1 : end, *end ? end + 1 : end, line);
 }
 
+const iw_pin *iw_find_pin(const iw_pin *pins, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(pins[i].name, name) == 0) return &pins[i];
+    return NULL;
+}
+
+char *iw_edit_stack(const char *text, const iw_stack *stack, const char *name, const char *version)
+{
+    const iw_pin *package = iw_find_pin(stack->packages, stack->package_count, name);
+    bool own = package && strcmp(package->place.file, stack->path) == 0;
+    return iw_edit_pin(text, own ? "packages" : "pins", name, version);
+}
+
 /* --- headers of patches --------------------------------------------------- */
 
 /* The end of the header: git's "---" alone, or the change itself. */

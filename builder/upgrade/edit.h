@@ -21,6 +21,11 @@ char *iw_edit_add_item(const char *text, const iw_place *place, const char *item
 /* Puts "  name: version" into the mapping of the top-level `key`, which is added where it is
  * missing; a name that is there gets the version. */
 char *iw_edit_pin(const char *text, const char *key, const char *name, const char *version);
+/* The same in the text of a stack's file: among `packages` where that file itself names the package
+ * there, else a pin. */
+char *iw_edit_stack(const char *text, const iw_stack *stack, const char *name, const char *version);
+/* The pin of that name, or NULL. Borrowed. */
+const iw_pin *iw_find_pin(const iw_pin *pins, size_t count, const char *name);
 
 /* A field of a patch's DEP-3 header, with a new value in the place of all its lines, or added at
  * the header's end. */

@@ -733,23 +733,12 @@ static int compare_metadata(const iw_release *release, const char *sources, iw_m
 
 /* --- pins ----------------------------------------------------------------- */
 
-static const iw_pin *find_pin(const iw_pin *pins, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(pins[i].name, name) == 0) return &pins[i];
-    return NULL;
-}
-
 static int put_pin(const iw_release *release, const iw_stack *stack, const char *version,
                    iw_error *err)
 {
-    const char *name = release->recipe->name;
-    const iw_pin *package = find_pin(stack->packages, stack->package_count, name);
-    bool own_package = package && strcmp(package->place.file, stack->path) == 0;
     iw_cleanup_free char *text = NULL;
     if (iw_release_read(release, stack->path, &text, err) != 0) return -1;
-    iw_cleanup_free char *edited =
-        iw_edit_pin(text, own_package ? "packages" : "pins", name, version);
+    iw_cleanup_free char *edited = iw_edit_stack(text, stack, release->recipe->name, version);
     return iw_release_write(release, stack->path, edited, err);
 }
 
@@ -777,8 +766,8 @@ static bool chooses(const iw_release *release, const char *name)
     const char *package = release->recipe->name;
     iw_error ignored = IW_ERROR_INIT;
     bool found = iw_catalog_stack(release->catalog, name, &stack, &ignored) == 0 &&
-                 (find_pin(stack->packages, stack->package_count, package) ||
-                  find_pin(stack->pins, stack->pin_count, package));
+                 (iw_find_pin(stack->packages, stack->package_count, package) ||
+                  iw_find_pin(stack->pins, stack->pin_count, package));
     iw_error_clear(&ignored);
     return found;
 }

@@ -15,13 +15,9 @@ enum { MOST_TOOLS = 100 };
 
 static bool names_itself(const iw_stack *stack, const char *tool)
 {
-    for (size_t i = 0; i < stack->pin_count; i++)
-        if (strcmp(stack->pins[i].name, tool) == 0 &&
-            strcmp(stack->pins[i].place.file, stack->path) == 0)
-            return true;
-    for (size_t i = 0; i < stack->package_count; i++)
-        if (strcmp(stack->packages[i].name, tool) == 0) return true;
-    return false;
+    const iw_pin *pin = iw_find_pin(stack->pins, stack->pin_count, tool);
+    return (pin && strcmp(pin->place.file, stack->path) == 0) ||
+           iw_find_pin(stack->packages, stack->package_count, tool);
 }
 
 static int put_pin(const char *draft, const iw_stack *stack, const char *tool, const char *version,
@@ -29,7 +25,7 @@ static int put_pin(const char *draft, const iw_stack *stack, const char *tool, c
 {
     iw_cleanup_free char *path = iw_path_join(draft, stack->path), *text = NULL;
     if (iw_read_file(path, STACK_LIMIT, &text, NULL, err) != 0) return -1;
-    iw_cleanup_free char *edited = iw_edit_pin(text, "pins", tool, version);
+    iw_cleanup_free char *edited = iw_edit_stack(text, stack, tool, version);
     return iw_write_passing(path, edited, strlen(edited), 0644, err);
 }
 
