@@ -472,7 +472,8 @@ class Oci(sharing.Shared):
         server = self.liar(manifest=registry.always(429, Retry_After=100000))
         rig = self.trusting()
         env = {"PATH": os.environ["PATH"], "HOME": str(rig.folder), "IRONWHEEL_CONFIG": str(rig.config), "IRONWHEEL_CACHE": str(rig.folder / "cache")}
-        pull = subprocess.Popen([PROGRAM, "pull", "demo", server.place()], env=env, cwd=rig.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pull = subprocess.Popen([PROGRAM, "pull", "demo", server.place()], env=env, cwd=rig.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # also from a background job
         deadline = time.monotonic() + 20
         while not server.seen and time.monotonic() < deadline:
             time.sleep(0.05)
