@@ -15,22 +15,13 @@ static bool is_wanted(const iw_check_choice *choice, const iw_check *check)
     return choice->names->count == 0 || iw_strings_has(choice->names, check->name);
 }
 
-/* NULL where the bundle has none. */
-static iw_node *bundled(iw_plan *plan, const char *name)
-{
-    for (size_t i = 0; i < plan->node_count; i++)
-        if (plan->nodes[i].in_bundle && strcmp(plan->nodes[i].recipe->name, name) == 0)
-            return &plan->nodes[i];
-    return NULL;
-}
-
 static int find_chosen(const iw_session *session, const iw_check_choice *choice, iw_node **chosen,
                        iw_error *err)
 {
     for (size_t i = 0; i < choice->package_count; i++) {
         if (iw_session_node(session, choice->packages[i], &chosen[i], err) != 0) return -1;
         const iw_recipe *recipe = chosen[i]->recipe;
-        iw_node *other = bundled(session->plan, recipe->name);
+        iw_node *other = iw_plan_find_bundled(session->plan, recipe->name);
         if (other && strcmp(choice->packages[i], recipe->name) == 0) {
             chosen[i] = other; /* of several versions the bundle's */
             recipe = other->recipe;
@@ -82,7 +73,7 @@ static void hold(struct need *need, const iw_node *node)
 
 static void hold_named(struct need *need, const char *name)
 {
-    const iw_node *node = bundled(need->plan, name);
+    const iw_node *node = iw_plan_find_bundled(need->plan, name);
     if (node) hold(need, node);
 }
 
@@ -99,9 +90,9 @@ static void note_left_out(const iw_session *session, const iw_recipe *recipe, co
 static bool hold_for_check(struct need *need, const iw_session *session, const iw_recipe *recipe,
                            const iw_check *check)
 {
-    for (size_t i = 0; i < check->requires.count; i++) {
-        if (bundled(need->plan, check->requires.items[i])) continue;
-        note_left_out(session, recipe, check, check->requires.items[i]);
+    const char *lacks = iw_prove_lacks(need->plan, check);
+    if (lacks) {
+        note_left_out(session, recipe, check, lacks);
         return false;
     }
     for (size_t i = 0; i < check->requires.count; i++) hold_named(need, check->requires.items[i]);
@@ -130,7 +121,7 @@ static int narrow(const iw_session *session, const iw_check_choice *choice, iw_n
                        "no such check can run: stack %s lacks what they require",
                        session->stack->name);
     /* A bundle's python3 is this launcher. */
-    const iw_node *python = bundled(plan, "python");
+    const iw_node *python = iw_plan_find_bundled(plan, "python");
     if (python && held[python->index]) hold_named(&need, "ironwheel-launcher");
     for (size_t i = 0; i < plan->node_count; i++) plan->nodes[i].in_bundle = held[i];
     return 0;

@@ -36,6 +36,9 @@ void iw_proof_free(struct iw_proof *verdict);
  * IW_E_CHECK where a file is broken. */
 int iw_prove_audit(const iw_session *session, const char *environment, struct iw_proof *verdict,
                    iw_error *err);
+/* What the check requires and the bundle hasn't, so that it is left out; NULL where it applies.
+ * Borrowed. */
+const char *iw_prove_lacks(const iw_plan *plan, const iw_check *check);
 /* Where checks run: the toolchain's root where it is there, else the small one, which a rig that
  * builds nothing can have without a compiler. *root owned by the caller; NULL without a sandbox. */
 int iw_prove_root(iw_session *session, char **root, iw_error *err);

@@ -13,17 +13,11 @@
 
 /* --- checks --------------------------------------------------------------- */
 
-static bool has_package(const iw_plan *plan, const char *name)
-{
-    const iw_node *node = iw_plan_find(plan, name, NULL);
-    return node && node->in_bundle;
-}
-
-static bool applies(const iw_plan *plan, const iw_check *check)
+const char *iw_prove_lacks(const iw_plan *plan, const iw_check *check)
 {
     for (size_t i = 0; i < check->requires.count; i++)
-        if (!has_package(plan, check->requires.items[i])) return false;
-    return true;
+        if (!iw_plan_find_bundled(plan, check->requires.items[i])) return check->requires.items[i];
+    return NULL;
 }
 
 struct iw_proof iw_proof_new(void)
@@ -81,7 +75,7 @@ static void add_jobs(struct job_list *list, const iw_plan *plan, const struct iw
                      const char *package, const iw_check *checks, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!applies(plan, &checks[i])) continue;
+        if (iw_prove_lacks(plan, &checks[i])) continue;
         if (only && only->names->count && !iw_strings_has(only->names, checks[i].name)) continue;
         iw_grow((void **)&list->items, &list->capacity, list->count + 1, sizeof *list->items);
         list->items[list->count++] = (iw_check_job){package, &checks[i]};

@@ -19,6 +19,14 @@ iw_node *iw_plan_find(const iw_plan *plan, const char *name, const char *version
     return NULL;
 }
 
+iw_node *iw_plan_find_bundled(const iw_plan *plan, const char *name)
+{
+    for (size_t i = 0; i < plan->node_count; i++)
+        if (plan->nodes[i].in_bundle && strcmp(plan->nodes[i].recipe->name, name) == 0)
+            return &plan->nodes[i];
+    return NULL;
+}
+
 /* --- reuse ---------------------------------------------------------------- */
 
 static bool contents_known(const iw_node *node)

@@ -101,6 +101,9 @@ char *iw_plan_inputs(const iw_plan *plan, const iw_node *node);
 int iw_plan_note(const iw_plan *plan, const iw_node *node, iw_store *store, iw_error *err);
 iw_node *iw_plan_find(const iw_plan *plan, const char *name,
                       const char *version); /* version NULL: any; NULL where absent */
+/* The one of that name in the bundle, which may be built with another version; NULL where there is
+ * none. */
+iw_node *iw_plan_find_bundled(const iw_plan *plan, const char *name);
 /* Text for `why PACKAGE`: who needs it, what changed since the last time, what it waits for. Caller
  * frees. */
 int iw_plan_why(const iw_plan *plan, iw_store *store, const char *name, char **out, iw_error *err);

@@ -328,9 +328,9 @@ static uint8_t *join(const uint8_t bytes[64], const char *comment, size_t *lengt
     return whole;
 }
 
-static void prehash(const void *data, size_t length, uint8_t out[64])
+static void prehash(const void *data, size_t length, uint8_t out[IW_PREHASH])
 {
-    crypto_generichash(out, 64, data, length, NULL, 0);
+    crypto_generichash(out, IW_PREHASH, data, length, NULL, 0);
 }
 
 char *iw_sign_prehashed(const iw_secret_key *key, const uint8_t digest[IW_PREHASH],
@@ -342,7 +342,7 @@ char *iw_sign_prehashed(const iw_secret_key *key, const uint8_t digest[IW_PREHAS
     char id[IW_KEY_ID];
     iw_key_id(&key->open, id);
     memcpy(file.number, key->open.number, sizeof file.number);
-    crypto_sign_detached(file.bytes, NULL, digest, 64, key->bytes);
+    crypto_sign_detached(file.bytes, NULL, digest, IW_PREHASH, key->bytes);
     uint8_t *whole = join(file.bytes, comment, &joined);
     crypto_sign_detached(whole_signature, NULL, whole, joined, key->bytes);
     free(whole);
@@ -354,7 +354,7 @@ char *iw_sign_prehashed(const iw_secret_key *key, const uint8_t digest[IW_PREHAS
 
 char *iw_sign(const iw_secret_key *key, const void *data, size_t length, const char *comment)
 {
-    uint8_t digest[64];
+    uint8_t digest[IW_PREHASH];
     prehash(data, length, digest);
     return iw_sign_prehashed(key, digest, comment);
 }
@@ -467,7 +467,7 @@ int iw_signature_check_comment(const iw_signature *signature, const iw_public_ke
 int iw_signature_check(const iw_signature *signature, const iw_public_key *key, const void *data,
                        size_t length, const char *where, iw_error *err)
 {
-    uint8_t digest[64];
+    uint8_t digest[IW_PREHASH];
     if (iw_signature_check_comment(signature, key, where, err) != 0) return -1;
     prehash(data, length, digest);
     return crypto_sign_verify_detached(signature->bytes, digest, sizeof digest, key->bytes) == 0
