@@ -641,15 +641,15 @@ int iw_archive_lay_from(const iw_archive_source *source, const char *name, const
     return lay((decoder){.fd = -1, .source = source}, name, folder, NULL, expected, NULL, err);
 }
 
-int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path),
-                       void *context, iw_error *err)
+typedef int (*on_member)(void *context, struct archive *archive, struct archive_entry *entry,
+                         const char *path);
+
+/* What `each` says of every file's and link's admitted path, until it isn't 0. */
+static int each_member(struct archive *archive, input *in, on_member each, void *context,
+                       iw_error *err)
 {
-    input in;
-    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
-    open_input(&in, fd, name);
-    struct archive *archive = new_reader();
     struct archive_entry *entry;
-    int status = open_reader(archive, &in, err), read = ARCHIVE_EOF;
+    int status = open_reader(archive, in, err), read = ARCHIVE_EOF;
     while (status == 0 && ((read = archive_read_next_header(archive, &entry)) == ARCHIVE_OK ||
                            read == ARCHIVE_WARN)) {
         iw_cleanup_free char *path = NULL;
@@ -657,13 +657,71 @@ int iw_archive_members(int fd, const char *name, int (*each)(void *context, cons
         if (!raw || archive_entry_filetype(entry) == AE_IFDIR || iw_name_admit(raw, 0, &path) ||
             !path)
             continue;
-        status = each(context, path);
+        status = each(context, archive, entry, path);
     }
-    if (status == 0 && read != ARCHIVE_EOF) status = archive_failure(archive, &in, err);
+    return status == 0 && read != ARCHIVE_EOF ? archive_failure(archive, in, err) : status;
+}
+
+static int read_members(int fd, const char *name, on_member each, void *context, iw_error *err)
+{
+    input in;
+    locale_t old = (locale_t)0, utf8 = iw_enter_utf8(&old);
+    open_input(&in, fd, name);
+    struct archive *archive = new_reader();
+    int status = each_member(archive, &in, each, context, err);
     archive_read_free(archive);
     free(in.buffer);
     iw_leave_utf8(utf8, old);
     return status;
+}
+
+struct listing {
+    int (*each)(void *context, const char *path);
+    void *context;
+};
+
+static int list_member(void *context, struct archive *archive, struct archive_entry *entry,
+                       const char *path)
+{
+    const struct listing *listing = context;
+    (void)archive, (void)entry;
+    return listing->each(listing->context, path);
+}
+
+int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path),
+                       void *context, iw_error *err)
+{
+    struct listing listing = {each, context};
+    return read_members(fd, name, list_member, &listing, err);
+}
+
+struct wanted_text {
+    const char *glob;
+    size_t limit;
+    char *text;
+};
+
+static int read_member(void *context, struct archive *archive, struct archive_entry *entry,
+                       const char *path)
+{
+    struct wanted_text *wanted = context;
+    la_int64_t size = archive_entry_size(entry);
+    if (archive_entry_filetype(entry) != AE_IFREG || size < 0 || (uint64_t)size > wanted->limit ||
+        !iw_glob_match(wanted->glob, path))
+        return 0;
+    wanted->text = iw_realloc(NULL, (size_t)size + 1);
+    la_ssize_t got = archive_read_data(archive, wanted->text, (size_t)size);
+    wanted->text[got > 0 ? got : 0] = '\0';
+    return 1;
+}
+
+int iw_archive_text(int fd, const char *name, const char *glob, size_t limit, char **text,
+                    iw_error *err)
+{
+    struct wanted_text wanted = {.glob = glob, .limit = limit};
+    int status = read_members(fd, name, read_member, &wanted, err);
+    *text = wanted.text;
+    return status < 0 ? -1 : 0;
 }
 
 /* --- the content digest alone --------------------------------------------- */

@@ -38,5 +38,9 @@ void iw_leave_utf8(locale_t locale, locale_t old);
  * (which is returned). */
 int iw_archive_members(int fd, const char *name, int (*each)(void *context, const char *path),
                        void *context, iw_error *err);
+/* The first file of at most `limit` bytes whose cleaned path matches `glob`: *text (owned by the
+ * caller), or NULL. Reads no further, so that no digest is known. */
+int iw_archive_text(int fd, const char *name, const char *glob, size_t limit, char **text,
+                    iw_error *err);
 
 #endif

@@ -81,6 +81,11 @@ int iw_store_take_artifact(iw_store *store, const char *temporary, iw_artifact *
 int iw_store_lay_artifact(iw_store *store, const iw_artifact *artifact, const char *folder,
                           const iw_strings *skip, iw_error *err);
 
+/* The text of an artifact's first file of at most `limit` bytes whose path matches `glob`, or NULL;
+ * caller frees. What it says is a hint: nothing is held against the artifact's digests. */
+int iw_store_read_artifact(iw_store *store, const iw_artifact *artifact, const char *glob,
+                           size_t limit, char **text, iw_error *err);
+
 /* --- measured times ------------------------------------------------------- */
 
 #define IW_MEASURE_CPU                                                                             \

@@ -554,6 +554,16 @@ int iw_store_lay_artifact(iw_store *store, const iw_artifact *artifact, const ch
     return iw_wrap(err, "laying %s %s", artifact->name, artifact->version);
 }
 
+int iw_store_read_artifact(iw_store *store, const iw_artifact *artifact, const char *glob,
+                           size_t limit, char **text, iw_error *err)
+{
+    iw_cleanup_free char *path = iw_artifact_path(store->root, artifact->build_key, ".tar.zst");
+    iw_cleanup_fd int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    *text = NULL;
+    if (fd < 0) return iw_fail_errno(err, IW_E_IO, "can't open %s", path);
+    return iw_archive_text(fd, path, glob, limit, text, err);
+}
+
 /* --- rebuilding the index ------------------------------------------------- */
 
 typedef struct importer {

@@ -850,6 +850,12 @@ static void test_pack_order(void **state)
                                            "env/b/file", "env/b/link", "env/b-a"};
     for (size_t i = 0; i < 6; i++) assert_string_equal(members.items[i], expected[i]);
     assert_int_equal(members.count, 11);
+    iw_cleanup_free char *text = NULL, *none = NULL, *link = NULL;
+    kit_ok(iw_archive_text(fd, path, "env/**/fi*", 100, &text, &err));
+    assert_string_equal(text, "content");
+    kit_ok(iw_archive_text(fd, path, "env/large", 100, &none, &err));
+    kit_ok(iw_archive_text(fd, path, "env/b/link", 100, &link, &err));
+    assert_null(none), assert_null(link);
     iw_strings_free(&first);
     iw_strings_free(&members);
 }
