@@ -10,10 +10,12 @@
 #include "base/path.h"
 #include "recipe/version.h"
 #include "upgrade/bump.h"
+#include "upgrade/clash.h"
 #include "upgrade/draft.h"
 #include "upgrade/metadata.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
+#include "upgrade/requirement.h"
 #include "upgrade/solve.h"
 #include "upgrade/tools.h"
 #include "upgrade/trial.h"
@@ -37,7 +39,7 @@ struct all {
     size_t count;
     iw_choices choices; /* of all of them, by index */
     json_t *banned;     /* {name: why}: tried, and kept back */
-    json_t *limits;     /* {name: [{conditions, by}]}: what building others needs of it */
+    json_t *limits; /* {name: [{conditions, by, to}]}: what others need of it, to build or run */
     json_t *tools, *selected;
     json_t *pinned;     /* {tool: version}: as iw_settle_tools has it */
     json_t *unpinnable; /* {tool: true}: the stack didn't build with the newer one */
@@ -48,14 +50,14 @@ struct all {
 
 /* --- the state ------------------------------------------------------------------ */
 
-/* What was kept back, and which tools can't be pinned, needn't be found out again when the run goes
- * on. */
+/* What was kept back or held, and which tools can't be pinned, needn't be found out again when the
+ * run goes on. */
 static int keep_state(const struct all *all, iw_error *err)
 {
     const iw_bump_options *o = all->trial.options;
-    json_t *state =
-        json_pack("{s:s,s:s,s:s,s:s,s:O,s:O}", "root", o->root, "stack", o->stack, "name", ALL,
-                  "to", "newest", "banned", all->banned, "unpinnable", all->unpinnable);
+    json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:O,s:O,s:O}", "root", o->root, "stack", o->stack,
+                              "name", ALL, "to", "newest", "banned", all->banned, "unpinnable",
+                              all->unpinnable, "limits", all->limits);
     iw_cleanup_free char *path = iw_trial_state(all->trial.folder),
                          *text = json_dumps(state, JSON_INDENT(1));
     int status = iw_write_file(path, text, strlen(text), 0644, err);
@@ -69,9 +71,11 @@ static void take_state(struct all *all)
     if (!all->trial.options->resume || iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0)
         return;
     json_t *state = json_loads(text, 0, NULL), *banned = json_object_get(state, "banned"),
-           *unpinnable = json_object_get(state, "unpinnable");
+           *unpinnable = json_object_get(state, "unpinnable"),
+           *limits = json_object_get(state, "limits");
     if (json_is_object(banned)) json_object_update(all->banned, banned);
     if (json_is_object(unpinnable)) json_object_update(all->unpinnable, unpinnable);
+    if (json_is_object(limits)) json_object_update(all->limits, limits);
     json_decref(state);
 }
 
@@ -177,17 +181,29 @@ static int ask_all(struct all *all, iw_error *err)
 
 /* --- which hold together ------------------------------------------------------------ */
 
+/* What the stack's own release says where it was built, patches of its metadata included. */
+static char *built_metadata(const struct all *all, const iw_node *node)
+{
+    char *text = NULL;
+    if (node->action == IW_ACTION_REUSE)
+        (void)!iw_store_read_artifact(all->trial.options->store, &node->artifact,
+                                      "lib/python*/site-packages/*.dist-info/METADATA",
+                                      METADATA_LIMIT, &text, NULL);
+    return text;
+}
+
 static int needs_of(void *context, const iw_choice *choice, size_t version, iw_strings *out,
                     iw_error *err)
 {
     struct all *all = context;
     const struct package *package = &all->packages[choice - all->choices.items];
     const char *url = package->metadata.items[version];
-    iw_cleanup_free char *text = NULL;
+    bool own = version + 1 == choice->versions.count;
+    iw_cleanup_free char *text = own ? built_metadata(all, package->node) : NULL;
     iw_metadata metadata = {0};
     iw_error why = IW_ERROR_INIT;
-    if (!*url) return 0;
-    if (iw_fetch_text(url, METADATA_LIMIT, &all->fetch, &text, NULL, &why) != 0) {
+    if (!text && !*url) return 0;
+    if (!text && iw_fetch_text(url, METADATA_LIMIT, &all->fetch, &text, NULL, &why) != 0) {
         bool stop = why.kind == IW_E_CANCELLED; /* without it, the sdist tells later */
         if (stop) iw_error_move(err, &why);
         iw_error_clear(&why);
@@ -235,15 +251,15 @@ static void start_choice(const struct all *all, iw_choice *choice)
         choice->at++;
     }
     if (limit)
-        choice->why = iw_format("%s needs %s%s to build", iw_json_get(limit, "by"), choice->name,
-                                iw_json_get(limit, "conditions"));
+        choice->why = iw_format("%s needs %s%s to %s", iw_json_get(limit, "by"), choice->name,
+                                iw_json_get(limit, "conditions"), iw_json_get(limit, "to"));
 }
 
-/* Building another package asks for an older release of one that moves, too: it gives way where
- * that is still newer than what the stack has. */
-static bool give_way(void *context, const char *name, const char *conditions, const char *by)
+/* Another package asks for an older release of one that moves, too: it gives way where that is
+ * still newer than what the stack has. */
+static bool hold_within(struct all *all, const char *name, const char *conditions, const char *by,
+                        const char *to)
 {
-    struct all *all = context;
     iw_choice *choice = iw_choices_find(&all->choices, name);
     iw_version parsed;
     if (!choice || iw_json_get(all->banned, name)) return false;
@@ -255,10 +271,16 @@ static bool give_way(void *context, const char *name, const char *conditions, co
         if (!json_object_get(all->limits, name))
             json_object_set_new(all->limits, name, json_array());
         json_array_append_new(json_object_get(all->limits, name),
-                              json_pack("{s:s,s:s}", "conditions", conditions, "by", by));
+                              json_pack("{s:s,s:s,s:s}", "conditions", conditions, "by", by, "to",
+                                        to));
         return true;
     }
     return false;
+}
+
+static bool give_way(void *context, const char *name, const char *conditions, const char *by)
+{
+    return hold_within(context, name, conditions, by, "build");
 }
 
 static size_t limit_count(const struct all *all)
@@ -401,17 +423,33 @@ static int draft_all(struct all *all, iw_error *err)
 
 /* --- who is to blame -------------------------------------------------------------------- */
 
+/* What failed: packages, and of each what came of its check, or "" where it was no check. */
+struct failures {
+    iw_strings names, said;
+};
+
 struct listening {
     const iw_sink *next;
-    iw_strings failed; /* names of packages */
+    struct failures failed;
 };
+
+static void failures_free(struct failures *failures)
+{
+    iw_strings_free(&failures->names);
+    iw_strings_free(&failures->said);
+}
 
 static void on_event(void *context, const iw_event *event)
 {
     struct listening *listening = context;
     if (event->type == IW_EVENT_FAILED && event->subject) {
-        iw_cleanup_free char *name = iw_strndup(event->subject, strcspn(event->subject, "/"));
-        if (!iw_strings_has(&listening->failed, name)) iw_strings_add(&listening->failed, name);
+        bool check = event->part && event->detail && strcmp(event->phase, "check") == 0;
+        iw_cleanup_free char *name = iw_strndup(event->subject, strcspn(event->subject, "/")),
+                             *said = check
+                                         ? iw_format("its check %s %s", event->part, event->detail)
+                                         : iw_strdup("");
+        iw_strings_add(&listening->failed.names, name);
+        iw_strings_add(&listening->failed.said, said);
     }
     iw_emit(listening->next, *event);
 }
@@ -432,43 +470,101 @@ static void unpin(struct all *all, const char *name)
 /* Grows with each round that failed: what the next one does otherwise. */
 static size_t lesson_count(const struct all *all)
 {
-    return json_object_size(all->banned) + json_object_size(all->unpinnable);
+    return json_object_size(all->banned) + json_object_size(all->unpinnable) + limit_count(all);
+}
+
+/* `asks` needs `need`, which isn't what the draft has of it: the release that is too new gives way,
+ * to the stack's own at worst; where that wouldn't do either, the one that asks. */
+static void settle_clash(struct all *all, const char *asks, const iw_requirement *need)
+{
+    iw_choice *other = iw_choices_find(&all->choices, need->name);
+    iw_version own;
+    iw_cleanup_free char *why =
+        iw_format("%s needs %s%s to run", asks, need->name, need->conditions);
+    if (other && iw_strings_has(&all->drafted, need->name)) {
+        if (hold_within(all, need->name, need->conditions, asks, "run")) return;
+        bool asked = iw_version_parse(other->versions.items[other->versions.count - 1], &own) &&
+                     iw_version_meets(&own, need->conditions, NULL);
+        if (asked || !iw_strings_has(&all->drafted, asks)) {
+            ban(all, need->name, why);
+            return;
+        }
+    }
+    if (iw_strings_has(&all->drafted, asks)) ban(all, asks, why);
+}
+
+/* Packages that don't go together, by what pip says in a check's last lines: not the fault of whose
+ * check it is. */
+static bool take_clashes(struct all *all, const char *said)
+{
+    iw_slice rest = iw_slice_of(said), line;
+    bool any = false;
+    while (iw_slice_next(&rest, '\n', &line)) {
+        iw_clash clash;
+        if (!iw_clash_read(line, iw_plan_python(all->trial.before.plan), &clash)) continue;
+        settle_clash(all, clash.asks, &clash.need);
+        iw_clash_clear(&clash);
+        any = true;
+    }
+    return any;
+}
+
+/* What a check says of itself, and its last line, which tells the most. Caller frees. */
+static char *shorten(const char *said)
+{
+    size_t first = strcspn(said, "\n"), end = strlen(said);
+    while (end > first && strchr("\n \t", said[end - 1])) end--;
+    size_t last = end;
+    while (last > first && said[last - 1] != '\n') last--;
+    if (last <= first) return iw_strndup(said, first);
+    iw_slice line = iw_slice_trim((iw_slice){said + last, end - last});
+    return iw_format("%.*s %.*s", (int)first, said, (int)line.length, line.data);
 }
 
 /* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */
-static size_t blame(struct all *all, const iw_strings *failed, const char *why)
+static void blame_one(struct all *all, const char *name, const char *why)
+{
+    if (iw_strings_has(&all->drafted, name)) {
+        ban(all, name, why);
+        return;
+    }
+    unpin(all, name);
+    const iw_plan *plan = all->trial.after.plan; /* NULL where the draft has none */
+    const iw_node *node = plan ? iw_plan_find(plan, name, NULL) : NULL;
+    for (size_t k = 0; node && k < node->laid_count; k++) {
+        unpin(all, node->laid[k]->recipe->name);
+        if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
+            ban(all, node->laid[k]->recipe->name, why);
+    }
+}
+
+static size_t blame(struct all *all, const struct failures *failed, const char *why)
 {
     size_t before = lesson_count(all);
-    for (size_t i = 0; i < failed->count; i++) {
-        if (iw_strings_has(&all->drafted, failed->items[i])) {
-            ban(all, failed->items[i], why);
-            continue;
-        }
-        unpin(all, failed->items[i]);
-        const iw_plan *plan = all->trial.after.plan; /* NULL where the draft has none */
-        const iw_node *node = plan ? iw_plan_find(plan, failed->items[i], NULL) : NULL;
-        for (size_t k = 0; node && k < node->laid_count; k++) {
-            unpin(all, node->laid[k]->recipe->name);
-            if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
-                ban(all, node->laid[k]->recipe->name, why);
-        }
+    for (size_t i = 0; i < failed->names.count; i++) {
+        const char *said = failed->said.items[i];
+        iw_cleanup_free char *own = *said ? shorten(said) : NULL;
+        if (!*said || !take_clashes(all, said))
+            blame_one(all, failed->names.items[i], own ? own : why);
     }
     return lesson_count(all) - before;
 }
 
 /* By the events of builds and checks, else by what the message names; the last that was moved where
  * nothing is named. */
-static void find_culprits(struct all *all, iw_strings *failed, const iw_error *why)
+static void find_culprits(struct all *all, const struct failures *failed, const iw_error *why)
 {
     const char *text = iw_error_text(why);
+    iw_cleanup_strings iw_strings named = {0};
+    size_t before = lesson_count(all);
     if (blame(all, failed, text)) return;
-    iw_strings_free(failed);
     for (size_t i = 0; i < all->drafted.count; i++)
-        if (mentions(text, all->drafted.items[i])) iw_strings_add(failed, all->drafted.items[i]);
-    for (size_t i = 0; failed->count == 0 && i < all->count; i++)
+        if (mentions(text, all->drafted.items[i])) iw_strings_add(&named, all->drafted.items[i]);
+    for (size_t i = 0; named.count == 0 && i < all->count; i++)
         if (mentions(text, all->choices.items[i].name))
-            iw_strings_add(failed, all->choices.items[i].name);
-    if (blame(all, failed, text) == 0) ban(all, all->drafted.items[all->drafted.count - 1], text);
+            iw_strings_add(&named, all->choices.items[i].name);
+    for (size_t i = 0; i < named.count; i++) blame_one(all, named.items[i], text);
+    if (lesson_count(all) == before) ban(all, all->drafted.items[all->drafted.count - 1], text);
 }
 
 /* Whether what is drafted is at fault: recipes that don't go together (two versions of a tool where
@@ -507,7 +603,7 @@ static int build_once(struct all *all, bool *again, iw_error *err)
         iw_trial_undraft(&all->trial);
     } else if (status != 0) iw_error_move(err, &why);
     iw_error_clear(&why);
-    iw_strings_free(&listening.failed);
+    failures_free(&listening.failed);
     return status == 0 || *again ? 0 : -1;
 }
 

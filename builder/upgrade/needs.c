@@ -44,21 +44,26 @@ static char *asked_before(const iw_strings *list, const char *name, const char *
     return NULL;
 }
 
+/* The version that the stack has today, else the tree's newest; NULL where the tree has none. */
+static const char *version_today(const iw_release *release, const char *name)
+{
+    iw_list versions;
+    const iw_node *node = iw_plan_find(release->plan, name, NULL);
+    if (node) return node->recipe->version;
+    return iw_catalog_versions(release->catalog, name, &versions, NULL) == 0
+               ? iw_version_newest(&versions)
+               : NULL;
+}
+
 /* The version that a need leads to: its own, one that was moved along, the stack's, or the tree's
  * newest; NULL where the tree has none. In the arena of a catalog, or the tools'. */
 static const char *version_of(const iw_release *release, const char *name, const iw_need *need)
 {
     const char *moved = iw_json_get(release->tools, name);
-    iw_list versions;
     if (moved) return moved;
     if (need && need->version) return need->version;
     const char *selected = release->selected ? iw_json_get(release->selected, name) : NULL;
-    const iw_node *node = iw_plan_find(release->plan, name, NULL);
-    if (selected) return selected;
-    if (node) return node->recipe->version;
-    return iw_catalog_versions(release->catalog, name, &versions, NULL) == 0
-               ? iw_version_newest(&versions)
-               : NULL;
+    return selected ? selected : version_today(release, name);
 }
 
 /* --- moving a tool along -------------------------------------------------------- */
@@ -277,9 +282,10 @@ static int take_one(iw_release *release, const iw_needs *listed, const char *tex
         return 0;
     }
     const iw_need *ours = find_need(listed, need.name);
-    const char *have = version_of(release, need.name, ours);
+    const char *have = version_of(release, need.name, ours),
+               *today = ours && ours->version ? ours->version : version_today(release, need.name);
     iw_cleanup_free char *old = asked_before(before, need.name, python);
-    bool denied = old && (!have || !meets(have, old)); /* so was the old release */
+    bool denied = old && (!today || !meets(today, old)); /* so was the old release */
     if (!ours && !old) status = take_new(release, &need, run, have, err);
     if (status == 0 && have && !denied && !meets(have, need.conditions)) {
         bool tool = !run || release->depth;

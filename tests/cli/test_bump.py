@@ -119,13 +119,14 @@ class Bump(unittest.TestCase):
         cls.world.server.files["/simple/tone/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": "tone", "files": list(cls.index.values())}).encode()
         cls.world.server.types["/simple/tone/"] = JSON
 
-    def others(self, name, *versions, needs=""):
+    def others(self, name, *versions, needs="", info="", install=""):
         """Releases of another project behind an index that tells no more than their digests, and a recipe of the first."""
         links = ""
         for version in versions:
             file = f"{name}-{version}.tar.gz"
             digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f'#include <stdio.h>\nint main(void) {{ return puts("{name} {version}") < 0; }}\n',
-                                                                            f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c")}))
+                                                                            f"{name}-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{info}",
+                                                                            f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c") + install}))
             links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
             if version == versions[0]:
                 self.world.write(f"recipes/{name}/{version}.yaml", f"name: {name}\nversion: {version}\nsummary: Rings\nlicence: MIT\nsources:\n"
@@ -503,6 +504,50 @@ class Bump(unittest.TestCase):
         self.assertEqual({name: one.get("to") for name, one in found.items()}, {"tone": "1.1", "bell": "3.0", "gong": "2.0"})
         self.assertEqual(found["tone"]["cause"], "1.2 needs bell>=5, and there is only 3.0")
         self.assertEqual(found["gong"]["cause"], "tone needs gong>=1.5,<3 to build")
+
+    def test_all_what_both_releases_ask_for(self):
+        """A need that the old release had, too, and that another one's newest release doesn't meet."""
+        self.others("fife", "1.0", "2.0", info="Requires-Dist: tuba<2\n")
+        self.others("tuba", "1.0", "1.5", "2.0")
+        self.world.stack("tones", {"fife": "1.0", "tuba": "1.0"})
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual((found["fife"]["to"], found["tuba"]["to"]), ("2.0", "1.5"))
+        self.assertEqual(found["tuba"]["cause"], "fife 2.0 needs tuba<2")
+
+    def test_all_what_an_unmoved_release_asks_for(self):
+        """The index tells nothing of it: what was built does."""
+        w = self.world
+        self.others("fife", "1.0", install="\tinstall -D -m 644 PKG-INFO $(DESTDIR)$(PREFIX)/lib/python3.11/site-packages/fife-1.0.dist-info/METADATA\n", info="Requires-Dist: tuba<2\n")
+        self.others("tuba", "1.0", "1.5", "2.0")
+        w.stack("tones", {"fife": "1.0", "tuba": "1.0"})
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        self.assertEqual({one["name"]: one.get("to") for one in report["packages"]}, {"fife": None, "tuba": "2.0"})
+        w.run("build", "tones")
+        report, _ = self.bump("--all", "--min-age", "0", "--dry-run")
+        self.assertEqual({one["name"]: one.get("to") for one in report["packages"]}, {"fife": None, "tuba": "1.5"})
+
+    def test_all_blames_whom_pip_names(self):
+        """Two that don't go together by pip's `check`, whose check it isn't; and one whose own check fails. The rest goes on."""
+        w = self.world
+        self.others("lute", "1.0", "2.0")
+        self.others("fife", "1.0", "2.0")
+        self.others("tuba", "1.0", "1.5", "2.0")
+        self.others("harp", "1.0", "2.0")
+        for name, check in {"lute": """
+                if test "$("$IRONWHEEL_ENVIRONMENT/bin/tuba")" = "tuba 2.0"; then
+                    echo "fife 2.0 has requirement tuba<2,>=1, but you have tuba 2.0."
+                    exit 1
+                fi""", "harp": """
+                test "$("$IRONWHEEL_ENVIRONMENT/bin/harp")" = "harp 1.0" || { echo "listening"; echo "out of tune"; exit 1; }"""}.items():
+            recipe = w.tree / f"recipes/{name}/1.0.yaml"
+            recipe.write_text(recipe.read_text() + f"checks:\n  - name: consistent\n    shell: |{check}\n")
+        w.stack("tones", {name: "1.0" for name in ("lute", "fife", "tuba", "harp")})
+        report, _ = self.bump("--all", "--min-age", "0", "--no-proof", status=1)
+        found = {one["name"]: one for one in report["packages"]}
+        self.assertEqual({name: one.get("to") for name, one in found.items()}, {"lute": "2.0", "fife": "2.0", "tuba": "1.5", "harp": None})
+        self.assertEqual(found["tuba"]["cause"], "fife needs tuba<2,>=1 to run")
+        self.assertEqual(found["harp"]["cause"], "its check consistent ended with exit status 1; its last lines: out of tune")
 
     def test_all_where_recipes_dont_go_together(self):
         """A tool that moves for one package alone, beside another that stands on the old one: the package is kept back, the rest goes on, and isn't held by what it asked for."""
