@@ -12,6 +12,7 @@
 #include "upgrade/bump.h"
 #include "upgrade/clash.h"
 #include "upgrade/draft.h"
+#include "upgrade/learn.h"
 #include "upgrade/metadata.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
@@ -423,7 +424,7 @@ static int draft_all(struct all *all, iw_error *err)
 
 /* --- who is to blame -------------------------------------------------------------------- */
 
-/* What failed: packages, and of each what came of its check, or "" where it was no check. */
+/* What failed: packages, and of each what was said of that, or "". */
 struct failures {
     iw_strings names, said;
 };
@@ -439,15 +440,22 @@ static void failures_free(struct failures *failures)
     iw_strings_free(&failures->said);
 }
 
+/* "its check import …", or "a/1.0 failed in compile: …": the text that follows is what was said. */
+static char *said_of(const iw_event *event, bool check)
+{
+    if (!event->detail) return iw_strdup("");
+    return check ? iw_format("its check %s %s", event->part, event->detail)
+                 : iw_format("%s failed in %s: %s", event->subject,
+                             event->phase ? event->phase : "its build", event->detail);
+}
+
 static void on_event(void *context, const iw_event *event)
 {
     struct listening *listening = context;
     if (event->type == IW_EVENT_FAILED && event->subject) {
-        bool check = event->part && event->detail && strcmp(event->phase, "check") == 0;
+        bool check = event->part && event->phase && strcmp(event->phase, "check") == 0;
         iw_cleanup_free char *name = iw_strndup(event->subject, strcspn(event->subject, "/")),
-                             *said = check
-                                         ? iw_format("its check %s %s", event->part, event->detail)
-                                         : iw_strdup("");
+                             *said = said_of(event, check);
         iw_strings_add(&listening->failed.names, name);
         iw_strings_add(&listening->failed.said, said);
     }
@@ -509,7 +517,8 @@ static bool take_clashes(struct all *all, const char *said)
     return any;
 }
 
-/* What a check says of itself, and its last line, which tells the most. Caller frees. */
+/* What is said first, and the line behind it that tells most: of a build an error's, of a check the
+ * last. Caller frees. */
 static char *shorten(const char *said)
 {
     size_t first = strcspn(said, "\n"), end = strlen(said);
@@ -518,7 +527,10 @@ static char *shorten(const char *said)
     while (last > first && said[last - 1] != '\n') last--;
     if (last <= first) return iw_strndup(said, first);
     iw_slice line = iw_slice_trim((iw_slice){said + last, end - last});
-    return iw_format("%.*s %.*s", (int)first, said, (int)line.length, line.data);
+    iw_cleanup_free char *end_line = iw_strndup(line.data, line.length),
+                         *telling = iw_telling_line(end_line, said + first);
+    return iw_format("%.*s %s", (int)first, said,
+                     iw_starts_with(said, "its check ") ? end_line : telling);
 }
 
 /* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */

@@ -119,12 +119,12 @@ class Bump(unittest.TestCase):
         cls.world.server.files["/simple/tone/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": "tone", "files": list(cls.index.values())}).encode()
         cls.world.server.types["/simple/tone/"] = JSON
 
-    def others(self, name, *versions, needs="", info="", install=""):
+    def others(self, name, *versions, needs="", info="", install="", error=""):
         """Releases of another project behind an index that tells no more than their digests, and a recipe of the first."""
         links = ""
         for version in versions:
             file = f"{name}-{version}.tar.gz"
-            digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f'#include <stdio.h>\nint main(void) {{ return puts("{name} {version}") < 0; }}\n',
+            digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f'#include <stdio.h>\n{error if version != versions[0] else ""}\nint main(void) {{ return puts("{name} {version}") < 0; }}\n',
                                                                             f"{name}-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{info}",
                                                                             f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c") + install}))
             links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
@@ -548,6 +548,18 @@ class Bump(unittest.TestCase):
         self.assertEqual({name: one.get("to") for name, one in found.items()}, {"lute": "2.0", "fife": "2.0", "tuba": "1.5", "harp": None})
         self.assertEqual(found["tuba"]["cause"], "fife needs tuba<2,>=1 to run")
         self.assertEqual(found["harp"]["cause"], "its check consistent ended with exit status 1; its last lines: out of tune")
+
+    def test_all_says_why_of_each(self):
+        """Two that fail to build in one run: each is kept back with its own cause."""
+        self.others("oboe", "1.0", "2.0", error="#error out of reeds")
+        self.others("viol", "1.0", "2.0", error="#error out of strings")
+        self.world.stack("tones", {"oboe": "1.0", "viol": "1.0"})
+        report, _ = self.bump("--all", "--min-age", "0", "--no-proof", status=1)
+        found = {one["name"]: one["cause"] for one in report["packages"]}
+        self.assertIn("oboe/2.0 failed in ", found["oboe"])
+        self.assertIn("#error out of reeds", found["oboe"])
+        self.assertIn("viol/2.0 failed in ", found["viol"])
+        self.assertIn("#error out of strings", found["viol"])
 
     def test_all_where_recipes_dont_go_together(self):
         """A tool that moves for one package alone, beside another that stands on the old one: the package is kept back, the rest goes on, and isn't held by what it asked for."""
