@@ -27,23 +27,25 @@ typedef struct asked {
 /* --- telling -------------------------------------------------------------- */
 
 /* "torch/2.7.0 or torch/2.7.0+cu126": the recipes of that version, or the newest; NULL where this
- * tree has none. Caller frees. */
+ * tree has none that brings the distribution. Caller frees. */
 static char *recipe_for(const asked *a, const iw_triage_row *row)
 {
     iw_list versions = {0};
+    const char *name;
     iw_error none = IW_ERROR_INIT;
     iw_buffer out = {0};
-    if (iw_catalog_versions(a->catalog, row->package, &versions, &none) != 0) versions.count = 0;
+    if (iw_catalog_distribution(a->catalog, row->package, &name, &versions, &none) != 0)
+        versions.count = 0;
     iw_error_clear(&none);
     for (size_t i = 0; i < versions.count && row->version; i++) {
         const char *version = versions.items[i];
         size_t length = strlen(row->version);
         if (strncmp(version, row->version, length) == 0 &&
             (!version[length] || version[length] == '+'))
-            iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", row->package, version);
+            iw_buffer_add_format(&out, "%s%s/%s", out.length ? " or " : "", name, version);
     }
     if (!out.length && versions.count)
-        iw_buffer_add_format(&out, "%s/%s", row->package, iw_version_newest(&versions));
+        iw_buffer_add_format(&out, "%s/%s", name, iw_version_newest(&versions));
     return out.length ? iw_buffer_take(&out) : NULL;
 }
 

@@ -133,11 +133,13 @@ struct team {
     iw_error failure;
 };
 
-/* Rows come in their order. */
+/* Rows come in their order. Who hears them may look into the catalog, as others do meanwhile. */
 static void tell_rows(struct team *team)
 {
+    pthread_mutex_lock(&team->triage->lock);
     while (team->told < team->packages.count && team->done[team->told])
         team->row(team->context, &team->rows[team->told++]);
+    pthread_mutex_unlock(&team->triage->lock);
 }
 
 static void *work(void *context)

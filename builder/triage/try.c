@@ -205,14 +205,16 @@ static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
 static const iw_recipe *recipe_of(iw_triage *t, const char *name, const char *version)
 {
     iw_list versions;
+    const char *called;
     const iw_recipe *recipe = NULL;
     iw_error none = IW_ERROR_INIT;
     pthread_mutex_lock(&t->lock);
-    if (iw_catalog_versions(t->options.catalog, name, &versions, &none) == 0 && versions.count) {
+    if (iw_catalog_distribution(t->options.catalog, name, &called, &versions, &none) == 0 &&
+        versions.count) {
         const char *which = iw_version_newest(&versions);
         for (size_t i = 0; version && i < versions.count; i++)
             if (strcmp(versions.items[i], version) == 0) which = version;
-        iw_catalog_recipe(t->options.catalog, name, which, &recipe, &none);
+        iw_catalog_recipe(t->options.catalog, called, which, &recipe, &none);
     }
     pthread_mutex_unlock(&t->lock);
     iw_error_clear(&none);

@@ -41,6 +41,7 @@ static int open_healer(iw_healer *h, iw_error *err)
                                  .part = true,
                                  .profile = h->options->profiles[0],
                                  .deliver = h->options->deliver};
+    h->called = json_object();
     h->triages = iw_alloc(2 * h->options->profile_count * sizeof(iw_triage *));
     if (iw_maker_open(&h->maker, h->catalog, h->store, &h->making, err) != 0) return -1;
     char *folder = iw_path_join(h->maker.rig.folder, "resolve");
@@ -63,6 +64,7 @@ static void close_healer(iw_healer *h)
     for (size_t i = 0; i < h->sketch_count; i++) iw_sketch_clear(&h->sketches[i]);
     for (size_t i = 0; i < 2 * h->options->profile_count; i++) iw_triage_close(h->triages[i]);
     free(h->triages);
+    json_decref(h->called);
     free(h->decisions);
     free(h->sketches);
     free((void *)(uintptr_t)h->resolver.folder);
@@ -95,8 +97,8 @@ static uint64_t holds_of(const iw_healer *h, const char *name, bool *tried)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < h->sketch_count; i++)
-        for (size_t k = 0; strcmp(h->sketches[i].name, name) == 0 && k < h->sketches[i].tried.count;
-             k++) {
+        for (size_t k = 0;
+             strcmp(h->sketches[i].project, name) == 0 && k < h->sketches[i].tried.count; k++) {
             const char *at = strrchr(h->sketches[i].tried.items[k], ' ');
             *tried = true;
             while ((at = strchr(at, ':'))) sum += strtoull(++at, NULL, 10);
@@ -112,8 +114,8 @@ static const char *digest_of(const iw_healer *h, const iw_decision *decision)
     const iw_recipe *recipe = NULL;
     if (decision->fate == IW_FATE_MOVED) return dist ? dist->sha256 : NULL;
     if (decision->fate == IW_FATE_MADE) return decision->sha256;
-    if (decision->recipe &&
-        iw_catalog_recipe(h->catalog, decision->name, decision->recipe, &recipe, &ignored) != 0)
+    if (decision->recipe && iw_catalog_recipe(h->catalog, iw_healer_called(h, decision->name),
+                                              decision->recipe, &recipe, &ignored) != 0)
         iw_error_clear(&ignored);
     return recipe && recipe->source_count && recipe->sources[0].kind == IW_SOURCE_PYPI
                ? recipe->sources[0].sha256

@@ -22,6 +22,26 @@ iw_decision *iw_healer_find(const iw_healer *h, const char *name)
     return NULL;
 }
 
+const char *iw_healer_called(const iw_healer *h, const char *name)
+{
+    const char *called = iw_json_get(h->called, name), *found;
+    iw_list versions;
+    iw_error ignored = IW_ERROR_INIT; /* of a folder that can't be read: so will be its recipe */
+    if (called) return called;
+    if (iw_catalog_distribution(h->catalog, name, &found, &versions, &ignored) != 0) found = name;
+    iw_error_clear(&ignored);
+    json_object_set_new(h->called, name, json_string(found));
+    return iw_json_get(h->called, name);
+}
+
+iw_dist *iw_healer_dist(const iw_healer *h, const char *recipe)
+{
+    for (size_t i = 0; i < h->resolution.count; i++)
+        if (strcmp(iw_healer_called(h, h->resolution.items[i].name), recipe) == 0)
+            return &h->resolution.items[i];
+    return NULL;
+}
+
 static iw_decision *decide(iw_healer *h, const char *name)
 {
     iw_decision *there = iw_healer_find(h, name);
@@ -237,12 +257,13 @@ static int peek(iw_healer *h, const char *name, const char *version, struct peek
 
 /* --- recipes -------------------------------------------------------------- */
 
-/* Versions of the tree's recipes, newest first; a label counts after those without. Caller frees
- * the list, not its items. */
+/* Versions of the tree's recipes that bring it, newest first; a label counts after those without.
+ */
 static int recipes_of(iw_healer *h, const char *name, iw_strings *out, iw_error *err)
 {
     iw_list versions;
-    if (iw_catalog_versions(h->catalog, name, &versions, err) != 0) return -1;
+    const char *called;
+    if (iw_catalog_distribution(h->catalog, name, &called, &versions, err) != 0) return -1;
     for (size_t i = 0; i < versions.count; i++) iw_strings_add(out, versions.items[i]);
     for (size_t i = 0; i < out->count; i++) /* few */
         for (size_t k = i + 1; k < out->count; k++)
@@ -566,19 +587,25 @@ static int bring_missing(iw_healer *h, const char *what, iw_error *err)
 }
 
 /* The tree's own recipe of that very version is better than a wheel's, which isn't even tried. */
-static void settle_own_recipes(iw_healer *h)
+static int settle_own_recipes(iw_healer *h, iw_error *err)
 {
     for (size_t i = 0; i < h->resolution.count; i++) {
         const iw_dist *dist = &h->resolution.items[i];
         const iw_decision *before = iw_healer_find(h, dist->name);
-        iw_cleanup_free char *path =
-            iw_format("%s/recipes/%s/%s.yaml", h->maker.rig.tree, dist->name, dist->version);
+        iw_cleanup_strings iw_strings recipes = {0};
         bool settled = before && before->settled && strcmp(before->version, dist->version) == 0 &&
                        before->fate != IW_FATE_MOVED;
-        if (!dist->stub && !settled && iw_exists(path))
-            iw_healer_settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL,
-                             "the tree has a recipe of this version");
+        if (dist->stub || settled) continue;
+        if (recipes_of(h, dist->name, &recipes, err) != 0) return -1;
+        if (!iw_strings_has(&recipes, dist->version)) continue;
+        const char *called = iw_healer_called(h, dist->name);
+        iw_cleanup_free char *why =
+            strcmp(called, dist->name) == 0
+                ? iw_strdup("the tree has a recipe of this version")
+                : iw_format("the tree has a recipe of this version, %s", called);
+        iw_healer_settle(h, dist->name, dist->version, dist->version, IW_FATE_RECIPE, NULL, why);
     }
+    return 0;
 }
 
 static int resolve_all(iw_healer *h, iw_error *err)
@@ -587,10 +614,7 @@ static int resolve_all(iw_healer *h, iw_error *err)
         iw_unresolved how;
         iw_cleanup_free char *what = NULL;
         if (resolve(h, NULL, &how, &what, err) != 0) return -1;
-        if (how == IW_RESOLVED) {
-            settle_own_recipes(h);
-            return 0;
-        }
+        if (how == IW_RESOLVED) return settle_own_recipes(h, err);
         if (how == IW_UNRESOLVED_CLASH)
             return iw_fail(err, IW_E_CHECK, "these can't stand together: %s", what);
         if (bring_missing(h, what, err) != 0) return -1;
@@ -764,8 +788,7 @@ static int keep_tools(iw_healer *h, iw_error *err)
     size_t before = h->moving.count + 1;
     while (before != h->moving.count) {
         before = h->moving.count;
-        if (iw_healer_keep_tools(h, err) != 0) return -1;
-        settle_own_recipes(h);
+        if (iw_healer_keep_tools(h, err) != 0 || settle_own_recipes(h, err) != 0) return -1;
     }
     return 0;
 }

@@ -18,7 +18,8 @@ static int add_needs(struct tools *t, const char *name, const char *version, iw_
  * or has no recipe. Borrowed. */
 static int version_of(const struct tools *t, const iw_need *need, const char **out, iw_error *err)
 {
-    const iw_decision *decision = iw_healer_find(t->healer, need->name);
+    const iw_dist *dist = iw_healer_dist(t->healer, need->name);
+    const iw_decision *decision = dist ? iw_healer_find(t->healer, dist->name) : NULL;
     *out = need->version;
     if (!*out && decision && decision->fate == IW_FATE_RECIPE)
         *out = decision->recipe ? decision->recipe : decision->version;
@@ -29,8 +30,8 @@ static int add_list(struct tools *t, const iw_needs *needs, bool building, iw_er
 {
     for (size_t i = 0; i < needs->count; i++) {
         const iw_need *need = &needs->items[i];
-        const iw_dist *dist = iw_resolution_find(&t->healer->resolution, need->name);
-        const iw_decision *decision = iw_healer_find(t->healer, need->name);
+        const iw_dist *dist = iw_healer_dist(t->healer, need->name);
+        const iw_decision *decision = dist ? iw_healer_find(t->healer, dist->name) : NULL;
         const char *version;
         if (building && !need->version && !iw_strings_has(&t->names, need->name))
             iw_strings_add(&t->names, need->name);
@@ -65,7 +66,7 @@ static int find_tools(struct tools *t, iw_error *err)
             !iw_resolution_find(&t->healer->resolution, decision->name))
             continue;
         const char *version = decision->recipe ? decision->recipe : decision->version;
-        if (add_needs(t, decision->name, version, err) != 0) return -1;
+        if (add_needs(t, iw_healer_called(t->healer, decision->name), version, err) != 0) return -1;
     }
     return 0;
 }
@@ -81,13 +82,14 @@ static bool is_asked_for(const iw_healer *h, const char *name)
 static int find_pins(iw_healer *h, const struct tools *tools, iw_strings *lines, iw_error *err)
 {
     for (size_t i = 0; i < tools->names.count; i++) {
-        const char *name = tools->names.items[i], *usual;
-        const iw_dist *dist = iw_resolution_find(&h->resolution, name);
-        const iw_decision *decision = iw_healer_find(h, name);
+        const char *recipe = tools->names.items[i], *usual;
+        const iw_dist *dist = iw_healer_dist(h, recipe);
+        const char *name = dist ? dist->name : NULL;
+        const iw_decision *decision = name ? iw_healer_find(h, name) : NULL;
         if (!dist || !dist->pure || dist->stub || is_asked_for(h, name) ||
             (decision && decision->settled) || iw_strings_has(&h->moving, name))
             continue;
-        if (iw_rig_usual(h->catalog, name, &usual, err) != 0) return -1;
+        if (iw_rig_usual(h->catalog, recipe, &usual, err) != 0) return -1;
         if (!usual || strchr(usual, '+')) continue;
         iw_strings_add(&h->moving, name);
         iw_strings_add_format(lines, "%s==%s", name, usual);

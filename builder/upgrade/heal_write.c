@@ -15,6 +15,7 @@ enum { ROUNDS = 10, MODULES = 16 };
 
 /* --- needs without circles ------------------------------------------------ */
 
+/* By the recipe's name. */
 static const iw_sketch *sketch_of(const iw_healer *h, const char *name)
 {
     for (size_t i = 0; i < h->sketch_count; i++)
@@ -40,7 +41,7 @@ static void add_needs(const iw_healer *h, iw_sketch *sketch, const iw_dist *dist
 {
     iw_sketch_need(&sketch->run, "python");
     for (size_t i = 0; i < dist->needs.count; i++) {
-        const char *need = dist->needs.items[i];
+        const char *need = iw_healer_called(h, dist->needs.items[i]);
         iw_cleanup_strings iw_strings seen = {0};
         if (strcmp(need, sketch->name) == 0 || !sketch_of(h, need)) continue;
         if (!leads_to(h, need, sketch->name, &seen)) iw_sketch_need(&sketch->run, need);
@@ -85,7 +86,7 @@ static int sketch_wheel(iw_healer *h, const iw_dist *dist, iw_error *err)
     json_t *answer = NULL;
     iw_grow((void **)&h->sketches, &h->sketch_capacity, h->sketch_count + 1, sizeof *h->sketches);
     iw_sketch *sketch = &h->sketches[h->sketch_count++];
-    *sketch = (iw_sketch){.name = iw_strdup(dist->name),
+    *sketch = (iw_sketch){.name = iw_strdup(iw_healer_called(h, dist->name)),
                           .version = iw_strdup(dist->version),
                           .summary = iw_strdup(dist->summary),
                           .licence = iw_strdup("LicenseRef-unknown"),
@@ -133,7 +134,7 @@ static int add_ground(const iw_healer *h, iw_buffer *out, iw_strings *wanted, iw
     iw_cleanup_strings iw_strings names = {0};
     if (has_recipe(h, "ironwheel-launcher")) iw_strings_add(&names, "ironwheel-launcher");
     for (size_t i = 0; i < h->libraries.count; i++)
-        if (!iw_healer_find(h, h->libraries.items[i]))
+        if (!iw_healer_dist(h, h->libraries.items[i]))
             iw_strings_add(&names, h->libraries.items[i]);
     iw_buffer_add_format(out, "  python: %s\n", h->maker.python);
     iw_strings_add_format(wanted, "python %s", h->maker.python);
@@ -163,8 +164,9 @@ static int write_stack(const iw_healer *h, iw_error *err)
     if (add_ground(h, &text, &except, err) != 0) return -1;
     for (size_t i = 0; i < h->resolution.count; i++) {
         const iw_decision *decision = iw_healer_find(h, h->resolution.items[i].name);
-        iw_buffer_add_format(&text, "  %s: %s\n", decision->name, recipe_version(decision));
-        iw_strings_add_format(&except, "%s %s", decision->name, recipe_version(decision));
+        const char *called = iw_healer_called(h, decision->name);
+        iw_buffer_add_format(&text, "  %s: %s\n", called, recipe_version(decision));
+        iw_strings_add_format(&except, "%s %s", called, recipe_version(decision));
     }
     if (iw_rig_pins(&h->maker.rig, &h->maker.wanted, &except, &pins, err) != 0) return -1;
     if (pins.length) iw_buffer_add_format(&text, "pins:\n%s", pins.data);
@@ -181,11 +183,11 @@ int iw_healer_write(iw_healer *h, iw_error *err)
         bool wheel = decision->fate == IW_FATE_KEPT || decision->fate == IW_FATE_MOVED;
         if (wheel && sketch_wheel(h, dist, err) != 0) return -1;
         if (decision->fate != IW_FATE_MADE) /* what is made is made beside these */
-            iw_strings_add_format(&h->maker.wanted, "%s %s", decision->name,
+            iw_strings_add_format(&h->maker.wanted, "%s %s", iw_healer_called(h, decision->name),
                                   recipe_version(decision));
     }
     for (size_t i = first; i < h->sketch_count; i++)
-        add_needs(h, &h->sketches[i], iw_resolution_find(&h->resolution, h->sketches[i].name));
+        add_needs(h, &h->sketches[i], iw_resolution_find(&h->resolution, h->sketches[i].project));
     return write_sketches(h, err) != 0 ? -1 : write_stack(h, err);
 }
 
@@ -391,7 +393,8 @@ static int add_sdist(const iw_healer *h, iw_catalog *catalog, const iw_decision 
     fetch.cancel = h->options->deliver.cancel;
     fetch.sink = h->options->deliver.sink;
     *found = false;
-    if (iw_catalog_recipe(catalog, decision->name, recipe_version(decision), &recipe, err) != 0)
+    if (iw_catalog_recipe(catalog, iw_healer_called(h, decision->name), recipe_version(decision),
+                          &recipe, err) != 0)
         return -1;
     const iw_source *source = recipe->source_count ? &recipe->sources[0] : NULL;
     if (!source || source->kind != IW_SOURCE_PYPI) return 0;

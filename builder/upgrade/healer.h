@@ -8,9 +8,9 @@
 #include "upgrade/resolve.h"
 
 typedef struct iw_decision { /* about one package, kept over the rounds */
-    char *name, *version;
-    char *recipe; /* its recipe's version, where one builds it */
-    char *was;    /* what died */
+    char *name, *version;    /* as the index calls it: its recipe's name is iw_healer_called */
+    char *recipe;            /* its recipe's version, where one builds it */
+    char *was;               /* what died */
     iw_fate fate;
     char *why;
     bool settled; /* it was tried, or needs no trial */
@@ -20,6 +20,7 @@ typedef struct iw_decision { /* about one package, kept over the rounds */
 typedef struct iw_healer {
     const iw_heal_options *options;
     iw_catalog *catalog; /* of the tree as it is */
+    json_t *called;      /* project: name of its recipe, as far as they were asked for */
     iw_store *store;
     iw_new_options making; /* for the maker */
     iw_maker maker;
@@ -40,6 +41,11 @@ typedef struct iw_healer {
 } iw_healer;
 
 iw_decision *iw_healer_find(const iw_healer *healer, const char *name);
+/* What the recipe of a project is, or will be, called: its own name, or python-<name> where the
+ * tree has a library of that name. Borrowed. */
+const char *iw_healer_called(const iw_healer *healer, const char *name);
+/* The other way: what was resolved whose recipe is called so, or NULL. Borrowed. */
+iw_dist *iw_healer_dist(const iw_healer *healer, const char *recipe);
 
 /* --- heal_decide.c --- */
 /* Reads the requirements; IW_E_USAGE names every line that is refused. */

@@ -99,7 +99,7 @@ static int take_installed(iw_maker *maker, iw_entry *entry, const json_t *answer
         const char *name = json_string_value(json_object_get(item, "name")),
                    *spec = json_string_value(json_object_get(item, "spec"));
         iw_cleanup_free char *need = NULL, *why = NULL;
-        if (!name || strcmp(name, draft->name) == 0) continue;
+        if (!name || strcmp(name, draft->project) == 0) continue;
         if (iw_maker_need(maker, name, spec, true, &need, &why, err) != 0) return -1;
         if (need) *changed |= iw_sketch_need(&draft->run, need);
         if (why) iw_sketch_add(&draft->todo, why);
@@ -177,7 +177,7 @@ static int learn_project(iw_maker *maker, iw_entry *entry, const iw_lesson *less
                          iw_error *err)
 {
     iw_cleanup_free char *need = NULL, *why = NULL;
-    if (strcmp(lesson->what, entry->draft.name) == 0) return 0;
+    if (strcmp(lesson->what, entry->draft.project) == 0) return 0;
     if (iw_maker_need(maker, lesson->what, lesson->conditions ? lesson->conditions : "",
                       lesson->run, &need, &why, err) != 0)
         return -1;

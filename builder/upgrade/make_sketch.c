@@ -142,44 +142,68 @@ static bool keeps(const char *version, const char *conditions)
            (iw_version_parse(public, &parsed) && iw_version_meets(&parsed, conditions, NULL));
 }
 
+/* The copy's recipes that bring a project. */
+struct known {
+    char *name; /* of its recipe, there or to be made */
+    iw_strings versions;
+};
+
+static void known_clear(struct known *known)
+{
+    free(known->name);
+    iw_strings_free(&known->versions);
+}
+
+static int look_up(const iw_maker *maker, const char *project, struct known *out, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    iw_list versions;
+    const char *name;
+    if (iw_catalog_open(maker->rig.tree, &catalog, err) != 0) return -1;
+    int status = iw_catalog_distribution(catalog, project, &name, &versions, err);
+    if (status == 0) {
+        out->name = iw_strdup(name);
+        iw_strings_add_all(&out->versions, versions.items);
+    }
+    iw_catalog_free(catalog);
+    return status;
+}
+
+int iw_maker_called(const iw_maker *maker, const char *project, char **out, iw_error *err)
+{
+    struct known known = {0};
+    int status = look_up(maker, project, &known, err);
+    if (status == 0) *out = iw_steal(&known.name);
+    known_clear(&known);
+    return status;
+}
+
 /* What is usual here of a package with these versions: what is pinned, base's, the newest. Caller
  * frees. */
-static int usual_version(const iw_maker *maker, const char *name, char **out, iw_error *err)
+static int usual_version(const iw_maker *maker, const struct known *known, char **out,
+                         iw_error *err)
 {
     iw_cleanup_buffer iw_buffer pins = {0};
     const iw_strings none = {0};
-    iw_catalog *catalog = NULL;
-    iw_list versions = {0};
     *out = NULL;
-    if (iw_catalog_open(maker->rig.tree, &catalog, err) != 0) return -1;
-    int status = iw_catalog_versions(catalog, name, &versions, err);
-    if (status == 0 && versions.count == 1) *out = iw_strdup(versions.items[0]);
-    iw_catalog_free(catalog);
-    if (status != 0 || *out || versions.count == 0) return status;
+    if (known->versions.count == 1) *out = iw_strdup(known->versions.items[0]);
+    if (known->versions.count < 2) return 0;
     if (iw_rig_pins(&maker->rig, &maker->wanted, &none, &pins, err) != 0) return -1;
-    iw_cleanup_free char *start = iw_format("  %s: ", name);
+    iw_cleanup_free char *start = iw_format("  %s: ", known->name);
     const char *found = pins.data ? strstr(pins.data, start) : NULL;
     if (found) *out = iw_strndup(found + strlen(start), strcspn(found + strlen(start), "\n"));
     return 0;
 }
 
-/* The newest other version in the tree that keeps the conditions; caller frees, or NULL. */
-static int other_version(const iw_maker *maker, const char *name, const char *conditions,
-                         char **out, iw_error *err)
+/* The newest of them that keeps the conditions. Borrowed, or NULL. */
+static const char *other_version(const struct known *known, const char *conditions)
 {
-    iw_catalog *catalog = NULL;
-    iw_list versions = {0};
-    *out = NULL;
-    if (iw_catalog_open(maker->rig.tree, &catalog, err) != 0) return -1;
-    int status = iw_catalog_versions(catalog, name, &versions, err);
-    for (size_t i = 0; i < versions.count; i++) {
-        const char *one = versions.items[i];
-        if (!keeps(one, conditions) || (*out && iw_version_compare_text(one, *out) <= 0)) continue;
-        free(*out);
-        *out = iw_strdup(one);
+    const char *best = NULL;
+    for (size_t i = 0; i < known->versions.count; i++) {
+        const char *one = known->versions.items[i];
+        if (keeps(one, conditions) && (!best || iw_version_compare_text(one, best) > 0)) best = one;
     }
-    iw_catalog_free(catalog);
-    return status;
+    return best;
 }
 
 /* Made from its own sdist: a recipe that wasn't there. */
@@ -213,15 +237,13 @@ static void want(iw_maker *maker, const char *name, const char *version)
     iw_strings_add(&maker->wanted, line);
 }
 
-int iw_maker_need(iw_maker *maker, const char *project, const char *conditions, bool run,
-                  char **need, char **why, iw_error *err)
+static int take_known(iw_maker *maker, const struct known *known, const char *project,
+                      const char *conditions, bool run, char **need, char **why, iw_error *err)
 {
-    iw_cleanup_free char *usual = NULL, *other = NULL, *made = NULL;
-    *need = *why = NULL;
-    if (strcmp(project, "oldest-supported-numpy") == 0) project = "numpy", conditions = "";
-    if (usual_version(maker, project, &usual, err) != 0) return -1;
-    if (usual && keeps(usual, conditions)) return *need = iw_strdup(project), 0;
-    if (other_version(maker, project, conditions, &other, err) != 0) return -1;
+    iw_cleanup_free char *usual = NULL, *made = NULL;
+    if (usual_version(maker, known, &usual, err) != 0) return -1;
+    if (usual && keeps(usual, conditions)) return *need = iw_strdup(known->name), 0;
+    const char *other = other_version(known, conditions);
     if (!other && !maker->options->tree) {
         *why =
             iw_format("it needs %s%s, of which there is no recipe: `ironwheel new %s`, or --tree",
@@ -231,9 +253,21 @@ int iw_maker_need(iw_maker *maker, const char *project, const char *conditions, 
     if (!other && make_need(maker, project, conditions, &made, why, err) != 0) return -1;
     if (!other && !made) return 0;
     const char *version = other ? other : made;
-    if (run && !wanted_version(maker, project)) want(maker, project, version);
-    *need = usual && !run ? iw_format("%s/%s", project, version) : iw_strdup(project);
+    if (run && !wanted_version(maker, known->name)) want(maker, known->name, version);
+    *need = usual && !run ? iw_format("%s/%s", known->name, version) : iw_strdup(known->name);
     return 0;
+}
+
+int iw_maker_need(iw_maker *maker, const char *project, const char *conditions, bool run,
+                  char **need, char **why, iw_error *err)
+{
+    struct known known = {0};
+    *need = *why = NULL;
+    if (strcmp(project, "oldest-supported-numpy") == 0) project = "numpy", conditions = "";
+    int status = look_up(maker, project, &known, err);
+    if (status == 0) status = take_known(maker, &known, project, conditions, run, need, why, err);
+    known_clear(&known);
+    return status;
 }
 
 static int take_needs(iw_maker *maker, const json_t *list, bool run, iw_sketch *draft,
@@ -246,7 +280,7 @@ static int take_needs(iw_maker *maker, const json_t *list, bool run, iw_sketch *
         const char *name = json_string_value(json_object_get(one, "name")),
                    *spec = json_string_value(json_object_get(one, "spec"));
         iw_cleanup_free char *need = NULL, *why = NULL;
-        if (!name || strcmp(name, draft->name) == 0 || (!run && from_toolchain(name))) continue;
+        if (!name || strcmp(name, draft->project) == 0 || (!run && from_toolchain(name))) continue;
         if (iw_maker_need(maker, name, spec, run, &need, &why, err) != 0) return -1;
         if (need) iw_sketch_need(run ? &draft->run : &draft->build, need);
         if (why) iw_sketch_add(&draft->todo, why);
@@ -317,12 +351,12 @@ static char *text_of(const json_t *answer, const char *key)
     return text && *text ? iw_strdup(text) : NULL;
 }
 
+/* `draft` has its name. */
 static void describe(const json_t *answer, const char *project, const iw_candidate *candidate,
                      iw_sketch *draft)
 {
-    draft->name = iw_project_name(project);
     draft->version = iw_strdup(candidate->version);
-    draft->project = iw_strdup(draft->name);
+    draft->project = iw_project_name(project);
     draft->file = iw_strdup(candidate->file);
     draft->sha256 = iw_strdup(candidate->sha256);
     draft->summary = text_of(answer, "summary");
@@ -377,6 +411,7 @@ int iw_maker_draft(iw_maker *maker, const char *project, const char *version,
     if (status == 0) status = fetch_source(maker, project, candidate, err);
     if (status == 0)
         status = iw_maker_read(maker, candidate->sha256, candidate->file, 1, "sdist", &answer, err);
+    if (status == 0) status = iw_maker_called(maker, project, &draft->name, err);
     if (status == 0) {
         describe(answer, project, candidate, draft);
         status = fill(maker, answer, draft, err);

@@ -55,6 +55,9 @@ int iw_maker_peek(iw_maker *maker, const char *project, const char *version, cha
 int iw_maker_need(iw_maker *maker, const char *project, const char *conditions, bool run,
                   char **need, char **why, iw_error *err);
 
+/* What the recipe of a project is, or has to be, called (iw_catalog_distribution). Caller frees. */
+int iw_maker_called(const iw_maker *maker, const char *project, char **out, iw_error *err);
+
 /* --- make_build.c: building and learning --- */
 int iw_maker_build(iw_maker *maker, iw_entry *entry, iw_error *err);
 /* The temporary stack of one package. */

@@ -200,9 +200,12 @@ static int publish(const iw_maker *maker, const iw_entry *asked, const char *roo
 static int check_free(iw_catalog *catalog, const iw_new_options *options, iw_error *err)
 {
     iw_cleanup_free char *name = iw_project_name(options->project);
+    const char *called;
+    iw_list versions;
     if (!options->version) return 0;
+    if (iw_catalog_distribution(catalog, name, &called, &versions, err) != 0) return -1;
     iw_cleanup_free char *path =
-        iw_format("%s/recipes/%s/%s.yaml", iw_catalog_root(catalog), name, options->version);
+        iw_format("%s/recipes/%s/%s.yaml", iw_catalog_root(catalog), called, options->version);
     return iw_exists(path)
                ? iw_fail(err, IW_E_USAGE, "%s is there already; `new` never edits a recipe", path)
                : 0;

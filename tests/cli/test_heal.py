@@ -268,14 +268,23 @@ class Heal(unittest.TestCase):
         world, libraries = self.world, {"lz4": "liblz4.so.1", "snappy": "libsnappy.so.1"}
         suffix = ".cpython-311-x86_64-linux-gnu.so"
         world.publish_wheel("needy", "1.0", {"needy" + suffix: module("needy", libraries=libraries.values()), "below/__init__.py": "",
-                                             **{f"below/{name}{suffix}": module(name) for name in ("inner", "_own", "test_inner")}}, tag=TAG)
+                                             **{f"below/{name}{suffix}": module(name) for name in ("inner", "_own", "test_inner")}}, run=["lz4", "snappy"], tag=TAG)
+        # Packages that are called as the libraries that they bind: one that the tree has a recipe of, too, and one without.
+        for name in libraries:
+            world.publish_wheel(name, "1", {f"{name}.py": ""})
+        self.world.script("python-snappy", "1", sources=f"sources:\n  - pypi: snappy\n    kind: wheel\n    file: snappy-1-py3-none-any.whl\n    sha256: {self.digest('snappy', 'snappy-1')}\n    unpack: false\n",
+                          needs="needs:\n  run: [python]\n", install_script="mkdir -p $DESTDIR$PREFIX/lib/python3.11/site-packages\ntouch $DESTDIR$PREFIX/lib/python3.11/site-packages/snappy.py")
         for name, soname in libraries.items():
             world.script(name, "1", compile=f"echo | gcc -shared -fPIC -Wl,-soname,{soname} -x c -o {soname} -", install_script=f"install -D {soname} $DESTDIR$PREFIX/lib/{soname}")
         rows, _ = self.rows(self.ask("needy.txt", "needy\n"), "--level", "1", "--into", "needy-rig", "--output", world.folder / "needy-out")
         self.assertEqual(rows[-1]["type"], "healed")
+        self.assertEqual({row["package"]: (row["fate"], row["why"]) for row in rows if row["type"] == "package" and row["package"] in libraries}, {"lz4": ("kept", None), "snappy": ("recipe", "the tree has a recipe of this version, python-snappy")})
         imported = re.findall(r"import: \[(.*)\]", (world.tree / "needy-rig/recipes/needy/1.0.yaml").read_text())
         self.assertEqual(imported, ["below", "needy", "below.inner"], "compiled modules further down, too")
-        self.assertIn("  lz4: 1\n  snappy: 1\n", (world.tree / "needy-rig/recipes/stacks/needy.yaml").read_text())
+        stack = (world.tree / "needy-rig/recipes/stacks/needy.yaml").read_text()
+        self.assertEqual(re.findall(r"  (.*(?:lz4|snappy): .*)", stack), ["lz4: 1", "snappy: 1", "python-lz4: 1", "python-snappy: 1"])
+        self.assertIn("pypi: lz4\n", (world.tree / "needy-rig/recipes/python-lz4/1.yaml").read_text())
+        self.assertIn("run: [python, python-lz4]", (world.tree / "needy-rig/recipes/needy/1.0.yaml").read_text())
 
     def test_another_lock_is_left_alone(self):
         path, lock = self.ask("locked.txt", "plain==0.9\n"), self.world.folder / "mine/pylock.toml"

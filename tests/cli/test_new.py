@@ -68,11 +68,20 @@ class New(unittest.TestCase):
         self.assertIn("something is left to do: it needs absent>=2", self.world.run("plan", "lonely", status=2).stderr)
 
     def test_a_need_that_does_not_build_teaches_nothing(self):
-        self.world.script("sour", "1", compile="echo \"ModuleNotFoundError: No module named 'vinegar'\"; false")
+        self.world.script("sour", "1", needs="needs:\n  run: [python]\n", compile="echo \"ModuleNotFoundError: No module named 'vinegar'\"; false")
         self.world.publish_sdist("lemon", "1.0", {"lemon.py": ""}, run=["sour"])
         rows, _ = self.new("lemon", "--tree", status=1)
         self.assertEqual(rows[-1]["cause"], "its need sour/1 doesn't build: ModuleNotFoundError: No module named 'vinegar'")
         self.assertEqual((len(rows), rows[-1]["learnt"]), (1, []))
+
+    def test_a_library_has_that_name(self):
+        self.world.script("both", "1", install_script="mkdir -p $DESTDIR$PREFIX/lib; touch $DESTDIR$PREFIX/lib/libboth")
+        self.world.publish_sdist("both", "2.0", {"both.py": ""})
+        self.world.publish_sdist("either", "1.0", {"either.py": "import both\n"}, run=["both"])
+        rows, _ = self.new("either", "--tree")
+        self.assertEqual([(row["name"], row["version"], row["built"]) for row in rows], [("python-both", "2.0", True), ("either", "1.0", True)], rows)
+        self.assertIn("- pypi: both\n", self.recipe("python-both", "2.0").read_text())
+        self.assertIn("run: [python, python-both]", self.recipe("either", "1.0").read_text())
 
     def test_one_that_phones(self):
         self.world.publish_sdist("phones", "1.0", {"phones.py": ""}, before="import socket; socket.create_connection(('192.0.2.7', 443), 2)")

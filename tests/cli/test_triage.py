@@ -18,6 +18,7 @@ from fixture import ROOT
 PLATFORM = "cp311-cp311-linux_x86_64"
 PINSRQ = '__asm__ volatile("pinsrq $1, %%rax, %%xmm0" ::: "xmm0");'
 SUFFIX = ".cpython-311-x86_64-linux-gnu.so"
+RUNS = "needs:\n  run: [python]\n"
 
 # CPython's C interface, as far as it goes here: its headers needn't be installed.
 PYTHON_H = """
@@ -132,8 +133,9 @@ class Kinds(unittest.TestCase):
         world.wheel("further", {"further/__init__.py": "from further import core\nraise ValueError('on every CPU')\n", f"further/core{SUFFIX}": world.module("core", on_import=PINSRQ)})
         world.one("judged")
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
-            world.script("judged", version, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
-            world.script("early", version, install_script="true")
+            world.script("judged", version, needs=RUNS, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
+            world.script("early", version, needs=RUNS, install_script="true")
+        world.script("deep", "1.0", install_script="true")  # a library of that name
         cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "apart", "spins", "nonesuch==1.0")
 
     def verdict(self, name):
@@ -219,6 +221,9 @@ class Kinds(unittest.TestCase):
     def test_the_newest_recipe_is_no_matter_of_bytes(self):
         self.assertEqual(self.rows["early"]["advice"], "build recipe early/1.10")
         self.assertEqual((self.verdict("judged"), self.rows["judged"]["reached"]["checks"]), ("runs", 1), self.rows["judged"])
+
+    def test_a_library_of_that_name_is_no_recipe_of_it(self):
+        self.assertEqual(self.rows["deep"]["advice"], "needs a recipe, or another version (--newest looks for one)")
 
     def test_what_no_index_has(self):
         self.assertEqual((self.verdict("nonesuch"), self.rows["nonesuch"]["version"]), ("unknown", None))
@@ -353,7 +358,7 @@ class Versions(unittest.TestCase):
     def test_the_checks_of_that_version(self):
         self.world.wheel("told", {f"told{SUFFIX}": self.world.module("told")})
         for version, code in (("1.0", "import told"), ("2.0", "raise SystemExit('of another release')")):
-            self.world.script("told", version, more=f"checks:\n  - name: it\n    python: |\n      {code}\n", install_script="true")
+            self.world.script("told", version, needs=RUNS, more=f"checks:\n  - name: it\n    python: |\n      {code}\n", install_script="true")
         row = self.world.triage("told", status=0)["told"]
         self.assertEqual((row["verdict"], row["reached"]["checks"]), ("runs", 1), row)
 
