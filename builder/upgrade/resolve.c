@@ -104,18 +104,32 @@ static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits,
 
 /* --- what it says --------------------------------------------------------- */
 
+/* ">=2,<3" and pip's "<3 and >=2" alike: "<3 >=2 ". Caller frees. */
+static char *sorted_conditions(const char *text)
+{
+    iw_cleanup_strings iw_strings clauses = {0};
+    iw_cleanup_free char *own = iw_strndup(text, strcspn(text, ";)"));
+    iw_buffer out = {0};
+    for (char *word; (word = strstr(own, " and ")) != NULL;) memcpy(word, ",,,,,", 5);
+    iw_strings_add_words(&clauses, own, ',');
+    iw_strings_sort(&clauses);
+    iw_buffer_add_text(&out, "");
+    for (size_t i = 0; i < clauses.count; i++) iw_buffer_add_format(&out, "%s ", clauses.items[i]);
+    return iw_buffer_take(&out);
+}
+
 /* "numpy==1.26.4 (requirements.txt:3)", where one of the lines asks for just that. */
 static char *with_origin(const iw_resolver *r, const char *asked)
 {
     const iw_requirements *all = r->requirements;
+    const char *at = strpbrk(asked, "<>=!~;");
     iw_cleanup_free char *name = iw_strndup(asked, strcspn(asked, " <>=!~;[(")),
-                         *plain = iw_project_name(name);
+                         *plain = iw_project_name(name),
+                         *conditions = sorted_conditions(at ? at : "");
     for (size_t i = 0; i < all->count + all->constraint_count; i++) {
         const iw_want *one = i < all->count ? &all->items[i] : &all->constraints[i - all->count];
-        if (strcmp(one->name, plain) != 0) continue;
-        const char *conditions = strpbrk(asked, "<>=!~");
-        if (*one->conditions && conditions && strncmp(one->conditions, conditions, 2) != 0)
-            continue;
+        iw_cleanup_free char *own = sorted_conditions(one->conditions);
+        if (strcmp(one->name, plain) != 0 || strcmp(own, conditions) != 0) continue;
         iw_cleanup_free char *place = iw_origin_text(&one->origin);
         return iw_format("%s (%s)", asked, place);
     }

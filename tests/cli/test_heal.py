@@ -145,6 +145,10 @@ class Heal(unittest.TestCase):
         self.assertIn("these can't stand together: ", said)
         self.assertIn("plain>=1 (clash.txt:2)", said)
         self.assertIn("choosy 3.0 depends on plain<1", said)
+        path = self.ask("versions.txt", "plain==1.0\nplain>=0.5, <1 ; python_version >= '3'\n")
+        said = self.world.run("heal", path, "--plan", status=1).stderr
+        self.assertIn("plain==1.0 (versions.txt:1)", said)
+        self.assertRegex(said, r"plain<1 and >=0\.5 \(versions\.txt:2\)")
 
     def test_lines_that_no_bundle_can_hold(self):
         path = self.ask("odd.txt", "plain\n-e .\nthing @ git+https://example.org/thing\n")
