@@ -141,8 +141,9 @@ const iw_command_spec iw_command_heal = {
     .complete = "file",
     .summary = "Turn requirements into a bundle that runs on an old CPU",
     .description =
-        "Takes requirements files (with -r, -c, markers, extras and hashes), pylock.toml and "
-        "uv.lock. They are resolved, each published wheel is tried on the emulated CPU, and for "
+        "Takes requirements files (with -r, -c, markers, extras and hashes), pylock.toml, uv.lock "
+        "and the [project] of a pyproject.toml. They are resolved, each published wheel is tried "
+        "on the emulated CPU, and for "
         "each that dies there comes, in this order: the tree's recipe of that version; its recipe "
         "of another version that the requirements allow; the newest wheel that runs; a recipe "
         "drafted from the sdist. What is left is named, with its reason and who needs it.\n\n"

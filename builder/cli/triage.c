@@ -297,11 +297,8 @@ static int read_all(asked *a, const iw_triage *triage, iw_error *err)
     iw_triage_python(triage, &python, &environment);
     for (size_t i = 0; i < arguments->operand_count; i++)
         iw_requirements_add(&a->all, arguments->operands[i]);
-    if (file && iw_requirements_is_lock(file)) {
-        if (iw_requirements_read_lock(&a->all, file, &python, &environment, err) != 0) return -1;
-    } else if (file && iw_requirements_read(&a->all, file, err) != 0) {
+    if (file && iw_requirements_read_given(&a->all, file, &python, &environment, err) != 0)
         return -1;
-    }
     if (iw_requirements_settle(&a->all, &python, &environment, err) != 0) return -1;
     tell_left_out(a);
     if (a->all.count || !a->all.left_count) return 0;
@@ -362,7 +359,7 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
 static const iw_option options[] = {
     {"profile", 'p', IW_OPTION_TEXT, "PROFILE", "The CPU in question (default: k10)", NULL},
     {"requirement", 'r', IW_OPTION_TEXT, "FILE",
-     "Take the packages from a requirements file, uv.lock or pylock.toml", "file"},
+     "Take the packages from a requirements file, uv.lock, pylock.toml or pyproject.toml", "file"},
     {"newest", 0, IW_OPTION_FLAG, NULL,
      "Search each package's versions for the newest that works (those with == only hold for what "
      "the others need)",

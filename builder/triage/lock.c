@@ -56,9 +56,8 @@ static const char marker_code[] =
     "        return None\n"
     "print(json.dumps([holds(text) for text in json.loads(sys.argv[1])]))\n";
 
-/* What the Python prints. Caller frees *out. */
-static int ask(const iw_strings *python, const iw_strings *environment, const char *code,
-               const char *argument, char **out, iw_error *err)
+int iw_requirements_ask(const iw_strings *python, const iw_strings *environment, const char *code,
+                        const char *argument, char **out, iw_error *err)
 {
     iw_cleanup_strings iw_strings argv = {0};
     iw_strings_add_all(&argv, (const char *const *)python->items);
@@ -101,7 +100,7 @@ int iw_requirements_read_lock(iw_requirements *all, const char *path, const iw_s
 {
     iw_cleanup_free char *text = NULL;
     size_t before = all->count;
-    if (ask(python, environment, lock_code, path, &text, err) != 0)
+    if (iw_requirements_ask(python, environment, lock_code, path, &text, err) != 0)
         return iw_wrap(err, "reading the lock file %s", path);
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
@@ -128,8 +127,11 @@ static void sift(iw_requirements *all, iw_want *list, size_t *count, const json_
             continue;
         }
         iw_requirements_leave_out(all, &list[i].origin, list[i].text,
-                                  json_is_false(answer) ? "its marker leaves it out here"
-                                                        : "its marker can't be read");
+                                  json_is_false(answer)
+                                      ? "its marker leaves it out here"
+                                      : "its marker can't be read: python_version >= '3.8', with "
+                                        "quotes");
+        all->left[all->left_count - 1].elsewhere = json_is_false(answer);
         iw_want_clear(&list[i]);
     }
     *count = kept;
@@ -153,7 +155,7 @@ static int ask_some(const json_t *markers, size_t *from, json_t *answers, const 
         json_array_append(some, marker);
     }
     iw_cleanup_free char *text = json_dumps(some, JSON_COMPACT), *said = NULL;
-    int status = ask(python, environment, marker_code, text, &said, err);
+    int status = iw_requirements_ask(python, environment, marker_code, text, &said, err);
     json_t *got = status == 0 ? json_loads(said, 0, NULL) : NULL;
     if (status == 0 && json_array_size(got) != json_array_size(some))
         status = iw_fail(err, IW_E_FORMAT, "no answer");

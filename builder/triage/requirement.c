@@ -90,7 +90,7 @@ void iw_requirements_leave_out(iw_requirements *all, const iw_origin *origin, co
     shown[length] = '\0';
     iw_grow((void **)&all->left, &all->left_capacity, all->left_count + 1, sizeof *all->left);
     all->left[all->left_count++] =
-        (iw_left_out){copy_origin(origin), iw_steal(&shown), iw_strdup(why)};
+        (iw_left_out){copy_origin(origin), iw_steal(&shown), iw_strdup(why), false};
 }
 
 void iw_requirements_take(iw_requirements *all, iw_want *one, bool constraint)

@@ -1,6 +1,7 @@
 /* What somebody asks for: requirements as people write them, in files, lock files and on the
  * command line. All of it is somebody's text: what can't be tried is left out with the reason, and
- * the rest goes on. Formats: pip's requirements files, PEP 508, PEP 751 (pylock.toml), uv.lock. */
+ * the rest goes on. Formats: pip's requirements files, PEP 508, PEP 621 (pyproject.toml), PEP 751
+ * (pylock.toml), uv.lock. */
 #ifndef IW_TRIAGE_REQUIREMENT_H
 #define IW_TRIAGE_REQUIREMENT_H
 
@@ -30,6 +31,7 @@ typedef struct iw_left_out { /* a line that isn't tried */
     iw_origin origin;
     char *text; /* for showing: tame, no passwords */
     char *why;
+    bool elsewhere; /* nothing is wrong with it: its marker is about another system or Python */
 } iw_left_out;
 
 typedef struct iw_requirements { /* zero-initialise */
@@ -58,8 +60,13 @@ bool iw_requirements_is_lock(const char *path);
 /* `python`: the words before a Python's arguments (it knows TOML), `environment` its variables. */
 int iw_requirements_read_lock(iw_requirements *all, const char *path, const iw_strings *python,
                               const iw_strings *environment, iw_error *err);
-/* Moves what its marker leaves out, for that Python on Linux, from items and constraints to `left`.
- * A marker that can't be read is left out, too. The Python must have pip. */
+/* A file that somebody gives, by its name: one of these, or the [project] of a pyproject.toml (PEP
+ * 621; without its optional dependencies). IW_E_USAGE where it isn't there or can't be read;
+ * another tool's file says what to give instead. */
+int iw_requirements_read_given(iw_requirements *all, const char *path, const iw_strings *python,
+                               const iw_strings *environment, iw_error *err);
+/* Moves what its marker leaves out, for that Python on Linux, from items and constraints to `left`
+ * (`elsewhere`). One whose marker can't be read goes there, too. The Python must have pip. */
 int iw_requirements_settle(iw_requirements *all, const iw_strings *python,
                            const iw_strings *environment, iw_error *err);
 

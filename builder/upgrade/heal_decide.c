@@ -66,18 +66,21 @@ static void note(const iw_healer *h, const char *subject, const char *text)
 
 /* --- requirements --------------------------------------------------------- */
 
+/* All but those whose marker is about another system. */
 static int refuse_left(const iw_requirements *all, iw_error *err)
 {
     iw_cleanup_buffer iw_buffer text = {0};
-    for (size_t i = 0; i < all->left_count && i < 20; i++) {
+    size_t count = 0;
+    for (size_t i = 0; i < all->left_count; i++) {
+        if (all->left[i].elsewhere || count++ >= 20) continue;
         iw_cleanup_free char *place = iw_origin_text(&all->left[i].origin);
         iw_buffer_add_format(&text, "\n  %s: %s: %s", place, all->left[i].text, all->left[i].why);
     }
+    if (!count) return 0;
     return iw_fail(err, IW_E_USAGE,
                    "%zu line%s can't be part of a bundle:%s\nTake %s out, or give the same package "
                    "from an index",
-                   all->left_count, all->left_count == 1 ? "" : "s", text.data,
-                   all->left_count == 1 ? "it" : "them");
+                   count, count == 1 ? "" : "s", text.data, count == 1 ? "it" : "them");
 }
 
 int iw_healer_read(iw_healer *h, iw_error *err)
@@ -87,13 +90,10 @@ int iw_healer_read(iw_healer *h, iw_error *err)
     iw_checks_python(h->maker.root, h->maker.bytecode, &python, &environment);
     for (size_t i = 0; i < h->options->file_count; i++) {
         const char *path = h->options->files[i];
-        int status = iw_requirements_is_lock(path)
-                         ? iw_requirements_read_lock(all, path, &python, &environment, err)
-                         : iw_requirements_read(all, path, err);
-        if (status != 0) return -1;
+        if (iw_requirements_read_given(all, path, &python, &environment, err) != 0) return -1;
     }
-    if (all->left_count) return refuse_left(all, err);
-    if (iw_requirements_settle(all, &python, &environment, err) != 0) return -1;
+    if (iw_requirements_settle(all, &python, &environment, err) != 0 || refuse_left(all, err) != 0)
+        return -1;
     for (size_t i = 0; i < all->left_count; i++) {
         iw_cleanup_free char *place = iw_origin_text(&all->left[i].origin),
                              *text = iw_format("%s: %s: %s", place, all->left[i].text,

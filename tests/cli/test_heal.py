@@ -155,6 +155,17 @@ class Heal(unittest.TestCase):
         said = self.world.run("heal", path, "--plan", status=2).stderr
         self.assertIn("odd.txt:2", said)
         self.assertIn("odd.txt:3", said)
+        path = self.ask("marker.txt", "plain\ncrashy ; python_version >= 3\n")
+        self.assertIn("marker.txt:2: crashy; python_version >= 3: its marker can't be read", self.world.run("heal", path, "--plan", status=2).stderr)
+
+    def test_files_that_others_write(self):
+        self.assertIn("there is no file nowhere.txt", self.world.run("heal", "nowhere.txt", "--plan", status=2).stderr)
+        self.assertIn("there is no file nowhere.txt", self.world.run("triage", "-r", "nowhere.txt", status=2).stderr)
+        path = self.ask("Pipfile", "[packages]\nplain = '*'\n")
+        self.assertIn("`pipenv requirements >requirements.txt`", self.world.run("heal", path, "--plan", status=2).stderr)
+        path = self.ask("pyproject.toml", "[project]\nname = 'mine'\ndependencies = ['plain == 0.9']\n")
+        rows, _ = self.rows(path, "--plan")
+        self.assertEqual([(row["package"], row["version"]) for row in rows if row["type"] == "package"], [("plain", "0.9")])
 
     def digest(self, project, start):
         return next(digest for file, digest in self.world.projects[project].items() if file.startswith(start))

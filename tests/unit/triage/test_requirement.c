@@ -182,8 +182,55 @@ static void test_markers(void **state)
     assert_string_equal(all.items[1].name, "z");
     assert_int_equal(all.left_count, 2005);
     assert_string_equal(all.left[0].why, "its marker leaves it out here");
-    assert_string_equal(all.left[4].why, "its marker can't be read");
+    assert_true(all.left[0].elsewhere);
+    assert_true(strncmp(all.left[4].why, "its marker can't be read", 24) == 0);
+    assert_false(all.left[4].elsewhere);
     iw_requirements_free(&all);
+}
+
+/* A project's own file, and other tools'. */
+static void test_given(void **state)
+{
+    static const struct {
+        const char *name, *text, *wanted; /* or what the failure says */
+    } cases[] = {
+        {"pyproject.toml",
+         "[build-system]\nrequires = ['hatchling']\n[project]\nname = 'x'\nrequires-python = "
+         "'>=3.8'\ndependencies = [\n  \"click>=8\",\n  'six; python_version < \"4\"',\n  \"far @ "
+         "https://h/far.whl\"]\n[project.optional-dependencies]\ntest = ['pytest']\n",
+         "pyproject.toml:7: click>=8 = click [] >=8 pin -\n"
+         "pyproject.toml:8: six; python_version < \"4\" = six []  pin -\n"
+         "left pyproject.toml:9: far @ https://h/far.whl\n"},
+        {"pyproject.toml", "[project]\nname = 'x'\n", ""},
+        {"pyproject.toml", "[project]\nrequires-python = '>=3.99'\ndependencies = ['click']\n",
+         "!it asks for Python >=3.99 (requires-python), and this is 3."},
+        {"pyproject.toml", "[project]\nname = 'x'\ndynamic = ['dependencies']\n",
+         "!its build alone knows what it needs (dynamic): `pip-compile pyproject.toml`"},
+        {"pyproject.toml", "[tool.poetry.dependencies]\nclick = '*'\n", "!give poetry.lock"},
+        {"pyproject.toml", "[tool.black]\n", "!it has no [project]"},
+        {"pyproject.toml", "[project\n", "!TOMLDecodeError"},
+        {"uv.lock", "[[package]\n", "!TOMLDecodeError"},
+        {"Pipfile.lock", "{}", "!`pipenv requirements >requirements.txt`"},
+        {"environment.yml", "dependencies: [numpy]\n", "!`pip list --format=freeze"},
+        {"requirements.txt", "click==1\n", "requirements.txt:1: click==1 = click [] ==1 pin 1\n"},
+        {"requirements.txt", "-r missing.txt\n", "!requirements.txt:1: "},
+        {"missing/requirements.txt", NULL, "!there is no file "}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        iw_error err = IW_ERROR_INIT;
+        iw_requirements all = {0};
+        iw_cleanup_free char *path = iw_path_join(*state, cases[i].name);
+        if (cases[i].text) kit_text(*state, cases[i].name, cases[i].text);
+        const char *wanted = cases[i].wanted;
+        if (*wanted == '!') {
+            kit_fails(iw_requirements_read_given(&all, path, &python, &environment, &err),
+                      IW_E_USAGE, wanted + 1);
+        } else {
+            kit_ok(iw_requirements_read_given(&all, path, &python, &environment, &err));
+            iw_cleanup_free char *text = told(&all);
+            assert_string_equal(text, wanted);
+        }
+        iw_requirements_free(&all);
+    }
 }
 
 static void test_locks(void **state)
@@ -233,6 +280,7 @@ int main(void)
         with_folder(test_files_that_name_files),
         with_folder(test_operands),
         with_folder(test_markers),
+        with_folder(test_given),
         with_folder(test_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
