@@ -31,7 +31,7 @@ typedef struct iw_event {
                           check, checks, bundle */
     const char *detail;
     const char *path;
-    const char *unit; /* of count and total; NULL: steps */
+    const char *unit; /* of count and total; NULL: steps. "stages" differ: they tell no pace */
     uint64_t count, total;
     int64_t when; /* milliseconds, CLOCK_MONOTONIC; filled by iw_emit where 0 */
 } iw_event;

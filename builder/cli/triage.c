@@ -367,7 +367,9 @@ static const iw_option options[] = {
     {"stack", 0, IW_OPTION_TEXT, "STACK",
      "Import the wheels with the Python of this built stack (default: Debian's)", "stack"},
     {"seconds", 0, IW_OPTION_NUMBER, "N",
-     "How long one package is called and tested, emulated (default: 15)", NULL},
+     "How long one package is called and tested, emulated: of the processor's time, so that a busy "
+     "machine reaches as much, later (default: 15)",
+     NULL},
     {"jobs", 'j', IW_OPTION_NUMBER, "N", "Packages at once (default: all cores)", NULL},
     {"again", 0, IW_OPTION_FLAG, NULL, "Try again what was tried before", NULL},
     {"markdown", 0, IW_OPTION_FLAG, NULL, "Print a Markdown table", NULL},

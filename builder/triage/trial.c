@@ -29,6 +29,21 @@ struct trial {
     json_t *counted; /* the failure that the verdict rests on, or NULL */
 };
 
+/* How long one takes nobody knows: it is bounded by the processor's time, and a busy machine gives
+ * little of that. */
+enum stage_number { IMPORTING, USING, COMPARING };
+
+static void tell_stage(const struct trial *t, enum stage_number number)
+{
+    static const char *const words[] = {"import", "use", "compare"};
+    iw_emit(&t->attempt->triage->sink, (iw_event){.type = IW_EVENT_PROGRESS,
+                                                  .subject = t->attempt->ask->lines.items[0],
+                                                  .phase = words[number],
+                                                  .unit = "stages",
+                                                  .count = number,
+                                                  .total = 3});
+}
+
 static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = iw_json_get(object, key);
@@ -447,6 +462,7 @@ static int judge(struct trial *t, const char *what, const json_t *said, iw_error
     size_t i;
     int status = 0;
     if (json_array_size(failures)) {
+        if (strcmp(what, "import") != 0) tell_stage(t, COMPARING);
         status = again(t, what, failures, CONTROL_CPU, &control, err);
         bool uncertain = status == 0 && sift(t, said, failures, control, left);
         if (uncertain) status = again(t, what, left, NULL, &second, err);
@@ -670,26 +686,17 @@ static void settle(struct trial *t, iw_triage_verdict verdict, char **culprit)
     else if (*text_of(t->counted, "file")) *culprit = iw_strdup(text_of(t->counted, "file"));
 }
 
-static void tell_stage(const struct trial *t, const char *phase, unsigned number)
-{
-    iw_emit(&t->attempt->triage->sink, (iw_event){.type = IW_EVENT_PROGRESS,
-                                                  .subject = t->attempt->ask->lines.items[0],
-                                                  .phase = phase,
-                                                  .count = number,
-                                                  .total = 2});
-}
-
 static int go(struct trial *t, char **culprit, iw_error *err)
 {
     iw_triage_row *row = t->row;
     json_t *said = NULL;
-    tell_stage(t, "import", 0);
+    tell_stage(t, IMPORTING);
     iw_triage_compile(t->attempt, t->attempt->site, IW_CHECK_ENVIRONMENT "/" IW_TRIAGE_SITE);
     int status = stage(t, "import", IMPORT_TIMEOUT, &said, err);
     bool failed = status == 0 && (import_failed(t, said) || t->counted);
     if (status == 0 && t->counted) settle(t, IW_TRIAGE_DIES_AT_IMPORT, culprit);
     if (status == 0 && !failed && !t->attempt->ask->briefly) {
-        tell_stage(t, "use", 1);
+        tell_stage(t, USING);
         iw_triage_find_tests(t->attempt, row->version ? row->version : "");
         const char *tools = t->attempt->tests ? iw_triage_tools(t->attempt->triage) : NULL;
         if (tools) iw_triage_compile(t->attempt, tools, "/run/tools");

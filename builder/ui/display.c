@@ -148,12 +148,13 @@ static char *progress_text(const struct row *row)
 
 /* Milliseconds that the row takes in all: as an earlier build says, else at the pace of its count
  * so far; 0 where neither says anything yet. A package's phases have no pace: what comes after the
- * one that counts isn't in it. */
+ * one that counts isn't in it; nor have stages. */
 static int64_t takes(const struct row *row)
 {
     if (row->expected) return row->expected;
     int64_t passed = since(row->began, row->counted_at);
-    if (row->whole || passed < PACE_MS || row->count <= row->first || row->count >= row->total)
+    if (row->whole || same(row->unit, "stages") || passed < PACE_MS || row->count <= row->first ||
+        row->count >= row->total)
         return 0;
     double all =
         (double)passed * (double)(row->total - row->first) / (double)(row->count - row->first);
