@@ -63,10 +63,24 @@ static char *advice_of_imports(const iw_triage_row *row)
                      row->called);
 }
 
+/* What no index gives, whatever recipes there are. Caller frees; NULL. */
+static char *advice_of_absence(const iw_triage_row *row)
+{
+    if (row->absence == IW_ABSENCE_OFFLINE) return iw_strdup("ask without --offline");
+    if (row->absence == IW_ABSENCE_PROJECT)
+        return iw_strdup("look how the name is written: no index has it");
+    if (row->absence != IW_ABSENCE_VERSION) return NULL;
+    return row->newest_there
+               ? iw_format("take another version: the newest is %s", row->newest_there)
+               : iw_strdup("take another version");
+}
+
 /* Caller frees. */
 static char *advice(const asked *a, const iw_triage_row *row)
 {
     iw_cleanup_free char *recipe = recipe_for(a, row);
+    char *absent = advice_of_absence(row);
+    if (absent) return absent;
     if (row->verdict == IW_TRIAGE_RUNS)
         return iw_strdup(row->findings ? "keep the wheel; what wasn't reached may still die"
                                        : "keep the wheel");

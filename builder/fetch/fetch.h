@@ -106,6 +106,9 @@ typedef struct iw_release_files {
 } iw_release_files;
 
 void iw_release_files_free(iw_release_files *files);
+/* The version in a file's name on an index, as a fresh text, or NULL where the name isn't one of
+ * `project`'s (sdists in .tar.gz, .tar.bz2, .tar.xz and .zip, wheels). */
+char *iw_file_version(const char *project, const char *file);
 /* Every file of a project on the indexes that pip is configured with (or options->pypi_index), in
  * the pages' order. Nothing is kept from call to call. IW_E_NOT_FOUND where no index has the
  * project. Blocks. */

@@ -53,8 +53,8 @@ typedef struct iw_attempt {
 
 /* --- pip.c --- */
 /* Runs it with the options and variables that all calls share; *out (may be NULL) gets what it
- * printed, caller frees. Its reason in one line, where it fails; IW_E_CANCELLED on Ctrl-C.
- * `folder` takes what passes. */
+ * printed, caller frees. Its reason in one line, where it fails; IW_E_NOT_FOUND: what it found
+ * nothing of (iw_pip_missing); IW_E_CANCELLED on Ctrl-C. `folder` takes what passes. */
 int iw_triage_pip(const iw_triage *triage, const char *folder, const iw_strings *arguments,
                   char **out, iw_error *err);
 /* What pip would bring, into attempt->install; the version that was resolved into *version (NULL:
@@ -120,6 +120,9 @@ int iw_triage_find_beside(iw_triage *triage, const iw_ask *ask, iw_triage_row *r
 /* Resolves; then the kept result for these very wheels, this CPU and emulator, else brings and
  * tries them, and keeps what came of it. `row` must be zeroed; the caller clears it. */
 int iw_triage_try(iw_triage *triage, const iw_ask *ask, iw_triage_row *row, iw_error *err);
+/* What pip can't bring is unknown, with the reason, but a stop is none (-1). Takes *why. */
+int iw_triage_not_brought(iw_triage *triage, const iw_ask *ask, iw_triage_row *row, iw_error *why,
+                          iw_error *err);
 void iw_ask_free(iw_ask *ask);
 /* Another one, of that version. Caller frees. */
 iw_ask iw_ask_version(const iw_ask *ask, const char *version);

@@ -39,8 +39,8 @@ static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_er
         return -1;
     const char *at = said ? strstr(said, title) : NULL;
     if (!at)
-        return iw_fail(err, IW_E_NOT_FOUND,
-                       "the package index lists no wheel of %s for this Python", ask->package);
+        return iw_fail(err, IW_E_IO, "the package index lists no wheel of %s for this Python",
+                       ask->package);
     iw_slice rest = {at + strlen(title), strcspn(at + strlen(title), "\n")}, part;
     while (iw_slice_next(&rest, ',', &part)) {
         part = iw_slice_trim(part);
@@ -49,8 +49,8 @@ static int list_versions(iw_triage *t, const iw_ask *ask, iw_strings *out, iw_er
     }
     return out->count
                ? 0
-               : iw_fail(err, IW_E_NOT_FOUND,
-                         "the package index lists no release of %s for this Python", ask->package);
+               : iw_fail(err, IW_E_IO, "the package index lists no release of %s for this Python",
+                         ask->package);
 }
 
 enum { IMPORTED = 64 }; /* it can be imported; nothing more was tried */
@@ -220,15 +220,8 @@ int iw_triage_newest(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_err
     iw_cleanup_strings iw_strings versions = {0};
     iw_error why = IW_ERROR_INIT;
     if (list_versions(t, ask, &versions, &why) != 0) {
-        if (why.kind == IW_E_CANCELLED) {
-            iw_error_move(err, &why);
-            return -1;
-        }
-        *row = (iw_triage_row){.package = iw_strdup(ask->package),
-                               .detail = iw_triage_short(iw_error_text(&why),
-                                                         strlen(iw_error_text(&why)))};
-        iw_error_clear(&why);
-        return 0;
+        *row = (iw_triage_row){.package = iw_strdup(ask->package)};
+        return iw_triage_not_brought(t, ask, row, &why, err);
     }
     struct search search = {.triage = t, .ask = ask, .versions = &versions};
     search.known = iw_alloc(versions.count);

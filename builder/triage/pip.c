@@ -94,21 +94,19 @@ static char *clash(const char *said)
     return one_line;
 }
 
+char *iw_pip_missing(const char *said)
+{
+    static const char none[] = "No matching distribution found for ";
+    const char *at = strstr(said, none);
+    if (!at) return NULL;
+    at += strlen(none);
+    return iw_triage_short(at, strcspn(at, " (;\n"));
+}
+
 /* Why pip brought nothing, from what it said; caller frees. */
 static char *why_not_brought(const char *said)
 {
-    static const char none[] = "No matching distribution found for ";
-    char *two = clash(said);
-    if (two) return two;
-    const char *missing = strstr(said, none), *error = NULL;
-    if (missing) {
-        missing += strlen(none);
-        iw_cleanup_free char *what = iw_triage_short(missing, strcspn(missing, "\n")),
-                             *text = iw_format("no wheel of %s is published for this Python: pip "
-                                               "would build it from source, for this host",
-                                               what);
-        return iw_steal(&text);
-    }
+    const char *error = NULL;
     for (const char *at = said; (at = strstr(at, "ERROR: ")) != NULL; at++)
         error = at + strlen("ERROR: ");
     return error ? iw_triage_short(error, strcspn(error, "\n")) : last_line(said);
@@ -142,11 +140,17 @@ static int run_pip(const iw_triage *t, const char *folder, const char *const *ar
     if (result != 0 || iw_read_file(said, IW_TRIAGE_REPORT_LIMIT, &told, NULL, err) != 0 ||
         iw_read_file(complained, IW_TRIAGE_REPORT_LIMIT, &text, NULL, err) != 0)
         return -1;
-    iw_cleanup_free char *both = iw_format("%s\n%s", told, text), *why = why_not_brought(both);
-    return iw_fail(err, IW_E_IO, "%s", why);
+    iw_cleanup_free char *both = iw_format("%s\n%s", told, text), *two = clash(both),
+                         *missing = two ? NULL : iw_pip_missing(both),
+                         *why = two || missing ? NULL : why_not_brought(both);
+    return iw_fail(err, missing ? IW_E_NOT_FOUND : IW_E_IO, "%s",
+                   two       ? two
+                   : missing ? missing
+                             : why);
 }
 
-void iw_pip_environment(const char *index, const char *folder, iw_strings *environment)
+void iw_pip_environment(const char *index, bool offline, const char *folder,
+                        iw_strings *environment)
 {
     static const char *const kept[] = {
         "HOME",          "PATH",       "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT",
@@ -156,6 +160,7 @@ void iw_pip_environment(const char *index, const char *folder, iw_strings *envir
         if (getenv(kept[i])) iw_strings_add_format(environment, "%s=%s", kept[i], getenv(kept[i]));
     if (!index) index = getenv("PIP_INDEX_URL");
     if (index) iw_strings_add_format(environment, "PIP_INDEX_URL=%s", index);
+    if (offline) iw_strings_add(environment, "PIP_NO_INDEX=1");
     iw_strings_add_format(environment, "TMPDIR=%s", folder);
 }
 
@@ -168,7 +173,7 @@ int iw_triage_pip(const iw_triage *t, const char *folder, const iw_strings *argu
     iw_triage_python(t, &argv, &environment);
     iw_strings_add_all(&argv, always);
     iw_strings_add_all(&argv, (const char *const *)arguments->items);
-    iw_pip_environment(t->options.fetch.pypi_index, folder, &environment);
+    iw_pip_environment(t->options.fetch.pypi_index, t->options.fetch.offline, folder, &environment);
     return run_pip(t, folder, (const char *const *)argv.items,
                    (const char *const *)environment.items, out, err);
 }

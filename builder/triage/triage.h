@@ -7,6 +7,7 @@
 #include "fetch/fetch.h"
 #include "recipe/recipe.h"
 #include "store/store.h"
+#include "triage/pip.h"
 #include "triage/requirement.h"
 
 #define IW_TRIAGE_SITE "triage" /* in paths of rows' crashes: below it stands what pip brought */
@@ -69,6 +70,8 @@ typedef struct iw_triage_row {
     uint64_t own; /* of these, in its own files that don't ask which CPU they run on */
     unsigned imported, loaded, called, tested, checked; /* how much was reached */
     bool kept;                                          /* from an earlier run */
+    iw_absence absence; /* why pip brought nothing; `detail` says it */
+    char *newest_there; /* IW_ABSENCE_VERSION: the newest version that an index has; or NULL */
     iw_triage_because because;
     char *newest_working, *oldest_failing; /* what `newest` found, or NULL */
     iw_triage_verdict newest_verdict;      /* of newest_working: runs, or imports */

@@ -33,9 +33,11 @@ bool iw_triage_works(iw_triage_verdict verdict)
 
 void iw_triage_row_clear(iw_triage_row *row)
 {
-    char *all[] = {row->package,        row->version,         row->crash,
-                   row->what,           row->detail,          row->newest_working,
-                   row->oldest_failing, row->because.package, row->because.version,
+    char *all[] = {row->package,         row->version,
+                   row->crash,           row->what,
+                   row->detail,          row->newest_working,
+                   row->oldest_failing,  row->newest_there,
+                   row->because.package, row->because.version,
                    row->because.beside};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     iw_strings_free(&row->notes);
@@ -188,16 +190,37 @@ static int keep(const iw_attempt *a, const char *path, const iw_triage_row *row,
 
 /* --- trying --------------------------------------------------------------- */
 
-/* What pip can't bring is unknown, but a stop is no reason. */
-static int not_brought(iw_triage_row *row, iw_error *why, iw_error *err)
+/* Of indexes that a requirements file names only pip knows. */
+static int ask_indexes(iw_triage *t, const iw_ask *ask, const char *what, iw_triage_row *row,
+                       iw_error *err)
+{
+    iw_absent absent = {0};
+    iw_fetch_options options = t->options.fetch;
+    bool own = ask->all && ask->all->options.count;
+    pthread_mutex_lock(&t->lock);
+    int status = own && !options.offline ? 0 : iw_pip_absent(what, &options, &absent, err);
+    pthread_mutex_unlock(&t->lock);
+    row->absence = absent.text ? absent.what : IW_ABSENCE_WHEEL;
+    row->newest_there = iw_steal(&absent.newest);
+    row->detail = absent.text ? iw_triage_tame(absent.text)
+                              : iw_format("pip finds no wheel of %s for this Python", what);
+    iw_absent_clear(&absent);
+    return status;
+}
+
+int iw_triage_not_brought(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *why,
+                          iw_error *err)
 {
     if (why->kind == IW_E_CANCELLED) {
         iw_error_move(err, why);
         return -1;
     }
-    row->detail = iw_triage_short(iw_error_text(why), strlen(iw_error_text(why)));
+    const char *text = iw_error_text(why);
+    int status = why->kind == IW_E_NOT_FOUND
+                     ? ask_indexes(t, ask, text, row, err)
+                     : (row->detail = iw_triage_short(text, strlen(text)), 0);
     iw_error_clear(why);
-    return 0;
+    return status;
 }
 
 /* The recipe whose checks tell how the package is used: that of the version, else the newest; NULL
@@ -225,7 +248,8 @@ static int try_anew(iw_attempt *a, iw_triage_row *row, iw_error *err)
 {
     iw_error why = IW_ERROR_INIT;
     iw_cleanup_free char *culprit = NULL;
-    if (iw_triage_bring(a, &why) != 0) return not_brought(row, &why, err);
+    if (iw_triage_bring(a, &why) != 0)
+        return iw_triage_not_brought(a->triage, a->ask, row, &why, err);
     if (iw_triage_count(a, row, err) != 0 ||
         iw_triage_trial(a, recipe_of(a->triage, row->package, row->version), row, &culprit, err) !=
             0)
@@ -265,7 +289,7 @@ static int try_in(iw_attempt *a, iw_triage_row *row, iw_error *err)
     iw_cleanup_free char *digests = NULL, *path = NULL;
     row->package = iw_strdup(a->ask->package);
     if (iw_triage_resolve(a, &row->version, &digests, &why) != 0)
-        return not_brought(row, &why, err);
+        return iw_triage_not_brought(t, a->ask, row, &why, err);
     if (!row->version) {
         row->detail =
             iw_strdup("pip wouldn't install it for this Python: its marker leaves it out");

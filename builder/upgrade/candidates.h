@@ -40,9 +40,6 @@ typedef struct iw_candidate_rules {
     const char *only;   /* this version was asked for by name: it may be early and young; or NULL */
 } iw_candidate_rules;
 
-/* The version in a file's name on an index, as a fresh text, or NULL where the name isn't one of
- * `project`'s (sdists in .tar.gz, .tar.bz2, .tar.xz and .zip, wheels). */
-char *iw_file_version(const char *project, const char *file);
 /* How well a wheel's name fits: 0 not at all, else the larger the better. For CPython
  * `python` ("3.11.2") on x86-64 Linux with glibc 2.`glibc` or older; `pure` (may be NULL) tells
  * whether it is for any platform. */

@@ -49,6 +49,7 @@ static int open_healer(iw_healer *h, iw_error *err)
                                 .bytecode = h->maker.bytecode,
                                 .folder = folder,
                                 .index = h->options->deliver.fetch.pypi_index,
+                                .offline = h->options->deliver.fetch.offline,
                                 .requirements = &h->requirements,
                                 .cancel = h->options->deliver.cancel};
     return iw_make_folders(folder, 0700, err);

@@ -549,11 +549,28 @@ static int repair(iw_healer *h, const char *name, const char *died, const char *
 
 /* --- rounds --------------------------------------------------------------- */
 
+/* Fails where no index has the project, or none of the versions, or where none may be asked. */
+static int refuse_absent(const iw_healer *h, const char *what, iw_error *err)
+{
+    iw_absent absent;
+    iw_fetch_options fetch = h->options->deliver.fetch;
+    fetch.cancel = h->options->deliver.cancel;
+    fetch.sink = h->options->deliver.sink;
+    if (h->requirements.options.count && !fetch.offline) return 0; /* they name indexes, perhaps */
+    int status = iw_pip_absent(what, &fetch, &absent, err);
+    if (status == 0 && absent.what != IW_ABSENCE_WHEEL)
+        status = iw_fail(err, absent.what == IW_ABSENCE_OFFLINE ? IW_E_NETWORK : IW_E_CHECK, "%s",
+                         absent.text);
+    iw_absent_clear(&absent);
+    return status;
+}
+
 static int make_missing(iw_healer *h, const char *name, const char *exact, const char *what,
                         iw_error *err)
 {
     struct peeked sdist = {0};
     int status = peek(h, name, exact, &sdist, err);
+    if (status == 0 && !sdist.found) status = refuse_absent(h, what, err);
     if (status == 0 && sdist.refused) status = iw_fail(err, IW_E_CHECK, "%s", sdist.refused);
     else if (status == 0 && !sdist.found)
         status = iw_fail(err, IW_E_CHECK, "no wheel of %s for Python 3.11 on Linux, and %s", what,
@@ -617,6 +634,7 @@ static int resolve_all(iw_healer *h, iw_error *err)
         if (how == IW_RESOLVED) return settle_own_recipes(h, err);
         if (how == IW_UNRESOLVED_CLASH)
             return iw_fail(err, IW_E_CHECK, "these can't stand together: %s", what);
+        if (h->resolver.offline) return refuse_absent(h, what, err);
         if (bring_missing(h, what, err) != 0) return -1;
     }
     return iw_fail(err, IW_E_CHECK, "too many packages without a wheel");

@@ -97,7 +97,7 @@ static int ask_pip(const iw_resolver *r, const char *wanted, const char *limits,
                                  NULL};
     iw_checks_python(r->root, r->bytecode, &argv, &environment);
     iw_strings_add_all(&argv, words);
-    iw_pip_environment(r->index, r->folder, &environment);
+    iw_pip_environment(r->index, r->offline, r->folder, &environment);
     return iw_make_folders(stubs, 0755, err) != 0 ? -1
                                                   : run(r, &argv, &environment, said, status, err);
 }
@@ -147,17 +147,6 @@ static char *clash_of(const iw_resolver *r, const char *said)
         told = before ? iw_format("%s, and %s", before, side) : iw_strdup(side);
     }
     return told;
-}
-
-static char *missing_of(const char *said)
-{
-    static const char none[] = "No matching distribution found for ";
-    const char *at = strstr(said, none);
-    if (!at) return NULL;
-    at += strlen(none);
-    iw_cleanup_free char *whole = iw_strndup(at, strcspn(at, "\n"));
-    whole[strcspn(whole, " (;")] = 0;
-    return iw_steal(&whole);
 }
 
 static char *last_line(const char *said)
@@ -255,7 +244,7 @@ static int explain(const iw_resolver *r, const char *said, iw_unresolved *how, c
     *what = clash_of(r, text);
     if (*what) return 0;
     *how = IW_UNRESOLVED_MISSING;
-    *what = missing_of(text);
+    *what = iw_pip_missing(text);
     if (*what) return 0;
     iw_cleanup_free char *line = last_line(text);
     return iw_fail(err, IW_E_ENVIRONMENT, "pip can't resolve them: %s", line);

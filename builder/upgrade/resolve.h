@@ -32,6 +32,7 @@ typedef struct iw_resolver { /* borrowed */
     const char *bytecode;    /* folder for that Python's, as iw_checks_python takes it */
     const char *folder;      /* for what passes; holds `stubs`, wheels that stand for recipes */
     const char *index;       /* or NULL: what pip is configured with */
+    bool offline;            /* no index is asked */
     const iw_requirements *requirements;
     int cancel;
 } iw_resolver;

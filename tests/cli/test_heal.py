@@ -217,6 +217,12 @@ class Heal(unittest.TestCase):
         self.assertRegex(said, r"crashy +1\.0 +the wheel as published\n    imports on k10\n")
         self.assertRegex(said, r"plain +0\.9 +the wheel as published\nto build: about .*, and [\d.]+ [kM]B of disk\n")
 
+    def test_what_no_index_has(self):
+        for line, status, said in (("late==7", 1, "the package index has no late==7: the newest is 1.0"), ("nobody-has-it", 1, "the package index has no project nobody-has-it"),
+                                   ("--find-links .\nplain", 1, "nothing is known of plain: a package index has to be asked, and --offline forbids it")):
+            path = self.ask("absent.txt", line + "\n")
+            self.assertIn(said, self.world.run("heal", path, "--plan", *(["--offline"] if "--" in line else []), status=status).stderr)
+
     def test_what_does_not_fit_costs_one_question(self):
         path = self.ask("late.txt", "late==1.0\n")
         rows, said = self.rows(path, "--plan", status=1)

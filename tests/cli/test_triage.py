@@ -227,7 +227,21 @@ class Kinds(unittest.TestCase):
 
     def test_what_no_index_has(self):
         self.assertEqual((self.verdict("nonesuch"), self.rows["nonesuch"]["version"]), ("unknown", None))
-        self.assertIn("no wheel of nonesuch==1.0 is published", self.rows["nonesuch"]["detail"])
+        self.assertIn("the package index has no project nonesuch", self.rows["nonesuch"]["detail"])
+        self.assertEqual(self.rows["nonesuch"]["advice"], "look how the name is written: no index has it")
+        self.world.sdist("unbuilt", {"setup.py": "raise SystemExit('natively')\n"}, "1.5")
+        self.world.script("early", "7", needs=RUNS, install_script="true")
+        for asked, detail, advice in (("early==9", "the package index has no early==9: the newest is 1.0", "take another version: the newest is 1.0"),
+                                      ("unbuilt>=1", "no wheel of unbuilt>=1 is published for this Python: pip would build it from source, for this host", "needs a recipe, or another version")):
+            row, = self.world.triage(asked).values()
+            self.assertEqual((row["verdict"], row["version"], row["detail"], row["advice"]), ("unknown", None, detail, advice))
+
+    def test_nobody_is_asked_offline(self):
+        before = len(self.world.server.seen)
+        row = self.world.triage("early==1.0", "--offline")["early"]
+        self.assertEqual((row["verdict"], row["advice"]), ("unknown", "ask without --offline"))
+        self.assertIn("nothing is known of early==1.0: a package index has to be asked, and --offline forbids it", row["detail"])
+        self.assertEqual(self.world.server.seen[before:], [])
 
     def test_results_are_kept(self):
         kept = self.world.triage("early", "proven")

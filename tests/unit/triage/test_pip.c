@@ -18,10 +18,10 @@ static void the_given_index_is_the_only_one(void **state)
     (void)state;
     setenv("PIP_INDEX_URL", "http://127.0.0.1:1/theirs", 1);
     setenv("LD_PRELOAD_NOT", "x", 1);
-    iw_pip_environment("http://127.0.0.1:1/given", "/tmp/there", &given);
-    iw_pip_environment(NULL, "/tmp/there", &own);
+    iw_pip_environment("http://127.0.0.1:1/given", false, "/tmp/there", &given);
+    iw_pip_environment(NULL, true, "/tmp/there", &own);
     unsetenv("PIP_INDEX_URL");
-    iw_pip_environment(NULL, "/tmp/there", &none);
+    iw_pip_environment(NULL, false, "/tmp/there", &none);
     assert_true(iw_strings_has(&given, "PIP_INDEX_URL=http://127.0.0.1:1/given"));
     assert_int_equal(indexes(&given), 1);
     assert_true(iw_strings_has(&own, "PIP_INDEX_URL=http://127.0.0.1:1/theirs"));
