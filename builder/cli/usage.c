@@ -8,13 +8,30 @@
 
 /* --- help ----------------------------------------------------------------- */
 
+/* Characters, which bytes that go on with one aren't: "…" is one column wide. */
+static size_t columns(const char *text, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < length; i++) count += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return count;
+}
+
+/* Adds `text` and spaces up to that column, on a line of its own where it is wider. */
+static void add_left(iw_buffer *out, const char *text, size_t width)
+{
+    size_t wide = columns(text, strlen(text));
+    iw_buffer_add_text(out, text);
+    if (wide >= width) iw_buffer_add_format(out, "\n%*s", (int)width, "");
+    else iw_buffer_add_format(out, "%*s", (int)(width - wide), "");
+}
+
 /* Adds `text` wrapped at WIDTH, each line after the first indented; `column` is where the first
  * starts. */
 static void add_wrapped(iw_buffer *out, const char *text, size_t indent, size_t column)
 {
     while (*text) {
-        size_t length = strcspn(text, " \n");
-        if (column > indent && column + 1 + length > WIDTH) {
+        size_t length = strcspn(text, " \n"), wide = columns(text, length);
+        if (column > indent && column + 1 + wide > WIDTH) {
             iw_buffer_add_format(out, "\n%*s", (int)indent, "");
             column = indent;
         }
@@ -23,7 +40,7 @@ static void add_wrapped(iw_buffer *out, const char *text, size_t indent, size_t 
             column++;
         }
         iw_buffer_add(out, text, length);
-        column += length;
+        column += wide;
         text += length;
         if (text[0] == '\n') {
             iw_buffer_add_format(out, "\n%s%*s", text[1] == '\n' ? "\n" : "", (int)indent, "");
@@ -50,8 +67,7 @@ static void add_options(iw_buffer *out, const iw_option *options, const iw_optio
             iw_buffer_add_format(&left, "  -%c, --%s", options->letter, options->name);
         else iw_buffer_add_format(&left, "      --%s", options->name);
         if (options->value) iw_buffer_add_format(&left, " %s", options->value);
-        iw_buffer_add_format(out, "%-26s", left.data);
-        if (left.length >= 26) iw_buffer_add_format(out, "\n%26s", "");
+        add_left(out, left.data, 26);
         add_wrapped(out, options->help, 26, 26);
         iw_buffer_free(&left);
     }
@@ -66,9 +82,8 @@ char *iw_usage_overview(void)
         "Builds a pinned Python stack from source for an old CPU, proves that it runs there,\n"
         "and packs it as one relocatable tarball.\n\n");
     for (const iw_command_spec *const *command = iw_commands(); *command; command++) {
-        iw_cleanup_free char *left = iw_format("%s %s", (*command)->name, (*command)->operands);
-        iw_buffer_add_format(&out, "  %-24s", left);
-        if (strlen(left) > 23) iw_buffer_add_format(&out, "\n%26s", "");
+        iw_cleanup_free char *left = iw_format("  %s %s", (*command)->name, (*command)->operands);
+        add_left(&out, left, 26);
         add_wrapped(&out, (*command)->summary, 26, 26);
     }
     iw_buffer_add_text(&out, "\nOptions of every command:\n");

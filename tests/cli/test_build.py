@@ -429,6 +429,10 @@ class Usage(unittest.TestCase):
             page = self.world.run("man", *name.split()).stdout
             self.assertIn("\n.Dd", page, name)
 
+    def test_help_stands_in_columns(self):
+        self.assertIn("\n      --cpu PROFILE,…     The CPUs", self.world.run("heal", "--help").stdout)
+        self.assertRegex(self.world.run("--help").stdout, r"(?m)^  check PACKAGE… {10}Run")
+
     def test_completions_are_accepted_by_their_shells(self):
         for shell in ("bash", "zsh", "fish"):
             script = self.world.folder / f"completion.{shell}"
