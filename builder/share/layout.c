@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/path.h"
+#include "base/scratch.h"
 #include "share/oci.h"
 #include "share/trust.h"
 
@@ -92,9 +93,9 @@ static int compare_part(iw_layout *layout, const char *path, int fd, uint64_t of
 static int compare_whole(iw_layout *layout, const char *path, const char *sha256, uint64_t size,
                          iw_error *err)
 {
-    iw_cleanup_free char *folder = NULL;
-    if (iw_temporary_folder("/tmp", "iw-verify-", &folder, err) != 0) return -1;
-    iw_cleanup_free char *part = iw_path_join(folder, "part");
+    iw_scratch scratch;
+    if (iw_scratch_open("iw-verify-", &scratch, err) != 0) return -1;
+    iw_cleanup_free char *part = iw_path_join(scratch.path, "part");
     iw_remote_want want = {
         .path = path, .label = path, .sha256 = sha256, .size = size, .part = part};
     int status = iw_remote_fetch(layout->remote, &want, 1, err);
@@ -103,7 +104,7 @@ static int compare_whole(iw_layout *layout, const char *path, const char *sha256
         status = -1;
     }
     iw_error_clear(&want.err);
-    iw_remove_tree(folder, NULL);
+    iw_scratch_close(&scratch);
     return status;
 }
 

@@ -1,4 +1,5 @@
 """Keys, and what `push` leaves: a folder that plain clients read."""
+import ctypes
 import json
 import os
 import shutil
@@ -61,6 +62,16 @@ class Push(sharing.Shared):
         self.assertEqual((again["unchanged"], again["version"], again["bytes"]), (True, first["version"], 0))
         self.assertEqual(sharing.snapshot(place), before)
         self.assertGreater(self.anna.push(place, "--renew")["version"], first["version"])
+
+    def test_what_is_read_back_passes_where_tmpdir_says(self):
+        folder, libc = self.place.folder / "room", ctypes.CDLL(None)
+        folder.mkdir()
+        watch = libc.inotify_init()
+        self.addCleanup(os.close, watch)
+        libc.inotify_add_watch(watch, os.fsencode(folder), 0x100)  # IN_CREATE
+        self.anna.run("push", "--verify", self.file, self.place.folder / "read back", env={"TMPDIR": str(folder)})
+        self.assertIn(b"iw-verify-", os.read(watch, 1 << 16))
+        self.assertEqual(list(folder.iterdir()), [])
 
     def test_a_key_is_never_written_over(self):
         before = sharing.snapshot(self.anna.config)
