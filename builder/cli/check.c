@@ -27,7 +27,9 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
                               .cpu = iw_text_option(arguments, "cpu")};
     size_t count = 0;
     if (names) iw_strings_add_words(&wanted, names, ',');
-    if (iw_context_stack_option(context, &stack, err) != 0) return -1;
+    if (iw_context_stack_option(context, &stack, err) != 0 ||
+        (choice.cpu && iw_context_profile(context, choice.cpu, err) != 0))
+        return -1;
     int status = iw_context_session(context, stack, &session, err);
     if (status == 0) status = iw_context_start(context, &session, err);
     if (status == 0) status = iw_session_check(&session, &choice, &count, err);

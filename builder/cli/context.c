@@ -110,6 +110,15 @@ int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err)
     return 0;
 }
 
+int iw_context_profile(iw_context *context, const char *name, iw_error *err)
+{
+    iw_catalog *catalog;
+    const iw_profile *profile;
+    return iw_context_catalog(context, &catalog, err) != 0
+               ? -1
+               : iw_catalog_profile(catalog, name, &profile, err);
+}
+
 /* Beside recipes/ where that can be written, else in the user's cache folder. Caller frees. */
 static char *default_cache(const char *root)
 {

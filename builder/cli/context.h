@@ -34,6 +34,8 @@ void iw_context_close(iw_context *context);
  * from or installed with. */
 int iw_context_catalog(iw_context *context, iw_catalog **out, iw_error *err);
 int iw_context_store(iw_context *context, iw_store **out, iw_error *err);
+/* Fails where the tree has no such profile: before there is work for it. */
+int iw_context_profile(iw_context *context, const char *name, iw_error *err);
 /* The store also where there is no tree, in the user's cache folder unless another is named. */
 int iw_context_store_alone(iw_context *context, iw_store **out, iw_error *err);
 /* The display, for commands whose work takes time; results go to standard output by iw_print. */

@@ -89,6 +89,8 @@ static int heal(iw_context *context, const iw_heal_options *options, iw_error *e
     iw_context_show(context);
     iw_heal_options filled = *options;
     filled.deliver = iw_context_deliver_options(context);
+    for (size_t i = 0; i < options->profile_count; i++)
+        if (iw_context_profile(context, options->profiles[i], err) != 0) return -1;
     int status = iw_heal(catalog, store, &filled, on_told, context, &result, err);
     if (status == 0) say(context, &result, options->plan);
     iw_heal_result_free(&result);

@@ -53,7 +53,9 @@ static int run(iw_context *context, const iw_arguments *arguments, iw_error *err
     iw_made_list made = {0};
     const char *profile = iw_text_option(arguments, "profile");
     if (iw_context_catalog(context, &catalog, err) != 0 ||
-        iw_context_store(context, &store, err) != 0 || iw_context_watch_signals(context, err) != 0)
+        iw_context_store(context, &store, err) != 0 ||
+        (profile && iw_context_profile(context, profile, err) != 0) ||
+        iw_context_watch_signals(context, err) != 0)
         return -1;
     iw_context_show(context);
     iw_new_options options = {

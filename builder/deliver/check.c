@@ -44,7 +44,8 @@ static int find_names(const iw_check_choice *choice, iw_node *const *chosen, iw_
     iw_cleanup_strings iw_strings all = {0};
     for (size_t i = 0; i < choice->package_count; i++)
         for (size_t k = 0; k < chosen[i]->recipe->check_count; k++)
-            iw_strings_add(&all, chosen[i]->recipe->checks[k].name);
+            if (!iw_strings_has(&all, chosen[i]->recipe->checks[k].name))
+                iw_strings_add(&all, chosen[i]->recipe->checks[k].name);
     for (size_t i = 0; i < choice->names->count; i++) {
         if (iw_strings_has(&all, choice->names->items[i])) continue;
         iw_cleanup_buffer iw_buffer known = {0};

@@ -46,6 +46,14 @@ class Check(unittest.TestCase):
     def test_what_is_not_built_is_named_with_the_way_there(self):
         self.assertRegex(self.before.stderr, r"isn't in the store: .*two/1.*`ironwheel build checked --no-bundle`")
 
+    def test_a_cpu_that_nobody_knows(self):
+        for arguments in (["check", "nothing-like-it", "--stack", "checked", "--cpu", "k11"], ["heal", "nowhere.txt", "--cpu", "k10,k11"], ["new", "nothing", "-p", "k11"]):
+            self.assertIn('no profile "k11"', self.world.run(*arguments, status=2).stderr)
+
+    def test_a_name_that_no_check_has(self):
+        said = self.world.run("check", "two", "two", "--name", "third", "--stack", "checked", status=1).stderr
+        self.assertTrue(said.endswith('there is no check "third"; there are: first, second, beside, leans, elsewhere\n'), said)
+
     def test_only_its_own_checks_run(self):
         self.lay("exit 3")
         ended, notes, _ = self.check("two", status=1)
