@@ -103,6 +103,45 @@ char *iw_pip_missing(const char *said)
     return iw_triage_short(at, strcspn(at, " (;\n"));
 }
 
+static void add_once(iw_strings *out, const char *text)
+{
+    iw_cleanup_free char *tame = iw_triage_short(text, strlen(text));
+    if (!iw_strings_has(out, tame)) iw_strings_add(out, tame);
+}
+
+/* "…a yanked version: 'numpy' candidate (version 2.4.0 at …", and a line with the reason. */
+static void take_yanked(const char *at, iw_strings *out)
+{
+    static const char version[] = "' candidate (version ", reason[] = "Reason for being yanked: ";
+    const char *end = at + strcspn(at, "\n"), *from = strstr(at, version),
+               *why = *end && iw_starts_with(end + 1, reason) ? end + 1 + strlen(reason) : NULL;
+    if (!from || from > end) return;
+    const char *number = from + strlen(version);
+    int length = why ? (int)strcspn(why, "\n") : 0;
+    bool told = length && strncmp(why, "<none given>", 12) != 0;
+    iw_cleanup_free char *text =
+        iw_format("%.*s %.*s was withdrawn by its authors (yanked)%s%.*s", (int)(from - at), at,
+                  (int)strcspn(number, " )"), number, told ? ": " : "", told ? length : 0, why);
+    add_once(out, text);
+}
+
+void iw_pip_warnings(const char *said, iw_strings *out)
+{
+    static const char mark[] = "WARNING: ", yanked[] = " is a yanked version: '",
+                      extra[] = " does not provide the extra ";
+    for (const char *at = said; (at = strstr(at, mark)) != NULL;) {
+        at += strlen(mark);
+        iw_cleanup_free char *line = iw_strndup(at, strcspn(at, "\n"));
+        const char *bad = strstr(line, yanked), *none = strstr(line, extra);
+        if (bad) take_yanked(at + (bad - line) + strlen(yanked), out);
+        else if (none) {
+            iw_cleanup_free char *text =
+                iw_format("%.*s has no extra %s", (int)(none - line), line, none + strlen(extra));
+            add_once(out, text);
+        }
+    }
+}
+
 /* Why pip brought nothing, from what it said; caller frees. */
 static char *why_not_brought(const char *said)
 {
@@ -303,6 +342,18 @@ static void read_choice(const iw_attempt *a, char **version, char **digests)
     *digests = iw_buffer_take(&all);
 }
 
+static void tell_warnings(const iw_attempt *a)
+{
+    iw_cleanup_free char *path = iw_path_join(a->folder, "pip.err"), *said = NULL;
+    iw_cleanup_strings iw_strings warnings = {0};
+    if (iw_read_file(path, IW_TRIAGE_REPORT_LIMIT, &said, NULL, NULL) != 0) return;
+    iw_pip_warnings(said, &warnings);
+    for (size_t i = 0; i < warnings.count; i++)
+        iw_emit(&a->triage->sink, (iw_event){.type = IW_EVENT_NOTE,
+                                             .subject = a->ask->lines.items[0],
+                                             .detail = warnings.items[i]});
+}
+
 int iw_triage_resolve(iw_attempt *a, char **version, char **digests, iw_error *err)
 {
     iw_cleanup_free char *wanted = iw_path_join(a->folder, "requirements.txt"),
@@ -326,6 +377,7 @@ int iw_triage_resolve(iw_attempt *a, char **version, char **digests, iw_error *e
         iw_triage_pip(a->triage, a->folder, &arguments, NULL, err) != 0 ||
         read_install(a, report, err) != 0)
         return -1;
+    if (!a->triage->options.blame_only) tell_warnings(a); /* else its caller resolved before */
     read_choice(a, version, digests);
     return 0;
 }

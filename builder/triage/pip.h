@@ -30,6 +30,10 @@ size_t iw_pip_clash(const char *said, iw_pip_side sides[2]);
  * thing. */
 char *iw_pip_missing(const char *said);
 
+/* What pip warns of in what it `said`, one sentence each, beginning with the package: a version
+ * that was yanked, an extra that it hasn't. None twice. */
+void iw_pip_warnings(const char *said, iw_strings *out);
+
 typedef enum iw_absence {
     IW_ABSENCE_NONE,    /* something was found */
     IW_ABSENCE_OFFLINE, /* nobody was asked */

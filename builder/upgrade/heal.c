@@ -76,6 +76,7 @@ static void close_healer(iw_healer *h)
     iw_strings_free(&h->alone);
     iw_strings_free(&h->moving);
     iw_strings_free(&h->libraries);
+    iw_strings_free(&h->warned);
     iw_maker_close(&h->maker);
 }
 

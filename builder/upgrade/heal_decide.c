@@ -118,6 +118,23 @@ static bool moves_others(const iw_healer *h, const iw_resolution *found, const i
     return false;
 }
 
+/* Each once, with the line that asks for it. */
+static void tell_warnings(iw_healer *h, const iw_resolution *found)
+{
+    const iw_requirements *all = &h->requirements;
+    for (size_t i = 0; i < found->warnings.count; i++) {
+        const char *warning = found->warnings.items[i];
+        iw_cleanup_free char *name = iw_plain_name(warning), *place = NULL, *text = NULL;
+        if (iw_strings_has(&h->warned, warning)) continue;
+        iw_strings_add(&h->warned, warning);
+        for (size_t k = 0; k < all->count && !place; k++)
+            if (strcmp(all->items[k].name, name) == 0)
+                place = iw_origin_text(&all->items[k].origin);
+        text = iw_format("%s%s%s", place ? place : "", place ? ": " : "", warning);
+        note(h, h->options->name, text);
+    }
+}
+
 /* Where that can't be, the resolution stays what it was; with `alone` (may be NULL; "name==version"
  * each), too, where anything else would move. */
 static int resolve(iw_healer *h, const iw_strings *alone, iw_unresolved *how, char **what,
@@ -130,6 +147,7 @@ static int resolve(iw_healer *h, const iw_strings *alone, iw_unresolved *how, ch
     if (status == 0 && *how == IW_RESOLVED && alone && moves_others(h, &found, alone))
         *how = IW_UNRESOLVED_CLASH;
     if (status == 0 && *how == IW_RESOLVED) {
+        tell_warnings(h, &found);
         iw_resolution_free(&h->resolution);
         h->resolution = found;
     } else iw_resolution_free(&found);

@@ -37,6 +37,7 @@ typedef struct iw_healer {
     size_t sketch_count, sketch_capacity;
     iw_strings libraries; /* recipes of libraries that wheels expect from a system */
     iw_triage **triages;  /* two for each CPU: one that tries versions, one that searches them */
+    iw_strings warned;    /* what pip warned of, and was told */
     bool tried;
 } iw_healer;
 

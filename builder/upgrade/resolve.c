@@ -28,6 +28,7 @@ void iw_resolution_free(iw_resolution *resolution)
 {
     for (size_t i = 0; i < resolution->count; i++) dist_free(&resolution->items[i]);
     free(resolution->items);
+    iw_strings_free(&resolution->warnings);
     *resolution = (iw_resolution){0};
 }
 
@@ -265,5 +266,9 @@ int iw_resolve(const iw_resolver *r, const iw_strings *pins, iw_resolution *out,
         write_lines(limits, all->constraints, all->constraint_count, NULL, pins, err) != 0 ||
         ask_pip(r, wanted, limits, report, said, &status, err) != 0)
         return -1;
-    return status == 0 ? read_report(report, out, err) : explain(r, said, how, what, err);
+    if (status != 0) return explain(r, said, how, what, err);
+    iw_cleanup_free char *text = NULL;
+    if (iw_read_file(said, TEXT_LIMIT, &text, &(size_t){0}, err) != 0) return -1;
+    iw_pip_warnings(text, &out->warnings);
+    return read_report(report, out, err);
 }

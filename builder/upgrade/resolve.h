@@ -22,6 +22,7 @@ typedef struct iw_dist {
 typedef struct iw_resolution { /* by name */
     iw_dist *items;
     size_t count, capacity;
+    iw_strings warnings; /* of pip's (iw_pip_warnings) */
 } iw_resolution;
 
 void iw_resolution_free(iw_resolution *resolution);

@@ -167,6 +167,11 @@ class Heal(unittest.TestCase):
         rows, _ = self.rows(path, "--plan")
         self.assertEqual([(row["package"], row["version"]) for row in rows if row["type"] == "package"], [("plain", "0.9")])
 
+    def test_what_pip_warns_of(self):
+        path = self.ask("extra.txt", "\nplain[better]==0.9\n")
+        rows, _ = self.rows(path, "--plan")
+        self.assertEqual([row["detail"] for row in rows if row["type"] == "note"], ["extra.txt:2: plain 0.9 has no extra 'better'"])
+
     def digest(self, project, start):
         return next(digest for file, digest in self.world.projects[project].items() if file.startswith(start))
 

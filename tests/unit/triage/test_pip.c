@@ -31,8 +31,33 @@ static void the_given_index_is_the_only_one(void **state)
     assert_false(iw_strings_has(&given, "LD_PRELOAD_NOT=x"));
 }
 
+/* As pip 23.0.1 says it. */
+static void what_it_warns_of(void **state)
+{
+    (void)state;
+    iw_cleanup_strings iw_strings out = {0};
+    static const char said[] =
+        "WARNING: Retrying (Retry(total=4)) after connection broken\n"
+        "WARNING: requests 2.32.3 does not provide the extra 'nosuchextra'\n"
+        "WARNING: The candidate selected for download or install is a yanked version: 'numpy' "
+        "candidate (version 2.4.0 at https://u:p@h/numpy.whl (from https://h/simple/numpy/) "
+        "(requires-python:>=3.11))\nReason for being yanked: broken\x1b[2J\n"
+        "WARNING: The candidate selected for download or install is a yanked version: 'a' "
+        "candidate "
+        "(version 1 at x)\nReason for being yanked: <none given>\n"
+        "WARNING: requests 2.32.3 does not provide the extra 'nosuchextra'\n"
+        "WARNING: is a yanked version: '\nWARNING: ";
+    iw_pip_warnings(said, &out);
+    assert_int_equal(out.count, 3);
+    assert_string_equal(out.items[0], "requests 2.32.3 has no extra 'nosuchextra'");
+    assert_string_equal(out.items[1],
+                        "numpy 2.4.0 was withdrawn by its authors (yanked): broken?[2J");
+    assert_string_equal(out.items[2], "a 1 was withdrawn by its authors (yanked)");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_given_index_is_the_only_one)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_given_index_is_the_only_one),
+                                       cmocka_unit_test(what_it_warns_of)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
