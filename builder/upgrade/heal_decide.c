@@ -253,6 +253,18 @@ static void peeked_clear(struct peeked *peeked)
     free(peeked->found), free(peeked->sha256), free(peeked->refused), free(peeked->why);
 }
 
+/* What a draft would leave to do: it isn't made here. */
+static void ask_person(const json_t *answer, const char *name, struct peeked *out)
+{
+    iw_cleanup_strings iw_strings todo = {0};
+    iw_maker_questions(answer, &todo);
+    if (!todo.count) return;
+    out->why = iw_format("its sdist leaves a question (`ironwheel new %s %s` drafts a recipe for "
+                         "you to finish): %s",
+                         name, out->found, todo.items[0]);
+    set(&out->found, NULL);
+}
+
 static int peek(iw_healer *h, const char *name, const char *version, struct peeked *out,
                 iw_error *err)
 {
@@ -265,8 +277,10 @@ static int peek(iw_healer *h, const char *name, const char *version, struct peek
     if (status != 0)
         out->why = iw_strndup(iw_error_text(&trouble), strcspn(iw_error_text(&trouble), "\n"));
     iw_error_clear(&trouble);
-    if (status == 0) out->refused = refusal(h, name, out->found, "its sdist", out->sha256);
-    status = status == 0 && !out->refused
+    if (status == 0) ask_person(answer, name, out);
+    if (status == 0 && out->found)
+        out->refused = refusal(h, name, out->found, "its sdist", out->sha256);
+    status = out->found && !out->refused
                  ? write_stub(h, name, out->found, json_object_get(answer, "run"), err)
                  : 0;
     json_decref(answer);

@@ -173,15 +173,54 @@ static bool has_recipe(const iw_maker *maker, const char *name)
     return iw_exists(folder);
 }
 
+/* Whether a recipe needs `to` to run, or one of those that it needs does. */
+static int leads_to(iw_catalog *catalog, const char *from, const char *to, iw_strings *seen,
+                    bool *leads, iw_error *err)
+{
+    const iw_recipe *recipe;
+    iw_cleanup_free char *name = iw_strndup(from, strcspn(from, "/"));
+    const char *version = from[strlen(name)] ? from + strlen(name) + 1 : NULL;
+    *leads = strcmp(name, to) == 0;
+    if (*leads || iw_strings_has(seen, name)) return 0;
+    iw_strings_add(seen, name);
+    if ((!version && iw_rig_usual(catalog, name, &version, err) != 0) ||
+        (version && iw_catalog_recipe(catalog, name, version, &recipe, err) != 0))
+        return -1;
+    for (size_t i = 0; version && i < recipe->run_needs.count && !*leads; i++)
+        if (leads_to(catalog, recipe->run_needs.items[i].name, to, seen, leads, err) != 0)
+            return -1;
+    return 0;
+}
+
+/* What needs this package can't be among its needs. *why (owned; NULL: it may be) is a question. */
+static int check_circle(const iw_maker *maker, const iw_entry *entry, const char *need,
+                        const char *missing, char **why, iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    iw_cleanup_strings iw_strings seen = {0};
+    const char *name = entry->draft.name;
+    bool circle = false;
+    if (iw_catalog_open(maker->rig.tree, &catalog, err) != 0) return -1;
+    int status = leads_to(catalog, need, name, &seen, &circle, err);
+    iw_catalog_free(catalog);
+    if (status == 0 && circle)
+        *why = iw_format("it imports %s, and %s, which has that, needs %s: recipes can't need each "
+                         "other. Leave the need out here, and its check; a stack that names both "
+                         "has what it wants",
+                         missing, need, name);
+    return status;
+}
+
 static int learn_project(iw_maker *maker, iw_entry *entry, const iw_lesson *lesson, bool *changed,
                          iw_error *err)
 {
     iw_cleanup_free char *need = NULL, *why = NULL;
     if (strcmp(lesson->what, entry->draft.project) == 0) return 0;
     if (iw_maker_need(maker, lesson->what, lesson->conditions ? lesson->conditions : "",
-                      lesson->run, &need, &why, err) != 0)
+                      lesson->run, &need, &why, err) != 0 ||
+        (need && lesson->run && check_circle(maker, entry, need, lesson->missing, &why, err) != 0))
         return -1;
-    if (need)
+    if (need && !why)
         *changed = iw_sketch_need(lesson->run ? &entry->draft.run : &entry->draft.build, need);
     if (why) iw_sketch_add(&entry->draft.todo, why);
     if (!*changed) return 0;
@@ -296,8 +335,20 @@ static int apply(iw_maker *maker, iw_entry *entry, const iw_lesson *lesson, cons
     return 0;
 }
 
+/* Without the path of the copy of the tree, which goes. Caller frees. */
+static char *without_copy(const iw_maker *maker, const char *text)
+{
+    iw_cleanup_free char *top = iw_format("%s/", maker->rig.tree);
+    iw_buffer out = {0};
+    for (const char *at; (at = strstr(text, top)) != NULL; text = at + strlen(top))
+        iw_buffer_add(&out, text, (size_t)(at - text));
+    iw_buffer_add_text(&out, text);
+    return iw_buffer_take(&out);
+}
+
 /* One sentence for what nobody can mend here. */
-static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *message)
+static void give_up(const iw_maker *maker, iw_entry *entry, const iw_lesson *lesson,
+                    const char *message)
 {
     iw_slice rest = iw_slice_of(message), first = {"", 0};
     iw_slice_next(&rest, '\n', &first);
@@ -313,7 +364,8 @@ static void give_up(iw_entry *entry, const iw_lesson *lesson, const char *messag
                          "file do they come from?",
                          (int)iw_slice_trim(first).length, iw_slice_trim(first).data);
     }
-    iw_sketch_add(&entry->draft.todo, text);
+    iw_cleanup_free char *shown = without_copy(maker, text);
+    iw_sketch_add(&entry->draft.todo, shown);
 }
 
 static int learn(iw_maker *maker, iw_entry *entry, const char *message,
@@ -331,7 +383,8 @@ static int learn(iw_maker *maker, iw_entry *entry, const char *message,
     }
     iw_learn(entry->draft.name, entry->draft.version, message, log, &lesson);
     int status = apply(maker, entry, &lesson, message, again, err);
-    if (status == 0 && !*again && entry->draft.todo.count == 0) give_up(entry, &lesson, message);
+    if (status == 0 && !*again && entry->draft.todo.count == 0)
+        give_up(maker, entry, &lesson, message);
     iw_lesson_clear(&lesson);
     return status;
 }

@@ -351,6 +351,14 @@ static char *text_of(const json_t *answer, const char *key)
     return text && *text ? iw_strdup(text) : NULL;
 }
 
+void iw_maker_questions(const json_t *answer, iw_strings *todo)
+{
+    iw_cleanup_free char *licence = text_of(answer, "licence"),
+                         *trouble = text_of(answer, "trouble");
+    if (!licence) iw_sketch_add(todo, "which licence? neither metadata nor a file of it tells");
+    if (trouble) iw_sketch_add(todo, trouble);
+}
+
 /* `draft` has its name. */
 static void describe(const json_t *answer, const char *project, const iw_candidate *candidate,
                      iw_sketch *draft)
@@ -362,13 +370,8 @@ static void describe(const json_t *answer, const char *project, const iw_candida
     draft->summary = text_of(answer, "summary");
     draft->homepage = text_of(answer, "homepage");
     draft->licence = text_of(answer, "licence");
-    if (!draft->licence) {
-        draft->licence = iw_strdup("LicenseRef-unknown");
-        iw_sketch_add(&draft->todo, "which licence? neither metadata nor a file of it tells");
-    }
-    char *trouble = text_of(answer, "trouble");
-    if (trouble) iw_sketch_add(&draft->todo, trouble);
-    free(trouble);
+    if (!draft->licence) draft->licence = iw_strdup("LicenseRef-unknown");
+    iw_maker_questions(answer, &draft->todo);
 }
 
 static int fill(iw_maker *maker, const json_t *answer, iw_sketch *draft, iw_error *err)

@@ -49,6 +49,9 @@ int iw_maker_draft(iw_maker *maker, const char *project, const char *version,
  * both owned. */
 int iw_maker_peek(iw_maker *maker, const char *project, const char *version, char **found,
                   char **sha256, json_t **answer, iw_error *err);
+/* What only a person can answer, as far as an answer to "sdist" tells: a draft would have it to do.
+ */
+void iw_maker_questions(const json_t *answer, iw_strings *todo);
 /* The version of a need that the copy of the tree has and that keeps the conditions, or a made one;
  * *need (owned) is "name", or "name/version" where the usual one won't do. NULL with `why` (owned)
  * where there is none. -1 only for trouble of our own. */

@@ -167,6 +167,11 @@ class Heal(unittest.TestCase):
         rows, _ = self.rows(path, "--plan")
         self.assertEqual([(row["package"], row["version"]) for row in rows if row["type"] == "package"], [("plain", "0.9")])
 
+    def test_what_a_draft_would_leave_to_do(self):
+        self.world.publish_sdist("unclear", "1.0", {"unclear.py": ""}, licence="Something")
+        said = self.world.run("heal", self.ask("unclear.txt", "unclear\n"), "--plan", status=1).stderr
+        self.assertIn("no wheel of unclear for Python 3.11 on Linux, and its sdist leaves a question (`ironwheel new unclear 1.0` drafts a recipe for you to finish): which licence?", said)
+
     def test_what_pip_warns_of(self):
         path = self.ask("extra.txt", "\nplain[better]==0.9\n")
         rows, _ = self.rows(path, "--plan")

@@ -83,6 +83,13 @@ class New(unittest.TestCase):
         self.assertIn("- pypi: both\n", self.recipe("python-both", "2.0").read_text())
         self.assertIn("run: [python, python-both]", self.recipe("either", "1.0").read_text())
 
+    def test_two_that_need_each_other(self):
+        self.world.publish_sdist("ring", "1.0", {"ring.py": "import jewel\n"})
+        self.world.publish_sdist("jewel", "1.0", {"jewel.py": ""}, run=["ring"])
+        rows, _ = self.new("ring", "--tree", status=1)
+        self.assertRegex(rows[-1]["cause"], "^it imports jewel, and jewel, which has that, needs ring: recipes can't need each other")
+        self.assertIn("run: [python]\n", self.recipe("ring", "1.0").read_text())
+
     def test_one_that_phones(self):
         self.world.publish_sdist("phones", "1.0", {"phones.py": ""}, before="import socket; socket.create_connection(('192.0.2.7', 443), 2)")
         rows, _ = self.new("phones", status=1)
