@@ -22,6 +22,7 @@ typedef struct graph {
     size_t count, capacity;
     size_t *trail, depth, trail_capacity; /* open vertices, for the text of a cycle */
     size_t *order, done, order_capacity;
+    iw_plan_clash *clash; /* borrowed, or NULL */
 } graph;
 
 int iw_fail_place(iw_error *err, const iw_place *place, const char *format, ...)
@@ -76,6 +77,10 @@ static int choose_version(graph *g, const char *name, const iw_place *place, con
     iw_cleanup_buffer iw_buffer list = {0};
     for (size_t i = 0; i < versions.count; i++)
         iw_buffer_add_format(&list, "%s%s", i ? ", " : "", versions.items[i]);
+    if (g->clash)
+        *g->clash = (iw_plan_clash){iw_strdup(name),
+                                    {iw_strdup(versions.items[0]),
+                                     iw_strdup(iw_version_newest(&versions))}};
     return iw_fail_place(err, place,
                          "stack \"%s\" doesn't say which %s: there are %s; name one in the stack "
                          "below \"pins\", or here as %s/%s",
@@ -302,7 +307,7 @@ static int make_nodes(iw_plan_body *body, const graph *g, iw_error *err)
 
 int iw_graph_make(iw_catalog *catalog, iw_plan_body *body, iw_error *err)
 {
-    graph g = {.catalog = catalog, .stack = body->plan.stack};
+    graph g = {.catalog = catalog, .stack = body->plan.stack, .clash = body->clash};
     int status = 0;
     for (size_t i = 0; i < g.stack->package_count && status == 0; i++) {
         const iw_pin *pin = &g.stack->packages[i];

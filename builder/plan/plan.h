@@ -52,8 +52,8 @@ static inline bool iw_node_is_done(const iw_node *node)
     return node->action == IW_ACTION_REUSE || node->action == IW_ACTION_PULL;
 }
 
-/* Two versions of one package at one prefix: what a plan fails of. Zero-initialise; owned by the
- * caller. */
+/* Two versions of one package at one prefix, or between which nobody chose: what a plan fails of.
+ * Zero-initialise; owned by the caller. */
 typedef struct iw_plan_clash {
     char *name, *versions[2]; /* NULL where there is no such clash */
 } iw_plan_clash;

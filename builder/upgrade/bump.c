@@ -15,6 +15,7 @@
 #include "upgrade/learn.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
+#include "upgrade/tools.h"
 #include "upgrade/trial.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
@@ -128,6 +129,16 @@ static int choose(struct bump *b, iw_error *err)
     return keep_state(b, err);
 }
 
+static int settle_tools(struct bump *b, iw_error *err)
+{
+    json_t *never = json_object(), *pinned = json_object();
+    int status = iw_settle_tools(b->trial.draft, b->trial.before.plan->stack, never, pinned, err);
+    if (json_object_size(pinned)) json_object_set(b->trial.report, "tools", pinned);
+    json_decref(never);
+    json_decref(pinned);
+    return status;
+}
+
 static int draft(struct bump *b, iw_error *err)
 {
     if (b->edited) {
@@ -140,6 +151,7 @@ static int draft(struct bump *b, iw_error *err)
         iw_draft_make(b->trial.options->root, b->trial.draft, err) != 0)
         return -1;
     int status = iw_release_draft(&b->release, err);
+    if (status == 0) status = settle_tools(b, err);
     if (status != 0 && err->kind != IW_E_CHECK && err->kind != IW_E_RECIPE) return -1;
     if (b->release.to) iw_json_set(b->trial.report, "to", b->release.to);
     iw_error *later = status == 0 ? err : NULL; /* also a draft that failed can be edited */

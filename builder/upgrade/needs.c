@@ -320,3 +320,38 @@ int iw_release_needs(iw_release *release, const iw_metadata *before, const iw_me
         return -1;
     return json_object_size(release->tools) ? name_tools(release, err) : 0;
 }
+
+/* What an existing recipe's release needs to run and the stack hasn't; what neither the recipe nor
+ * the old release names is its author's choice. */
+static int check_one(iw_release *release, const iw_needs *listed, const char *text,
+                     const iw_strings *before, iw_error *err)
+{
+    const char *python = release->rules.python;
+    iw_requirement need;
+    int status = 0;
+    if (iw_requirement_parse(text, python, &need) && need.applies) {
+        const iw_need *ours = find_need(listed, need.name);
+        const char *have = version_of(release, need.name, ours);
+        iw_cleanup_free char *old = asked_before(before, need.name, python);
+        const char *today = version_today(release, need.name);
+        bool denied = old && (!today || !meets(today, old));
+        if (ours && !ours->version && have && !denied && !meets(have, need.conditions))
+            status = deny(release, &need, have, err);
+    }
+    iw_requirement_clear(&need);
+    return status;
+}
+
+int iw_release_check_needs(iw_release *release, const iw_metadata *before, const iw_metadata *after,
+                           iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    if (release->run_needs)
+        iw_strings_add_all(release->run_needs, (const char *const *)after->run.items);
+    int status = iw_release_load(release, &catalog, &recipe, err);
+    for (size_t i = 0; i < after->run.count && status == 0; i++)
+        status = check_one(release, &recipe->run_needs, after->run.items[i], &before->run, err);
+    iw_catalog_free(catalog);
+    return status;
+}

@@ -50,8 +50,8 @@ int iw_release_candidates(iw_release *release, iw_candidates *out, iw_error *err
 /* Asks where the recipe's first source comes from. Sets `to` and `moves`. IW_E_NOT_FOUND where
  * nothing can be taken; `report` has the reasons. */
 int iw_release_choose(iw_release *release, iw_error *err);
-/* Writes the new recipe into the draft, fetches and unpacks it, tries the patches, and puts the
- * stack's pin. IW_E_CHECK where a patch conflicts; `report` has the hunks. */
+/* Writes the new recipe into the draft, where the tree has none, fetches and unpacks it, tries the
+ * patches, and puts the stack's pin. IW_E_CHECK where a patch conflicts; `report` has the hunks. */
 int iw_release_draft(iw_release *release, iw_error *err);
 
 /* Of release.c, for needs.c and memory.c. */
@@ -69,6 +69,10 @@ struct iw_metadata;
  */
 int iw_release_needs(iw_release *release, const struct iw_metadata *before,
                      const struct iw_metadata *after, iw_error *err);
+/* The same for a release that the tree has a recipe of: IW_E_CHECK where the stack doesn't meet a
+ * need to run that the recipe names; nothing is written but exact companions of a wheel. */
+int iw_release_check_needs(iw_release *release, const struct iw_metadata *before,
+                           const struct iw_metadata *after, iw_error *err);
 
 /* A new need to run, by name, into the draft's recipe; *added false: it is there, or the recipe has
  * no list for it. */

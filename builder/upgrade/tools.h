@@ -8,8 +8,9 @@
 #include "recipe/catalog.h"
 
 /* A recipe that moved asks for another release of a build tool by its version, and what it is built
- * with asks for that tool, too, as the stack has it: two at one prefix. In the tree `draft`, pins
- * `stack` to the newer one then, all of it to be built with that, and notes {tool: version} in
+ * with asks for that tool, too, as the stack has it: two at one prefix; or it asks for one that the
+ * stack had no use for before, of which the tree has several. In the tree `draft`, pins `stack` to
+ * the newest then, all of it to be built with that, and notes {tool: version} in
  * `pinned`. A tool that the stack's own file names stays a person's choice (`stack` is as in the
  * tree, not as in the draft), and one of `never` (names as keys) stays, too. What doesn't go
  * together for another reason is for who plans the draft next. Files of the draft are written. */

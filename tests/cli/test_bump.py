@@ -125,7 +125,7 @@ class Bump(unittest.TestCase):
         for version in versions:
             file = f"{name}-{version}.tar.gz"
             digest = self.world.serve(f"/packages/{file}", fixture.tarball({f"{name}-{version}/tone.c": f'#include <stdio.h>\n{error if version != versions[0] else ""}\nint main(void) {{ return puts("{name} {version}") < 0; }}\n',
-                                                                            f"{name}-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{info}",
+                                                                            f"{name}-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{info.get(version, '') if isinstance(info, dict) else info}",
                                                                             f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c") + install}))
             links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
             if version == versions[0]:
@@ -325,6 +325,48 @@ class Bump(unittest.TestCase):
         self.assertIn("  maker: 1.0\n", self.text("recipes/stacks/others.yaml"))
         self.assertEqual(w.plan("tones")["maker"]["version"], "2.0")
         self.assertEqual(w.plan("others")["maker"]["version"], "1.0")
+
+    def test_a_recipe_that_is_there_already(self):
+        """Nothing is written but the pin; what it needs to run is asked all the same, before it is built."""
+        w = self.world
+        self.others("sax", "1.0", "2.0", info={"2.0": "Requires-Dist: reed>=2\n"})
+        self.others("reed", "1.0", "2.0")
+        for name in ("sax", "reed"):
+            one = (w.tree / f"recipes/{name}/1.0.yaml").read_text()
+            digest = w.server.files[f"/simple/{name}/"].decode().split("#sha256=")[2][:64]
+            needs = "needs:\n  run: [reed]\n" if name == "sax" else ""
+            w.write(f"recipes/{name}/2.0.yaml", one.replace("1.0", "2.0").replace(one.split("sha256: ")[1][:64], digest).replace("build:\n", needs + "build:\n"))
+        w.stack("tones", {"sax": "1.0", "reed": "1.0"})
+        before = digest_of(w.tree)
+        report, done = self.bump("sax", "2.0", "--min-age", "0", "--dry-run", status=1)
+        self.assertIn("it needs reed>=2 to run; the stack has 1.0", done.stderr)
+        self.assertEqual(digest_of(w.tree), before)
+        w.stack("tones", {"sax": "1.0", "reed": "2.0"})
+        report, done = self.bump("sax", "2.0", "--min-age", "0")
+        self.assertEqual((report["verdict"], report["written"]), ("bumped", ["recipes/stacks/tones.yaml"]))
+
+    def test_a_tool_of_a_tool_that_nobody_chose(self):
+        """What the release is built with stands on one that the stack had no use for, and of which the tree has two."""
+        w = self.world
+        self.release("1.1", above="/* forged */", project='[build-system]\nrequires = ["forge"]\n')
+        self.publish()
+        self.others("coal", "1.0", "2.0")
+        one = (w.tree / "recipes/coal/1.0.yaml").read_text()
+        digest = w.server.files["/simple/coal/"].decode().split("#sha256=")[2][:64]
+        w.write("recipes/coal/2.0.yaml", one.replace("1.0", "2.0").replace(one.split("sha256: ")[1][:64], digest))
+        self.others("forge", "1.0", needs="needs:\n  run: [coal]\n")
+        self.others("iron", "1.0")
+        recipe = w.tree / "recipes/tone/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  build: [iron]\nbuild:\n"))
+        tree = pathlib.Path(w.folder, "as-it-was")
+        shutil.copytree(w.tree, tree)
+        report, _ = self.bump("tone", "--min-age", "0", "--no-proof")
+        self.assertEqual((report["verdict"], report["tools"]), ("bumped", {"coal": "2.0"}))
+        self.assertIn("  coal: 2.0\n", self.text("recipes/stacks/tones.yaml"))
+        shutil.rmtree(w.tree)
+        shutil.move(tree, w.tree)
+        report, _ = self.bump("--all", "--min-age", "0", "--no-proof")
+        self.assertEqual(({one["name"]: one["verdict"] for one in report["packages"]}, report["tools"]), ({"tone": "bumped"}, {"coal": "2.0"}))
 
     def test_libraries_that_the_new_files_need(self):
         w = self.world
