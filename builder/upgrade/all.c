@@ -9,51 +9,23 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "recipe/version.h"
+#include "upgrade/all.h"
 #include "upgrade/bump.h"
-#include "upgrade/clash.h"
 #include "upgrade/draft.h"
-#include "upgrade/learn.h"
 #include "upgrade/metadata.h"
 #include "upgrade/proof.h"
 #include "upgrade/release.h"
-#include "upgrade/requirement.h"
-#include "upgrade/solve.h"
 #include "upgrade/tools.h"
-#include "upgrade/trial.h"
 
 #define STATE_LIMIT ((size_t)16 << 20)
 #define METADATA_LIMIT ((size_t)4 << 20)
 #define ALL "all"
 
-struct package { /* one of the stack's */
-    const iw_node *node;
-    json_t *report;
-    iw_strings metadata; /* where each choice's METADATA is, "" where nobody tells */
-    size_t denials;      /* how many of its versions were drafted, and need too much */
-    bool movable;
-};
-
-struct all {
-    iw_trial trial;
-    iw_fetch_options fetch;
-    struct package *packages; /* in the plan's order */
-    size_t count;
-    iw_choices choices; /* of all of them, by index */
-    json_t *banned;     /* {name: why}: tried, and kept back */
-    json_t *limits; /* {name: [{conditions, by, to}]}: what others need of it, to build or run */
-    json_t *tools, *selected;
-    json_t *pinned;     /* {tool: version}: as iw_settle_tools has it */
-    json_t *unpinnable; /* {tool: true}: the stack didn't build with the newer one */
-    json_t *memory;     /* what drafts that were given up found out */
-    iw_debian_releases debian;
-    iw_strings drafted; /* names that the draft moves */
-};
-
 /* --- the state ------------------------------------------------------------------ */
 
 /* What was kept back or held, and which tools can't be pinned, needn't be found out again when the
  * run goes on. */
-static int keep_state(const struct all *all, iw_error *err)
+static int keep_state(const iw_all *all, iw_error *err)
 {
     const iw_bump_options *o = all->trial.options;
     json_t *state = json_pack("{s:s,s:s,s:s,s:s,s:O,s:O,s:O}", "root", o->root, "stack", o->stack,
@@ -66,7 +38,7 @@ static int keep_state(const struct all *all, iw_error *err)
     return status;
 }
 
-static void take_state(struct all *all)
+static void take_state(iw_all *all)
 {
     iw_cleanup_free char *path = iw_trial_state(all->trial.folder), *text = NULL;
     if (!all->trial.options->resume || iw_read_file(path, STATE_LIMIT, &text, NULL, NULL) != 0)
@@ -84,7 +56,7 @@ static void take_state(struct all *all)
 
 static bool give_way(void *context, const char *name, const char *conditions, const char *by);
 
-static iw_release release_of(const struct all *all, const struct package *package)
+static iw_release release_of(const iw_all *all, const iw_all_package *package)
 {
     const iw_bump_options *o = all->trial.options;
     iw_release release = {.catalog = o->catalog,
@@ -108,7 +80,7 @@ static iw_release release_of(const struct all *all, const struct package *packag
 }
 
 /* The releases that could be taken, newest first, and the stack's own. */
-static int ask(struct all *all, struct package *package, iw_choice *choice, iw_error *err)
+static int ask(iw_all *all, iw_all_package *package, iw_choice *choice, iw_error *err)
 {
     iw_release release = release_of(all, package);
     iw_candidates list = {0};
@@ -139,9 +111,9 @@ static int ask(struct all *all, struct package *package, iw_choice *choice, iw_e
     return 0;
 }
 
-static void start_package(struct all *all, const iw_node *node)
+static void start_package(iw_all *all, const iw_node *node)
 {
-    struct package *package = &all->packages[all->count++];
+    iw_all_package *package = &all->packages[all->count++];
     package->node = node;
     package->report = json_pack("{s:s,s:s,s:s}", "name", node->recipe->name, "stack",
                                 all->trial.options->stack, "from", node->recipe->version);
@@ -149,7 +121,7 @@ static void start_package(struct all *all, const iw_node *node)
 }
 
 /* Once for all of the stack's source packages. */
-static int ask_debian(struct all *all, iw_error *err)
+static int ask_debian(iw_all *all, iw_error *err)
 {
     iw_cleanup_strings iw_strings names = {0};
     for (size_t i = 0; i < all->count; i++) {
@@ -162,7 +134,7 @@ static int ask_debian(struct all *all, iw_error *err)
     return names.count ? iw_fetch_debian_releases(&names, &all->fetch, &all->debian, err) : 0;
 }
 
-static int ask_all(struct all *all, iw_error *err)
+static int ask_all(iw_all *all, iw_error *err)
 {
     const iw_plan *plan = all->trial.before.plan;
     all->packages = iw_alloc((plan->node_count + 1) * sizeof *all->packages);
@@ -183,7 +155,7 @@ static int ask_all(struct all *all, iw_error *err)
 /* --- which hold together ------------------------------------------------------------ */
 
 /* What the stack's own release says where it was built, patches of its metadata included. */
-static char *built_metadata(const struct all *all, const iw_node *node)
+static char *built_metadata(const iw_all *all, const iw_node *node)
 {
     char *text = NULL;
     if (node->action == IW_ACTION_REUSE)
@@ -196,8 +168,8 @@ static char *built_metadata(const struct all *all, const iw_node *node)
 static int needs_of(void *context, const iw_choice *choice, size_t version, iw_strings *out,
                     iw_error *err)
 {
-    struct all *all = context;
-    const struct package *package = &all->packages[choice - all->choices.items];
+    iw_all *all = context;
+    const iw_all_package *package = &all->packages[choice - all->choices.items];
     const char *url = package->metadata.items[version];
     bool own = version + 1 == choice->versions.count;
     iw_cleanup_free char *text = own ? built_metadata(all, package->node) : NULL;
@@ -218,28 +190,14 @@ static int needs_of(void *context, const iw_choice *choice, size_t version, iw_s
 
 static bool known(void *context, const char *name)
 {
-    struct all *all = context;
+    iw_all *all = context;
     iw_list versions;
     return iw_catalog_versions(all->trial.options->catalog, name, &versions, NULL) == 0 &&
            versions.count > 0;
 }
 
-/* The limit that the version breaks, or NULL. */
-static const json_t *broken_limit(const struct all *all, const char *name, const char *version)
-{
-    size_t i;
-    json_t *limit;
-    iw_version parsed;
-    if (!iw_version_parse(version, &parsed)) return NULL;
-    json_array_foreach(json_object_get(all->limits, name), i, limit)
-    {
-        if (!iw_version_meets(&parsed, iw_json_get(limit, "conditions"), NULL)) return limit;
-    }
-    return NULL;
-}
-
 /* Where the solver starts: the newest release, or the newest within the limits, or the stack's. */
-static void start_choice(const struct all *all, iw_choice *choice)
+static void start_choice(const iw_all *all, iw_choice *choice)
 {
     size_t last = choice->versions.count - 1;
     const json_t *limit = NULL, *broken;
@@ -247,7 +205,7 @@ static void start_choice(const struct all *all, iw_choice *choice)
     free(choice->why);
     choice->why = NULL;
     while (choice->at < last &&
-           (broken = broken_limit(all, choice->name, iw_choice_version(choice)))) {
+           (broken = iw_all_broken_limit(all, choice->name, iw_choice_version(choice)))) {
         limit = broken;
         choice->at++;
     }
@@ -256,47 +214,12 @@ static void start_choice(const struct all *all, iw_choice *choice)
                                 iw_json_get(limit, "conditions"), iw_json_get(limit, "to"));
 }
 
-/* Another package asks for an older release of one that moves, too: it gives way where that is
- * still newer than what the stack has. */
-static bool hold_within(struct all *all, const char *name, const char *conditions, const char *by,
-                        const char *to)
-{
-    iw_choice *choice = iw_choices_find(&all->choices, name);
-    iw_version parsed;
-    if (!choice || iw_json_get(all->banned, name)) return false;
-    for (size_t i = choice->at + 1; i + 1 < choice->versions.count; i++) {
-        const char *version = choice->versions.items[i];
-        if (!iw_version_parse(version, &parsed) || !iw_version_meets(&parsed, conditions, NULL) ||
-            broken_limit(all, name, version))
-            continue;
-        if (!json_object_get(all->limits, name))
-            json_object_set_new(all->limits, name, json_array());
-        json_array_append_new(json_object_get(all->limits, name),
-                              json_pack("{s:s,s:s,s:s}", "conditions", conditions, "by", by, "to",
-                                        to));
-        return true;
-    }
-    return false;
-}
-
 static bool give_way(void *context, const char *name, const char *conditions, const char *by)
 {
-    return hold_within(context, name, conditions, by, "build");
+    return iw_all_hold_within(context, name, conditions, by, "build");
 }
 
-static size_t limit_count(const struct all *all)
-{
-    size_t count = 0;
-    const char *name;
-    json_t *list;
-    json_object_foreach(all->limits, name, list)
-    {
-        count += json_array_size(list);
-    }
-    return count;
-}
-
-static int solve(struct all *all, iw_error *err)
+static int solve(iw_all *all, iw_error *err)
 {
     for (size_t i = 0; i < all->count; i++) start_choice(all, &all->choices.items[i]);
     iw_solving solving = {iw_plan_python(all->trial.before.plan), needs_of, known, all};
@@ -312,31 +235,6 @@ static int solve(struct all *all, iw_error *err)
 
 /* --- the draft ------------------------------------------------------------------------ */
 
-/* What building it asked for holds nobody back any more. */
-static void lift_limits(struct all *all, const char *by)
-{
-    const char *name;
-    json_t *list;
-    json_object_foreach(all->limits, name, list)
-    {
-        for (size_t i = json_array_size(list); i-- > 0;)
-            if (strcmp(iw_json_get(json_array_get(list, i), "by"), by) == 0)
-                json_array_remove(list, i);
-    }
-}
-
-static void ban(struct all *all, const char *name, const char *why)
-{
-    lift_limits(all, name);
-    size_t length = strcspn(why, "\n");
-    if (why[length] && length && why[length - 1] == ':') /* the next line says what */
-        length += 1 + strcspn(why + length + 1, "\n");
-    iw_cleanup_free char *line = iw_strndup(why, length);
-    char *newline = strchr(line, '\n');
-    if (newline) *newline = ' ';
-    if (!iw_json_get(all->banned, name)) iw_json_set(all->banned, name, line);
-}
-
 static bool is_releases_fault(const iw_error *why)
 {
     return why->kind != IW_E_CANCELLED && why->kind != IW_E_ENVIRONMENT && why->kind != IW_E_IO &&
@@ -346,7 +244,7 @@ static bool is_releases_fault(const iw_error *why)
 /* Where nobody but the sources tells, a project's releases of years would each be fetched: the
  * search goes down in growing steps, but for the oldest one that is newer than the stack's. What
  * was passed over is looked at again (iw_choice_doubt) once one holds. */
-static void pass_over(struct package *package, iw_choice *choice)
+static void pass_over(iw_all_package *package, iw_choice *choice)
 {
     size_t last = choice->versions.count - 1, step = 1;
     for (size_t i = package->denials++; i > 0 && step < last; i--) step *= 2;
@@ -356,25 +254,25 @@ static void pass_over(struct package *package, iw_choice *choice)
 
 /* Whether a draft that failed taught what the index doesn't tell, so that it is to be solved anew:
  * a need of the sources', or a limit of another package. */
-static bool taught(const struct all *all, struct package *package, const iw_release *release,
+static bool taught(const iw_all *all, iw_all_package *package, const iw_release *release,
                    iw_choice *choice, size_t limits)
 {
     bool learned = release->denied && iw_choice_learn(choice, release->run_needs);
     if (learned) pass_over(package, choice);
-    return learned || limit_count(all) > limits;
+    return learned || iw_all_limit_count(all) > limits;
 }
 
 /* One package's move in the draft; what is the release's fault keeps it back. *again is set where
  * something was learned or kept back, and the draft is to be made anew. Where it was set before,
  * a need that isn't met may be that one's doing: it is learned, and nothing else. */
-static int draft_one(struct all *all, struct package *package, iw_choice *choice, bool *again,
+static int draft_one(iw_all *all, iw_all_package *package, iw_choice *choice, bool *again,
                      iw_error *err)
 {
     const char *name = package->node->recipe->name;
     iw_release release = release_of(all, package);
     iw_cleanup_strings iw_strings needs = {0};
     iw_error why = IW_ERROR_INIT;
-    size_t limits = limit_count(all);
+    size_t limits = iw_all_limit_count(all);
     release.rules.only = iw_choice_version(choice);
     release.run_needs = &needs;
     json_object_clear(all->tools);
@@ -387,7 +285,7 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
     bool fault = status != 0 && is_releases_fault(&why);
     if (status != 0 && !fault) iw_error_move(err, &why);
     if (fault && !taught(all, package, &release, choice, limits) && !(*again && release.denied))
-        ban(all, name, iw_error_text(&why));
+        iw_all_ban(all, name, iw_error_text(&why));
     *again = *again || fault || (status == 0 && iw_choice_doubt(choice));
     iw_release_clear(&release);
     iw_error_clear(&why);
@@ -395,14 +293,14 @@ static int draft_one(struct all *all, struct package *package, iw_choice *choice
 }
 
 /* Ctrl-C, which nothing asks about where all is remembered. */
-static bool is_stopped(const struct all *all)
+static bool is_stopped(const iw_all *all)
 {
     struct pollfd cancel = {.fd = all->fetch.cancel, .events = POLLIN};
     return cancel.fd > 0 && poll(&cancel, 1, 0) > 0;
 }
 
 /* From the tree anew, until nothing more is kept back. */
-static int draft_all(struct all *all, iw_error *err)
+static int draft_all(iw_all *all, iw_error *err)
 {
     bool again = true;
     while (again) {
@@ -422,163 +320,6 @@ static int draft_all(struct all *all, iw_error *err)
     return 0;
 }
 
-/* --- who is to blame -------------------------------------------------------------------- */
-
-/* What failed: packages, and of each what was said of that, or "". */
-struct failures {
-    iw_strings names, said;
-};
-
-struct listening {
-    const iw_sink *next;
-    struct failures failed;
-};
-
-static void failures_free(struct failures *failures)
-{
-    iw_strings_free(&failures->names);
-    iw_strings_free(&failures->said);
-}
-
-/* "its check import …", or "a/1.0 failed in compile: …": the text that follows is what was said. */
-static char *said_of(const iw_event *event, bool check)
-{
-    if (!event->detail) return iw_strdup("");
-    return check ? iw_format("its check %s %s", event->part, event->detail)
-                 : iw_format("%s failed in %s: %s", event->subject,
-                             event->phase ? event->phase : "its build", event->detail);
-}
-
-static void on_event(void *context, const iw_event *event)
-{
-    struct listening *listening = context;
-    if (event->type == IW_EVENT_FAILED && event->subject) {
-        bool check = event->part && event->phase && strcmp(event->phase, "check") == 0;
-        iw_cleanup_free char *name = iw_strndup(event->subject, strcspn(event->subject, "/")),
-                             *said = said_of(event, check);
-        iw_strings_add(&listening->failed.names, name);
-        iw_strings_add(&listening->failed.said, said);
-    }
-    iw_emit(listening->next, *event);
-}
-
-static bool mentions(const char *message, const char *name)
-{
-    iw_cleanup_free char *check = iw_format(" of %s (", name), *folder = iw_format("/%s/", name),
-                         *library = iw_format("lib%s", name);
-    return strstr(message, check) || strstr(message, folder) || strstr(message, library);
-}
-
-/* What failed may be a tool that the stack was pinned to, or stand on one. */
-static void unpin(struct all *all, const char *name)
-{
-    if (json_object_get(all->pinned, name)) json_object_set_new(all->unpinnable, name, json_true());
-}
-
-/* Grows with each round that failed: what the next one does otherwise. */
-static size_t lesson_count(const struct all *all)
-{
-    return json_object_size(all->banned) + json_object_size(all->unpinnable) + limit_count(all);
-}
-
-/* `asks` needs `need`, which isn't what the draft has of it: the release that is too new gives way,
- * to the stack's own at worst; where that wouldn't do either, the one that asks. */
-static void settle_clash(struct all *all, const char *asks, const iw_requirement *need)
-{
-    iw_choice *other = iw_choices_find(&all->choices, need->name);
-    iw_version own;
-    iw_cleanup_free char *why =
-        iw_format("%s needs %s%s to run", asks, need->name, need->conditions);
-    if (other && iw_strings_has(&all->drafted, need->name)) {
-        if (hold_within(all, need->name, need->conditions, asks, "run")) return;
-        bool asked = iw_version_parse(other->versions.items[other->versions.count - 1], &own) &&
-                     iw_version_meets(&own, need->conditions, NULL);
-        if (asked || !iw_strings_has(&all->drafted, asks)) {
-            ban(all, need->name, why);
-            return;
-        }
-    }
-    if (iw_strings_has(&all->drafted, asks)) ban(all, asks, why);
-}
-
-/* Packages that don't go together, by what pip says in a check's last lines: not the fault of whose
- * check it is. */
-static bool take_clashes(struct all *all, const char *said)
-{
-    iw_slice rest = iw_slice_of(said), line;
-    bool any = false;
-    while (iw_slice_next(&rest, '\n', &line)) {
-        iw_clash clash;
-        if (!iw_clash_read(line, iw_plan_python(all->trial.before.plan), &clash)) continue;
-        settle_clash(all, clash.asks, &clash.need);
-        iw_clash_clear(&clash);
-        any = true;
-    }
-    return any;
-}
-
-/* What is said first, and the line behind it that tells most: of a build an error's, of a check the
- * last. Caller frees. */
-static char *shorten(const char *said)
-{
-    size_t first = strcspn(said, "\n"), end = strlen(said);
-    while (end > first && strchr("\n \t", said[end - 1])) end--;
-    size_t last = end;
-    while (last > first && said[last - 1] != '\n') last--;
-    if (last <= first) return iw_strndup(said, first);
-    iw_slice line = iw_slice_trim((iw_slice){said + last, end - last});
-    iw_cleanup_free char *end_line = iw_strndup(line.data, line.length),
-                         *telling = iw_telling_line(end_line, said + first);
-    return iw_format("%.*s %s", (int)first, said,
-                     iw_starts_with(said, "its check ") ? end_line : telling);
-}
-
-/* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */
-static void blame_one(struct all *all, const char *name, const char *why)
-{
-    if (iw_strings_has(&all->drafted, name)) {
-        ban(all, name, why);
-        return;
-    }
-    unpin(all, name);
-    const iw_plan *plan = all->trial.after.plan; /* NULL where the draft has none */
-    const iw_node *node = plan ? iw_plan_find(plan, name, NULL) : NULL;
-    for (size_t k = 0; node && k < node->laid_count; k++) {
-        unpin(all, node->laid[k]->recipe->name);
-        if (iw_strings_has(&all->drafted, node->laid[k]->recipe->name))
-            ban(all, node->laid[k]->recipe->name, why);
-    }
-}
-
-static size_t blame(struct all *all, const struct failures *failed, const char *why)
-{
-    size_t before = lesson_count(all);
-    for (size_t i = 0; i < failed->names.count; i++) {
-        const char *said = failed->said.items[i];
-        iw_cleanup_free char *own = *said ? shorten(said) : NULL;
-        if (!*said || !take_clashes(all, said))
-            blame_one(all, failed->names.items[i], own ? own : why);
-    }
-    return lesson_count(all) - before;
-}
-
-/* By the events of builds and checks, else by what the message names; the last that was moved where
- * nothing is named. */
-static void find_culprits(struct all *all, const struct failures *failed, const iw_error *why)
-{
-    const char *text = iw_error_text(why);
-    iw_cleanup_strings iw_strings named = {0};
-    size_t before = lesson_count(all);
-    if (blame(all, failed, text)) return;
-    for (size_t i = 0; i < all->drafted.count; i++)
-        if (mentions(text, all->drafted.items[i])) iw_strings_add(&named, all->drafted.items[i]);
-    for (size_t i = 0; named.count == 0 && i < all->count; i++)
-        if (mentions(text, all->choices.items[i].name))
-            iw_strings_add(&named, all->choices.items[i].name);
-    for (size_t i = 0; i < named.count; i++) blame_one(all, named.items[i], text);
-    if (lesson_count(all) == before) ban(all, all->drafted.items[all->drafted.count - 1], text);
-}
-
 /* Whether what is drafted is at fault: recipes that don't go together (two versions of a tool where
  * one is built), a build or a check. */
 static bool is_drafts_fault(const iw_error *why)
@@ -587,10 +328,10 @@ static bool is_drafts_fault(const iw_error *why)
 }
 
 /* Plans the draft, and builds it but for a dry run. */
-static int build_draft(struct all *all, struct listening *listening, iw_error *err)
+static int build_draft(iw_all *all, iw_listening *listening, iw_error *err)
 {
     iw_trial *t = &all->trial;
-    iw_sink sink = {on_event, listening};
+    iw_sink sink = {iw_listening_event, listening};
     json_object_clear(all->pinned);
     if (iw_settle_tools(t->draft, t->before.plan->stack, all->unpinnable, all->pinned, err) != 0 ||
         iw_trial_draft(t, err) != 0)
@@ -604,22 +345,22 @@ static int build_draft(struct all *all, struct listening *listening, iw_error *e
 }
 
 /* *again: something failed, and is banned now. */
-static int build_once(struct all *all, bool *again, iw_error *err)
+static int build_once(iw_all *all, bool *again, iw_error *err)
 {
-    struct listening listening = {.next = all->trial.options->deliver.sink};
+    iw_listening listening = {.next = all->trial.options->deliver.sink};
     iw_error why = IW_ERROR_INIT;
     int status = build_draft(all, &listening, &why);
     *again = status != 0 && is_drafts_fault(&why);
     if (*again) {
-        find_culprits(all, &listening.failed, &why);
+        iw_all_find_culprits(all, &listening.failed, &why);
         iw_trial_undraft(&all->trial);
     } else if (status != 0) iw_error_move(err, &why);
     iw_error_clear(&why);
-    failures_free(&listening.failed);
+    iw_failures_free(&listening.failed);
     return status == 0 || *again ? 0 : -1;
 }
 
-static int build_all(struct all *all, iw_error *err)
+static int build_all(iw_all *all, iw_error *err)
 {
     bool again = true;
     while (again) { /* every round bans one more, at least */
@@ -632,7 +373,7 @@ static int build_all(struct all *all, iw_error *err)
 
 /* --- patches ------------------------------------------------------------------------------ */
 
-static int prove_one(struct all *all, struct package *package, bool *redo, iw_error *err)
+static int prove_one(iw_all *all, iw_all_package *package, bool *redo, iw_error *err)
 {
     iw_node *node = iw_plan_find(all->trial.after.plan, package->node->recipe->name, NULL);
     iw_cleanup_free char *work = iw_path_join(all->trial.folder, "proof");
@@ -651,7 +392,7 @@ static int prove_one(struct all *all, struct package *package, bool *redo, iw_er
     return status;
 }
 
-static int prove_all(struct all *all, iw_error *err)
+static int prove_all(iw_all *all, iw_error *err)
 {
     bool redo = false, again;
     for (size_t i = 0; i < all->count && !all->trial.options->no_proof; i++)
@@ -668,7 +409,7 @@ static int prove_all(struct all *all, iw_error *err)
 
 /* --- the answer ------------------------------------------------------------------------------ */
 
-static void settle_package(const struct all *all, struct package *package, const iw_choice *choice)
+static void settle_package(const iw_all *all, iw_all_package *package, const iw_choice *choice)
 {
     const char *banned = iw_json_get(all->banned, choice->name);
     bool moved = iw_strings_has(&all->drafted, package->node->recipe->name);
@@ -686,7 +427,7 @@ static void settle_package(const struct all *all, struct package *package, const
     else if (choice->why) iw_json_set(package->report, "cause", choice->why);
 }
 
-static json_t *settle_all(struct all *all)
+static json_t *settle_all(iw_all *all)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < all->count; i++) {
@@ -696,7 +437,7 @@ static json_t *settle_all(struct all *all)
     return list;
 }
 
-static int finish(struct all *all, iw_error *err)
+static int finish(iw_all *all, iw_error *err)
 {
     iw_trial *t = &all->trial;
     if (all->drafted.count == 0) {
@@ -712,7 +453,7 @@ static int finish(struct all *all, iw_error *err)
     return iw_trial_finish(t, err);
 }
 
-static int go(struct all *all, iw_error *err)
+static int go(iw_all *all, iw_error *err)
 {
     iw_trial *t = &all->trial;
     const iw_bump_options *o = t->options;
@@ -725,7 +466,7 @@ static int go(struct all *all, iw_error *err)
     return finish(all, err);
 }
 
-static void close_all(struct all *all)
+static void close_all(iw_all *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         json_decref(all->packages[i].report);
@@ -749,15 +490,15 @@ int iw_bump_all(const iw_bump_options *options, json_t **report, bool *kept_back
 {
     iw_bump_options own = *options;
     own.name = ALL;
-    struct all all = {.trial = {.options = &own, .lock = -1},
-                      .fetch = options->deliver.fetch,
-                      .banned = json_object(),
-                      .limits = json_object(),
-                      .tools = json_object(),
-                      .selected = json_object(),
-                      .pinned = json_object(),
-                      .unpinnable = json_object(),
-                      .memory = json_object()};
+    iw_all all = {.trial = {.options = &own, .lock = -1},
+                  .fetch = options->deliver.fetch,
+                  .banned = json_object(),
+                  .limits = json_object(),
+                  .tools = json_object(),
+                  .selected = json_object(),
+                  .pinned = json_object(),
+                  .unpinnable = json_object(),
+                  .memory = json_object()};
     all.fetch.cancel = options->deliver.cancel;
     all.fetch.sink = options->deliver.sink;
     all.trial.report = *report = json_pack("{s:s,s:s}", "name", ALL, "stack", options->stack);
