@@ -274,14 +274,12 @@ void iw_catalog_use_toolchain(iw_catalog *catalog, const iw_toolchain *host);
 /* Names and versions that exist, sorted (versions by bytes); borrowed. */
 int iw_catalog_names(iw_catalog *catalog, iw_list *out, iw_error *err);
 int iw_catalog_versions(iw_catalog *catalog, const char *name, iw_list *out, iw_error *err);
-/* Whether what the recipe builds is the distribution `project` (as PEP 503 compares names) of
- * Python's package index: its first source is that project's or, where that comes from elsewhere,
- * it has that name and is built as a Python package, or runs on Python. The recipe brotli is the C
- * library, and `import brotli` isn't in it. */
-bool iw_recipe_brings(const iw_recipe *recipe, const char *project);
-/* The recipes that bring a distribution. *name: what they are called, or, with no versions, what a
- * new one has to be called: `project`, or python-<project> where the tree has something else of
- * that name. A recipe that can't be loaded counts: what is wrong with it is told where it is used.
+/* The recipes that bring the distribution `project` (as PEP 503 compares names) of Python's package
+ * index: their first source is that project's or, where that comes from elsewhere, they have its
+ * name and are built as a Python package, or run on Python. The recipe brotli is the C library, and
+ * `import brotli` isn't in it: where something else has the name, a recipe is called
+ * python-<project>. *name: what they are called, or, with no versions, what a new one has to be
+ * called. A recipe that can't be loaded counts: what is wrong with it is told where it is used.
  * Borrowed. */
 int iw_catalog_distribution(iw_catalog *catalog, const char *project, const char **name,
                             iw_list *versions, iw_error *err);

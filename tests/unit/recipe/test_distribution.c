@@ -28,6 +28,9 @@ static void write_all(const char *root)
         {"brotli/1.0.9", HEAD("brotli", "1.0.9"), URL, "", cmake},
         {"python-brotli/1.1.0", HEAD("python-brotli", "1.1.0"), PYPI("Brotli"), runs, python},
         {"lz4/1.9.4", HEAD("lz4", "1.9.4"), URL, "", script},
+        {"snappy/1", HEAD("snappy", "1"), URL, "", cmake},
+        {"python-snappy/0.7", HEAD("python-snappy", "0.7"), URL, runs, python},
+        {"python-free/1", HEAD("python-free", "1"), URL, runs, python},
         {"click/8.1.7", HEAD("click", "8.1.7"), PYPI("click"), runs, python},
         {"click/8.1.8", HEAD("click", "8.1.8"), PYPI("click"), runs, python},
         {"elsewhere/1", HEAD("elsewhere", "1"), URL, runs, script},
@@ -70,7 +73,10 @@ static void test_by_what_they_build(void **state)
     write_all(root);
     if (iw_catalog_open(root, &catalog, &err) != 0) fail_msg("%s", iw_error_text(&err));
     asks(catalog, "brotli", "python-brotli", "1.1.0");
-    asks(catalog, "lz4", "python-lz4", ""); /* as a new one has to be called */
+    asks(catalog, "lz4", "python-lz4", "");          /* as a new one has to be called */
+    asks(catalog, "snappy", "python-snappy", "0.7"); /* the library is in its way */
+    asks(catalog, "free", "free", "");               /* nothing is in the way of its own name */
+    asks(catalog, "python-free", "python-free", "1");
     asks(catalog, "click", "click", "8.1.7 8.1.8");
     asks(catalog, "elsewhere", "elsewhere", "1"); /* from a URL, and runs on Python */
     asks(catalog, "whisper", "python-whisper", "");
@@ -111,6 +117,9 @@ static void test_this_tree(void **state)
     if (iw_catalog_distribution(catalog, "protobuf", &name, &list, &err) != 0)
         fail_msg("%s", iw_error_text(&err));
     assert_true(list.count >= 2);
+    if (iw_catalog_distribution(catalog, "brotli", &name, &list, &err) != 0)
+        fail_msg("%s", iw_error_text(&err));
+    assert_true(list.count > 0);
     iw_catalog_free(catalog);
 }
 
