@@ -347,8 +347,21 @@ static char *what_is_missing(const iw_ask *ask, const iw_triage_row *row)
     return pinned(ask, name);
 }
 
+/* Where a module's name is no project's, what was found without it holds. */
+static bool take_back(iw_ask *own, iw_triage_row *row, iw_triage_row *before)
+{
+    if (!before->package || row->absence == IW_ABSENCE_NONE) return false;
+    iw_triage_row_clear(row);
+    *row = *before;
+    *before = (iw_triage_row){0};
+    free(own->lines.items[--own->lines.count]);
+    own->lines.items[own->lines.count] = NULL;
+    return true;
+}
+
 int iw_triage_try(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error *err)
 {
+    iw_triage_row before = {0};
     iw_ask own = {.triage = t,
                   .all = ask->all,
                   .package = iw_strdup(ask->package),
@@ -361,14 +374,17 @@ int iw_triage_try(iw_triage *t, const iw_ask *ask, iw_triage_row *row, iw_error 
     iw_strings_add_all(&own.pins, (const char *const *)ask->pins.items);
     iw_strings_add_all(&own.hashes, (const char *const *)ask->hashes.items);
     iw_emit(&t->sink, (iw_event){.type = IW_EVENT_STARTED, .subject = subject, .phase = "triage"});
-    while ((status = try_once(t, &own, row, err)) == 0 &&
+    while ((status = try_once(t, &own, row, err)) == 0 && !take_back(&own, row, &before) &&
            (more = what_is_missing(&own, row)) != NULL) {
         iw_emit(&t->sink,
                 (iw_event){.type = IW_EVENT_NOTE, .subject = subject, .detail = row->detail});
         iw_strings_add(&own.lines, more);
         free(iw_steal(&more));
-        iw_triage_row_clear(row);
+        iw_triage_row_clear(&before);
+        before = *row;
+        *row = (iw_triage_row){0};
     }
+    iw_triage_row_clear(&before);
     for (size_t i = ask->lines.count; status == 0 && i < own.lines.count; i++)
         iw_strings_add_format(&row->notes, "%s imports %s and doesn't ask for it: tried with it",
                               row->package, own.lines.items[i]);

@@ -130,13 +130,14 @@ class Kinds(unittest.TestCase):
         unmade = "".join(f"class {name}:\n    def __init__(self, *given): raise TypeError\n    def method(self): pass\n" for name in "ABCD")
         world.wheel("classes", {"classes.py": unmade + "class Z:\n    def method(self): pass\ndef run():\n    import subprocess\n    subprocess.run(['/bin/sh', '-c', 'sleep 200'])\n"})
         world.wheel("lacks", {"lacks/__init__.py": "", "lacks/other.py": "import nobody_has_it\n", "lacks/wrong.py": "import lacks.nothing\n"})
+        world.wheel("wants", {"wants.py": "import nobody_has_it\n"})
         world.wheel("further", {"further/__init__.py": "from further import core\nraise ValueError('on every CPU')\n", f"further/core{SUFFIX}": world.module("core", on_import=PINSRQ)})
         world.one("judged")
         for version, check in ("1.9", "raise SystemExit('an old one')"), ("1.10", "import judged"):
             world.script("judged", version, needs=RUNS, install_script="true", more=f"checks:\n  - name: works\n    python: {check}\n")
             world.script("early", version, needs=RUNS, install_script="true")
         world.script("deep", "1.0", install_script="true")  # a library of that name
-        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "apart", "spins", "nonesuch==1.0")
+        cls.rows = world.triage("judged", "classes", "lacks", "further", "early", "asks", "refuses", "divides", "traps", "falls", "uses", "deep", "holds", "chooses", "picks", "tested", "proven", "alone", "crowd", "apart", "spins", "wants", "nonesuch==1.0")
 
     def verdict(self, name):
         return self.rows[name]["verdict"]
@@ -182,6 +183,9 @@ class Kinds(unittest.TestCase):
         notes = self.rows["lacks"]["notes"]
         self.assertIn("import of lacks.other: ModuleNotFoundError: No module named 'nobody_has_it'", notes)
         self.assertIn("import of lacks.wrong: ModuleNotFoundError: No module named 'lacks.nothing', on any CPU", notes)
+
+        row = self.rows["wants"]
+        self.assertEqual((row["verdict"], row["detail"], row["advice"]), ("unknown", "ModuleNotFoundError: No module named 'nobody_has_it'", "look at the reason: no CPU is at fault"))
 
     def test_a_module_for_another_cpu(self):
         self.assertEqual(self.verdict("chooses"), "imports", self.rows["chooses"])
