@@ -77,10 +77,12 @@ static int refuse_left(const iw_requirements *all, iw_error *err)
         iw_buffer_add_format(&text, "\n  %s: %s: %s", place, all->left[i].text, all->left[i].why);
     }
     if (!count) return 0;
-    return iw_fail(err, IW_E_USAGE,
-                   "%zu line%s can't be part of a bundle:%s\nTake %s out, or give the same package "
-                   "from an index",
-                   count, count == 1 ? "" : "s", text.data, count == 1 ? "it" : "them");
+    return iw_fail(
+        err, IW_E_USAGE,
+        "%zu line%s can't be part of a bundle:%s\nMend %s or take %s out, or give the same "
+        "package from an index",
+        count, count == 1 ? "" : "s", text.data, count == 1 ? "it" : "them",
+        count == 1 ? "it" : "them");
 }
 
 int iw_healer_read(iw_healer *h, iw_error *err)
