@@ -188,12 +188,10 @@ static int needs_of(void *context, const iw_choice *choice, size_t version, iw_s
     return 0;
 }
 
-static bool known(void *context, const char *name)
+static const char *recipe_of(void *context, const char *project)
 {
     iw_all *all = context;
-    iw_list versions;
-    return iw_catalog_versions(all->trial.options->catalog, name, &versions, NULL) == 0 &&
-           versions.count > 0;
+    return iw_all_recipe(all, project);
 }
 
 /* Where the solver starts: the newest release, or the newest within the limits, or the stack's. */
@@ -222,7 +220,7 @@ static bool give_way(void *context, const char *name, const char *conditions, co
 static int solve(iw_all *all, iw_error *err)
 {
     for (size_t i = 0; i < all->count; i++) start_choice(all, &all->choices.items[i]);
-    iw_solving solving = {iw_plan_python(all->trial.before.plan), needs_of, known, all};
+    iw_solving solving = {iw_plan_python(all->trial.before.plan), needs_of, recipe_of, all};
     if (iw_solve(&all->choices, &solving, err) != 0) return -1;
     json_object_clear(all->selected);
     for (size_t i = 0; i < all->count; i++) {

@@ -32,6 +32,8 @@ typedef struct iw_all {
 
 /* --- limits and bans (lessons.c): each round that fails adds some ----------------------------- */
 
+/* What the recipe of a project is called; borrowed, NULL where the tree has none. */
+const char *iw_all_recipe(const iw_all *all, const char *project);
 /* The limit of `name` that the version breaks, borrowed, or NULL. */
 const json_t *iw_all_broken_limit(const iw_all *all, const char *name, const char *version);
 /* `by` asks for an older release of `name`, which moves, too, `to` "build" or "run": it gives way

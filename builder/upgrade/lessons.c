@@ -11,6 +11,17 @@
 
 /* --- limits and bans ---------------------------------------------------------------------- */
 
+const char *iw_all_recipe(const iw_all *all, const char *project)
+{
+    iw_list versions;
+    const char *name;
+    return iw_catalog_distribution(all->trial.options->catalog, project, &name, &versions, NULL) ==
+                       0 &&
+                   versions.count
+               ? name
+               : NULL;
+}
+
 const json_t *iw_all_broken_limit(const iw_all *all, const char *name, const char *version)
 {
     size_t i;
@@ -136,20 +147,22 @@ static size_t lesson_count(const iw_all *all)
  * to the stack's own at worst; where that wouldn't do either, the one that asks. */
 static void settle_clash(iw_all *all, const char *asks, const iw_requirement *need)
 {
-    iw_choice *other = iw_choices_find(&all->choices, need->name);
+    const char *one = iw_all_recipe(all, asks), *two = iw_all_recipe(all, need->name);
+    bool moved = one && iw_strings_has(&all->drafted, one);
+    iw_choice *other = two ? iw_choices_find(&all->choices, two) : NULL;
     iw_version own;
     iw_cleanup_free char *why =
         iw_format("%s needs %s%s to run", asks, need->name, need->conditions);
-    if (other && iw_strings_has(&all->drafted, need->name)) {
-        if (iw_all_hold_within(all, need->name, need->conditions, asks, "run")) return;
+    if (other && iw_strings_has(&all->drafted, two)) {
+        if (iw_all_hold_within(all, two, need->conditions, asks, "run")) return;
         bool asked = iw_version_parse(other->versions.items[other->versions.count - 1], &own) &&
                      iw_version_meets(&own, need->conditions, NULL);
-        if (asked || !iw_strings_has(&all->drafted, asks)) {
-            iw_all_ban(all, need->name, why);
+        if (asked || !moved) {
+            iw_all_ban(all, two, why);
             return;
         }
     }
-    if (iw_strings_has(&all->drafted, asks)) iw_all_ban(all, asks, why);
+    if (moved) iw_all_ban(all, one, why);
 }
 
 /* Packages that don't go together, by what pip says in a check's last lines: not the fault of whose

@@ -222,14 +222,14 @@ static void note_unmet(iw_release *release, const char *text)
 
 /* A name that the old release didn't ask for. What the tree has no recipe of is told: it may be the
  * toolchain's (ninja), or nothing that a build without isolation needs. */
-static int take_new(iw_release *release, const iw_requirement *need, bool run, const char *have,
-                    iw_error *err)
+static int take_new(iw_release *release, const iw_requirement *need, const char *project, bool run,
+                    const char *have, iw_error *err)
 {
     bool added;
     if (have) return add_need(release, run, need->name, &added, err);
     iw_cleanup_free char *text =
         iw_format("needs %s%s to %s, of which this tree has no recipe (`ironwheel new %s`)",
-                  need->name, need->conditions, run ? "run" : "build", need->name);
+                  project, need->conditions, run ? "run" : "build", project);
     note_unmet(release, text);
     release->denied = release->denied || run;
     return run ? iw_fail(err, IW_E_CHECK, "it %s", text) : 0;
@@ -271,6 +271,18 @@ static int deny(iw_release *release, const iw_requirement *need, const char *hav
                    need->conditions, have);
 }
 
+/* From the project's name to that of its recipe, which is another one where a C library has it. */
+static int call_as_recipe(const iw_release *release, iw_requirement *need, iw_error *err)
+{
+    iw_list versions;
+    const char *name;
+    if (iw_catalog_distribution(release->catalog, need->name, &name, &versions, err) != 0)
+        return -1;
+    free(need->name);
+    need->name = iw_strdup(name);
+    return 0;
+}
+
 static int take_one(iw_release *release, const iw_needs *listed, const char *text,
                     const iw_strings *before, bool run, iw_error *err)
 {
@@ -281,12 +293,17 @@ static int take_one(iw_release *release, const iw_needs *listed, const char *tex
         iw_requirement_clear(&need);
         return 0;
     }
+    iw_cleanup_free char *project = iw_strdup(need.name),
+                         *old = asked_before(before, need.name, python);
+    if (call_as_recipe(release, &need, err) != 0) {
+        iw_requirement_clear(&need);
+        return -1;
+    }
     const iw_need *ours = find_need(listed, need.name);
     const char *have = version_of(release, need.name, ours),
                *today = ours && ours->version ? ours->version : version_today(release, need.name);
-    iw_cleanup_free char *old = asked_before(before, need.name, python);
     bool denied = old && (!today || !meets(today, old)); /* so was the old release */
-    if (!ours && !old) status = take_new(release, &need, run, have, err);
+    if (!ours && !old) status = take_new(release, &need, project, run, have, err);
     if (status == 0 && have && !denied && !meets(have, need.conditions)) {
         bool tool = !run || release->depth;
         status = tool ? take_tool(release, &need, have, err) : deny(release, &need, have, err);
@@ -330,12 +347,14 @@ static int check_one(iw_release *release, const iw_needs *listed, const char *te
     iw_requirement need;
     int status = 0;
     if (iw_requirement_parse(text, python, &need) && need.applies) {
+        iw_cleanup_free char *old = asked_before(before, need.name, python);
+        status = call_as_recipe(release, &need, err);
         const iw_need *ours = find_need(listed, need.name);
         const char *have = version_of(release, need.name, ours);
-        iw_cleanup_free char *old = asked_before(before, need.name, python);
         const char *today = version_today(release, need.name);
         bool denied = old && (!today || !meets(today, old));
-        if (ours && !ours->version && have && !denied && !meets(have, need.conditions))
+        if (status == 0 && ours && !ours->version && have && !denied &&
+            !meets(have, need.conditions))
             status = deny(release, &need, have, err);
     }
     iw_requirement_clear(&need);

@@ -155,10 +155,11 @@ static bool give_way(iw_choice *asks, iw_choice *other, const iw_requirement *ne
 static int settle_need(iw_choices *choices, iw_choice *asks, const iw_requirement *need,
                        const iw_solving *solving, bool *changed, iw_error *err)
 {
-    iw_choice *other = iw_choices_find(choices, need->name);
+    const char *recipe = solving->recipe(solving->context, need->name);
+    iw_choice *other = recipe ? iw_choices_find(choices, recipe) : NULL;
     iw_cleanup_free char *today = NULL;
     if (other && meets(iw_choice_version(other), need->conditions)) return 0;
-    if (!other && solving->known(solving->context, need->name)) return 0;
+    if (!other && recipe) return 0;
     if (asked_today(asks, need->name, solving, &today, err) != 0) return -1;
     const char *current = other ? other->versions.items[other->versions.count - 1] : NULL;
     if (today && (!current || !meets(current, today))) return 0; /* denied already */

@@ -27,8 +27,9 @@ typedef struct iw_solving {
     /* Adds what a version needs to run, as written. */
     int (*needs)(void *context, const iw_choice *choice, size_t version, iw_strings *out,
                  iw_error *err);
-    /* Whether there is a recipe of that name. */
-    bool (*known)(void *context, const char *name);
+    /* What the recipe of a project is called (not the project's name where that is a C library's);
+     * borrowed, NULL where there is none. */
+    const char *(*recipe)(void *context, const char *project);
     void *context;
 } iw_solving;
 

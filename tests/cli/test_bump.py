@@ -345,6 +345,20 @@ class Bump(unittest.TestCase):
         report, done = self.bump("sax", "2.0", "--min-age", "0")
         self.assertEqual((report["verdict"], report["written"]), ("bumped", ["recipes/stacks/tones.yaml"]))
 
+    def test_a_library_with_the_name_of_a_project(self):
+        """What is needed is the Python package, whose recipe is called otherwise."""
+        w = self.world
+        w.script("horn", "9", install_script="mkdir -p $DESTDIR$PREFIX/share && touch $DESTDIR$PREFIX/share/horn")
+        self.others("horn", "1.0")
+        package = (w.tree / "recipes/horn/1.0.yaml").read_text()
+        (w.tree / "recipes/horn/1.0.yaml").unlink()
+        w.write("recipes/python-horn/1.0.yaml", package.replace("name: horn", "name: python-horn"))
+        self.release("1.1", above="/* blows a horn */", info="Requires-Dist: horn>=2\n")
+        self.publish()
+        w.stack("tones", {"tone": "1.0", "horn": "9", "python-horn": "1.0"})
+        _, done = self.bump("tone", "--min-age", "0", "--dry-run", status=1)
+        self.assertIn("it needs python-horn>=2 to run; the stack has 1.0", done.stderr)
+
     def test_a_tool_of_a_tool_that_nobody_chose(self):
         """What the release is built with stands on one that the stack had no use for, and of which the tree has two."""
         w = self.world

@@ -33,10 +33,9 @@ static int needs(void *context, const iw_choice *choice, size_t version, iw_stri
     return 0;
 }
 
-static bool known(void *context, const char *name)
+static const char *recipe(void *context, const char *name)
 {
-    (void)context;
-    return strcmp(name, "known") == 0;
+    return strcmp(name, "known") == 0 || iw_choices_find(context, name) ? name : NULL;
 }
 
 static char *solved(const char *const *names)
@@ -50,7 +49,7 @@ static char *solved(const char *const *names)
             if (strcmp(world[i].name, names[n]) == 0)
                 iw_strings_add(&choice->versions, world[i].version);
     }
-    iw_solving solving = {"3.11.2", needs, known, NULL};
+    iw_solving solving = {"3.11.2", needs, recipe, &choices};
     kit_ok(iw_solve(&choices, &solving, &err));
     for (size_t i = 0; i < choices.count; i++)
         iw_buffer_add_format(&out, "%s %s%s%s\n", choices.items[i].name,
