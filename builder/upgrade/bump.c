@@ -131,10 +131,9 @@ static int choose(struct bump *b, iw_error *err)
 
 static int settle_tools(struct bump *b, iw_error *err)
 {
-    json_t *never = json_object(), *pinned = json_object();
-    int status = iw_settle_tools(b->trial.draft, b->trial.before.plan->stack, never, pinned, err);
+    json_t *pinned = json_object();
+    int status = iw_settle_tools(b->trial.draft, b->trial.before.plan->stack, NULL, pinned, err);
     if (json_object_size(pinned)) json_object_set(b->trial.report, "tools", pinned);
-    json_decref(never);
     json_decref(pinned);
     return status;
 }

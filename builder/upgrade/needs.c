@@ -303,8 +303,10 @@ static int take_one(iw_release *release, const iw_needs *listed, const char *tex
     const char *have = version_of(release, need.name, ours),
                *today = ours && ours->version ? ours->version : version_today(release, need.name);
     bool denied = old && (!today || !meets(today, old)); /* so was the old release */
-    if (!ours && !old) status = take_new(release, &need, project, run, have, err);
-    if (status == 0 && have && !denied && !meets(have, need.conditions)) {
+    /* What an existing recipe doesn't name, or names by its version, is its author's choice. */
+    bool chosen = release->exists && (!ours || ours->version);
+    if (!ours && !old && !chosen) status = take_new(release, &need, project, run, have, err);
+    if (status == 0 && have && !denied && !chosen && !meets(have, need.conditions)) {
         bool tool = !run || release->depth;
         status = tool ? take_tool(release, &need, have, err) : deny(release, &need, have, err);
     }
@@ -312,65 +314,36 @@ static int take_one(iw_release *release, const iw_needs *listed, const char *tex
     return status;
 }
 
-static int take_all(iw_release *release, const iw_metadata *before, const iw_metadata *after,
-                    iw_error *err)
+static int take_list(iw_release *release, const iw_needs *listed, const iw_strings *after,
+                     const iw_strings *before, bool run, iw_error *err)
 {
-    const iw_recipe *recipe = release->recipe;
-    for (size_t i = 0; i < after->build.count; i++)
-        if (take_one(release, &recipe->build_needs, after->build.items[i], &before->build, false,
-                     err) != 0)
-            return -1;
-    for (size_t i = 0; i < after->run.count; i++)
-        if (take_one(release, &recipe->run_needs, after->run.items[i], &before->run, true, err) !=
-            0)
-            return -1;
+    for (size_t i = 0; i < after->count; i++)
+        if (take_one(release, listed, after->items[i], before, run, err) != 0) return -1;
     return 0;
+}
+
+static int take_existing(iw_release *release, const iw_metadata *before, const iw_metadata *after,
+                         iw_error *err)
+{
+    iw_catalog *catalog = NULL;
+    const iw_recipe *recipe;
+    int status = iw_release_load(release, &catalog, &recipe, err);
+    if (status == 0)
+        status = take_list(release, &recipe->run_needs, &after->run, &before->run, true, err);
+    iw_catalog_free(catalog);
+    return status;
 }
 
 int iw_release_needs(iw_release *release, const iw_metadata *before, const iw_metadata *after,
                      iw_error *err)
 {
+    const iw_recipe *recipe = release->recipe;
     if (release->run_needs)
         iw_strings_add_all(release->run_needs, (const char *const *)after->run.items);
+    if (release->exists) return take_existing(release, before, after, err);
     if (iw_release_companions(release, before, after, err) != 0 ||
-        take_all(release, before, after, err) != 0)
+        take_list(release, &recipe->build_needs, &after->build, &before->build, false, err) != 0 ||
+        take_list(release, &recipe->run_needs, &after->run, &before->run, true, err) != 0)
         return -1;
     return json_object_size(release->tools) ? name_tools(release, err) : 0;
-}
-
-/* What an existing recipe's release needs to run and the stack hasn't; what neither the recipe nor
- * the old release names is its author's choice. */
-static int check_one(iw_release *release, const iw_needs *listed, const char *text,
-                     const iw_strings *before, iw_error *err)
-{
-    const char *python = release->rules.python;
-    iw_requirement need;
-    int status = 0;
-    if (iw_requirement_parse(text, python, &need) && need.applies) {
-        iw_cleanup_free char *old = asked_before(before, need.name, python);
-        status = call_as_recipe(release, &need, err);
-        const iw_need *ours = find_need(listed, need.name);
-        const char *have = version_of(release, need.name, ours);
-        const char *today = version_today(release, need.name);
-        bool denied = old && (!today || !meets(today, old));
-        if (status == 0 && ours && !ours->version && have && !denied &&
-            !meets(have, need.conditions))
-            status = deny(release, &need, have, err);
-    }
-    iw_requirement_clear(&need);
-    return status;
-}
-
-int iw_release_check_needs(iw_release *release, const iw_metadata *before, const iw_metadata *after,
-                           iw_error *err)
-{
-    iw_catalog *catalog = NULL;
-    const iw_recipe *recipe;
-    if (release->run_needs)
-        iw_strings_add_all(release->run_needs, (const char *const *)after->run.items);
-    int status = iw_release_load(release, &catalog, &recipe, err);
-    for (size_t i = 0; i < after->run.count && status == 0; i++)
-        status = check_one(release, &recipe->run_needs, after->run.items[i], &before->run, err);
-    iw_catalog_free(catalog);
-    return status;
 }

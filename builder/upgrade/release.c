@@ -814,6 +814,7 @@ static int write_new(const iw_release *release, iw_error *err)
     return 0;
 }
 
+/* A recipe that is there already is a person's, or an earlier bump's: nothing of it is changed. */
 static int try_recipe(iw_release *release, const char *sources, iw_metadata *before,
                       iw_metadata *after, iw_error *err)
 {
@@ -823,8 +824,8 @@ static int try_recipe(iw_release *release, const char *sources, iw_metadata *bef
     if (status == 0) status = fetch_sources(release, recipe, err);
     if (status == 0) status = lay_sources(release, recipe, sources, err);
     if (status == 0) status = compare_metadata(release, sources, before, after, err);
-    if (status == 0) status = pin_locks(release, recipe, sources, err);
-    if (status == 0) status = patch_all(release, recipe, sources, err);
+    if (status == 0 && !release->exists) status = pin_locks(release, recipe, sources, err);
+    if (status == 0 && !release->exists) status = patch_all(release, recipe, sources, err);
     iw_catalog_free(catalog);
     return status;
 }
@@ -836,44 +837,12 @@ static int try_sources(iw_release *release, iw_error *err)
     int status = 0;
     if (!iw_memory_replay(release, &before, &after)) {
         iw_memory_begin(release);
-        status = write_new(release, err);
+        if (!release->exists) status = write_new(release, err);
         if (status == 0) status = try_recipe(release, sources, &before, &after, err);
         iw_memory_end(release, status == 0, &before, &after);
         (void)!iw_remove_tree(sources, NULL);
     }
     if (status == 0) status = iw_release_needs(release, &before, &after, err);
-    iw_metadata_clear(&before);
-    iw_metadata_clear(&after);
-    return status;
-}
-
-static int read_existing(iw_release *release, const char *sources, iw_metadata *before,
-                         iw_metadata *after, iw_error *err)
-{
-    iw_catalog *catalog = NULL;
-    const iw_recipe *recipe;
-    int status = iw_release_load(release, &catalog, &recipe, err);
-    if (status == 0) status = fetch_sources(release, recipe, err);
-    if (status == 0) status = lay_sources(release, recipe, sources, err);
-    if (status == 0) status = compare_metadata(release, sources, before, after, err);
-    iw_catalog_free(catalog);
-    return status;
-}
-
-/* A person, or an earlier bump, wrote the recipe, and nothing of it is changed: but whether the
- * stack has what the release needs is asked before an hour is spent. */
-static int look_at_existing(iw_release *release, iw_error *err)
-{
-    iw_metadata before = {0}, after = {0};
-    iw_cleanup_free char *sources = iw_path_join(release->work, "src");
-    int status = 0;
-    if (!iw_memory_replay(release, &before, &after)) {
-        iw_memory_begin(release);
-        status = read_existing(release, sources, &before, &after, err);
-        iw_memory_end(release, status == 0, &before, &after);
-        (void)!iw_remove_tree(sources, NULL);
-    }
-    if (status == 0) status = iw_release_check_needs(release, &before, &after, err);
     iw_metadata_clear(&before);
     iw_metadata_clear(&after);
     return status;
@@ -894,10 +863,9 @@ int iw_release_put(const iw_release *release, iw_error *err)
 
 int iw_release_draft(iw_release *release, iw_error *err)
 {
-    int status = 0;
-    if (!release->exists) status = try_sources(release, err);
-    else if (release->depth == 0) status = look_at_existing(release, err);
-    return status == 0 ? iw_release_pin(release, err) : -1;
+    bool taken = release->exists && release->depth; /* a tool of the tree's, as it is */
+    if (!taken && try_sources(release, err) != 0) return -1;
+    return iw_release_pin(release, err);
 }
 
 /* --- what the proof found -------------------------------------------------- */

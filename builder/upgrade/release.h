@@ -66,13 +66,10 @@ struct iw_metadata;
  * the tree's version doesn't meet is moved along, in the draft, as an exact version for this
  * recipe; a new one gets its line. IW_E_CHECK where a need to run isn't met by the stack, or the
  * tree has no recipe of a new one. What the old release's needs were denied as well is passed over.
- */
+ * Of a release that the tree has a recipe of, only what that names to run is held against the
+ * stack; nothing is written but exact companions of a wheel. */
 int iw_release_needs(iw_release *release, const struct iw_metadata *before,
                      const struct iw_metadata *after, iw_error *err);
-/* The same for a release that the tree has a recipe of: IW_E_CHECK where the stack doesn't meet a
- * need to run that the recipe names; nothing is written but exact companions of a wheel. */
-int iw_release_check_needs(iw_release *release, const struct iw_metadata *before,
-                           const struct iw_metadata *after, iw_error *err);
 
 /* A new need to run, by name, into the draft's recipe; *added false: it is there, or the recipe has
  * no list for it. */
