@@ -710,8 +710,9 @@ static int read_member(void *context, struct archive *archive, struct archive_en
         !iw_glob_match(wanted->glob, path))
         return 0;
     wanted->text = iw_realloc(NULL, (size_t)size + 1);
-    la_ssize_t got = archive_read_data(archive, wanted->text, (size_t)size);
-    wanted->text[got > 0 ? got : 0] = '\0';
+    if (archive_read_data(archive, wanted->text, (size_t)size) != size)
+        free(iw_steal(&wanted->text));
+    else wanted->text[size] = '\0';
     return 1;
 }
 

@@ -856,6 +856,12 @@ static void test_pack_order(void **state)
     kit_ok(iw_archive_text(fd, path, "env/large", 100, &none, &err));
     kit_ok(iw_archive_text(fd, path, "env/b/link", 100, &link, &err));
     assert_null(none), assert_null(link);
+    iw_cleanup_free char *whole = NULL, *part = NULL;
+    kit_ok(iw_archive_text(fd, path, "env/large", 3000000, &whole, &err));
+    assert_non_null(whole);
+    assert_int_equal(truncate(path, 5000), 0); /* of a file that is cut short there is no text */
+    kit_ok(iw_archive_text(fd, path, "env/large", 3000000, &part, &err));
+    assert_null(part);
     iw_strings_free(&first);
     iw_strings_free(&members);
 }
