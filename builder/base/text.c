@@ -44,6 +44,14 @@ iw_slice iw_slice_trim(iw_slice text)
     return text;
 }
 
+iw_slice iw_slice_last_line(iw_slice text)
+{
+    iw_slice line, last = {text.data, 0};
+    while (iw_slice_next(&text, '\n', &line))
+        if (iw_slice_trim(line).length) last = iw_slice_trim(line);
+    return last;
+}
+
 /* --- buffers -------------------------------------------------------------- */
 
 void iw_buffer_free(iw_buffer *buffer)

@@ -18,7 +18,8 @@ bool iw_slice_equal(iw_slice a, const char *b);
 /* Splits off the part before the next `separator` (the whole rest where there is none); false when
  * `rest` was empty. */
 bool iw_slice_next(iw_slice *rest, char separator, iw_slice *part);
-iw_slice iw_slice_trim(iw_slice text); /* spaces, tabs, CR, LF at both ends */
+iw_slice iw_slice_trim(iw_slice text);      /* spaces, tabs, CR, LF at both ends */
+iw_slice iw_slice_last_line(iw_slice text); /* the last that isn't blank, trimmed; else empty */
 
 /* A growing buffer, always NUL-terminated once something was added. Zero-initialise; free with
  * iw_buffer_free. */

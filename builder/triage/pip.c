@@ -38,11 +38,7 @@ char *iw_triage_short(const char *data, size_t length)
 /* The last line that says something. Caller frees. */
 static char *last_line(const char *text)
 {
-    iw_slice rest = iw_slice_of(text ? text : ""), line, best = {"", 0};
-    while (iw_slice_next(&rest, '\n', &line)) {
-        line = iw_slice_trim(line);
-        if (line.length) best = line;
-    }
+    iw_slice best = iw_slice_last_line(iw_slice_of(text ? text : ""));
     return iw_triage_short(best.data, best.length);
 }
 

@@ -185,16 +185,15 @@ static bool take_clashes(iw_all *all, const char *said)
  * last. Caller frees. */
 static char *shorten(const char *said)
 {
-    size_t first = strcspn(said, "\n"), end = strlen(said);
-    while (end > first && strchr("\n \t", said[end - 1])) end--;
-    size_t last = end;
-    while (last > first && said[last - 1] != '\n') last--;
-    if (last <= first) return iw_strndup(said, first);
-    iw_slice line = iw_slice_trim((iw_slice){said + last, end - last});
-    iw_cleanup_free char *end_line = iw_strndup(line.data, line.length),
-                         *telling = iw_telling_line(end_line, said + first);
-    return iw_format("%.*s %s", (int)first, said,
-                     iw_starts_with(said, "its check ") ? end_line : telling);
+    size_t first = strcspn(said, "\n");
+    iw_slice last = iw_slice_last_line(iw_slice_of(said + first));
+    if (!last.length) return iw_strndup(said, first);
+    iw_cleanup_free char *line = iw_strndup(last.data, last.length);
+    if (!iw_starts_with(said, "its check ")) {
+        char *telling = iw_telling_line(line, said + first);
+        free(line), line = telling;
+    }
+    return iw_format("%.*s %s", (int)first, said, line);
 }
 
 /* Bans what failed itself, and, where that wasn't moved, what it stands on and was. */

@@ -152,9 +152,7 @@ static char *clash_of(const iw_resolver *r, const char *said)
 
 static char *last_line(const char *said)
 {
-    iw_slice rest = iw_slice_of(said), line, best = {"", 0};
-    while (iw_slice_next(&rest, '\n', &line))
-        if (iw_slice_trim(line).length) best = iw_slice_trim(line);
+    iw_slice best = iw_slice_last_line(iw_slice_of(said));
     iw_cleanup_free char *text = iw_strndup(best.data, best.length < 300 ? best.length : 300);
     return iw_triage_tame(text);
 }

@@ -183,6 +183,9 @@ static void test_slices(void **state)
     assert_true(iw_slice_next(&rest, ',', &part) && iw_slice_equal(part, ""));
     assert_true(iw_slice_next(&rest, ',', &part) && iw_slice_equal(part, "bc"));
     assert_false(iw_slice_next(&rest, ',', &part));
+    assert_true(iw_slice_equal(iw_slice_last_line(iw_slice_of("a\n b c \r\n\n \t")), "b c"));
+    assert_true(iw_slice_equal(iw_slice_last_line(iw_slice_of("one")), "one"));
+    assert_true(iw_slice_equal(iw_slice_last_line(iw_slice_of("\n \n")), ""));
     rest = iw_slice_of(NULL);
     assert_false(iw_slice_next(&rest, ',', &part));
     assert_true(iw_slice_equal(iw_slice_of(NULL), ""));
