@@ -10,20 +10,24 @@
 #include "base/path.h"
 #include "triage/requirement_internal.h"
 
+#define OF_PIPENV "`pipenv requirements >requirements.txt` makes a file that is"
+#define OF_CONDA                                                                                   \
+    "`pip list --format=freeze >requirements.txt` in that environment makes a file that is, of "   \
+    "what conda and pip installed there"
+#define OF_SETUPTOOLS(file)                                                                        \
+    "`pip-compile " file "` (of pip-tools) makes a requirements.txt, which is"
+
 /* What isn't read, and what to do; pip itself wants it so, too. */
 static const struct {
     const char *name, *hint;
 } others[] = {
-    {"Pipfile", "`pipenv requirements >requirements.txt` makes a file that is"},
-    {"Pipfile.lock", "`pipenv requirements >requirements.txt` makes a file that is"},
-    {"environment.yml", "`pip list --format=freeze >requirements.txt` in that environment makes a "
-                        "file that is, of what conda and pip installed there"},
-    {"environment.yaml", "`pip list --format=freeze >requirements.txt` in that environment makes a "
-                         "file that is, of what conda and pip installed there"},
-    {"conda-lock.yml", "`pip list --format=freeze >requirements.txt` in that environment makes a "
-                       "file that is, of what conda and pip installed there"},
-    {"setup.py", "`pip-compile setup.py` (of pip-tools) makes a requirements.txt, which is"},
-    {"setup.cfg", "`pip-compile setup.cfg` (of pip-tools) makes a requirements.txt, which is"},
+    {"Pipfile", OF_PIPENV},
+    {"Pipfile.lock", OF_PIPENV},
+    {"environment.yml", OF_CONDA},
+    {"environment.yaml", OF_CONDA},
+    {"conda-lock.yml", OF_CONDA},
+    {"setup.py", OF_SETUPTOOLS("setup.py")},
+    {"setup.cfg", OF_SETUPTOOLS("setup.cfg")},
 };
 
 static const char *hint_of(const char *path)
