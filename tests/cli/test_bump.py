@@ -119,8 +119,8 @@ class Bump(unittest.TestCase):
         cls.world.server.files["/simple/tone/"] = json.dumps({"meta": {"api-version": "1.1"}, "name": "tone", "files": list(cls.index.values())}).encode()
         cls.world.server.types["/simple/tone/"] = JSON
 
-    def others(self, name, *versions, needs="", info="", install="", error=""):
-        """Releases of another project behind an index that tells no more than their digests, and a recipe of the first."""
+    def others(self, name, *versions, needs="", info="", install="", error="", recipes=1):
+        """Releases of another project behind an index that tells no more than their digests, and recipes of the first ones."""
         links = ""
         for version in versions:
             file = f"{name}-{version}.tar.gz"
@@ -128,7 +128,7 @@ class Bump(unittest.TestCase):
                                                                             f"{name}-{version}/PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{info.get(version, '') if isinstance(info, dict) else info}",
                                                                             f"{name}-{version}/Makefile": MAKEFILE.replace("tone", name).replace(f"{name}.c", "tone.c") + install}))
             links += f'<a href="/packages/{file}#sha256={digest}">{file}</a>'
-            if version == versions[0]:
+            if version in versions[:recipes]:
                 self.world.write(f"recipes/{name}/{version}.yaml", f"name: {name}\nversion: {version}\nsummary: Rings\nlicence: MIT\nsources:\n"
                                                                    f"  - {{pypi: {name}, file: {file}, sha256: {digest}}}\n{needs}build:\n  system: make\n")
         self.world.server.files[f"/simple/{name}/"] = links.encode()
@@ -329,13 +329,10 @@ class Bump(unittest.TestCase):
     def test_a_recipe_that_is_there_already(self):
         """Nothing is written but the pin; what it needs to run is asked all the same, before it is built."""
         w = self.world
-        self.others("sax", "1.0", "2.0", info={"2.0": "Requires-Dist: reed>=2\n"})
-        self.others("reed", "1.0", "2.0")
-        for name in ("sax", "reed"):
-            one = (w.tree / f"recipes/{name}/1.0.yaml").read_text()
-            digest = w.server.files[f"/simple/{name}/"].decode().split("#sha256=")[2][:64]
-            needs = "needs:\n  run: [reed]\n" if name == "sax" else ""
-            w.write(f"recipes/{name}/2.0.yaml", one.replace("1.0", "2.0").replace(one.split("sha256: ")[1][:64], digest).replace("build:\n", needs + "build:\n"))
+        self.others("sax", "1.0", "2.0", info={"2.0": "Requires-Dist: reed>=2\n"}, recipes=2)
+        self.others("reed", "1.0", "2.0", recipes=2)
+        recipe = w.tree / "recipes/sax/2.0.yaml"
+        recipe.write_text(recipe.read_text().replace("build:\n", "needs:\n  run: [reed]\nbuild:\n"))
         w.stack("tones", {"sax": "1.0", "reed": "1.0"})
         before = digest_of(w.tree)
         report, done = self.bump("sax", "2.0", "--min-age", "0", "--dry-run", status=1)
@@ -364,10 +361,7 @@ class Bump(unittest.TestCase):
         w = self.world
         self.release("1.1", above="/* forged */", project='[build-system]\nrequires = ["forge"]\n')
         self.publish()
-        self.others("coal", "1.0", "2.0")
-        one = (w.tree / "recipes/coal/1.0.yaml").read_text()
-        digest = w.server.files["/simple/coal/"].decode().split("#sha256=")[2][:64]
-        w.write("recipes/coal/2.0.yaml", one.replace("1.0", "2.0").replace(one.split("sha256: ")[1][:64], digest))
+        self.others("coal", "1.0", "2.0", recipes=2)
         self.others("forge", "1.0", needs="needs:\n  run: [coal]\n")
         self.others("iron", "1.0")
         recipe = w.tree / "recipes/tone/1.0.yaml"
