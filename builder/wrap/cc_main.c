@@ -20,6 +20,7 @@
 #include "wrap/objects.h"
 #include "wrap/policy.h"
 #include "wrap/real.h"
+#include "wrap/rust.h"
 
 #define POLICY "/run/ironwheel/policy"
 
@@ -150,8 +151,7 @@ static bool may_rename(const struct call *call)
 {
     struct stat status;
     const iw_compile *compile = &call->compile;
-    if (!compile->output || call->kind == IW_TOOL_RUST || call->kind == IW_TOOL_PREPROCESSOR)
-        return false;
+    if (!compile->output || call->kind == IW_TOOL_PREPROCESSOR) return false;
     if (compile->uncacheable && call->kind == IW_TOOL_COMPILER && compile->mode != IW_MODE_LINK)
         return false;
     if (compile->mode == IW_MODE_LINK && (compile->md || compile->mmd)) return false;
@@ -257,6 +257,15 @@ static void ask_for_dependencies(const struct call *call, struct caching *cachin
     iw_strings_add(argv, caching->own_depfile);
 }
 
+/* Runs the real tool in a slot of its kind; the status is wait(2)'s. */
+static int run(const struct call *call, const char *kind, const iw_strings *argv, iw_buffer *said)
+{
+    long peak = 0;
+    int slot = iw_slot_take(kind), status = iw_real_run(&call->real, argv, said, &peak);
+    iw_slot_give(slot, peak);
+    return status;
+}
+
 static int work(struct call *call)
 {
     const iw_compile *compile = &call->compile;
@@ -272,16 +281,40 @@ static int work(struct call *call)
     if (!beside) iw_strings_add_all(&argv, (const char *const *)call->argv.items);
     if (caching.on && !wants && iw_source_has_depfile(compile->source))
         ask_for_dependencies(call, &caching, &argv);
-    int slot = iw_slot_take(
-        compile->mode == IW_MODE_LINK && call->kind != IW_TOOL_RUST ? "link" : "compile");
-    long peak = 0;
-    int status = iw_real_run(&call->real, &argv, &said, &peak),
+    int status = run(call, compile->mode == IW_MODE_LINK ? "link" : "compile", &argv, &said),
         result = finish(call, status, beside);
     if (result == 0 && caching.on) keep_result(&caching, call, depfile, &said);
     if (result != 0) explain(call, &said);
     if (caching.own_depfile) unlink(caching.own_depfile);
     free(caching.own_depfile);
-    iw_slot_give(slot, peak);
+    return result;
+}
+
+/* A call of rustc. Its files stay where it writes them: a stopped build starts with none. */
+static int work_rust(struct call *call)
+{
+    const char *folder = getenv("IRONWHEEL_OBJECTS");
+    iw_rust rust = {0};
+    char key[65];
+    bool on = false;
+    if (folder) {
+        iw_rust_parse(&call->policy, &call->argv, &rust);
+        on = !rust.uncacheable && iw_rust_key(&call->policy, &call->argv, &rust, key);
+        if (!on) note(call, "uncached", rust.uncacheable ? rust.uncacheable : "size");
+    }
+    bool found = on && iw_rust_get(folder, key, &rust);
+    if (on) note(call, found ? "hit" : "miss", rust.source);
+    int result = 0;
+    if (!found) {
+        iw_cleanup_buffer iw_buffer said = {0};
+        struct timespec started;
+        clock_gettime(CLOCK_REALTIME_COARSE, &started);
+        result = finish(call, run(call, "compile", &call->argv, &said), NULL);
+        if (result == 0 && on && said.length < IW_SAID_LIMIT)
+            iw_rust_put(folder, key, &rust, &said, &started);
+        if (result != 0) explain(call, &said);
+    }
+    iw_rust_clear(&rust);
     return result;
 }
 
@@ -357,5 +390,5 @@ int main(int argc, char **argv)
                  call.kind != IW_TOOL_PREPROCESSOR;
     if (!worth || (call.policy.nested && call.kind != IW_TOOL_COMPILER))
         iw_real_exec(&call.real, &call.argv);
-    return work(&call);
+    return call.kind == IW_TOOL_RUST ? work_rust(&call) : work(&call);
 }

@@ -1,53 +1,23 @@
-/* An entry is one file, <folder>/<2 hex>/<64 hex>:
- *   "iw-object 1\n"
- *   "D <sha256> <path>\n"      each file that the compile read besides its source (the toolchain's
- * are pinned by the key) "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none what
- * the compiler said, the dependency file, the object SHA-256 (64 hex) of everything before. The
- * last line makes a torn or damaged entry a miss, so that nothing need be synced to disk. A header
- * that isn't there when the entry is made and would be found earlier on the include path later is
- * the known gap of this kind of cache; within one recipe's sources it can't come and go, and
- * dependencies are laid at the prefix by digest. */
+/* An entry's own part (entry.h has the rest):
+ *   "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none
+ *   what the compiler said, the dependency file, the object
+ * The toolchain's files are pinned by the key. A header that isn't there when the entry is made and
+ * would be found earlier on the include path later is the known gap of this kind of cache; within
+ * one recipe's sources it can't come and go, and dependencies are laid at the prefix by digest. */
 #include "wrap/objects.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
+#include "wrap/entry.h"
 #include "wrap/sha256.h"
 
-#define HEADER "iw-object 1\n"
-#define ENTRY_LIMIT (1u << 30)
-#define FILE_LIMIT (256u << 20)
-
-static void hash_bytes(const char *data, size_t length, char hex[65])
-{
-    iw_sha256 hash;
-    iw_sha256_start(&hash);
-    iw_sha256_add(&hash, data, length);
-    iw_sha256_finish(&hash, hex);
-}
-
-static bool hash_file(const char *path, char hex[65])
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    iw_sha256 hash;
-    iw_sha256_start(&hash);
-    char part[65536];
-    ssize_t got;
-    while ((got = read(fd, part, sizeof part)) > 0) iw_sha256_add(&hash, part, (size_t)got);
-    close(fd);
-    iw_sha256_finish(&hash, hex);
-    return got == 0;
-}
+#define KIND "iw-object 1"
 
 /* --- what may be cached --------------------------------------------------- */
 
@@ -56,7 +26,7 @@ static bool hash_file(const char *path, char hex[65])
 static bool fortran_is_alone(const char *source)
 {
     iw_cleanup_free char *text = NULL;
-    if (iw_read_file(source, FILE_LIMIT, &text, NULL, NULL) != 0) return false;
+    if (iw_read_file(source, IW_ENTRY_FILE_LIMIT, &text, NULL, NULL) != 0) return false;
     static const char *const words[] = {"include", "use", "module", "submodule", NULL};
     iw_slice rest = iw_slice_of(text), line;
     while (iw_slice_next(&rest, '\n', &line)) {
@@ -75,22 +45,15 @@ static bool fortran_is_alone(const char *source)
     return true;
 }
 
-/* What is put in place by renaming must be a file, or not there yet. */
-static bool is_replaceable(const char *path)
-{
-    struct stat status;
-    return lstat(path, &status) != 0 || S_ISREG(status.st_mode);
-}
-
 bool iw_object_cacheable(const iw_compile *compile, const char **reason)
 {
     const char *why = NULL;
     if (compile->mode != IW_MODE_COMPILE) why = "no compile";
     else if (compile->uncacheable) why = compile->uncacheable;
     else if (!compile->source) why = "sources";
-    else if (!compile->output || !is_replaceable(compile->output)) why = "output";
+    else if (!compile->output || !iw_entry_is_replaceable(compile->output)) why = "output";
     else if (compile->depfile &&
-             (strcmp(compile->depfile, "-") == 0 || !is_replaceable(compile->depfile)))
+             (strcmp(compile->depfile, "-") == 0 || !iw_entry_is_replaceable(compile->depfile)))
         why = "-MF";
     else if (getenv("DEPENDENCIES_OUTPUT") || getenv("SUNPRO_DEPENDENCIES"))
         why = "DEPENDENCIES_OUTPUT";
@@ -149,10 +112,10 @@ bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_stri
                                             "GCC_COLORS",
                                             NULL};
     char folder[4096];
-    if (!working_folder(folder) || !hash_file(compile->source, key->source)) return false;
+    if (!working_folder(folder) || !iw_entry_hash_file(compile->source, key->source)) return false;
     iw_sha256 hash;
     iw_sha256_start(&hash);
-    iw_sha256_add_text(&hash, HEADER IW_POLICY_NUMBER);
+    iw_sha256_add_text(&hash, KIND "\n" IW_POLICY_NUMBER);
     iw_sha256_add_text(&hash, policy->toolchain);
     iw_sha256_add_text(&hash, tool);
     iw_sha256_add_text(&hash, folder);
@@ -165,39 +128,14 @@ bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_stri
 
 /* --- reading -------------------------------------------------------------- */
 
-static char *entry_path(const char *folder, const iw_object_key *key)
-{
-    return iw_format("%s/%.2s/%s", folder, key->text, key->text);
-}
-
 struct entry { /* pointers into the entry's text */
     const char *said, *depfile, *object;
     size_t said_length, object_length;
     long depfile_length;
 };
 
-/* Checks every dependency's digest; leaves `*at` behind them. */
-static bool inputs_match(const char **at)
+static bool parse_entry(const char *at, const char *end, struct entry *out)
 {
-    while (iw_starts_with(*at, "D ")) {
-        const char *digest = *at + 2, *end = strchr(digest, '\n');
-        if (!end || end - digest < 66 || digest[64] != ' ') return false;
-        iw_cleanup_free char *path = iw_strndup(digest + 65, (size_t)(end - digest - 65));
-        char hex[65];
-        if (!hash_file(path, hex) || strncmp(hex, digest, 64) != 0) return false;
-        *at = end + 1;
-    }
-    return true;
-}
-
-static bool parse_entry(const char *text, size_t length, struct entry *out)
-{
-    if (length < strlen(HEADER) + 64 || strncmp(text, HEADER, strlen(HEADER)) != 0) return false;
-    char hex[65];
-    hash_bytes(text, length - 64, hex);
-    if (memcmp(hex, text + length - 64, 64) != 0) return false;
-    const char *at = text + strlen(HEADER), *end = text + length - 64;
-    if (!inputs_match(&at)) return false;
     int used = 0;
     if (sscanf(at, "L %zu %ld %zu%n", &out->said_length, &out->depfile_length, &out->object_length,
                &used) != 3 ||
@@ -214,43 +152,23 @@ static bool parse_entry(const char *text, size_t length, struct entry *out)
     return true;
 }
 
-/* Beside and renamed, so that make never sees a part of it. Process numbers repeat in other
- * sandboxes, which share the cache's folder: so the name is made of random bytes. */
-static bool place(const char *path, const char *data, size_t length)
-{
-    uint64_t random = (uint64_t)getpid();
-    (void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
-    iw_cleanup_free char *temporary = iw_format("%s.iw-%016" PRIx64, path, random);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) return false;
-    bool fine = iw_write_all(fd, data, length, temporary, NULL) == 0;
-    fine = close(fd) == 0 && fine;
-    fine = fine && rename(temporary, path) == 0;
-    if (!fine) unlink(temporary);
-    return fine;
-}
-
 bool iw_object_get(const char *folder, const iw_object_key *key, const char *output,
                    const char *depfile)
 {
-    iw_cleanup_free char *path = entry_path(folder, key), *text = NULL;
-    size_t length;
+    const char *body, *end;
+    iw_cleanup_free char *text = iw_entry_read(folder, key->text, KIND, &body, &end);
     struct entry entry = {0};
-    if (iw_read_file(path, ENTRY_LIMIT, &text, &length, NULL) != 0) return false;
-    if (!parse_entry(text, length, &entry) || (depfile && entry.depfile_length < 0)) return false;
-    if (depfile && !place(depfile, entry.depfile, (size_t)entry.depfile_length)) return false;
-    if (!place(output, entry.object, entry.object_length)) return false;
+    if (!text || !parse_entry(body, end, &entry) || (depfile && entry.depfile_length < 0))
+        return false;
+    if (depfile && !iw_entry_place(depfile, entry.depfile, (size_t)entry.depfile_length))
+        return false;
+    if (!iw_entry_place(output, entry.object, entry.object_length)) return false;
     (void)!iw_write_all(2, entry.said, entry.said_length, "standard error", NULL);
-    (void)!utimensat(AT_FDCWD, path, NULL, 0); /* gc drops what wasn't used for longest */
+    iw_entry_used(folder, key->text);
     return true;
 }
 
 /* --- writing -------------------------------------------------------------- */
-
-static bool is_newer(const struct timespec *a, const struct timespec *b) /* or as old */
-{
-    return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec >= b->tv_nsec;
-}
 
 /* The digest of what a compile read; false where the file can't be read any more or may have been
  * another one then, or where it makes the assembler read files that no dependency file names. */
@@ -259,14 +177,13 @@ static bool hash_input(const char *path, const struct timespec *started, bool as
 {
     iw_cleanup_free char *text = NULL;
     size_t length;
-    struct stat status;
-    if (iw_read_file(path, FILE_LIMIT, &text, &length, NULL) != 0 ||
+    if (iw_read_file(path, IW_ENTRY_FILE_LIMIT, &text, &length, NULL) != 0 ||
         iw_has_file_directive(text, length))
         return false;
     if (assembler && (memmem(text, length, ".incbin", 7) || memmem(text, length, ".include", 8)))
         return false; /* by macros, too */
-    if (started && (stat(path, &status) != 0 || is_newer(&status.st_ctim, started))) return false;
-    hash_bytes(text, length, hex);
+    if (started && iw_entry_changed(path, started)) return false;
+    iw_entry_hash(text, length, hex);
     return true;
 }
 
@@ -281,7 +198,7 @@ static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy
     if (!hash_input(compile->source, NULL, assembler, hex) || strcmp(hex, key->source) != 0)
         return false;
     if (!result->dependencies) return true;
-    if (iw_read_file(result->dependencies, FILE_LIMIT, &text, NULL, NULL) != 0 ||
+    if (iw_read_file(result->dependencies, IW_ENTRY_FILE_LIMIT, &text, NULL, NULL) != 0 ||
         iw_depfile_parse(text, &paths) != 0)
         return false;
     for (size_t i = 0; i < paths.count; i++) {
@@ -289,8 +206,9 @@ static bool add_inputs(iw_buffer *out, const iw_object_key *key, const iw_policy
         if (strcmp(path, compile->source) == 0 ||
             (policy->toolchain && !policy->host && iw_starts_with(path, "/usr/")))
             continue;
-        if (strchr(path, '\n') || !hash_input(path, &result->started, assembler, hex)) return false;
-        iw_buffer_add_format(out, "D %s %s\n", hex, path);
+        if (!hash_input(path, &result->started, assembler, hex) ||
+            !iw_entry_add_input(out, path, hex))
+            return false;
     }
     return true;
 }
@@ -299,23 +217,19 @@ bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy
                    const iw_compile *compile, const iw_object_result *result)
 {
     iw_cleanup_buffer iw_buffer out = {0};
-    iw_cleanup_free char *object = NULL, *kept = NULL, *path = entry_path(folder, key);
+    iw_cleanup_free char *object = NULL, *kept = NULL;
     size_t object_length = 0, kept_length = 0;
-    iw_buffer_add_text(&out, HEADER);
+    iw_buffer_add_text(&out, KIND "\n");
     if (!add_inputs(&out, key, policy, compile, result)) return false;
-    if (iw_read_file(compile->output, FILE_LIMIT, &object, &object_length, NULL) != 0) return false;
+    if (iw_read_file(compile->output, IW_ENTRY_FILE_LIMIT, &object, &object_length, NULL) != 0)
+        return false;
     if (result->depfile &&
-        iw_read_file(result->depfile, FILE_LIMIT, &kept, &kept_length, NULL) != 0)
+        iw_read_file(result->depfile, IW_ENTRY_FILE_LIMIT, &kept, &kept_length, NULL) != 0)
         return false;
     iw_buffer_add_format(&out, "L %zu %ld %zu\n", result->said_length,
                          result->depfile ? (long)kept_length : -1L, object_length);
     iw_buffer_add(&out, result->said, result->said_length);
     iw_buffer_add(&out, kept, kept_length);
     iw_buffer_add(&out, object, object_length);
-    char hex[65];
-    hash_bytes(out.data, out.length, hex);
-    iw_buffer_add(&out, hex, 64);
-    iw_cleanup_free char *shelf = iw_format("%s/%.2s", folder, key->text);
-    mkdir(shelf, 0755);
-    return place(path, out.data, out.length);
+    return iw_entry_write(folder, key->text, &out);
 }

@@ -1,5 +1,5 @@
 /* The object cache, as the wrapper sees it: what a compile reads decides what it gives. Internal to
- * `iw-cc`. Format of an entry: objects.c. */
+ * `iw-cc`. Format of an entry: entry.h, objects.c. */
 #ifndef IW_WRAP_OBJECTS_H
 #define IW_WRAP_OBJECTS_H
 

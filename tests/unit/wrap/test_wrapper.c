@@ -509,9 +509,9 @@ static void test_denied(void **state)
 
 /* --- the object cache ----------------------------------------------------- */
 
-static char *hash_of(place *p, const char *file)
+static char *hash_of(place *p, const char *files)
 {
-    iw_cleanup_free char *script = iw_format("sha256sum %s", file);
+    iw_cleanup_free char *script = iw_format("cat %s | sha256sum", files);
     ok(p, script);
     return iw_strndup(p->said, 64);
 }
@@ -573,6 +573,49 @@ static void test_cache_precompiled(void **state)
     ok(p, script);
     assert_int_equal(run(p, "./program"), 2);
     assert_int_equal(count_logged(p, "hit a.c"), 1);
+}
+
+/* Libraries of Rust, as cargo has them compiled; what is linked is made again. */
+static void test_cache_rust(void **state)
+{
+    place *p = *state;
+    static const char *const script =
+        "export CARGO_MANIFEST_DIR=$PWD/package CARGO_MAKEFLAGS=$$; rm -rf out; mkdir out\n"
+        "rustc --crate-name b --crate-type lib --emit=dep-info,metadata,link -C opt-level=3 -C "
+        "extra-filename=-2 --out-dir out -L dependency=out package/b.rs &&\n"
+        "rustc --crate-name a --crate-type lib --emit=dep-info,metadata,link -C opt-level=3 -C "
+        "extra-filename=-1 --out-dir out -L dependency=out --extern b=out/libb-2.rmeta "
+        "package/a.rs &&\n"
+        "rustc --crate-name m --crate-type bin --emit=dep-info,link --out-dir out -L "
+        "dependency=out --extern a=out/liba-1.rlib package/m.rs && out/m";
+    put(p, "package/b.rs", "pub fn word() -> &'static str { include_str!(\"../word\") }\n");
+    put(p, "package/a.rs",
+        "fn unused() {}\npub fn all() -> String { format!(\"{}{}\", b::word(), "
+        "option_env!(\"MORE\").unwrap_or(\"\")) }\n");
+    put(p, "package/m.rs", "fn main() { print!(\"<{}>\", a::all()) }\n");
+    put(p, "word", "one");
+    usleep(20000);
+    ok(p, script); /* without the cache */
+    iw_cleanup_free char *plain = hash_of(p, "out/*");
+    p->cached = true;
+    ok(p, script);
+    assert_int_equal(count_logged(p, "miss"), 2);
+    ok(p, script);
+    kit_has(p->said, "unused"); /* said again */
+    kit_has(p->said, "<one>");
+    assert_int_equal(count_logged(p, "hit package/b.rs"), 1);
+    assert_int_equal(count_logged(p, "hit package/a.rs"), 1);
+    iw_cleanup_free char *again = hash_of(p, "out/*");
+    assert_string_equal(again, plain);
+    put(p, "word", "two");
+    usleep(20000);
+    ok(p, script);
+    kit_has(p->said, "<two>"); /* b's metadata is another, so that a is compiled, too */
+    assert_int_equal(count_logged(p, "hit"), 2);
+    iw_cleanup_free char *more = iw_format("export MORE=x; %s", script);
+    ok(p, more);
+    kit_has(p->said, "<twox>");
+    assert_int_equal(count_logged(p, "hit"), 3);
 }
 
 static void test_cache_damage(void **state)
@@ -843,6 +886,7 @@ int main(void)
                                        T(test_denied),
                                        T(test_cache),
                                        T(test_cache_precompiled),
+                                       T(test_cache_rust),
                                        T(test_cache_damage),
                                        T(test_dependency_files),
                                        T(test_cache_parallel),
