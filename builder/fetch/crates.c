@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -160,21 +161,57 @@ static int read_member(int fd, const iw_source *source, const char *member, char
     return status;
 }
 
-int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,
-                   iw_crates *out, iw_error *err)
+/* The lock where a source of the recipe's own, laid before, brings it: its path, which the caller
+ * frees. NULL: none does. */
+static char *own_lock(const iw_recipe *recipe, const iw_source *source)
+{
+    for (const iw_source *own = source; own-- > recipe->sources;) {
+        if (own->kind != IW_SOURCE_LOCAL || !own->unpack || !own->local_path) continue;
+        iw_cleanup_free char *folder = iw_path_clean(own->to), *path = NULL;
+        const char *inside = source->name;
+        size_t length = strlen(folder);
+        if (strcmp(folder, ".") != 0) {
+            if (strncmp(inside, folder, length) != 0 || inside[length] != '/') continue;
+            inside += length + 1;
+        }
+        struct stat status;
+        bool tree = stat(own->local_path, &status) == 0 && S_ISDIR(status.st_mode);
+        if (tree) path = iw_path_join(own->local_path, inside);
+        else if (strcmp(inside, own->file) == 0) path = iw_strdup(own->local_path);
+        if (path && stat(path, &status) == 0 && S_ISREG(status.st_mode)) return iw_steal(&path);
+    }
+    return NULL;
+}
+
+bool iw_crates_have_own_lock(const iw_recipe *recipe, const iw_source *source)
+{
+    iw_cleanup_free char *own = own_lock(recipe, source);
+    return own;
+}
+
+static int read_from_first(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                           char **out, iw_error *err)
 {
     const iw_source *first = &recipe->sources[0];
     if (first->kind == IW_SOURCE_LOCAL || first->kind == IW_SOURCE_CRATES)
-        return iw_fail(
-            err, IW_E_RECIPE,
-            "%s:%d: the lock of `crates` must be in the first source, and that one must be fetched",
-            source->place.file, source->place.line);
+        return iw_fail(err, IW_E_RECIPE,
+                       "%s:%d: the lock of `crates` must be in the first source, and that one must "
+                       "be fetched, or be a `local` source before",
+                       source->place.file, source->place.line);
     iw_cleanup_fd int fd = -1;
+    return iw_store_open_source(store, first->sha256, &fd, err) != 0
+               ? -1
+               : read_member(fd, first, source->name, out, err);
+}
+
+int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,
+                   iw_crates *out, iw_error *err)
+{
     iw_error why = IW_ERROR_INIT;
     iw_error *record = err ? err : &why;
-    iw_cleanup_free char *text = NULL;
-    int status = iw_store_open_source(store, first->sha256, &fd, record);
-    if (status == 0) status = read_member(fd, first, source->name, &text, record);
+    iw_cleanup_free char *own = own_lock(recipe, source), *text = NULL;
+    int status = own ? iw_read_file(own, LOCK_LIMIT, &text, NULL, record)
+                     : read_from_first(store, recipe, source, &text, record);
     char digest[IW_SHA256_HEX];
     if (status == 0) {
         iw_hash_bytes(text, strlen(text), digest);
@@ -191,9 +228,10 @@ int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *so
 int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source,
                        bool *here, iw_error *err)
 {
-    bool has = false;
+    iw_cleanup_free char *own = own_lock(recipe, source);
+    bool has = own;
     *here = false;
-    if (iw_store_has_source(store, recipe->sources[0].sha256, &has, err) != 0) return -1;
+    if (!own && iw_store_has_source(store, recipe->sources[0].sha256, &has, err) != 0) return -1;
     if (!has) return 0;
     iw_crates crates = {0};
     if (iw_crates_read(store, recipe, source, &crates, NULL) != 0)

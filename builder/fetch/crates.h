@@ -19,7 +19,8 @@ void iw_crates_free(iw_crates *crates);
  * left out). A package from git, or one without checksum, is IW_E_FORMAT with file and line. `file`
  * is for messages. */
 int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error *err);
-/* The lock inside the recipe's first source, whose SHA-256 must be the pinned one. */
+/* The lock, of a `local` source before or inside the recipe's first one; its SHA-256 must be the
+ * pinned one. */
 int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,
                    iw_crates *out, iw_error *err);
 int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source,

@@ -79,6 +79,9 @@ const char *iw_source_state_name(iw_source_state state); /* "there" …; static 
 int iw_fetch_check(iw_store *store, const iw_wanted *wanted, size_t count,
                    const iw_fetch_options *options, iw_source_answers *answers, iw_error *err);
 
+/* Whether a crates source's lock is one that the recipe brings, in a `local` source before it. */
+bool iw_crates_have_own_lock(const iw_recipe *recipe, const iw_source *source);
+
 /* What of `wanted` isn't in the store. */
 int iw_fetch_missing(iw_store *store, const iw_wanted *wanted, size_t count, bool *missing,
                      iw_error *err);

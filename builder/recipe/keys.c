@@ -119,8 +119,9 @@ static const iw_key git_keys[] = {
 
 static const iw_key crates_keys[] = {
     {"crates", IW_F_TEXT, IW_T_PATH, IW_K_REQUIRED | IW_K_BUILT, SOURCE(name),
-     .doc = "Path of a `Cargo.lock` below `$SRC`: every crate in it, by the lock's own checksums, "
-            "laid at `$SRC/vendor`.",
+     .doc =
+         "Path of a `Cargo.lock` below `$SRC`, which the first source has in it or a `local` one "
+         "before brings: every crate in it, by the lock's own checksums, laid at `$SRC/vendor`.",
      .mistaken = "cargo lock crate"},
     SOURCE_SHA256("Of that `Cargo.lock`."),
     SOURCE_ID,

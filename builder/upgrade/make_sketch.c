@@ -327,12 +327,16 @@ static void take_crates(const json_t *answer, iw_sketch *draft)
                iw_starts_with(draft->build.items[i], "setuptools-rust");
     if (!rust || !has_language(answer, "Rust")) return;
     if (!path || !sha256) {
-        iw_sketch_add(&draft->todo, "its sdist holds no Cargo.lock: which versions of its crates?");
+        iw_sketch_add(&draft->todo,
+                      "its sdist holds no Cargo.lock: lay one of its own (local: "
+                      "files/Cargo.lock, to: .), and name it in a `crates` source after it");
         return;
     }
     if (json_is_true(json_object_get(lock, "git")))
-        iw_sketch_add(&draft->todo,
-                      "its Cargo.lock names crates by a git repository: bring them as git sources");
+        iw_sketch_add(
+            &draft->todo,
+            "its Cargo.lock names crates by a git repository: bring them as git sources, or "
+            "do without them and lay a lock of its own beside the recipe");
     iw_strings_add_format(&draft->crates, "%s %s", path, sha256);
     iw_sketch_need(&draft->run, "gcc-runtime");
     /* What crates would ask the CPU for at run time is known here. */

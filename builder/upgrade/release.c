@@ -695,6 +695,12 @@ static int pin_locks(iw_release *release, const iw_recipe *recipe, const char *s
     for (size_t i = 0; i < recipe->source_count; i++) {
         const iw_source *source = &recipe->sources[i];
         if (source->kind != IW_SOURCE_CRATES) continue;
+        if (iw_crates_have_own_lock(recipe, source))
+            return iw_fail(err, IW_E_NOT_FOUND,
+                           "%s pins its crates by a lock beside it, which is the old release's: "
+                           "make one in the new sources (cargo generate-lockfile), and write the "
+                           "new release's recipe with it",
+                           recipe->path);
         iw_cleanup_free char *path = iw_path_join(sources, source->name), *lock = NULL,
                              *text = NULL;
         char digest[IW_SHA256_HEX];

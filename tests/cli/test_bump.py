@@ -342,6 +342,22 @@ class Bump(unittest.TestCase):
         report, done = self.bump("sax", "2.0", "--min-age", "0")
         self.assertEqual((report["verdict"], report["written"]), ("bumped", ["recipes/stacks/tones.yaml"]))
 
+    def test_a_lock_of_the_recipes_own(self):
+        """It names the crates of the release that it was made for: a new one takes a person."""
+        w = self.world
+        self.others("crab", "1.0", "2.0")
+        lock = "version = 4\n"
+        w.write("recipes/crab/files/Cargo.lock", lock)
+        recipe = w.tree / "recipes/crab/1.0.yaml"
+        recipe.write_text(recipe.read_text().replace(
+            "build:\n", f"  - local: files/Cargo.lock\n    to: .\n  - crates: Cargo.lock\n    sha256: {hashlib.sha256(lock.encode()).hexdigest()}\nbuild:\n"))
+        w.stack("tones", {"crab": "1.0"})
+        w.run("fetch", "tones")
+        before = digest_of(w.tree)
+        _, done = self.bump("crab", "2.0", "--min-age", "0", "--dry-run", status=1)
+        self.assertIn("pins its crates by a lock beside it, which is the old release's: make one in the new sources (cargo generate-lockfile)", done.stderr)
+        self.assertEqual(digest_of(w.tree), before)
+
     def test_a_library_with_the_name_of_a_project(self):
         """What is needed is the Python package, whose recipe is called otherwise."""
         w = self.world

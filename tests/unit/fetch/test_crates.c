@@ -402,6 +402,66 @@ static void refuses_other_crates_and_locks(void **state)
     project_free(&p);
 }
 
+/* A lock that the recipe brings takes the place of the archive's: as a file, and in a folder. */
+static void takes_the_recipes_own_lock(void **state)
+{
+    kit *k = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_store *store = kit_store(k);
+    project p;
+    make_project(k, &p, NULL);
+    iw_fetch_options options = {.cancel = -1, .sink = &k->sink, .backoff = 0.01, .stall = 20};
+    iw_cleanup_free char *own = iw_format("%s[[package]]\nname = \"two\"\nversion = \"2.0.0\"\n"
+                                          "source = \"" OWN "\"\nchecksum = \"%s\"\n",
+                                          lock_head, p.crates[1]),
+                         *file = kit_path(k, "recipes/p/files/Cargo.lock"),
+                         *folder = kit_path(k, "recipes/p"), *src = kit_path(k, "src");
+    char digest[IW_SHA256_HEX];
+    iw_hash_bytes(own, strlen(own), digest);
+    kit_text(k, "recipes/p/files/Cargo.lock", own);
+    iw_source sources[3] = {p.sources[0],
+                            {.kind = IW_SOURCE_LOCAL,
+                             .id = "2",
+                             .name = "files/Cargo.lock",
+                             .file = "Cargo.lock",
+                             .local_path = file,
+                             .to = "rust",
+                             .unpack = true},
+                            p.sources[1]};
+    sources[2].sha256 = digest;
+    iw_recipe recipe = {.name = "p", .version = "1", .sources = sources, .source_count = 3};
+    iw_wanted wanted[] = {{.recipe = &recipe, .source = &sources[0]},
+                          {.recipe = &recipe, .source = &sources[2]}};
+    bool missing[2];
+    kit_ok(iw_fetch_missing(store, &wanted[1], 1, missing, &err));
+    assert_true(missing[0]);
+    assert_true(iw_crates_have_own_lock(&recipe, &sources[2]));
+    assert_false(iw_crates_have_own_lock(&p.recipe, &p.sources[1]));
+    kit_ok(iw_fetch_all(store, wanted, 2, &options, &err));
+    assert_int_equal(kit_requests(k, "one/1.0.0"), 0); /* which only the archive's names */
+    iw_cleanup_free char *laid = kit_path(k, "src/rust/Cargo.lock"),
+                         *two = kit_path(k, "src/vendor/two-2.0.0"),
+                         *one = kit_path(k, "src/vendor/one-1.0.0");
+    for (size_t i = 0; i < 3; i++) kit_ok(iw_source_lay(store, &recipe, &sources[i], src, &err));
+    iw_cleanup_free char *text = kit_read(laid);
+    assert_string_equal(text, own);
+    assert_true(iw_exists(two) && !iw_exists(one));
+    sources[1].local_path = folder, sources[1].file = "p", sources[1].to = ".";
+    sources[2].name = "files/Cargo.lock";
+    assert_true(iw_crates_have_own_lock(&recipe, &sources[2]));
+    sources[1].unpack = false; /* laid elsewhere, then */
+    assert_false(iw_crates_have_own_lock(&recipe, &sources[2]));
+    sources[1].unpack = true;
+    sources[2].name = "rust/Cargo.lock"; /* the archive's */
+    kit_fails_with(iw_fetch_all(store, wanted, 2, &options, &err), IW_E_DIGEST,
+                   "rust/Cargo.lock has the SHA-256");
+    kit_text(k, "recipes/p/files/Cargo.lock", "another\n");
+    sources[2].name = "files/Cargo.lock";
+    kit_fails_with(iw_fetch_all(store, wanted, 2, &options, &err), IW_E_DIGEST, digest);
+    kit_ok(iw_remove_tree(src, &err));
+    project_free(&p);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -411,6 +471,7 @@ int main(void)
         cmocka_unit_test(says_why_a_registry_is_no_use),
         cmocka_unit_test(honours_cargos_configuration),
         cmocka_unit_test(fetches_and_lays_crates),
+        cmocka_unit_test(takes_the_recipes_own_lock),
         cmocka_unit_test(asks_for_crates),
         cmocka_unit_test(refuses_other_crates_and_locks),
     };
