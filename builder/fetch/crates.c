@@ -37,18 +37,26 @@ static bool is_plain(const char *text)
                strlen(text);
 }
 
-static int finish_package(iw_crate *crate, iw_crates *out, const char *file, int line,
-                          iw_error *err)
+static bool is_left_out(const iw_crate *crate, const iw_list *without)
+{
+    bool out = false;
+    for (size_t i = 0; without && i < without->count; i++)
+        out = out || iw_glob_match(without->items[i], crate->name);
+    return out;
+}
+
+static int finish_package(iw_crate *crate, const iw_list *without, iw_crates *out, const char *file,
+                          int line, iw_error *err)
 {
     int status = 0;
     if (!crate->name || !crate->version)
         status = iw_fail(err, IW_E_FORMAT, "%s:%d: a package without name or version", file, line);
-    else if (!crate->registry) /* of the workspace itself */
+    else if (!crate->registry || is_left_out(crate, without)) /* of the workspace itself */
         ;
     else if (!iw_starts_with(crate->registry, REGISTRY) && !iw_starts_with(crate->registry, SPARSE))
         status = iw_fail(err, IW_E_FORMAT,
                          "%s:%d: %s comes from %s; only crates of a registry can be pinned: make "
-                         "it a source of its own",
+                         "it a source of its own, or do `without` it",
                          file, line, crate->name, crate->registry);
     else if (!crate->checksum || !iw_is_sha256(crate->checksum))
         status = iw_fail(err, IW_E_FORMAT, "%s:%d: %s %s has no checksum", file, line, crate->name,
@@ -86,7 +94,8 @@ static bool read_pair(iw_slice line, const char *key, char **out)
 /* The lock is written by cargo itself, a line a key (Cargo book, "Cargo.toml vs Cargo.lock"):
  * [[package]] tables with name, version, source, checksum, and a dependencies array that doesn't
  * matter here. */
-int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error *err)
+int iw_crates_parse(const char *text, const char *file, const iw_list *without, iw_crates *out,
+                    iw_error *err)
 {
     iw_slice rest = iw_slice_of(text), line;
     iw_crate crate = {0};
@@ -96,7 +105,7 @@ int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error
         number++;
         iw_slice trimmed = iw_slice_trim(line);
         if (trimmed.length && trimmed.data[0] == '[') {
-            if (inside) status = finish_package(&crate, out, file, start, err);
+            if (inside) status = finish_package(&crate, without, out, file, start, err);
             inside = iw_slice_equal(trimmed, "[[package]]");
             start = number;
         } else if (inside) {
@@ -106,7 +115,7 @@ int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error
                    read_pair(trimmed, "checksum", &crate.checksum));
         }
     }
-    if (status == 0 && inside) status = finish_package(&crate, out, file, start, err);
+    if (status == 0 && inside) status = finish_package(&crate, without, out, file, start, err);
     free(crate.name), free(crate.version), free(crate.checksum), free(crate.registry);
     if (status != 0) iw_crates_free(out);
     return status;
@@ -220,7 +229,7 @@ int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *so
                              source->place.file, source->place.line, source->name, digest,
                              source->sha256);
     }
-    if (status == 0) status = iw_crates_parse(text, source->name, out, record);
+    if (status == 0) status = iw_crates_parse(text, source->name, &source->without, out, record);
     iw_error_clear(&why);
     return status;
 }

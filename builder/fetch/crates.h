@@ -15,10 +15,11 @@ typedef struct iw_crates {
 } iw_crates;
 
 void iw_crates_free(iw_crates *crates);
-/* Reads a Cargo.lock's text: its registry packages (paths in the workspace have no source and are
- * left out). A package from git, or one without checksum, is IW_E_FORMAT with file and line. `file`
- * is for messages. */
-int iw_crates_parse(const char *text, const char *file, iw_crates *out, iw_error *err);
+/* Reads a Cargo.lock's text: its registry packages, but those whose names `without` holds (globs;
+ * may be NULL) and paths in the workspace, which have no source. A package from git, or one without
+ * checksum, is IW_E_FORMAT with file and line. `file` is for messages. */
+int iw_crates_parse(const char *text, const char *file, const iw_list *without, iw_crates *out,
+                    iw_error *err);
 /* The lock, of a `local` source before or inside the recipe's first one; its SHA-256 must be the
  * pinned one. */
 int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,

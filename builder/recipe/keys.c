@@ -123,6 +123,11 @@ static const iw_key crates_keys[] = {
          "Path of a `Cargo.lock` below `$SRC`, which the first source has in it or a `local` one "
          "before brings: every crate in it, by the lock's own checksums, laid at `$SRC/vendor`.",
      .mistaken = "cargo lock crate"},
+    {"without", IW_F_LIST, IW_T_GLOB, IW_K_BUILT | IW_K_SET | IW_K_UNIQUE, SOURCE(without),
+     .doc =
+         "Crates of the lock that aren't brought, for nothing that is built needs them: one from "
+         "a git repository can't be pinned by a lock. `prepare` takes them out of `Cargo.toml`.",
+     .mistaken = "skip exclude except"},
     SOURCE_SHA256("Of that `Cargo.lock`."),
     SOURCE_ID,
 };

@@ -45,6 +45,7 @@ typedef struct iw_source {
     const char *area;    /* debian: of the archive; "main" where none is said; in no key */
     const char *pinned;  /* debian: when, "20261123T083542Z" (UTC), or NULL; in no key */
     iw_list mirrors;     /* url */
+    iw_list without;     /* crates: names in the lock, globs */
     const char *commit;  /* git */
     bool submodules;     /* git */
     const char *to; /* below $SRC, cleaned; "." for the first; below $FILES for a local one that

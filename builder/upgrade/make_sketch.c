@@ -336,7 +336,7 @@ static void take_crates(const json_t *answer, iw_sketch *draft)
         iw_sketch_add(
             &draft->todo,
             "its Cargo.lock names crates by a git repository: bring them as git sources, or "
-            "do without them and lay a lock of its own beside the recipe");
+            "say `without` them");
     iw_strings_add_format(&draft->crates, "%s %s", path, sha256);
     iw_sketch_need(&draft->run, "gcc-runtime");
     /* What crates would ask the CPU for at run time is known here. */

@@ -31,13 +31,34 @@ static void reads_a_lock(void **state)
                   "\"sparse+http://127.0.0.1/i/\"\r\nchecksum = \"%064d\"\r\n\r\n"
                   "[metadata]\nname = \"nothing\"\n",
                   lock_head, 1, 2);
-    kit_ok(iw_crates_parse(text, "Cargo.lock", &crates, &err));
+    kit_ok(iw_crates_parse(text, "Cargo.lock", NULL, &crates, &err));
     assert_int_equal(crates.count, 2); /* the program itself comes from nowhere */
     assert_string_equal(crates.items[0].name, "one");
     assert_string_equal(crates.items[0].version, "1.2.3+build");
     assert_string_equal(crates.items[1].name, "two_x");
     assert_string_equal(crates.items[1].registry, "sparse+http://127.0.0.1/i/");
     assert_int_equal(crates.items[1].checksum[63], '2');
+    iw_crates_free(&crates);
+}
+
+/* Nor is anything asked of what isn't wanted. */
+static void leaves_out_what_nobody_needs(void **state)
+{
+    (void)state;
+    iw_error err = IW_ERROR_INIT;
+    iw_crates crates = {0};
+    static const char *const names[] = {"alloc*", "two_y", NULL};
+    const iw_list without = {names, 2};
+    iw_cleanup_free char *text = iw_format(
+        "%s[[package]]\nname = \"allocator\"\nversion = \"1\"\nsource = \"git+https://x/y#0\"\n\n"
+        "[[package]]\nname = \"two_x\"\nversion = \"1\"\nsource = \"" OWN "\"\nchecksum = "
+        "\"0123456789012345678901234567890123456789012345678901234567890123\"\n",
+        lock_head);
+    kit_fails_with(iw_crates_parse(text, "Cargo.lock", NULL, &crates, &err), IW_E_FORMAT,
+                   "or do `without` it");
+    kit_ok(iw_crates_parse(text, "Cargo.lock", &without, &crates, &err));
+    assert_int_equal(crates.count, 1);
+    assert_string_equal(crates.items[0].name, "two_x");
     iw_crates_free(&crates);
 }
 
@@ -67,7 +88,7 @@ static void refuses_bad_locks(void **state)
         iw_crates crates = {0};
         iw_cleanup_free char *text =
             iw_format("%s[[package]]\n%s%s", lock_head, bad[i][0], bad[i][1]);
-        kit_fails_with(iw_crates_parse(text, "sub/Cargo.lock", &crates, &err), IW_E_FORMAT,
+        kit_fails_with(iw_crates_parse(text, "sub/Cargo.lock", NULL, &crates, &err), IW_E_FORMAT,
                        bad[i][2]);
         kit_has(err.message, "sub/Cargo.lock:13: ");
         assert_null(crates.items);
@@ -466,6 +487,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_lock),
+        cmocka_unit_test(leaves_out_what_nobody_needs),
         cmocka_unit_test(refuses_bad_locks),
         cmocka_unit_test(fills_in_the_template),
         cmocka_unit_test(says_why_a_registry_is_no_use),
