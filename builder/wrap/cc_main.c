@@ -1,7 +1,8 @@
 /* iw-cc: stands in the sandbox under every compiler's, assembler's and linker's name. It takes
  * instruction-set flags out and puts the profile's in, waits for a slot, writes results beside and
  * renames them, and gives back objects that were compiled before (ARCHITECTURE.md, Slots, The
- * object cache). Static and small: it starts once per compile. */
+ * object cache). A recipe may put it in front of nvcc, too, for the last. Static and small: it
+ * starts once per compile. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "wrap/command.h"
+#include "wrap/entry.h"
 #include "wrap/objects.h"
 #include "wrap/policy.h"
 #include "wrap/real.h"
@@ -151,7 +153,8 @@ static bool may_rename(const struct call *call)
 {
     struct stat status;
     const iw_compile *compile = &call->compile;
-    if (!compile->output || call->kind == IW_TOOL_PREPROCESSOR) return false;
+    if (!compile->output || call->kind == IW_TOOL_PREPROCESSOR || call->kind == IW_TOOL_NVCC)
+        return false;
     if (compile->uncacheable && call->kind == IW_TOOL_COMPILER && compile->mode != IW_MODE_LINK)
         return false;
     if (compile->mode == IW_MODE_LINK && (compile->md || compile->mmd)) return false;
@@ -202,19 +205,45 @@ struct caching {
     char *own_depfile; /* made for us, removed afterwards */
 };
 
+/* nvcc comes in a prefix, not with the toolchain, so that the digest of its parts counts, and what
+ * it takes from the environment. NULL: a part can't be read. Caller frees. */
+static char *describe_nvcc(const char *path)
+{
+    static const char *const parts[] = {"nvcc.real", "nvcc.profile",     "cudafe++", "fatbinary",
+                                        "ptxas",     "../nvvm/bin/cicc", NULL};
+    static const char *const variables[] = {"NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "NVCC_CCBIN",
+                                            NULL};
+    iw_cleanup_free char *folder = iw_path_parent(path);
+    iw_buffer text = {0};
+    iw_buffer_add_text(&text, "nvcc");
+    for (size_t i = 0; parts[i]; i++) {
+        iw_cleanup_free char *part = iw_path_join(folder, parts[i]);
+        char hex[65];
+        if (!iw_entry_hash_file(part, hex)) return iw_buffer_free(&text), NULL;
+        iw_buffer_add_format(&text, " %s", hex);
+    }
+    for (size_t i = 0; variables[i]; i++) {
+        const char *value = getenv(variables[i]);
+        iw_buffer_add_format(&text, " %s=%s", variables[i], value ? value : "");
+    }
+    return iw_buffer_take(&text);
+}
+
 static bool take_from_cache(struct call *call, struct caching *caching, const char *depfile)
 {
     const char *reason = NULL;
     caching->folder = getenv("IRONWHEEL_OBJECTS");
-    if (!caching->folder || call->kind != IW_TOOL_COMPILER || call->compile.mode != IW_MODE_COMPILE)
-        return false;
+    bool compiler = call->kind == IW_TOOL_COMPILER || call->kind == IW_TOOL_NVCC;
+    if (!caching->folder || !compiler || call->compile.mode != IW_MODE_COMPILE) return false;
     if (!iw_object_cacheable(&call->compile, &reason)) {
         note(call, "uncached", reason);
         return false;
     }
     clock_gettime(CLOCK_REALTIME_COARSE, &caching->started);
+    iw_cleanup_free char *tool =
+        call->kind == IW_TOOL_NVCC ? describe_nvcc(call->real.path) : iw_strdup(call->name);
     caching->on =
-        iw_object_key_make(&call->policy, call->name, &call->argv, &call->compile, &caching->key);
+        tool && iw_object_key_make(&call->policy, tool, &call->argv, &call->compile, &caching->key);
     if (!caching->on ||
         !iw_object_get(caching->folder, &caching->key, call->compile.output, depfile)) {
         note(call, "miss", call->compile.source);
@@ -261,7 +290,8 @@ static void ask_for_dependencies(const struct call *call, struct caching *cachin
 static int run(const struct call *call, const char *kind, const iw_strings *argv, iw_buffer *said)
 {
     long peak = 0;
-    int slot = iw_slot_take(kind), status = iw_real_run(&call->real, argv, said, &peak);
+    int slot = call->kind == IW_TOOL_NVCC ? -1 : iw_slot_take(kind),
+        status = iw_real_run(&call->real, argv, said, &peak);
     iw_slot_give(slot, peak);
     return status;
 }
@@ -356,7 +386,21 @@ static void name_output(struct call *call)
     iw_compile_parse(call->kind, &call->argv, compile);
 }
 
-static void read_call(struct call *call, const char *const *argv)
+/* What a recipe has put the wrapper in front of: "nvcc.real" beside it. Caller frees. */
+static char *beside_nvcc(const char *called)
+{
+    if (strchr(called, '/')) return iw_format("%s.real", called);
+    iw_cleanup_free char *paths = iw_strdup(getenv("PATH") ? getenv("PATH") : "");
+    iw_slice rest = iw_slice_of(paths), part;
+    while (iw_slice_next(&rest, ':', &part)) {
+        char *path = iw_format("%.*s/%s.real", (int)part.length, part.data, called);
+        if (access(path, X_OK) == 0) return path;
+        free(path);
+    }
+    return NULL;
+}
+
+static void read_call(struct call *call, const char *called, const char *const *argv)
 {
     iw_error err = IW_ERROR_INIT;
     const char *path = getenv("IRONWHEEL_POLICY");
@@ -367,7 +411,10 @@ static void read_call(struct call *call, const char *const *argv)
     call->real = (iw_real){.name = call->name,
                            .folder = call->policy.real,
                            .links = call->policy.host,
+                           .path = call->kind == IW_TOOL_NVCC ? beside_nvcc(called) : NULL,
                            .kind = call->kind};
+    if (call->kind == IW_TOOL_NVCC && !call->real.path)
+        iw_real_fail(call->name, "no nvcc.real stands beside it on PATH");
     if (iw_expand_responses(call->kind, argv, &call->given, &call->real.expanded, &err) != 0)
         iw_real_fail(call->name, iw_error_text(&err));
     if (iw_policy_apply(&call->policy, call->kind, &call->given, &call->argv, &call->removed,
@@ -382,7 +429,7 @@ static void read_call(struct call *call, const char *const *argv)
 int main(int argc, char **argv)
 {
     struct call call = {.name = iw_path_base(argc ? argv[0] : "iw-cc")};
-    read_call(&call, (const char *const *)argv + (argc > 0));
+    read_call(&call, argc ? argv[0] : "iw-cc", (const char *const *)argv + (argc > 0));
     widen_dependencies(&call);
     name_output(&call);
     refuse_arch(&call);

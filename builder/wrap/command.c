@@ -12,6 +12,7 @@ iw_tool_kind iw_tool_kind_of(const char *name)
     if (strcmp(base, "as") == 0) return IW_TOOL_ASSEMBLER;
     if (strcmp(base, "ld") == 0 || iw_starts_with(base, "ld.")) return IW_TOOL_LINKER;
     if (strcmp(base, "rustc") == 0) return IW_TOOL_RUST;
+    if (strcmp(base, "nvcc") == 0) return IW_TOOL_NVCC;
     if (strcmp(base, "cpp") == 0 || iw_starts_with(base, "cpp-")) return IW_TOOL_PREPROCESSOR;
     return IW_TOOL_COMPILER;
 }
@@ -64,7 +65,7 @@ bool iw_option_takes_value(const char *option)
 bool iw_source_has_depfile(const char *source)
 {
     static const char *const endings[] = {".c",   ".C",   ".cc", ".cp", ".cpp", ".cxx",
-                                          ".c++", ".CPP", ".S",  ".sx", NULL};
+                                          ".c++", ".CPP", ".S",  ".sx", ".cu",  NULL};
     return ends_with_any(source, endings);
 }
 
@@ -338,6 +339,34 @@ static void parse_rust(const iw_strings *argv, iw_compile *out)
             out->mode = IW_MODE_QUERY;
 }
 
+/* nvcc, as far as one compile of one source goes; all else stays a link (CUDA's documentation,
+ * "NVCC Command Options"). */
+static void parse_nvcc(const iw_strings *argv, iw_compile *out)
+{
+    static const char *const others[] = {"-keep",      "--keep",      "-save-temps", "--save-temps",
+                                         "-time",      "--time",      "-dryrun",     "--dryrun",
+                                         "-optf",      "--options-f", "@",           "-odir",
+                                         "--output-d", NULL};
+    bool compile = false;
+    for (size_t i = 0; i < argv->count; i++) {
+        const char *argument = argv->items[i],
+                   *next = i + 1 < argv->count ? argv->items[i + 1] : NULL;
+        if (starts_with_any(argument, others)) out->uncacheable = argument;
+        else if (strcmp(argument, "-c") == 0) compile = true;
+        else if (strcmp(argument, "-MD") == 0) out->md = true;
+        else if (next && strcmp(argument, "-MT") == 0) out->target_given = true, i++;
+        else if (next && strcmp(argument, "-MF") == 0) out->depfile = next, i++;
+        else if (next && strcmp(argument, "-o") == 0) set_output(out, next, 0, i + 1), i++;
+        else if (argument[0] != '-' && iw_ends_with(argument, ".cu")) {
+            out->source = argument;
+            out->source_count++;
+        }
+    }
+    if (out->source_count != 1) out->source = NULL;
+    if (compile && out->source) out->mode = IW_MODE_COMPILE;
+    if (!out->md || !out->depfile || !out->target_given) out->uncacheable = "-MD";
+}
+
 void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out)
 {
     *out = (iw_compile){.mode = IW_MODE_LINK, .output_index = -1};
@@ -350,6 +379,7 @@ void iw_compile_parse(iw_tool_kind kind, const iw_strings *argv, iw_compile *out
     case IW_TOOL_ASSEMBLER:
     case IW_TOOL_LINKER: parse_binutils(kind, argv, out); break;
     case IW_TOOL_RUST: parse_rust(argv, out); break;
+    case IW_TOOL_NVCC: parse_nvcc(argv, out); break;
     }
 }
 

@@ -12,7 +12,8 @@ typedef enum iw_tool_kind {
     IW_TOOL_PREPROCESSOR,
     IW_TOOL_ASSEMBLER,
     IW_TOOL_LINKER,
-    IW_TOOL_RUST
+    IW_TOOL_RUST,
+    IW_TOOL_NVCC /* NVIDIA's, which has gcc compile the host's part */
 } iw_tool_kind;
 iw_tool_kind iw_tool_kind_of(const char *name); /* by base name: gcc-12, x86_64-linux-gnu-as … */
 
@@ -49,8 +50,8 @@ bool iw_is_source(const char *argument);
 bool iw_is_assembler(const char *source, const char *language);
 /* Whether gcc precompiles it: by its language or its ending. */
 bool iw_is_header(const char *source, const char *language);
-/* By the file's ending: C, C++, assembler with preprocessor: what gcc writes a dependency file for.
- */
+/* By the file's ending: C, C++, assembler with preprocessor, CUDA: what gcc or nvcc writes a
+ * dependency file for. */
 bool iw_source_has_depfile(const char *source);
 /* Fixed-form Fortran that is not preprocessed. */
 bool iw_source_is_fixed_fortran(const char *source);

@@ -186,7 +186,8 @@ int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *
 {
     struct expansion e = {.kind = kind, .out = out, .err = err};
     for (; *argv; argv++)
-        if (expand(&e, *argv, 0) != 0) return -1;
+        if (kind == IW_TOOL_NVCC) iw_strings_add(out, *argv); /* it has an option for them */
+        else if (expand(&e, *argv, 0) != 0) return -1;
     if (any) *any = e.files > 0;
     return 0;
 }
@@ -557,6 +558,9 @@ int iw_policy_apply(const iw_policy *policy, iw_tool_kind kind, const iw_strings
     case IW_TOOL_ASSEMBLER: apply_assembler(policy, argv, out, removed); return 0;
     case IW_TOOL_RUST: apply_rust(policy, argv, out, removed); return 0;
     case IW_TOOL_LINKER: apply_linker(argv, out, removed); return 0;
+    case IW_TOOL_NVCC: /* the host's part is for gcc, under our name */
+        iw_strings_add_all(out, (const char *const *)argv->items);
+        return 0;
     }
     return 0;
 }

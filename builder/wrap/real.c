@@ -85,9 +85,11 @@ static char *stands_at(const iw_real *real, const char *path)
 _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv)
 {
     iw_cleanup_free char *path =
-        iw_format("%s/%s", real->folder ? real->folder : "/usr/libexec/iw-real", real->name);
+        real->path
+            ? iw_strdup(real->path)
+            : iw_format("%s/%s", real->folder ? real->folder : "/usr/libexec/iw-real", real->name);
     iw_strings command = {0};
-    iw_cleanup_free char *stand = stands_at(real, path);
+    iw_cleanup_free char *stand = real->path ? iw_strdup(path) : stands_at(real, path);
     iw_strings_add(&command, stand);
     if (needs_response(real, argv)) {
         iw_cleanup_free char *response = write_response(real, argv);
@@ -95,7 +97,9 @@ _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv)
     } else {
         iw_strings_add_all(&command, (const char *const *)argv->items);
     }
-    setenv("IRONWHEEL_SLOT", "1", 1);
+    /* What nvcc has gcc compile has names of this one run. */
+    if (real->kind == IW_TOOL_NVCC) unsetenv("IRONWHEEL_OBJECTS");
+    else setenv("IRONWHEEL_SLOT", "1", 1);
     execv(path, command.items);
     fprintf(stderr, "%s: can't start the real tool %s: %s\n", real->name, path, strerror(errno));
     _exit(127);

@@ -13,6 +13,7 @@ typedef struct iw_real {
     const char *name;   /* as called: "gcc" */
     const char *folder; /* of the real tools */
     bool links;         /* that folder holds links to them */
+    const char *path;   /* of the tool itself, and its argv[0]; NULL: its name in that folder */
     iw_tool_kind kind;
     bool expanded; /* the caller gave response files: the real tool gets one where there is much to
                       say */
@@ -20,7 +21,8 @@ typedef struct iw_real {
 
 /* Prints "<name>: <text>" and ends with status 1, as a compiler does. */
 _Noreturn void iw_real_fail(const char *name, const char *text);
-/* Becomes the real tool. */
+/* Becomes the real tool, which knows by IRONWHEEL_SLOT=1 that a slot is held; nvcc holds none: the
+ * compilers that it starts wait for their own, and keep no objects. */
 _Noreturn void iw_real_exec(const iw_real *real, const iw_strings *argv);
 /* Runs it and waits; its standard error goes to ours and, up to the limit, into `said`. The status
  * is wait(2)'s; `*peak_kib`: the largest resident size. */

@@ -618,6 +618,63 @@ static void test_cache_rust(void **state)
     assert_int_equal(count_logged(p, "hit"), 3);
 }
 
+/* nvcc comes in a prefix: a recipe moves it aside and puts the wrapper in its place. This one is a
+ * script that does what counts. */
+static void test_cache_nvcc(void **state)
+{
+    place *p = *state;
+    static const char *const script =
+        "#!/bin/sh\n"
+        "test -z \"$IRONWHEEL_SLOT$IRONWHEEL_OBJECTS\" || exit 7\n"
+        "echo x >> runs; echo 'a.o : a.cu \\\n    a.cuh' > a.d; cat a.cu a.cuh > a.o; "
+        "echo said >&2\n";
+    static const char *const parts[] = {"nvcc.profile", "cudafe++", "fatbinary", "ptxas"};
+    put(p, "cuda/bin/nvcc.real", script);
+    put(p, "cuda/nvvm/bin/cicc", "c");
+    for (size_t i = 0; i < 4; i++) {
+        iw_cleanup_free char *name = iw_format("cuda/bin/%s", parts[i]);
+        put(p, name, parts[i]);
+    }
+    put(p, "a.cu", "source\n");
+    put(p, "a.cuh", "header\n");
+    ok(p, "chmod +x cuda/bin/nvcc.real && ln -s $(command -v gcc) cuda/bin/nvcc");
+    usleep(20000);
+    p->cached = true;
+    static const char *const compile =
+        "rm -f a.o a.d; PATH=$PWD/cuda/bin:$PATH; %s -O3 -forward-unknown-to-host-compiler "
+        "-isystem=/x -MD -MT a.o -MF a.d -x cu -c a.cu -o a.o && wc -l < runs";
+    iw_cleanup_free char *by_path = iw_format(compile, "cuda/bin/nvcc"),
+                         *by_name = iw_format(compile, "nvcc"),
+                         *other = iw_format(compile, "NVCC_APPEND_FLAGS=-G nvcc");
+    ok(p, by_path);
+    assert_string_equal(p->said, "said\n1\n");
+    ok(p, by_path);
+    assert_string_equal(p->said, "said\n1\n");
+    ok(p, by_name);
+    assert_string_equal(p->said, "said\n1\n");
+    ok(p, "grep -q source a.o && grep -q header a.o && grep -q a.cuh a.d");
+    ok(p, other);
+    assert_string_equal(p->said, "said\n2\n");
+    put(p, "a.cuh", "another\n");
+    usleep(20000);
+    ok(p, by_path);
+    assert_string_equal(p->said, "said\n3\n");
+    put(p, "cuda/nvvm/bin/cicc", "another");
+    ok(p, by_path);
+    assert_string_equal(p->said, "said\n4\n");
+    static const char *const others[] = {"-c a.cu -o a.o",
+                                         "-MD -MT a.o -MF a.d -c a.cu -o a.o --keep",
+                                         "-MD -MT a.o -MF a.d -ptx a.cu -o a.o",
+                                         "-MD -MT a.o -MF a.d -c a.cu b.cu -o a.o", "--version"};
+    for (int i = 0; i < 10; i++) { /* each twice: never from the cache */
+        iw_cleanup_free char *line = iw_format("cuda/bin/nvcc %s && wc -l < runs", others[i / 2]),
+                             *wanted = iw_format("said\n%d\n", 5 + i);
+        ok(p, line);
+        assert_string_equal(p->said, wanted);
+    }
+    fails(p, "mv cuda/bin/nvcc.real x; PATH=$PWD/cuda/bin:$PATH; nvcc -V", "no nvcc.real");
+}
+
 static void test_cache_damage(void **state)
 {
     place *p = *state;
@@ -887,6 +944,7 @@ int main(void)
                                        T(test_cache),
                                        T(test_cache_precompiled),
                                        T(test_cache_rust),
+                                       T(test_cache_nvcc),
                                        T(test_cache_damage),
                                        T(test_dependency_files),
                                        T(test_cache_parallel),
