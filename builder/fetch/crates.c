@@ -170,19 +170,24 @@ static int read_member(int fd, const iw_source *source, const char *member, char
     return status;
 }
 
+/* What a path below $SRC is called inside a source that is laid there; NULL: it isn't in it. */
+static const char *below(const iw_source *source, const char *path)
+{
+    iw_cleanup_free char *folder = iw_path_clean(source->to ? source->to : ".");
+    size_t length = strlen(folder);
+    if (strcmp(folder, ".") == 0) return path;
+    return strncmp(path, folder, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
+}
+
 /* The lock where a source of the recipe's own, laid before, brings it: its path, which the caller
  * frees. NULL: none does. */
 static char *own_lock(const iw_recipe *recipe, const iw_source *source)
 {
     for (const iw_source *own = source; own-- > recipe->sources;) {
         if (own->kind != IW_SOURCE_LOCAL || !own->unpack || !own->local_path) continue;
-        iw_cleanup_free char *folder = iw_path_clean(own->to), *path = NULL;
-        const char *inside = source->name;
-        size_t length = strlen(folder);
-        if (strcmp(folder, ".") != 0) {
-            if (strncmp(inside, folder, length) != 0 || inside[length] != '/') continue;
-            inside += length + 1;
-        }
+        const char *inside = below(own, source->name);
+        iw_cleanup_free char *path = NULL;
+        if (!inside) continue;
         struct stat status;
         bool tree = stat(own->local_path, &status) == 0 && S_ISDIR(status.st_mode);
         if (tree) path = iw_path_join(own->local_path, inside);
@@ -207,10 +212,14 @@ static int read_from_first(iw_store *store, const iw_recipe *recipe, const iw_so
                        "%s:%d: the lock of `crates` must be in the first source, and that one must "
                        "be fetched, or be a `local` source before",
                        source->place.file, source->place.line);
+    const char *member = below(first, source->name);
     iw_cleanup_fd int fd = -1;
+    if (!member)
+        return iw_fail(err, IW_E_RECIPE, "%s:%d: %s isn't in the first source, which is laid at %s",
+                       source->place.file, source->place.line, source->name, first->to);
     return iw_store_open_source(store, first->sha256, &fd, err) != 0
                ? -1
-               : read_member(fd, first, source->name, out, err);
+               : read_member(fd, first, member, out, err);
 }
 
 int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *source,

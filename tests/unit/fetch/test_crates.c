@@ -418,6 +418,11 @@ static void refuses_other_crates_and_locks(void **state)
     p.sources[1].name = "gone/Cargo.lock";
     kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_FORMAT,
                    "p-1.tar.gz holds no gone/Cargo.lock");
+    p.sources[0].to = "inside"; /* below $SRC, not in the archive */
+    kit_fails_with(iw_fetch_all(store, p.wanted, 2, &options, &err), IW_E_RECIPE,
+                   "gone/Cargo.lock isn't in the first source, which is laid at inside");
+    p.sources[1].name = "inside/rust/Cargo.lock";
+    kit_ok(iw_fetch_all(store, p.wanted, 2, &options, &err));
     kit_ok(iw_remove_tree(src, &err));
     iw_error_clear(&err);
     project_free(&p);
