@@ -183,7 +183,11 @@ static const char *below(const iw_source *source, const char *path)
  * frees. NULL: none does. */
 static char *own_lock(const iw_recipe *recipe, const iw_source *source)
 {
-    for (const iw_source *own = source; own-- > recipe->sources;) {
+    size_t before = 0; /* by its name, for a caller may have a copy of the source */
+    while (before < recipe->source_count && strcmp(recipe->sources[before].id, source->id) != 0)
+        before++;
+    while (before-- > 0) {
+        const iw_source *own = &recipe->sources[before];
         if (own->kind != IW_SOURCE_LOCAL || !own->unpack || !own->local_path) continue;
         const char *inside = below(own, source->name);
         iw_cleanup_free char *path = NULL;

@@ -454,7 +454,7 @@ static void takes_the_recipes_own_lock(void **state)
                              .to = "rust",
                              .unpack = true},
                             p.sources[1]};
-    sources[2].sha256 = digest;
+    sources[2].sha256 = digest, sources[2].id = "3";
     iw_recipe recipe = {.name = "p", .version = "1", .sources = sources, .source_count = 3};
     iw_wanted wanted[] = {{.recipe = &recipe, .source = &sources[0]},
                           {.recipe = &recipe, .source = &sources[2]}};
@@ -468,7 +468,10 @@ static void takes_the_recipes_own_lock(void **state)
     iw_cleanup_free char *laid = kit_path(k, "src/rust/Cargo.lock"),
                          *two = kit_path(k, "src/vendor/two-2.0.0"),
                          *one = kit_path(k, "src/vendor/one-1.0.0");
-    for (size_t i = 0; i < 3; i++) kit_ok(iw_source_lay(store, &recipe, &sources[i], src, &err));
+    for (size_t i = 0; i < 3; i++) {
+        iw_source copy = sources[i]; /* as a build does it */
+        kit_ok(iw_source_lay(store, &recipe, &copy, src, &err));
+    }
     iw_cleanup_free char *text = kit_read(laid);
     assert_string_equal(text, own);
     assert_true(iw_exists(two) && !iw_exists(one));
