@@ -191,10 +191,9 @@ static int add_file(void *context, const char *relative, const char *full,
 
 static bool add_tree(iw_sha256 *hash, const char *folder, const char *ending)
 {
-    iw_error err = IW_ERROR_INIT;
     struct tree tree = {.hash = hash, .ending = ending};
     iw_sha256_add_text(hash, folder);
-    return !iw_exists(folder) || iw_walk(folder, add_file, &tree, &err) == 0;
+    return !iw_exists(folder) || iw_walk(folder, add_file, &tree, NULL) == 0;
 }
 
 /* What is cargo's, rustc's, or decides what either says. */
