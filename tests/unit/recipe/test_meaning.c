@@ -145,6 +145,7 @@ static const iw_change changes[] = {
     {"sources: git", "to", "to: gt", "to: other", true},
     {"sources: crates", "crates", "crates: Cargo.lock", "crates: rust/Cargo.lock", true},
     {"sources: crates", "sha256", "Cargo.lock, sha256: " SHA_A, "Cargo.lock, sha256: " SHA_B, true},
+    {"sources: crates", "without", "id: cc", "id: cc, without: ['alloc*']", true},
     {"sources: crates", "id", "id: cc", "id: ccc", false},
     {"sources: local", "local", "local: files/a", "local: files/b", true},
     {"sources: local", "local", "local: files/a", "local: files/same/a", false},
