@@ -73,6 +73,34 @@ char *iw_entry_read(const char *folder, const char *key, const char *kind, const
     return inputs_match(body) ? iw_steal(&text) : NULL;
 }
 
+static bool read_length(const char **at, iw_entry_part *part, size_t left)
+{
+    char *after;
+    if (**at != ' ') return false;
+    bool none = iw_starts_with(*at, " -1");
+    if (!none && ((*at)[1] < '0' || (*at)[1] > '9')) return false;
+    unsigned long long length = none ? 0 : strtoull(*at + 1, &after, 10);
+    *part = (iw_entry_part){none ? NULL : "", (size_t)length};
+    *at = none ? *at + strlen(" -1") : after;
+    return length <= left;
+}
+
+bool iw_entry_parts(const char *at, const char *end, iw_entry_part *parts, size_t count)
+{
+    if (*at != 'L') return false;
+    at++;
+    for (size_t i = 0; i < count; i++)
+        if (!read_length(&at, &parts[i], (size_t)(end - at))) return false;
+    if (*at != '\n' || !parts[0].data) return false;
+    at++;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].length > (size_t)(end - at)) return false;
+        if (parts[i].data) parts[i].data = at;
+        at += parts[i].length;
+    }
+    return at == end;
+}
+
 void iw_entry_used(const char *folder, const char *key)
 {
     iw_cleanup_free char *path = entry_path(folder, key);
@@ -86,6 +114,15 @@ bool iw_entry_add_input(iw_buffer *out, const char *path, const char hex[65])
     if (strchr(path, '\n')) return false;
     iw_buffer_add_format(out, "D %s %s\n", hex, path);
     return true;
+}
+
+void iw_entry_add_parts(iw_buffer *out, const iw_entry_part *parts, size_t count)
+{
+    iw_buffer_add_text(out, "L");
+    for (size_t i = 0; i < count; i++)
+        iw_buffer_add_format(out, " %ld", parts[i].data ? (long)parts[i].length : -1L);
+    iw_buffer_add_text(out, "\n");
+    for (size_t i = 0; i < count; i++) iw_buffer_add(out, parts[i].data, parts[i].length);
 }
 
 bool iw_entry_changed(const char *path, const struct timespec *since)

@@ -3,6 +3,8 @@
  *   <kind>\n                  "iw-object 1" (objects.c), "iw-crate 1" (rust.c)
  *   "D <sha256> <path>\n"     each file that was read and isn't part of the key
  *   what the kind adds
+ *   "L <said> <file>…\n"      lengths in bytes of the parts that follow; -1: there is no such file
+ *   what the compiler said, the files
  *   SHA-256 (64 hex) of everything before: a torn or damaged entry is none, so that nothing need be
  *                             synced to disk */
 #ifndef IW_WRAP_ENTRY_H
@@ -28,6 +30,17 @@ char *iw_entry_read(const char *folder, const char *key, const char *kind, const
 void iw_entry_used(const char *folder, const char *key);
 /* Adds the entry's own digest to `out` and puts it on its shelf. False where that can't be done. */
 bool iw_entry_write(const char *folder, const char *key, iw_buffer *out);
+
+/* What the compiler said, or a file that it wrote; `data` is borrowed, NULL where there is none. */
+typedef struct iw_entry_part {
+    const char *data;
+    size_t length;
+} iw_entry_part;
+
+/* Finds the `count` parts between `at` and `end`, all that is there; false: they aren't, or what
+ * was said is missing. */
+bool iw_entry_parts(const char *at, const char *end, iw_entry_part *parts, size_t count);
+void iw_entry_add_parts(iw_buffer *out, const iw_entry_part *parts, size_t count);
 
 /* Adds the line for a file that was read; false where the file's name can't stand in one. */
 bool iw_entry_add_input(iw_buffer *out, const char *path, const char hex[65]);

@@ -1,12 +1,9 @@
-/* An entry's own part (entry.h has the rest):
- *   "L <said> <depfile> <object>\n"   lengths in bytes; depfile -1: none
- *   what the compiler said, the dependency file, the object
+/* An entry's parts (entry.h): what the compiler said, the dependency file, the object.
  * The toolchain's files are pinned by the key. A header that isn't there when the entry is made and
  * would be found earlier on the include path later is the known gap of this kind of cache; within
  * one recipe's sources it can't come and go, and dependencies are laid at the prefix by digest. */
 #include "wrap/objects.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,42 +125,17 @@ bool iw_object_key_make(const iw_policy *policy, const char *tool, const iw_stri
 
 /* --- reading -------------------------------------------------------------- */
 
-struct entry { /* pointers into the entry's text */
-    const char *said, *depfile, *object;
-    size_t said_length, object_length;
-    long depfile_length;
-};
-
-static bool parse_entry(const char *at, const char *end, struct entry *out)
-{
-    int used = 0;
-    if (sscanf(at, "L %zu %ld %zu%n", &out->said_length, &out->depfile_length, &out->object_length,
-               &used) != 3 ||
-        at[used] != '\n')
-        return false;
-    out->said = at + used + 1;
-    size_t middle = out->depfile_length > 0 ? (size_t)out->depfile_length : 0,
-           left = (size_t)(end - out->said);
-    if (out->said_length > left || middle > left - out->said_length ||
-        out->object_length != left - out->said_length - middle)
-        return false;
-    out->depfile = out->said + out->said_length;
-    out->object = out->depfile + middle;
-    return true;
-}
-
 bool iw_object_get(const char *folder, const iw_object_key *key, const char *output,
                    const char *depfile)
 {
     const char *body, *end;
     iw_cleanup_free char *text = iw_entry_read(folder, key->text, KIND, &body, &end);
-    struct entry entry = {0};
-    if (!text || !parse_entry(body, end, &entry) || (depfile && entry.depfile_length < 0))
+    iw_entry_part parts[3], *said = &parts[0], *rules = &parts[1], *object = &parts[2];
+    if (!text || !iw_entry_parts(body, end, parts, 3) || !object->data) return false;
+    if (depfile && (!rules->data || !iw_entry_place(depfile, rules->data, rules->length)))
         return false;
-    if (depfile && !iw_entry_place(depfile, entry.depfile, (size_t)entry.depfile_length))
-        return false;
-    if (!iw_entry_place(output, entry.object, entry.object_length)) return false;
-    (void)!iw_write_all(2, entry.said, entry.said_length, "standard error", NULL);
+    if (!iw_entry_place(output, object->data, object->length)) return false;
+    (void)!iw_write_all(2, said->data, said->length, "standard error", NULL);
     iw_entry_used(folder, key->text);
     return true;
 }
@@ -226,10 +198,9 @@ bool iw_object_put(const char *folder, const iw_object_key *key, const iw_policy
     if (result->depfile &&
         iw_read_file(result->depfile, IW_ENTRY_FILE_LIMIT, &kept, &kept_length, NULL) != 0)
         return false;
-    iw_buffer_add_format(&out, "L %zu %ld %zu\n", result->said_length,
-                         result->depfile ? (long)kept_length : -1L, object_length);
-    iw_buffer_add(&out, result->said, result->said_length);
-    iw_buffer_add(&out, kept, kept_length);
-    iw_buffer_add(&out, object, object_length);
+    const iw_entry_part parts[] = {{result->said, result->said_length},
+                                   {kept, kept_length},
+                                   {object, object_length}};
+    iw_entry_add_parts(&out, parts, 3);
     return iw_entry_write(folder, key->text, &out);
 }

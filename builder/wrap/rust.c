@@ -1,8 +1,7 @@
-/* An entry's own part (entry.h has the rest):
+/* An entry's own lines (entry.h has the rest):
  *   "E <name>=<value>\n", "E <name>\n"      each environment variable that the source reads by env!
  *                                           and option_env!, as rustc notes it: set to that, unset
- *   "L <said> <dep-info> <metadata> <library>\n"   lengths in bytes; -1: not wanted
- *   what rustc said, the files in that order
+ * and its parts: what rustc said, the dependency file, the metadata, the library.
  * The key counts the arguments, the libraries that --extern names, static libraries on the native
  * path, cargo's variables, and every file of the package and of OUT_DIR: a procedural macro may
  * read those without a word. What such a macro reads elsewhere is the known gap; in a sandbox with
@@ -10,7 +9,6 @@
  * it was made with, so that only those named count. */
 #include "wrap/rust.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,7 +78,7 @@ static void read_path(iw_rust *rust, const char *value)
 
 /* Options whose values count as text only. */
 /* clang-format off */
-static const char *const plain[] = {
+static const char *const text_options[] = {
     "--cfg", "--check-cfg", "--edition", "--target", "--allow", "--warn", "--deny", "--forbid",
     "--cap-lints", "--error-format", "--json", "--color", "--diagnostic-width",
     "--remap-path-prefix", "-A", "-W", "-D", "-F", "-l", NULL};
@@ -93,8 +91,8 @@ static bool read_option(iw_rust *rust, const iw_strings *argv, size_t *i)
     const char *argument = argv->items[*i], *value;
     for (size_t k = 0; others[k]; k++)
         if (iw_starts_with(argument, others[k])) return refuse(rust, others[k]), true;
-    for (size_t k = 0; plain[k]; k++)
-        if (value_of(argv, i, plain[k])) return true;
+    for (size_t k = 0; text_options[k]; k++)
+        if (value_of(argv, i, text_options[k])) return true;
     if ((value = value_of(argv, i, "--crate-name"))) rust->name = value;
     else if ((value = value_of(argv, i, "--out-dir"))) rust->folder = value;
     else if ((value = value_of(argv, i, "--emit"))) read_emit(rust, value);
@@ -265,49 +263,30 @@ static bool variable_matches(iw_slice line)
                           now.data ? now.data : "");
 }
 
-struct entry { /* pointers into the entry's text */
-    const char *said, *files[IW_RUST_FILES];
-    size_t said_length, lengths[IW_RUST_FILES];
-};
-
-static bool parse_entry(const char *at, const char *end, const iw_rust *rust, struct entry *out)
+/* Whether the variables that the source reads are what they were; leaves `*at` behind them. */
+static bool variables_match(const char **at)
 {
-    const char *line;
-    for (; iw_starts_with(at, "E "); at = line + 1) {
-        line = strchr(at, '\n');
-        if (!line || !variable_matches((iw_slice){at + 2, (size_t)(line - at - 2)})) return false;
+    while (iw_starts_with(*at, "E ")) {
+        const char *end = strchr(*at, '\n');
+        if (!end || !variable_matches((iw_slice){*at + 2, (size_t)(end - *at - 2)})) return false;
+        *at = end + 1;
     }
-    long lengths[IW_RUST_FILES];
-    int used = 0;
-    if (sscanf(at, "L %zu %ld %ld %ld%n", &out->said_length, &lengths[0], &lengths[1], &lengths[2],
-               &used) != 4 ||
-        at[used] != '\n')
-        return false;
-    out->said = at + used + 1;
-    size_t left = (size_t)(end - out->said);
-    if (out->said_length > left) return false;
-    left -= out->said_length;
-    const char *next = out->said + out->said_length;
-    for (size_t i = 0; i < IW_RUST_FILES; i++) {
-        if ((lengths[i] >= 0) != rust->wants[i]) return false;
-        out->lengths[i] = lengths[i] > 0 ? (size_t)lengths[i] : 0;
-        if (out->lengths[i] > left) return false;
-        out->files[i] = next;
-        next += out->lengths[i], left -= out->lengths[i];
-    }
-    return left == 0;
+    return true;
 }
 
 bool iw_rust_get(const char *folder, const char *key, const iw_rust *rust)
 {
     const char *body, *end;
     iw_cleanup_free char *text = iw_entry_read(folder, key, KIND, &body, &end);
-    struct entry entry = {0};
-    if (!text || !parse_entry(body, end, rust, &entry)) return false;
+    iw_entry_part parts[1 + IW_RUST_FILES], *files = parts + 1;
+    if (!text || !variables_match(&body) || !iw_entry_parts(body, end, parts, 1 + IW_RUST_FILES))
+        return false;
     for (size_t i = 0; i < IW_RUST_FILES; i++)
-        if (rust->wants[i] && !iw_entry_place(rust->files[i], entry.files[i], entry.lengths[i]))
+        if (!files[i].data == rust->wants[i]) return false;
+    for (size_t i = 0; i < IW_RUST_FILES; i++)
+        if (rust->wants[i] && !iw_entry_place(rust->files[i], files[i].data, files[i].length))
             return false;
-    (void)!iw_write_all(2, entry.said, entry.said_length, "standard error", NULL);
+    (void)!iw_write_all(2, parts[0].data, parts[0].length, "standard error", NULL);
     iw_entry_used(folder, key);
     return true;
 }
@@ -336,23 +315,19 @@ static bool add_inputs(iw_buffer *out, const char *dep_info, const struct timesp
 bool iw_rust_put(const char *folder, const char *key, const iw_rust *rust, const iw_buffer *said,
                  const struct timespec *started)
 {
-    iw_cleanup_buffer iw_buffer out = {0}, files = {0};
-    iw_cleanup_buffer iw_buffer lengths = {0};
-    iw_cleanup_free char *dep_info = NULL;
-    for (size_t i = 0; i < IW_RUST_FILES; i++) {
-        iw_cleanup_free char *text = NULL;
-        size_t length = 0;
-        if (rust->wants[i] &&
-            iw_read_file(rust->files[i], IW_ENTRY_FILE_LIMIT, &text, &length, NULL) != 0)
-            return false;
-        iw_buffer_add_format(&lengths, " %ld", rust->wants[i] ? (long)length : -1L);
-        iw_buffer_add(&files, text, length);
-        if (i == IW_RUST_DEP_INFO) dep_info = iw_steal(&text);
+    iw_cleanup_buffer iw_buffer out = {0};
+    char *texts[IW_RUST_FILES] = {0};
+    iw_entry_part parts[1 + IW_RUST_FILES] = {{said->data ? said->data : "", said->length}};
+    bool fine = true;
+    for (size_t i = 0; i < IW_RUST_FILES && fine; i++) {
+        iw_entry_part *part = &parts[1 + i];
+        fine = !rust->wants[i] || iw_read_file(rust->files[i], IW_ENTRY_FILE_LIMIT, &texts[i],
+                                               &part->length, NULL) == 0;
+        part->data = texts[i];
     }
     iw_buffer_add_text(&out, KIND "\n");
-    if (!add_inputs(&out, dep_info, started)) return false;
-    iw_buffer_add_format(&out, "L %zu%s\n", said->length, lengths.data);
-    iw_buffer_add(&out, said->data, said->length);
-    iw_buffer_add(&out, files.data, files.length);
-    return iw_entry_write(folder, key, &out);
+    fine = fine && add_inputs(&out, texts[IW_RUST_DEP_INFO], started);
+    if (fine) iw_entry_add_parts(&out, parts, 1 + IW_RUST_FILES);
+    for (size_t i = 0; i < IW_RUST_FILES; i++) free(texts[i]);
+    return fine && iw_entry_write(folder, key, &out);
 }
