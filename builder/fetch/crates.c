@@ -250,8 +250,7 @@ int iw_crates_read(iw_store *store, const iw_recipe *recipe, const iw_source *so
 int iw_crates_all_here(iw_store *store, const iw_recipe *recipe, const iw_source *source,
                        bool *here, iw_error *err)
 {
-    iw_cleanup_free char *own = own_lock(recipe, source);
-    bool has = own;
+    bool own = iw_crates_have_own_lock(recipe, source), has = own;
     *here = false;
     if (!own && iw_store_has_source(store, recipe->sources[0].sha256, &has, err) != 0) return -1;
     if (!has) return 0;

@@ -162,9 +162,9 @@ static int expand(struct expansion *e, const char *argument, int depth)
     size_t length = 0;
     if (e->out->count >= ARGUMENT_LIMIT)
         return iw_fail(e->err, IW_E_FORMAT, "more than %d arguments", ARGUMENT_LIMIT);
-    /* As gcc: an @name that can't be read is an argument. */
+    /* As gcc: an @name that can't be read is an argument. nvcc has an option for such files. */
     iw_error why = IW_ERROR_INIT;
-    if (argument[0] != '@' ||
+    if (argument[0] != '@' || e->kind == IW_TOOL_NVCC ||
         iw_read_file(argument + 1, RESPONSE_LIMIT, &text, &length, &why) != 0) {
         bool large = why.kind == IW_E_FORMAT;
         if (large && e->err) iw_error_move(e->err, &why);
@@ -186,8 +186,7 @@ int iw_expand_responses(iw_tool_kind kind, const char *const *argv, iw_strings *
 {
     struct expansion e = {.kind = kind, .out = out, .err = err};
     for (; *argv; argv++)
-        if (kind == IW_TOOL_NVCC) iw_strings_add(out, *argv); /* it has an option for them */
-        else if (expand(&e, *argv, 0) != 0) return -1;
+        if (expand(&e, *argv, 0) != 0) return -1;
     if (any) *any = e.files > 0;
     return 0;
 }
