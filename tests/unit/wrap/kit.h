@@ -44,6 +44,31 @@ static inline void kit_golden(const char *file, const char *text)
     assert_string_equal(text, wanted);
 }
 
+static inline void kit_expect(const char *path, const char *text)
+{
+    iw_cleanup_free char *got = kit_read(".", path, NULL);
+    assert_string_equal(got, text);
+}
+
+/* An entry of the object cache, cut at every length and with any bit turned over: never a hit. It
+ * is whole again afterwards. */
+static inline void kit_damage(const char *path, bool (*get)(void *job), void *job)
+{
+    size_t length;
+    iw_cleanup_free char *whole = kit_read(".", path, &length), *copy = iw_alloc(length + 1);
+    for (size_t cut = 0; cut < length; cut++) {
+        kit_put(".", path, whole, cut);
+        if (get(job)) fail_msg("a hit after %zu of %zu bytes", cut, length);
+    }
+    for (size_t at = 0; at < length; at++) {
+        memcpy(copy, whole, length);
+        copy[at] ^= (char)(1 << at % 8);
+        kit_put(".", path, copy, length);
+        if (get(job)) fail_msg("a hit with byte %zu changed", at);
+    }
+    kit_put(".", path, whole, length);
+}
+
 /* Profile k10's, cut short; sources at /build/src. Its owner clears it. */
 static inline void kit_policy(iw_policy *policy)
 {

@@ -110,12 +110,6 @@ static bool job_get(struct job *job, const char *output, const char *depfile)
     return iw_object_get("cache", &job->key, output, depfile);
 }
 
-static void expect_file(const char *path, const char *text)
-{
-    iw_cleanup_free char *got = kit_read(".", path, NULL);
-    assert_string_equal(got, text);
-}
-
 static char *entry_of(const struct job *job)
 {
     return iw_format("cache/%.2s/%s", job->key.text, job->key.text);
@@ -143,10 +137,10 @@ static void test_hit(void **state)
     assert_false(job_get(&job, "b.o", NULL));
     assert_true(job_put(&job));
     assert_true(job_get(&job, "b.o", NULL));
-    expect_file("b.o", "object of a.c and a.h");
+    kit_expect("b.o", "object of a.c and a.h");
     kit_text(".", "b.o", "an older one");
     assert_true(job_get(&job, "b.o", NULL));
-    expect_file("b.o", "object of a.c and a.h");
+    kit_expect("b.o", "object of a.c and a.h");
     job_free(&job);
 }
 
@@ -233,7 +227,7 @@ static void test_depfile(void **state)
     assert_true(job_put(&job));
     unlink("a.d");
     assert_true(job_get(&job, "a.o", "b.d"));
-    expect_file("b.d", "a.o: a.c a.h\n");
+    kit_expect("b.d", "a.o: a.c a.h\n");
     assert_false(job_get(&job, "a.o", "missing/folder/b.d"));
     job_free(&job);
     /* An entry without one is of no use to who wants one. */
@@ -243,30 +237,22 @@ static void test_depfile(void **state)
     job_free(&job);
 }
 
-/* Cut at every length, and with any bit turned over: never a hit with other bytes. */
+static bool is_hit(void *job)
+{
+    return job_get(job, "b.o", NULL);
+}
+
 static void test_damage(void **state)
 {
     (void)state;
     struct job job;
-    size_t length;
     job_start(&job, "-c a.c -o a.o");
     job.said = "a.c:1: warning: nothing\n";
     assert_true(job_put(&job));
-    iw_cleanup_free char *path = entry_of(&job), *whole = kit_read(".", path, &length),
-                         *copy = malloc(length + 1);
+    iw_cleanup_free char *path = entry_of(&job);
     int null = open("/dev/null", O_WRONLY), kept = dup(2);
     dup2(null, 2); /* warnings are printed again */
-    for (size_t cut = 0; cut < length; cut++) {
-        kit_put(".", path, whole, cut);
-        if (job_get(&job, "b.o", NULL)) fail_msg("a hit after %zu of %zu bytes", cut, length);
-    }
-    for (size_t at = 0; at < length; at++) {
-        memcpy(copy, whole, length);
-        copy[at] ^= (char)(1 << at % 8);
-        kit_put(".", path, copy, length);
-        if (job_get(&job, "b.o", NULL)) fail_msg("a hit with byte %zu changed", at);
-    }
-    kit_put(".", path, whole, length);
+    kit_damage(path, is_hit, &job);
     assert_true(job_get(&job, "b.o", NULL));
     dup2(kept, 2);
     close(kept), close(null);

@@ -114,12 +114,6 @@ static int teardown(void **state)
     return chdir("/") || kit_teardown(state) ? -1 : 0;
 }
 
-static void expect_file(const char *path, const char *text)
-{
-    iw_cleanup_free char *got = kit_read(".", path, NULL);
-    assert_string_equal(got, text);
-}
-
 static void test_hit(void **state)
 {
     (void)state;
@@ -140,8 +134,8 @@ static void test_hit(void **state)
     assert_true(read(tube[0], said, sizeof said - 1) > 0); /* cargo waits for that line */
     close(tube[0]);
     assert_string_equal(said, "{\"artifact\":\"out/liba-1f.rmeta\"}\n");
-    expect_file("out/liba-1f.rlib", "library");
-    expect_file("out/liba-1f.rmeta", "metadata");
+    kit_expect("out/liba-1f.rlib", "library");
+    kit_expect("out/liba-1f.rmeta", "metadata");
     assert_true(iw_exists("out/a-1f.d"));
     job_free(&job);
 }
@@ -317,30 +311,22 @@ static void test_too_much(void **state)
     job_free(&job);
 }
 
-/* Cut at every length, and with any bit turned over: never a hit. */
+static bool is_hit(void *job)
+{
+    return job_get(job);
+}
+
 static void test_damage(void **state)
 {
     (void)state;
     struct job job;
-    size_t length;
     job_start(&job, LINE);
     job.said.length = 0;
     assert_true(job_put(&job));
-    iw_cleanup_free char *path = entry_of(&job), *whole = kit_read(".", path, &length),
-                         *copy = malloc(length + 1);
+    iw_cleanup_free char *path = entry_of(&job);
     remove_results();
-    for (size_t cut = 0; cut < length; cut++) {
-        kit_put(".", path, whole, cut);
-        if (job_get(&job)) fail_msg("a hit after %zu of %zu bytes", cut, length);
-    }
-    for (size_t at = 0; at < length; at++) {
-        memcpy(copy, whole, length);
-        copy[at] ^= (char)(1 << at % 8);
-        kit_put(".", path, copy, length);
-        if (job_get(&job)) fail_msg("a hit with byte %zu changed", at);
-    }
+    kit_damage(path, is_hit, &job);
     assert_false(iw_exists("out/liba-1f.rlib"));
-    kit_put(".", path, whole, length);
     assert_true(job_get(&job));
     job_free(&job);
 }
@@ -379,7 +365,7 @@ static void test_hostile_lengths(void **state)
         kit_put(".", path, out.data, out.length);
         if (job_get(&job) != last) fail_msg("case %zu", i);
     }
-    expect_file("out/liba-1f.rlib", "c");
+    kit_expect("out/liba-1f.rlib", "c");
     job_free(&job);
 }
 
