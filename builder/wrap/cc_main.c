@@ -18,7 +18,7 @@
 #include "base/memory.h"
 #include "base/path.h"
 #include "wrap/command.h"
-#include "wrap/entry.h"
+#include "wrap/nvcc.h"
 #include "wrap/objects.h"
 #include "wrap/policy.h"
 #include "wrap/real.h"
@@ -205,30 +205,6 @@ struct caching {
     char *own_depfile; /* made for us, removed afterwards */
 };
 
-/* nvcc comes in a prefix, not with the toolchain, so that the digest of its parts counts, and what
- * it takes from the environment. NULL: a part can't be read. Caller frees. */
-static char *describe_nvcc(const char *path)
-{
-    static const char *const parts[] = {"nvcc.real", "nvcc.profile",     "cudafe++", "fatbinary",
-                                        "ptxas",     "../nvvm/bin/cicc", NULL};
-    static const char *const variables[] = {"NVCC_APPEND_FLAGS", "NVCC_PREPEND_FLAGS", "NVCC_CCBIN",
-                                            NULL};
-    iw_cleanup_free char *folder = iw_path_parent(path);
-    iw_buffer text = {0};
-    iw_buffer_add_text(&text, "nvcc");
-    for (size_t i = 0; parts[i]; i++) {
-        iw_cleanup_free char *part = iw_path_join(folder, parts[i]);
-        char hex[65];
-        if (!iw_entry_hash_file(part, hex)) return iw_buffer_free(&text), NULL;
-        iw_buffer_add_format(&text, " %s", hex);
-    }
-    for (size_t i = 0; variables[i]; i++) {
-        const char *value = getenv(variables[i]);
-        iw_buffer_add_format(&text, " %s=%s", variables[i], value ? value : "");
-    }
-    return iw_buffer_take(&text);
-}
-
 static bool take_from_cache(struct call *call, struct caching *caching, const char *depfile)
 {
     const char *reason = NULL;
@@ -241,7 +217,7 @@ static bool take_from_cache(struct call *call, struct caching *caching, const ch
     }
     clock_gettime(CLOCK_REALTIME_COARSE, &caching->started);
     iw_cleanup_free char *tool =
-        call->kind == IW_TOOL_NVCC ? describe_nvcc(call->real.path) : iw_strdup(call->name);
+        call->kind == IW_TOOL_NVCC ? iw_nvcc_identity(call->real.path) : iw_strdup(call->name);
     caching->on =
         tool && iw_object_key_make(&call->policy, tool, &call->argv, &call->compile, &caching->key);
     if (!caching->on ||
@@ -386,20 +362,6 @@ static void name_output(struct call *call)
     iw_compile_parse(call->kind, &call->argv, compile);
 }
 
-/* What a recipe has put the wrapper in front of: "nvcc.real" beside it. Caller frees. */
-static char *beside_nvcc(const char *called)
-{
-    if (strchr(called, '/')) return iw_format("%s.real", called);
-    iw_cleanup_free char *paths = iw_strdup(getenv("PATH") ? getenv("PATH") : "");
-    iw_slice rest = iw_slice_of(paths), part;
-    while (iw_slice_next(&rest, ':', &part)) {
-        char *path = iw_format("%.*s/%s.real", (int)part.length, part.data, called);
-        if (access(path, X_OK) == 0) return path;
-        free(path);
-    }
-    return NULL;
-}
-
 static void read_call(struct call *call, const char *called, const char *const *argv)
 {
     iw_error err = IW_ERROR_INIT;
@@ -411,7 +373,7 @@ static void read_call(struct call *call, const char *called, const char *const *
     call->real = (iw_real){.name = call->name,
                            .folder = call->policy.real,
                            .links = call->policy.host,
-                           .path = call->kind == IW_TOOL_NVCC ? beside_nvcc(called) : NULL,
+                           .path = call->kind == IW_TOOL_NVCC ? iw_nvcc_find(called) : NULL,
                            .kind = call->kind};
     if (call->kind == IW_TOOL_NVCC && !call->real.path)
         iw_real_fail(call->name, "no nvcc.real stands beside it on PATH");
