@@ -180,16 +180,20 @@ static double guess_seconds(const iw_recipe *recipe)
     return guess;
 }
 
-/* Another version's time tells something only where that is built the same way: torch from source
- * takes hours, its wheel a minute. */
-static bool is_like(iw_catalog *catalog, const iw_recipe *recipe, const char *version)
+/* How much of the time that a version took is to be expected for this one, 0 where that tells
+ * nothing. Another version's does only where that is built the same way: torch from source takes
+ * hours, its wheel a minute. Where both recipes say how long they take, these figures decide. */
+static double share_of(iw_catalog *catalog, const iw_recipe *recipe, const char *version)
 {
     iw_error ignored = IW_ERROR_INIT;
     const iw_recipe *other = NULL;
-    if (strcmp(version, recipe->version) == 0) return true;
+    if (strcmp(version, recipe->version) == 0) return 1;
     bool there = iw_catalog_recipe(catalog, recipe->name, version, &other, &ignored) == 0;
     iw_error_clear(&ignored);
-    return there && other->build.system == recipe->build.system;
+    if (!there || other->build.system != recipe->build.system) return 0;
+    return recipe->build.minutes && other->build.minutes
+               ? (double)recipe->build.minutes / other->build.minutes
+               : 1;
 }
 
 /* By the clock, but no more than its CPU time: what it took beyond that, it waited for others. */
@@ -201,10 +205,11 @@ static int expect(iw_catalog *catalog, iw_store *store, iw_node *node, iw_error 
     if (iw_store_measured_of(store, name, version, "", &whole, &of, err) != 0 ||
         iw_store_measured_of(store, name, version, IW_MEASURE_CPU, &cpu, &cpu_of, err) != 0)
         return -1;
-    node->measured = of && is_like(catalog, node->recipe, of);
-    node->expected_seconds = node->measured ? whole.seconds : guess_seconds(node->recipe);
-    if (node->measured && cpu_of && strcmp(of, cpu_of) == 0 && cpu.seconds < whole.seconds)
-        node->expected_seconds = cpu.seconds;
+    double share = of ? share_of(catalog, node->recipe, of) : 0;
+    bool waited = cpu_of && strcmp(of, cpu_of) == 0 && cpu.seconds < whole.seconds;
+    node->measured = share > 0;
+    node->expected_seconds = !node->measured ? guess_seconds(node->recipe)
+                                             : share * (waited ? cpu.seconds : whole.seconds);
     return 0;
 }
 

@@ -548,6 +548,16 @@ static void test_estimates(void **state)
     plan(w);
     assert_true(node(w, "cython")->expected_seconds < 41);
     assert_string_equal(node(w, "cython")->plan_key, key);
+    /* Both recipes say it, and the other was faster than that. */
+    recipe_with(w, "python", "2", "", "", "make\n  minutes: 300");
+    stack(w, "k10", "numpy: 1", "zlib: 1, cython: 1, python: 2");
+    plan(w);
+    assert_true(node(w, "python")->expected_seconds > 199 &&
+                node(w, "python")->expected_seconds < 201);
+    recipe_with(w, "python", "1", "", "", "make\n  minutes: 60");
+    plan(w);
+    assert_true(node(w, "python")->expected_seconds > 999 &&
+                node(w, "python")->expected_seconds < 1001);
 }
 
 static void why_has(world *w, const char *name, const char *part)
