@@ -616,6 +616,29 @@ static void test_tried(void **state)
     assert_string_not_equal(before, w->plan->bundle_key);
 }
 
+/* This tree's own stacks: which version of each package is never in doubt. */
+static void test_every_stack(void **state)
+{
+    world *w = *state;
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_buffer iw_buffer errors = {0};
+    iw_list names;
+    const iw_stack *s;
+    must(iw_catalog_open(".", &w->catalog, &err), &err);
+    must(iw_catalog_stacks(w->catalog, &names, &err), &err);
+    assert_true(names.count > 0);
+    for (size_t i = 0; i < names.count; i++) {
+        must(iw_catalog_stack(w->catalog, names.items[i], &s, &err), &err);
+        iw_plan *one = NULL;
+        if (iw_plan_make(w->catalog, w->store, s, &(iw_plan_options){.policy = w->policy}, &one,
+                         &err) != 0)
+            iw_buffer_add_format(&errors, "%s: %s\n", names.items[i], iw_error_text(&err));
+        iw_error_clear(&err);
+        iw_plan_free(one);
+    }
+    if (errors.length) fail_msg("%s", errors.data);
+}
+
 /* A run with nothing to do: the whole plan of 40 packages. */
 static void test_quick(void **state)
 {
@@ -675,6 +698,7 @@ int main(void)
         T(test_estimates),
         T(test_why),
         T(test_tried),
+        T(test_every_stack),
         T(test_quick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
