@@ -80,6 +80,28 @@ static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
     return NULL;
 }
 
+/* --- segments ------------------------------------------------------------- */
+
+static bool is_askew(const GElf_Phdr *segment)
+{
+    return segment->p_type == PT_LOAD && segment->p_align > 1 &&
+           (segment->p_offset - segment->p_vaddr) % segment->p_align != 0;
+}
+
+static int read_segments(Elf *elf, const char *path, iw_elf *out, iw_error *err)
+{
+    size_t count;
+    GElf_Phdr segment;
+    if (elf_getphdrnum(elf, &count) != 0)
+        return iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
+    for (size_t i = 0; i < count; i++) {
+        if (!gelf_getphdr(elf, (int)i, &segment))
+            return iw_fail(err, IW_E_FORMAT, "%s: broken segments", path);
+        out->askew |= is_askew(&segment);
+    }
+    return 0;
+}
+
 /* --- the dynamic section -------------------------------------------------- */
 
 static void set_text(char **where, const char *text)
@@ -231,6 +253,7 @@ int iw_elf_read(const char *path, iw_elf *out, iw_error *err)
         if (status == 0) out->object = header.e_type == ET_REL;
         GElf_Shdr section;
         if (status == 0) out->symbols = section_of_type(file.elf, SHT_SYMTAB, &section) != NULL;
+        if (status == 0) status = read_segments(file.elf, path, out, err);
         if (status == 0) status = read_dynamic(file.elf, path, out, err);
         if (status == 0) status = walk_versions(file.elf, path, add_version, &out->versions, err);
     }
@@ -297,6 +320,32 @@ int iw_elf_renew_build_id(const char *path, iw_error *err)
     if (write_id(path, &id, bytes, err) != 0 || iw_hash_file(path, hex, NULL, err) != 0) return -1;
     for (size_t i = 0; i < sizeof bytes; i++) sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
     return write_id(path, &id, bytes, err);
+}
+
+/* --- empty segments -------------------------------------------------------- */
+
+int iw_elf_drop_empty(const char *path, iw_error *err)
+{
+    struct file file;
+    GElf_Ehdr header;
+    GElf_Phdr segment;
+    size_t count = 0;
+    int status = file_open(path, &file, err), to = -1;
+    bool is_elf = status == 0 && file.elf && gelf_getehdr(file.elf, &header) &&
+                  elf_getphdrnum(file.elf, &count) == 0;
+    for (size_t i = 0; is_elf && i < count && status == 0; i++) {
+        static const Elf64_Word none = PT_NULL; /* a header begins with its type */
+        if (!gelf_getphdr(file.elf, (int)i, &segment) || !is_askew(&segment) ||
+            segment.p_memsz != 0)
+            continue;
+        off_t at = (off_t)(header.e_phoff + i * header.e_phentsize);
+        if (to < 0) to = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (to < 0 || pwrite(to, &none, sizeof none, at) != sizeof none)
+            status = iw_fail_errno(err, IW_E_IO, "can't write %s", path);
+    }
+    if (to >= 0) close(to);
+    file_close(&file);
+    return status;
 }
 
 /* --- symbols of a version ------------------------------------------------- */

@@ -12,6 +12,8 @@ typedef struct iw_elf {
     bool dynamic; /* has a dynamic section: program or shared library */
     bool object;  /* relocatable object file */
     bool symbols; /* has a symbol table beside the dynamic one: nobody stripped all of it yet */
+    bool askew;   /* a LOAD segment whose offset and address differ modulo its alignment: no loader
+                     takes such a file */
     iw_strings needed;              /* DT_NEEDED */
     char *soname, *rpath, *runpath; /* or NULL */
     iw_strings versions;            /* needed symbol versions, "libc.so.6 GLIBC_2.35" */
@@ -27,6 +29,9 @@ int iw_elf_symbols_of_version(const char *path, const char *version, iw_strings 
  * information, too, which stripping takes away. The first bytes of the SHA-256 of the file with an
  * ID of zeros. A file without one, or with one longer than that, stays as it is. */
 int iw_elf_renew_build_id(const char *path, iw_error *err);
+/* Takes empty LOAD segments that no loader takes out of a file's program headers: GNU strip makes
+ * them where no section lies in a segment. A file without such stays as it is. */
+int iw_elf_drop_empty(const char *path, iw_error *err);
 /* Whether a soname is one of glibc's own libraries. */
 bool iw_is_glibc(const char *soname);
 

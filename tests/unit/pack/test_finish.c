@@ -160,6 +160,45 @@ static void test_build_id_of_others(void **state)
     finish_keeps_id(*state, &plain, "-s");
 }
 
+/* A library that patchelf changed several times has a segment without a section: GNU strip would
+ * leave it where no loader takes it. */
+static void test_empty_segment(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *tree = iw_path_join(*state, "tree"),
+                         *path = iw_path_join(tree, "lib/libgiven.so.1"),
+                         *plainly = iw_path_join(*state, "stripped.so"),
+                         *program = iw_path_join(tree, "bin/program"),
+                         *with = iw_format("%s -Wl,-rpath,%s/lib", path, tree);
+    iw_elf elf;
+    kit_compile(tree, "lib/libgiven.so.1", "int given(void) { return 42; }",
+                "-g -shared -fPIC -Wl,-soname,libgiven.so.1");
+    for (size_t length = 300; length < 20000; length *= 6) {
+        iw_cleanup_free char *rpath = iw_format("/%0*d", (int)length, 0);
+        kit_ok(iw_run_capture(ARGV("patchelf", "--set-rpath", rpath, path), NULL, 100, NULL, NULL,
+                              &err));
+    }
+    kit_ok(iw_elf_read(path, &elf, &err));
+    assert_true(!elf.askew);
+    iw_elf_clear(&elf);
+    kit_ok(iw_run_capture(ARGV("strip", "--strip-debug", "-o", plainly, path), NULL, 100, NULL,
+                          NULL, &err));
+    kit_ok(iw_elf_read(plainly, &elf, &err));
+    assert_true(elf.askew); /* else this test shows nothing */
+    iw_elf_clear(&elf);
+    kit_ok(finish(tree, &plain, NULL, NULL, &err));
+    kit_ok(iw_elf_read(path, &elf, &err));
+    assert_true(!elf.askew && !elf.rpath && !elf.runpath);
+    iw_elf_clear(&elf);
+    kit_compile(tree, "bin/program", "int given(void); int main(void) { return given(); }", with);
+    kit_ok(iw_elf_read(program, &elf, &err)); /* the linker finds a soname by section headers */
+    assert_string_equal(elf.needed.items[0], "libgiven.so.1");
+    iw_elf_clear(&elf);
+    assert_int_equal(iw_run_capture(ARGV(program), NULL, 10, NULL, NULL, &err), -1);
+    if (!strstr(iw_error_text(&err), "exit status 42")) fail_msg("%s", iw_error_text(&err));
+    iw_error_clear(&err);
+}
+
 /* --- texts ---------------------------------------------------------------- */
 
 static void test_scripts(void **state)
@@ -432,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {with_folder(test_run_paths),
                                        with_folder(test_build_id),
                                        with_folder(test_build_id_of_others),
+                                       with_folder(test_empty_segment),
                                        with_folder(test_scripts),
                                        with_folder(test_script_of_other_interpreter),
                                        with_folder(test_pkg_config),
