@@ -15,6 +15,7 @@
 /* Far above what any library has; a hostile file of a megabyte could name terabytes. */
 #define NAMES_LIMIT (1 << 20)
 #define VERSIONS_LIMIT 20000
+#define PAGE 4096 /* x86-64's */
 
 bool iw_is_glibc(const char *soname)
 {
@@ -73,6 +74,14 @@ static int file_open(const char *path, struct file *file, iw_error *err)
     return 0;
 }
 
+static int write_at(const char *path, off_t offset, const void *bytes, size_t size, iw_error *err)
+{
+    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    bool written = fd >= 0 && pwrite(fd, bytes, size, offset) == (ssize_t)size;
+    if (fd >= 0 && close(fd) != 0) written = false;
+    return written ? 0 : iw_fail_errno(err, IW_E_IO, "can't write %s", path);
+}
+
 static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
 {
     for (Elf_Scn *section = elf_nextscn(elf, NULL); section; section = elf_nextscn(elf, section))
@@ -82,10 +91,13 @@ static Elf_Scn *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *header)
 
 /* --- segments ------------------------------------------------------------- */
 
+/* By pages, as glibc has looked at it since 2.35; before that by the whole alignment (glibc bug
+ * 28688). */
 static bool is_askew(const GElf_Phdr *segment)
 {
-    return segment->p_type == PT_LOAD && segment->p_align > 1 &&
-           (segment->p_offset - segment->p_vaddr) % segment->p_align != 0;
+    GElf_Xword step = segment->p_align < PAGE ? segment->p_align : PAGE;
+    return segment->p_type == PT_LOAD && step > 1 &&
+           (segment->p_offset - segment->p_vaddr) % step != 0;
 }
 
 static int read_segments(Elf *elf, const char *path, iw_elf *out, iw_error *err)
@@ -301,15 +313,6 @@ static int build_id_of(const char *path, struct place *id, iw_error *err)
     return status;
 }
 
-static int write_id(const char *path, const struct place *id, const unsigned char *bytes,
-                    iw_error *err)
-{
-    int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-    bool written = fd >= 0 && pwrite(fd, bytes, id->size, id->offset) == (ssize_t)id->size;
-    if (fd >= 0 && close(fd) != 0) written = false;
-    return written ? 0 : iw_fail_errno(err, IW_E_IO, "can't write the build ID of %s", path);
-}
-
 int iw_elf_renew_build_id(const char *path, iw_error *err)
 {
     struct place id;
@@ -317,33 +320,34 @@ int iw_elf_renew_build_id(const char *path, iw_error *err)
     char hex[IW_SHA256_HEX];
     if (build_id_of(path, &id, err) != 0) return -1;
     if (!id.size || id.size > sizeof bytes) return 0;
-    if (write_id(path, &id, bytes, err) != 0 || iw_hash_file(path, hex, NULL, err) != 0) return -1;
+    if (write_at(path, id.offset, bytes, id.size, err) != 0 ||
+        iw_hash_file(path, hex, NULL, err) != 0)
+        return -1;
     for (size_t i = 0; i < sizeof bytes; i++) sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
-    return write_id(path, &id, bytes, err);
+    return write_at(path, id.offset, bytes, id.size, err);
 }
 
-/* --- empty segments -------------------------------------------------------- */
+/* --- empty segments ------------------------------------------------------- */
 
 int iw_elf_drop_empty(const char *path, iw_error *err)
 {
+    static const Elf64_Word none = PT_NULL; /* a program header begins with its type */
     struct file file;
     GElf_Ehdr header;
     GElf_Phdr segment;
     size_t count = 0;
-    int status = file_open(path, &file, err), to = -1;
-    bool is_elf = status == 0 && file.elf && gelf_getehdr(file.elf, &header) &&
-                  elf_getphdrnum(file.elf, &count) == 0;
-    for (size_t i = 0; is_elf && i < count && status == 0; i++) {
-        static const Elf64_Word none = PT_NULL; /* a header begins with its type */
-        if (!gelf_getphdr(file.elf, (int)i, &segment) || !is_askew(&segment) ||
-            segment.p_memsz != 0)
-            continue;
-        off_t at = (off_t)(header.e_phoff + i * header.e_phentsize);
-        if (to < 0) to = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-        if (to < 0 || pwrite(to, &none, sizeof none, at) != sizeof none)
-            status = iw_fail_errno(err, IW_E_IO, "can't write %s", path);
+    int status = file_open(path, &file, err);
+    if (status == 0 && file.elf &&
+        (!gelf_getehdr(file.elf, &header) || elf_getphdrnum(file.elf, &count) != 0))
+        status = iw_fail(err, IW_E_FORMAT, "%s: broken ELF header", path);
+    for (size_t i = 0; i < count && status == 0; i++) {
+        if (!gelf_getphdr(file.elf, (int)i, &segment) || !is_askew(&segment)) continue;
+        if (segment.p_memsz != 0)
+            status = iw_fail(err, IW_E_FORMAT, "%s: no loader takes its segment %zu", path, i);
+        else
+            status = write_at(path, (off_t)(header.e_phoff + i * header.e_phentsize), &none,
+                              sizeof none, err);
     }
-    if (to >= 0) close(to);
     file_close(&file);
     return status;
 }

@@ -12,7 +12,7 @@ typedef struct iw_elf {
     bool dynamic; /* has a dynamic section: program or shared library */
     bool object;  /* relocatable object file */
     bool symbols; /* has a symbol table beside the dynamic one: nobody stripped all of it yet */
-    bool askew;   /* a LOAD segment whose offset and address differ modulo its alignment: no loader
+    bool askew;   /* a LOAD segment whose offset in a page and address in a page differ: no loader
                      takes such a file */
     iw_strings needed;              /* DT_NEEDED */
     char *soname, *rpath, *runpath; /* or NULL */
@@ -30,7 +30,8 @@ int iw_elf_symbols_of_version(const char *path, const char *version, iw_strings 
  * ID of zeros. A file without one, or with one longer than that, stays as it is. */
 int iw_elf_renew_build_id(const char *path, iw_error *err);
 /* Takes empty LOAD segments that no loader takes out of a file's program headers: GNU strip makes
- * them where no section lies in a segment. A file without such stays as it is. */
+ * them where no section lies in a segment. A file without such stays as it is; one with bytes in
+ * such a segment is IW_E_FORMAT. */
 int iw_elf_drop_empty(const char *path, iw_error *err);
 /* Whether a soname is one of glibc's own libraries. */
 bool iw_is_glibc(const char *soname);

@@ -191,7 +191,11 @@ static int check_run_paths(const struct work *work, const struct rpath_group *gr
             iw_elf elf;
             if (iw_elf_read(path, &elf, err) != 0) return iw_wrap(err, "after patchelf");
             bool fine = !elf.runpath && strcmp(elf.rpath ? elf.rpath : "", groups[i].rpath) == 0;
+            bool askew = elf.askew;
             iw_elf_clear(&elf);
+            if (askew)
+                return iw_fail(err, IW_E_BUILD, "patchelf broke %s: no loader takes it now",
+                               groups[i].files.items[k]);
             if (!fine)
                 return iw_fail(err, IW_E_BUILD, "patchelf did not set the run path of %s to \"%s\"",
                                groups[i].files.items[k], groups[i].rpath);
@@ -201,30 +205,13 @@ static int check_run_paths(const struct work *work, const struct rpath_group *gr
 
 /* GNU strip gives a segment without sections no bytes, at an offset that no loader takes (seen with
  * 2.40 and libraries that patchelf had changed before, cuDNN 9.1's). */
-static int strip_all(const struct work *work, const iw_strings *whole, iw_error *err)
+static int strip_all(const struct work *work, iw_error *err)
 {
     const char *strip[] = {"/usr/bin/strip", "--strip-debug", "--preserve-dates", NULL};
-    int status = run_on(work, strip, &work->elves, err);
-    for (size_t i = 0; i < whole->count && status == 0; i++) {
-        iw_cleanup_free char *path = full_path(work, whole->items[i]);
-        status = iw_elf_drop_empty(path, err);
-    }
-    return status;
-}
-
-/* What came whole must be so still: strip and patchelf have broken files before. */
-static int check_segments(const struct work *work, const iw_strings *files, iw_error *err)
-{
-    for (size_t i = 0; i < files->count; i++) {
-        iw_cleanup_free char *path = full_path(work, files->items[i]);
-        iw_elf elf;
-        if (iw_elf_read(path, &elf, err) != 0) return iw_wrap(err, "after strip and patchelf");
-        bool askew = elf.askew;
-        iw_elf_clear(&elf);
-        if (askew)
-            return iw_fail(err, IW_E_BUILD,
-                           "strip or patchelf broke %s: no loader takes a segment of it now",
-                           files->items[i]);
+    if (run_on(work, strip, &work->elves, err) != 0) return -1;
+    for (size_t i = 0; i < work->elves.count; i++) {
+        iw_cleanup_free char *path = full_path(work, work->elves.items[i]);
+        if (iw_elf_drop_empty(path, err) != 0) return iw_wrap(err, "after strip");
     }
     return 0;
 }
@@ -244,7 +231,7 @@ static int finish_elves(struct work *work, iw_error *err)
     size_t count = 0, capacity = 0;
     /* Their build ID is of what strip takes, too. What came stripped, or in a wheel, keeps its own:
      * its maker has the debug information by it. */
-    iw_cleanup_strings iw_strings linked = {0}, whole = {0};
+    iw_cleanup_strings iw_strings linked = {0};
     bool is_wheel = work->finish->recipe->build.system == IW_SYSTEM_WHEEL;
     int status = 0;
     for (size_t i = 0; i < work->files.count && status == 0; i++) {
@@ -252,10 +239,11 @@ static int finish_elves(struct work *work, iw_error *err)
         iw_elf elf;
         status = iw_elf_read(path, &elf, err);
         if (status != 0) break;
-        if (elf.is_elf && !elf.object) {
-            iw_strings_add(&work->elves, work->files.items[i]);
-            if (!elf.askew) iw_strings_add(&whole, work->files.items[i]);
+        if (elf.askew) { /* no loader takes it as it came: data */
+            iw_elf_clear(&elf);
+            continue;
         }
+        if (elf.is_elf && !elf.object) iw_strings_add(&work->elves, work->files.items[i]);
         if (elf.is_elf && !elf.object && elf.symbols && !is_wheel)
             iw_strings_add(&linked, work->files.items[i]);
         if (elf.dynamic) {
@@ -266,10 +254,9 @@ static int finish_elves(struct work *work, iw_error *err)
         }
         iw_elf_clear(&elf);
     }
-    if (status == 0) status = strip_all(work, &whole, err);
+    if (status == 0) status = strip_all(work, err);
     if (status == 0) status = set_run_paths(work, groups, count, err);
     if (status == 0) status = check_run_paths(work, groups, count, err);
-    if (status == 0) status = check_segments(work, &whole, err);
     if (status == 0) status = renew_build_ids(work, &linked, err);
     for (size_t i = 0; i < count; i++) {
         free(groups[i].rpath);

@@ -2,6 +2,7 @@
  * RECORD files; closure and glibc floor. */
 #include "kit.h"
 
+#include <elf.h>
 #include <jansson.h>
 
 #include "base/hash.h"
@@ -197,6 +198,41 @@ static void test_empty_segment(void **state)
     assert_int_equal(iw_run_capture(ARGV(program), NULL, 10, NULL, NULL, &err), -1);
     if (!strstr(iw_error_text(&err), "exit status 42")) fail_msg("%s", iw_error_text(&err));
     iw_error_clear(&err);
+}
+
+/* The last LOAD segment of a library, to be changed. */
+static Elf64_Phdr *last_load(char *text)
+{
+    Elf64_Ehdr *header = (Elf64_Ehdr *)text;
+    Elf64_Phdr *segments = (Elf64_Phdr *)(text + header->e_phoff), *last = NULL;
+    for (size_t i = 0; i < header->e_phnum; i++)
+        if (segments[i].p_type == PT_LOAD) last = &segments[i];
+    return last;
+}
+
+/* What no loader takes as it came is data; an alignment of more than a page is no reason. */
+static void test_askew(void **state)
+{
+    iw_error err = IW_ERROR_INIT;
+    iw_cleanup_free char *tree = iw_path_join(*state, "tree"),
+                         *data = iw_path_join(tree, "share/broken.so");
+    size_t length, now;
+    iw_elf elf;
+    kit_compile(tree, "lib/libgiven.so", "int given;", "-g -shared -fPIC -Wl,-rpath,/elsewhere");
+    iw_cleanup_free char *text = kit_read(tree, "lib/libgiven.so", &length);
+    last_load(text)->p_align = 0x200000;
+    kit_write(tree, "lib/libwide.so", text, length, 0644);
+    last_load(text)->p_vaddr++;
+    kit_write(tree, "share/broken.so", text, length, 0644);
+    kit_ok(iw_elf_read(data, &elf, &err));
+    assert_true(elf.askew);
+    iw_elf_clear(&elf);
+    kit_fails(iw_elf_drop_empty(data, &err), IW_E_FORMAT, "no loader takes its segment");
+    kit_ok(finish(tree, &plain, NULL, NULL, &err));
+    run_path_is(tree, "lib/libwide.so", "");
+    iw_cleanup_free char *after = kit_read(tree, "share/broken.so", &now);
+    assert_int_equal(now, length);
+    assert_memory_equal(after, text, length);
 }
 
 /* --- texts ---------------------------------------------------------------- */
@@ -472,6 +508,7 @@ int main(void)
                                        with_folder(test_build_id),
                                        with_folder(test_build_id_of_others),
                                        with_folder(test_empty_segment),
+                                       with_folder(test_askew),
                                        with_folder(test_scripts),
                                        with_folder(test_script_of_other_interpreter),
                                        with_folder(test_pkg_config),
