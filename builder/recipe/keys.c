@@ -285,7 +285,8 @@ static const iw_key build_keys[] = {
      .maximum = 1048576, .doc = "MiB of one link. Default: `memory`."},
     {"minutes", IW_F_UNSIGNED, IW_T_COUNT, 0, BUILD(minutes), .minimum = 1, .maximum = 10000,
      .doc = "How long it takes on two cores: the estimate where the store has never built it. "
-            "Default: a rough figure for its `system`.",
+            "Where it has built another version that says so, too, that one's time counts, in the "
+            "proportion of the two. Default: a rough figure for its `system`.",
      .mistaken = "time hours estimate"},
 };
 
