@@ -23,8 +23,8 @@
 #include "ui/terminal.h"
 
 #define PATIENCE_MS 20000
-#define LAST '\026' /* what a test writes behind all else: a terminal brings bytes late, in order  \
-                     */
+/* What a test writes behind all else: a terminal brings bytes late, but in order. */
+#define LAST '\026'
 
 static int64_t now_ms(void)
 {
